@@ -1,0 +1,62 @@
+package validate
+
+import (
+	apimachinery "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// NameRule checks a name, or the prefix of a generated one, and returns what
+// is wrong with it. It is the type of api.Rules.NameRule.
+type NameRule = func(name string, prefix bool) []string
+
+// Subdomain is the rule of most kinds: a DNS subdomain of RFC 1123.
+func Subdomain(name string, prefix bool) []string {
+	return apimachinery.NameIsDNSSubdomain(name, prefix)
+}
+
+// Label is a DNS label of RFC 1123, as namespaces are named.
+func Label(name string, prefix bool) []string {
+	return apimachinery.NameIsDNSLabel(name, prefix)
+}
+
+// Label1035 is a DNS label of RFC 1035: it starts with a letter.
+func Label1035(name string, prefix bool) []string {
+	return apimachinery.NameIsDNS1035Label(name, prefix)
+}
+
+// Name reports every reason for which the rule refuses the name at path.
+func Name(rule NameRule, name string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, why := range rule(name, false) {
+		errs = append(errs, field.Invalid(path, name, why))
+	}
+	return errs
+}
+
+// QualifiedName checks a name with an optional prefix, such as a label key.
+func QualifiedName(name string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, why := range validation.IsQualifiedName(name) {
+		errs = append(errs, field.Invalid(path, name, why))
+	}
+	return errs
+}
+
+// DNS1123Label checks a string field that must be a DNS label of RFC 1123.
+func DNS1123Label(value string, path *field.Path) field.ErrorList {
+	return each(validation.IsDNS1123Label(value), value, path)
+}
+
+// DNS1123Subdomain checks a string field that must be a DNS subdomain.
+func DNS1123Subdomain(value string, path *field.Path) field.ErrorList {
+	return each(validation.IsDNS1123Subdomain(value), value, path)
+}
+
+func each(why []string, value any, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, w := range why {
+		errs = append(errs, field.Invalid(path, value, w))
+	}
+	return errs
+}
