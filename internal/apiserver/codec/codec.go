@@ -1,0 +1,109 @@
+// Package codec turns objects into bytes and back, in the media types that
+// the API serves: JSON, YAML and Kubernetes protobuf.
+//
+// A Codec is built once from the catalogue and immutable. Encoding never
+// changes an object: objects of the cache carry no kind and apiVersion of
+// their own, so that the bytes of one encoding serve a list's item, a single
+// answer and a watch event alike; what is missing is written in front.
+package codec
+
+import (
+	authenticationv1 "k8s.io/api/authentication/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer/json"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/catalog"
+)
+
+// Format is a family of encodings.
+type Format uint8
+
+// The formats that are served.
+const (
+	JSON Format = iota
+	YAML
+	Protobuf
+)
+
+// MediaType is the format's name on the wire.
+func (f Format) MediaType() string {
+	switch f {
+	case YAML:
+		return runtime.ContentTypeYAML
+	case Protobuf:
+		return runtime.ContentTypeProtobuf
+	}
+	return runtime.ContentTypeJSON
+}
+
+// Codec encodes and decodes the catalogue's kinds and the API's own types.
+type Codec struct {
+	scheme  *runtime.Scheme
+	catalog *catalog.Catalog
+	decode  map[decoderKey]runtime.Decoder
+	lists   map[schema.GroupVersionKind]func() runtime.Object
+}
+
+type decoderKey struct {
+	format Format
+	strict bool
+}
+
+// New builds the codec of a catalogue.
+func New(c *catalog.Catalog) *Codec {
+	s := schemeOf(c)
+	codec := &Codec{scheme: s, catalog: c, decode: map[decoderKey]runtime.Decoder{}}
+	for _, strict := range []bool{false, true} {
+		codec.decode[decoderKey{JSON, strict}] = json.NewSerializerWithOptions(json.DefaultMetaFactory, s, s,
+			json.SerializerOptions{Strict: strict})
+		codec.decode[decoderKey{YAML, strict}] = json.NewSerializerWithOptions(json.DefaultMetaFactory, s, s,
+			json.SerializerOptions{Yaml: true, Strict: strict})
+		codec.decode[decoderKey{Protobuf, strict}] = protobuf.NewSerializer(s, s)
+	}
+	return codec
+}
+
+// Scheme names the Go types of everything that the codec knows. It is not to
+// be changed.
+func (c *Codec) Scheme() *runtime.Scheme { return c.scheme }
+
+func schemeOf(c *catalog.Catalog) *runtime.Scheme {
+	s := runtime.NewScheme()
+	for _, g := range c.Groups() {
+		for _, v := range g.Versions {
+			metav1.AddToGroupVersion(s, schema.GroupVersion{Group: g.Name, Version: v})
+		}
+	}
+	metav1.AddToGroupVersion(s, schema.GroupVersion{Version: "v1"})
+	for _, k := range c.Kinds() {
+		s.AddKnownTypeWithName(k.GVK, k.New())
+		if k.NewList != nil {
+			s.AddKnownTypeWithName(k.GVK.GroupVersion().WithKind(k.GVK.Kind+"List"), k.NewList())
+		}
+		if rules := k.Main; rules.Default != nil {
+			s.AddTypeDefaultingFunc(k.New(), func(obj any) { rules.Default(obj.(api.Object)) })
+		}
+	}
+	addSubresourceTypes(s)
+	return s
+}
+
+// addSubresourceTypes names the bodies of subresources that are no kinds of
+// their own; the catalogue may have named them already.
+func addSubresourceTypes(s *runtime.Scheme) {
+	for gvk, obj := range map[schema.GroupVersionKind]runtime.Object{
+		autoscalingv1.SchemeGroupVersion.WithKind("Scale"):           &autoscalingv1.Scale{},
+		policyv1.SchemeGroupVersion.WithKind("Eviction"):             &policyv1.Eviction{},
+		authenticationv1.SchemeGroupVersion.WithKind("TokenRequest"): &authenticationv1.TokenRequest{},
+	} {
+		if !s.Recognizes(gvk) {
+			s.AddKnownTypeWithName(gvk, obj)
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package codec
+
+import (
+	"encoding/hex"
+	"fmt"
+	"reflect"
+
+	"k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Decoded is a body that was read.
+type Decoded struct {
+	Object runtime.Object
+	// GVK is what the body said it is, or the default where it said nothing.
+	GVK schema.GroupVersionKind
+	// Loose are the findings of strict decoding: unknown and duplicate fields.
+	Loose []error
+}
+
+// Decode reads a body of the given format as the wanted kind. Errors are API
+// status errors. strict finds unknown and duplicate fields; they are returned
+// beside the object, for the caller to warn of or to refuse.
+func (c *Codec) Decode(body []byte, format Format, want schema.GroupVersionKind, strict bool) (Decoded, error) {
+	into, err := c.scheme.New(want)
+	if err != nil {
+		return Decoded{}, errors.NewInternalError(err)
+	}
+	obj, got, err := c.decode[decoderKey{format, strict}].Decode(body, &want, into)
+	out := Decoded{Object: obj, GVK: want}
+	if got != nil {
+		out.GVK = *got
+	}
+	if loose, ok := runtime.AsStrictDecodingError(err); ok && obj != nil {
+		out.Loose, err = loose.Errors(), nil
+	}
+	if err == nil && reflect.TypeOf(obj) != reflect.TypeOf(into) {
+		err = mismatch(obj, into, out.GVK, want)
+	}
+	if err != nil {
+		return out, unreadable(err, got, want.Kind, body)
+	}
+	return out, nil
+}
+
+// mismatch is the error of a body that is of another kind. Another version
+// of the API is left to the caller, who has a text of its own for it.
+func mismatch(obj, into runtime.Object, got, want schema.GroupVersionKind) error {
+	if got.GroupVersion() != want.GroupVersion() {
+		return nil
+	}
+	return fmt.Errorf("converting (%v) to (%v): unknown conversion", reflect.TypeOf(obj).Elem(), reflect.TypeOf(into).Elem())
+}
+
+// StrictError is the refusal of a body with loose fields.
+func StrictError(loose []error, got schema.GroupVersionKind, want string, body []byte) error {
+	return unreadable(runtime.NewStrictDecodingError(loose), &got, want, body)
+}
+
+func unreadable(err error, got *schema.GroupVersionKind, want string, body []byte) error {
+	if got != nil && got.Kind != "" {
+		return errors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v", got.Kind, got.Version, want, err))
+	}
+	return errors.NewBadRequest(fmt.Sprintf("the object provided is unrecognized (must be of type %s): %v (%s)", want, err, excerpt(body)))
+}
+
+const excerptBytes = 30
+
+func excerpt(body []byte) string {
+	if len(body) == 0 {
+		return "<empty>"
+	}
+	show := func(b []byte) string { return string(b) }
+	if body[0] != '{' {
+		show = hex.EncodeToString
+	}
+	if len(body) > excerptBytes {
+		return show(body[:excerptBytes]) + " ..."
+	}
+	return show(body)
+}
