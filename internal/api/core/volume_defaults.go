@@ -1,0 +1,96 @@
+package core
+
+import (
+	corev1 "k8s.io/api/core/v1"
+)
+
+const (
+	podFileMode            = int32(0o644)
+	tokenSeconds           = int64(3600)
+	podCertificateSeconds  = int32(86400)
+	defaultISCSIInterface  = "default"
+	defaultRBDPool         = "rbd"
+	defaultRBDUser         = "admin"
+	defaultRBDKeyring      = "/etc/ceph/keyring"
+	defaultScaleIOMode     = "ThinProvisioned"
+	defaultScaleIOFSType   = "xfs"
+	defaultAzureDiskFSType = "ext4"
+)
+
+func defaultVolume(v *corev1.Volume) {
+	s := &v.VolumeSource
+	if *s == (corev1.VolumeSource{}) {
+		s.EmptyDir = &corev1.EmptyDirVolumeSource{}
+	}
+	if s.Secret != nil {
+		orNew(&s.Secret.DefaultMode, podFileMode)
+	}
+	if s.ConfigMap != nil {
+		orNew(&s.ConfigMap.DefaultMode, podFileMode)
+	}
+	if s.DownwardAPI != nil {
+		orNew(&s.DownwardAPI.DefaultMode, podFileMode)
+		defaultDownwardItems(s.DownwardAPI.Items)
+	}
+	if s.Projected != nil {
+		defaultProjected(s.Projected)
+	}
+	if s.HostPath != nil {
+		orNew(&s.HostPath.Type, corev1.HostPathUnset)
+	}
+	if s.Ephemeral != nil && s.Ephemeral.VolumeClaimTemplate != nil {
+		DefaultPersistentVolumeClaimSpec(&s.Ephemeral.VolumeClaimTemplate.Spec)
+	}
+	if s.Image != nil {
+		orSet(&s.Image.PullPolicy, pullPolicyOf(s.Image.Reference))
+	}
+	defaultNetworkVolume(s)
+}
+
+func defaultProjected(p *corev1.ProjectedVolumeSource) {
+	orNew(&p.DefaultMode, podFileMode)
+	for i := range p.Sources {
+		src := &p.Sources[i]
+		if src.DownwardAPI != nil {
+			defaultDownwardItems(src.DownwardAPI.Items)
+		}
+		if src.ServiceAccountToken != nil {
+			orNew(&src.ServiceAccountToken.ExpirationSeconds, tokenSeconds)
+		}
+		if src.PodCertificate != nil {
+			orNew(&src.PodCertificate.MaxExpirationSeconds, podCertificateSeconds)
+		}
+	}
+}
+
+func defaultDownwardItems(items []corev1.DownwardAPIVolumeFile) {
+	for i := range items {
+		defaultFieldRef(items[i].FieldRef)
+	}
+}
+
+func defaultNetworkVolume(s *corev1.VolumeSource) {
+	if s.ISCSI != nil {
+		orSet(&s.ISCSI.ISCSIInterface, defaultISCSIInterface)
+	}
+	if s.RBD != nil {
+		orSet(&s.RBD.RBDPool, defaultRBDPool)
+		orSet(&s.RBD.RadosUser, defaultRBDUser)
+		orSet(&s.RBD.Keyring, defaultRBDKeyring)
+	}
+	if s.ScaleIO != nil {
+		orSet(&s.ScaleIO.StorageMode, defaultScaleIOMode)
+		orSet(&s.ScaleIO.FSType, defaultScaleIOFSType)
+	}
+	defaultAzureDisk(s.AzureDisk)
+}
+
+func defaultAzureDisk(d *corev1.AzureDiskVolumeSource) {
+	if d == nil {
+		return
+	}
+	orNew(&d.CachingMode, corev1.AzureDataDiskCachingReadWrite)
+	orNew(&d.Kind, corev1.AzureSharedBlobDisk)
+	orNew(&d.FSType, defaultAzureDiskFSType)
+	orNew(&d.ReadOnly, false)
+}
