@@ -147,6 +147,9 @@ type Store interface {
 	Scan(ctx context.Context, page Page) (Scan, error)
 	// Revision is the newest committed revision.
 	Revision() Revision
+	// Oldest is the oldest revision whose state is still kept: a scan at it
+	// and a watch after it work. It only goes up.
+	Oldest() Revision
 	// WaitFor blocks until the newest revision visible here is at least rev.
 	WaitFor(ctx context.Context, rev Revision) error
 	// Watch yields every change of keys with the prefix after the revision.

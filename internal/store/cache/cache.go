@@ -1,0 +1,158 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/store"
+	"github.com/knarr-io/knarr/internal/store/progress"
+)
+
+// Options tune a cache. The zero value is what a server of ordinary size uses.
+type Options struct {
+	Logger *slog.Logger
+	// EncodingBudget bounds the bytes of kept encodings; zero: 32 MiB.
+	EncodingBudget int64
+	// HistoryCount, HistoryBytes (as stored) and HistoryAge bound the events
+	// that each resource keeps for its watchers; zero: 16,384 events, 8 MiB,
+	// 3 minutes.
+	HistoryCount int
+	HistoryBytes int64
+	HistoryAge   time.Duration
+	// Replay is how many of the store's latest changes are read as events
+	// when the cache opens, so that watches go on across a restart; zero:
+	// 5,000, negative: none.
+	Replay int
+	// Mutated is told of every object that somebody changed after it was
+	// shared. Set it in tests only: each object is hashed when it comes and
+	// when it goes.
+	Mutated func(key string)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.EncodingBudget = orDefault(o.EncodingBudget, 32<<20)
+	o.HistoryCount = orDefault(o.HistoryCount, 16384)
+	o.HistoryBytes = orDefault(o.HistoryBytes, 8<<20)
+	o.HistoryAge = orDefault(o.HistoryAge, 3*time.Minute)
+	o.Replay = orDefault(o.Replay, 5000)
+	return o
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// Cache holds all objects of all kinds. Safe for concurrent use.
+type Cache struct {
+	store   store.Store
+	options Options
+	limits  limits
+	budget  budget
+	gate    progress.Gate
+
+	resources []*Resource
+	byKind    map[*api.Kind]*Resource
+	byPrefix  map[string]*Resource
+
+	stop     context.CancelFunc
+	stopped  chan struct{} // closed when the follower has ended
+	closing  sync.Once
+	expiryMu sync.Mutex
+	expiry   *time.Timer // guarded by expiryMu; nil where nothing expires
+	expiryAt time.Time   // guarded by expiryMu
+	closed   bool        // guarded by expiryMu
+}
+
+// Open loads the objects of the kinds and follows the store until Close. The
+// caller closes the store after the cache. Views and virtual kinds among
+// kinds are passed over; keys of kinds that are not named are left alone.
+func Open(ctx context.Context, st store.Store, kinds []*api.Kind, options Options) (*Cache, error) {
+	options = options.withDefaults()
+	c := &Cache{
+		store: st, options: options,
+		limits:   limits{count: options.HistoryCount, bytes: options.HistoryBytes, age: options.HistoryAge},
+		budget:   budget{limit: options.EncodingBudget},
+		byKind:   make(map[*api.Kind]*Resource, len(kinds)),
+		byPrefix: make(map[string]*Resource, len(kinds)),
+		stopped:  make(chan struct{}),
+	}
+	for _, k := range kinds {
+		if err := c.addKind(k); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.start(ctx); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Cache) addKind(k *api.Kind) error {
+	if k.Virtual || k.View != nil {
+		return nil
+	}
+	r := newResource(c, k)
+	if c.byPrefix[r.prefix] != nil {
+		return fmt.Errorf("two kinds are stored under %s", r.prefix)
+	}
+	c.resources = append(c.resources, r)
+	c.byKind[k], c.byPrefix[r.prefix] = r, r
+	return nil
+}
+
+// Of is the resource of a kind, or of the kind that it is a view of; nil for
+// a kind that the cache does not hold.
+func (c *Cache) Of(k *api.Kind) *Resource { return c.byKind[k.Stored()] }
+
+// Resources are all resources, in the order of the kinds given to Open.
+func (c *Cache) Resources() []*Resource { return c.resources }
+
+// Revision is applied here: every change up to it is visible in every
+// resource.
+func (c *Cache) Revision() store.Revision { return c.gate.Revision() }
+
+// WaitFor blocks until the revision is applied here. It fails with ctx's
+// error, or with store.ErrClosed.
+func (c *Cache) WaitFor(ctx context.Context, rev store.Revision) error {
+	return c.gate.WaitFor(ctx, rev)
+}
+
+// EncodedBytes is what encodings hold of their budget.
+func (c *Cache) EncodedBytes() int64 { return c.budget.held() }
+
+// Close ends all watches with store.ErrClosed and stops following the store,
+// which stays open.
+func (c *Cache) Close() {
+	c.closing.Do(func() {
+		c.stop()
+		<-c.stopped
+		c.stopExpiry()
+		c.checkAll()
+	})
+}
+
+// resourceOf finds the resource of a store key; nil where there is none.
+func (c *Cache) resourceOf(key string) *Resource {
+	rest := strings.TrimPrefix(key, "/")
+	group := strings.IndexByte(rest, '/')
+	if group < 0 || len(rest) == len(key) {
+		return nil
+	}
+	resource := strings.IndexByte(rest[group+1:], '/')
+	if resource < 0 {
+		return nil
+	}
+	return c.byPrefix[key[:1+group+1+resource+1]]
+}

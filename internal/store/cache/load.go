@@ -1,0 +1,135 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"github.com/knarr-io/knarr/internal/store"
+)
+
+// loadPage is how many records are read and decoded at a time.
+const loadPage = 4096
+
+// start loads all objects and begins to follow. It loads a state that lies
+// back a little where the store still has it, and reads what came since as
+// events: so watches resume after a restart.
+func (c *Cache) start(ctx context.Context) error {
+	newest := c.store.Revision()
+	from := newest
+	if c.options.Replay > 0 {
+		from = max(c.store.Oldest(), newest-min(newest, store.Revision(c.options.Replay)))
+	}
+	loaded, err := c.load(ctx, from)
+	if errors.Is(err, store.ErrTooOld) {
+		loaded, err = c.load(ctx, 0)
+	}
+	if err != nil {
+		return err
+	}
+	follow, stop := context.WithCancel(context.WithoutCancel(ctx))
+	c.stop = stop
+	watch, err := c.store.Watch(follow, "/", loaded)
+	if err != nil {
+		stop()
+		return fmt.Errorf("following the store from revision %d: %w", loaded, err)
+	}
+	c.gate.Advance(loaded)
+	go c.follow(follow, watch)
+	if err := c.gate.WaitFor(ctx, newest); err != nil {
+		c.Close()
+		return err
+	}
+	return nil
+}
+
+// load fills every resource with its state at a revision; zero is the newest.
+func (c *Cache) load(ctx context.Context, at store.Revision) (store.Revision, error) {
+	states := make(map[*Resource]*state, len(c.resources))
+	for _, r := range c.resources {
+		states[r] = newState(r.kind)
+	}
+	loaded, err := c.scan(ctx, "/", at, func(item *Item) {
+		states[item.resource].replace(nil, item)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("loading the stored objects: %w", err)
+	}
+	for r, s := range states {
+		r.reset(s, loaded)
+	}
+	return loaded, nil
+}
+
+// read makes a resource's state at a revision from the store's history.
+func (c *Cache) read(ctx context.Context, r *Resource, at store.Revision) (*Snapshot, error) {
+	s := newState(r.kind)
+	rev, err := c.scan(ctx, r.prefix, at, func(item *Item) { s.replace(nil, item) })
+	if err != nil {
+		return nil, err
+	}
+	return r.snapshotOf(s, rev), nil
+}
+
+// scan decodes everything with the prefix, on all cores, and hands the items
+// over in order. It returns the revision of the state that it read.
+func (c *Cache) scan(ctx context.Context, prefix string, at store.Revision, each func(*Item)) (store.Revision, error) {
+	page := store.Page{Prefix: prefix, Limit: loadPage, At: at}
+	for {
+		got, err := c.store.Scan(ctx, page)
+		if err != nil {
+			return 0, err
+		}
+		for _, item := range c.decodeAll(got.Records) {
+			if item != nil {
+				each(item)
+			}
+		}
+		if !got.More {
+			return got.Revision, nil
+		}
+		page.At, page.After = got.Revision, got.Records[len(got.Records)-1].Key
+	}
+}
+
+// decodeAll decodes records in parallel. The result has nil for what is not
+// of a known kind, or cannot be read.
+func (c *Cache) decodeAll(records []store.Record) []*Item {
+	items := make([]*Item, len(records))
+	workers := max(1, min(runtime.GOMAXPROCS(0), len(records)/64))
+	var wg sync.WaitGroup
+	for w := range workers {
+		part := func() {
+			for i := w; i < len(records); i += workers {
+				items[i] = c.decode(records[i].Key, records[i].Value, records[i].Modified)
+			}
+		}
+		if w == workers-1 {
+			part()
+			continue
+		}
+		wg.Go(part)
+	}
+	wg.Wait()
+	return items
+}
+
+// decode makes a visible item. One object that cannot be read must not take
+// the whole cluster down: it is logged and left out.
+func (c *Cache) decode(key string, value []byte, rev store.Revision) *Item {
+	r := c.resourceOf(key)
+	if r == nil {
+		return nil
+	}
+	obj, err := r.codec.decode(value)
+	if err != nil {
+		c.options.Logger.Error("a stored object cannot be read and is left out", "key", key, "revision", rev, "error", err)
+		return nil
+	}
+	item := r.newItem(key, obj, len(value))
+	item.commit(rev)
+	c.remember(item)
+	return item
+}
