@@ -15,7 +15,7 @@ import (
 func Kinds(core *api.Kind) []*api.Kind { return []*api.Kind{event(core)} }
 
 func event(core *api.Kind) *api.Kind {
-	view := api.Spec[*eventsv1.Event]{
+	return api.Spec[*eventsv1.Event]{
 		Group: "events.k8s.io", Version: "v1", Name: "Event",
 		Resource: "events", Singular: "event", ShortNames: []string{"ev"},
 		Namespaced: true,
@@ -27,13 +27,15 @@ func event(core *api.Kind) *api.Kind {
 			ToStored:   toCore,
 		},
 		Columns: core.Columns,
-		Row: func(e *eventsv1.Event, now time.Time) []any {
-			if core.Row == nil {
-				return nil
-			}
-			return core.Row(toCore(e), now)
-		},
+		Row:     rowOf(core),
 		UnconditionalUpdate: true, CreateOnUpdate: true,
 	}.Kind()
-	return view
+}
+
+// rowOf prints the event as the core group does.
+func rowOf(core *api.Kind) func(*eventsv1.Event, time.Time) []any {
+	if core.Row == nil {
+		return nil
+	}
+	return func(e *eventsv1.Event, now time.Time) []any { return core.Row(toCore(e), now) }
 }
