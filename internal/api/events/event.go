@@ -26,8 +26,8 @@ func event(core *api.Kind) *api.Kind {
 			FromStored: fromCore,
 			ToStored:   toCore,
 		},
-		Columns: core.Columns,
-		Row:     rowOf(core),
+		Columns:             core.Columns,
+		Row:                 rowOf(core),
 		UnconditionalUpdate: true, CreateOnUpdate: true,
 	}.Kind()
 }
