@@ -1,0 +1,183 @@
+// Package nettest gives tests network namespaces of their own, with pods in
+// them: real links and real packets that never leave the machine. Everything
+// goes with the test.
+package nettest
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// Space is a network namespace. It lives until the test ends.
+type Space struct {
+	t  *testing.T
+	fd netns.NsHandle
+}
+
+// New makes an empty namespace with its loopback link up. The test needs root.
+func New(t *testing.T) *Space {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("this test makes network namespaces: run it as root")
+	}
+	s := &Space{t: t}
+	made := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
+		fd, err := netns.New()
+		s.fd = fd
+		made <- err
+	}()
+	if err := <-made; err != nil {
+		t.Fatalf("make a network namespace: %v", err)
+	}
+	t.Cleanup(func() { _ = s.fd.Close() })
+	s.Do(func() error {
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetUp(lo)
+	})
+	return s
+}
+
+// FD is the namespace's file descriptor.
+func (s *Space) FD() int { return int(s.fd) }
+
+// Do runs f on a thread inside the namespace and fails the test on its error.
+func (s *Space) Do(f func() error) {
+	s.t.Helper()
+	if err := s.Try(f); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Try runs f on a thread inside the namespace.
+func (s *Space) Try(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		if err := netns.Set(s.fd); err != nil {
+			done <- err
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
+
+// Node makes the namespace a node: it forwards, and has the address.
+func (s *Space) Node(addr string) {
+	s.t.Helper()
+	s.Do(func() error {
+		// /proc/sys/net shows the namespace of the thread that opens it.
+		if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0); err != nil {
+			return err
+		}
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		a, err := netlink.ParseAddr(addr + "/32")
+		if err != nil {
+			return err
+		}
+		return netlink.AddrAdd(lo, a)
+	})
+}
+
+// Pod adds a pod with the address, routed as the runtime does it.
+func (s *Space) Pod(addr string) *Space {
+	s.t.Helper()
+	pod := New(s.t)
+	gateway := net.IPv4(169, 254, 1, 1)
+	name := fmt.Sprintf("p%x", netip.MustParseAddr(addr).As4())
+	hostMAC, _ := net.ParseMAC("ee:ee:ee:ee:ee:ee")
+	s.Do(func() error {
+		veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name, HardwareAddr: hostMAC}, PeerName: "eth0", PeerNamespace: netlink.NsFd(pod.FD())}
+		if err := netlink.LinkAdd(veth); err != nil {
+			return err
+		}
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		if err := netlink.LinkSetUp(link); err != nil {
+			return err
+		}
+		return netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Scope: netlink.SCOPE_LINK, Dst: host(addr)})
+	})
+	pod.Do(func() error {
+		eth, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		index := eth.Attrs().Index
+		if err := netlink.AddrAdd(eth, &netlink.Addr{IPNet: host(addr)}); err != nil {
+			return err
+		}
+		if err := netlink.LinkSetUp(eth); err != nil {
+			return err
+		}
+		if err := netlink.NeighAdd(&netlink.Neigh{LinkIndex: index, IP: gateway, HardwareAddr: hostMAC, State: unix.NUD_PERMANENT}); err != nil {
+			return err
+		}
+		return netlink.RouteAdd(&netlink.Route{LinkIndex: index, Gw: gateway, Flags: int(netlink.FLAG_ONLINK)})
+	})
+	return pod
+}
+
+func host(addr string) *net.IPNet {
+	return &net.IPNet{IP: net.ParseIP(addr).To4(), Mask: net.CIDRMask(32, 32)}
+}
+
+// Answer listens on a TCP port of the namespace and answers each connection
+// with the name and the client's address.
+func (s *Space) Answer(port uint16, name string) {
+	s.t.Helper()
+	var l net.Listener
+	s.Do(func() (err error) {
+		l, err = net.Listen("tcp4", fmt.Sprintf(":%d", port))
+		return err
+	})
+	s.t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = fmt.Fprintf(c, "%s %s", name, c.RemoteAddr().(*net.TCPAddr).IP)
+			_ = c.Close()
+		}
+	}()
+}
+
+// Ask connects from the namespace and returns what Answer said.
+func (s *Space) Ask(address string) (string, error) {
+	var answer []byte
+	err := s.Try(func() error {
+		c, err := net.DialTimeout("tcp4", address, 2*time.Second)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+			return err
+		}
+		answer, err = io.ReadAll(c)
+		return err
+	})
+	return string(answer), err
+}

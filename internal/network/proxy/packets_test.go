@@ -1,0 +1,220 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/knarr-io/knarr/internal/network/nettest"
+	"github.com/knarr-io/knarr/internal/network/ruleset"
+)
+
+const (
+	nodeIP = "192.0.2.77"
+	podA   = "10.244.0.2"
+	podB   = "10.244.0.3"
+	podC   = "10.244.0.4"
+)
+
+// lab is a node with three pods and an installed table.
+type lab struct {
+	t       *testing.T
+	node    *nettest.Space
+	a, b, c *nettest.Space
+	table   *ruleset.Table
+	book    *book
+}
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	l := &lab{t: t, node: nettest.New(t), book: newBook()}
+	l.node.Node(nodeIP)
+	l.a, l.b, l.c = l.node.Pod(podA), l.node.Pod(podB), l.node.Pod(podC)
+	l.a.Answer(8080, "a")
+	l.b.Answer(8080, "b")
+	l.table = l.open()
+	// A route for service addresses, as podnet makes it.
+	l.node.Do(func() error { return routeServices() })
+	return l
+}
+
+func (l *lab) open() *ruleset.Table {
+	l.t.Helper()
+	table, err := ruleset.Open(ruleset.Config{Pods: netip.MustParsePrefix("10.244.0.0/16"), NetNS: l.node.FD()})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { _ = table.Close() })
+	return table
+}
+
+func (l *lab) apply(svc *corev1.Service, endpoints ...discoveryv1.Endpoint) {
+	l.t.Helper()
+	r := newRendered()
+	if svc != nil {
+		r = RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, endpoints)}, "n1")
+	}
+	if err := l.table.Apply(l.book.set(owner{namespace: "ns", name: "web"}, r, newChange())); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// who asks often and returns the set of those who answered.
+func (l *lab) who(from *nettest.Space, address string) string {
+	l.t.Helper()
+	seen := map[string]bool{}
+	for range 24 {
+		answer, err := from.Ask(address)
+		if err != nil {
+			l.t.Fatalf("ask %s: %v", address, err)
+		}
+		name, _, _ := strings.Cut(answer, " ")
+		seen[name] = true
+	}
+	out := ""
+	for _, name := range []string{"a", "b"} {
+		if seen[name] {
+			out += name
+		}
+	}
+	return out
+}
+
+func TestServiceBalancesOverReadyEndpoints(t *testing.T) {
+	l := newLab(t)
+	svc := service()
+	l.apply(svc, endpoint(podA, true), endpoint(podB, true))
+	for _, from := range []*nettest.Space{l.c, l.node} {
+		if got := l.who(from, "10.96.0.20:80"); got != "ab" {
+			t.Errorf("both endpoints should answer, got %q", got)
+		}
+	}
+	l.apply(svc, endpoint(podA, false), endpoint(podB, true))
+	if got := l.who(l.c, "10.96.0.20:80"); got != "b" {
+		t.Errorf("only the ready endpoint should answer, got %q", got)
+	}
+}
+
+func TestPodReachesItselfThroughItsService(t *testing.T) {
+	l := newLab(t)
+	l.apply(service(), endpoint(podA, true))
+	answer, err := l.a.Ask("10.96.0.20:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer != "a "+nodeIP {
+		t.Errorf("a hairpin connection comes from the node's address; got %q", answer)
+	}
+}
+
+func TestClientAddressIsKeptForPods(t *testing.T) {
+	l := newLab(t)
+	l.apply(service(), endpoint(podA, true))
+	if answer, err := l.c.Ask("10.96.0.20:80"); err != nil || answer != "a "+podC {
+		t.Errorf("got %q, %v; want the pod's own address", answer, err)
+	}
+}
+
+func TestNodePortAnswersOnTheNodesAddress(t *testing.T) {
+	l := newLab(t)
+	svc := service()
+	svc.Spec.Type = corev1.ServiceTypeNodePort
+	svc.Spec.Ports[0].NodePort = 30080
+	l.apply(svc, endpoint(podA, true), endpoint(podB, true))
+	for _, from := range []*nettest.Space{l.c, l.node} {
+		if got := l.who(from, nodeIP+":30080"); got != "ab" {
+			t.Errorf("both endpoints should answer on the node port, got %q", got)
+		}
+	}
+}
+
+func TestServiceWithoutEndpointsIsRefused(t *testing.T) {
+	l := newLab(t)
+	svc := service()
+	svc.Spec.Type = corev1.ServiceTypeNodePort
+	svc.Spec.Ports[0].NodePort = 30080
+	l.apply(svc)
+	for _, from := range []*nettest.Space{l.c, l.node} {
+		for _, address := range []string{"10.96.0.20:80", nodeIP + ":30080"} {
+			if answer, err := from.Ask(address); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("%s (from a pod: %v): want connection refused, got %q, %v", address, from == l.c, answer, err)
+			}
+		}
+	}
+}
+
+func TestSessionAffinityKeepsTheEndpointUntilItGoes(t *testing.T) {
+	l := newLab(t)
+	svc := service()
+	svc.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
+	l.apply(svc, endpoint(podA, true), endpoint(podB, true))
+	first := l.who(l.c, "10.96.0.20:80")
+	if len(first) != 1 {
+		t.Fatalf("one client should meet one endpoint, met %q", first)
+	}
+	other := map[string]string{"a": "b", "b": "a"}[first]
+	l.apply(svc, endpoint(map[string]string{"a": podA, "b": podB}[other], true))
+	if got := l.who(l.c, "10.96.0.20:80"); got != other {
+		t.Errorf("after its endpoint went, the client should meet %q, met %q", other, got)
+	}
+}
+
+func TestRestartGoesOnFromWhatStands(t *testing.T) {
+	l := newLab(t)
+	svc := service()
+	svc.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
+	l.apply(svc, endpoint(podA, true), endpoint(podB, true))
+
+	again := l.open() // as a restarted process
+	standing, err := again.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change := ruleset.Diff(standing, l.book.state()); !change.Empty() {
+		t.Errorf("nothing should have to be changed, got %+v", change)
+	}
+	l.table = again
+	l.apply(nil)
+	standing, err = again.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := ruleset.Standing{Chains: map[string]string{}, Elements: map[ruleset.Key]string{}}
+	if diff := cmp.Diff(empty, standing, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Errorf("a deleted Service leaves (-none +left):\n%s", diff)
+	}
+}
+
+func TestManyServicesInBoundedBatches(t *testing.T) {
+	l := newLab(t)
+	change := newChange()
+	const n = 3000
+	for i := range n {
+		svc := service()
+		svc.Name = fmt.Sprintf("s%d", i)
+		svc.Spec.ClusterIP = netip.AddrFrom4([4]byte{10, 96, byte(1 + i/250), byte(1 + i%250)}).String()
+		svc.Spec.ClusterIPs = []string{svc.Spec.ClusterIP}
+		r := RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, []discoveryv1.Endpoint{endpoint(podA, true)})}, "n1")
+		change = l.book.set(owner{namespace: "ns", name: svc.Name}, r, change)
+	}
+	if err := l.table.Apply(change); err != nil {
+		t.Fatal(err)
+	}
+	standing, err := l.table.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(standing.Chains) != n {
+		t.Errorf("%d chains stand, want %d", len(standing.Chains), n)
+	}
+	if got := l.who(l.c, "10.96.12.250:80"); got != "a" {
+		t.Errorf("the last Service answers %q", got)
+	}
+}

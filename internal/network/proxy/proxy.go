@@ -1,0 +1,260 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/network/ruleset"
+)
+
+// Table is where the proxy's rules are applied: package ruleset's, or a
+// recorder in tests.
+type Table interface {
+	Current() (ruleset.Standing, error)
+	Apply(ruleset.Change) error
+}
+
+// Config says what a proxy works with.
+type Config struct {
+	Node      string
+	Informers *client.Informers
+	Table     Table
+	// Forget ends the tracked UDP flows to an address that is no longer an
+	// endpoint; nil: nothing is tracked.
+	Forget func(netip.Addr) error
+	Logger *slog.Logger
+}
+
+// Proxy keeps the table in step with the API. It is made by New and run once.
+type Proxy struct {
+	cfg      Config
+	services *client.Informer[*corev1.Service]
+	slices   *client.Informer[*discoveryv1.EndpointSlice]
+	pods     *client.Informer[*corev1.Pod]
+
+	mu      sync.Mutex
+	dirty   map[owner]struct{}
+	wake    chan struct{}
+	applied chan struct{} // closed and replaced when rules were applied
+	ready   map[netip.Addr]int
+	synced  bool
+}
+
+// sliceIndex finds the slices of a Service.
+const sliceIndex = "service"
+
+// New makes a proxy and registers what it listens to; the informers must not
+// have been started yet.
+func New(cfg Config) *Proxy {
+	p := &Proxy{
+		cfg:      cfg,
+		services: client.InformerFor[*corev1.Service](cfg.Informers),
+		slices:   client.InformerFor[*discoveryv1.EndpointSlice](cfg.Informers),
+		pods:     client.InformerWith[*corev1.Pod](cfg.Informers, client.Selection{Fields: "spec.nodeName=" + cfg.Node}),
+		dirty:    map[owner]struct{}{},
+		wake:     make(chan struct{}, 1),
+		applied:  make(chan struct{}),
+		ready:    map[netip.Addr]int{},
+	}
+	p.slices.AddIndex(sliceIndex, func(s *discoveryv1.EndpointSlice) []string {
+		return []string{s.Namespace + "/" + s.Labels[discoveryv1.LabelServiceName]}
+	})
+	p.services.OnChange(func(old, new *corev1.Service) {
+		s := newest(old, new)
+		p.mark(owner{namespace: s.Namespace, name: s.Name})
+	})
+	p.slices.OnChange(func(old, new *discoveryv1.EndpointSlice) {
+		for _, s := range []*discoveryv1.EndpointSlice{old, new} {
+			if s != nil {
+				p.mark(owner{namespace: s.Namespace, name: s.Labels[discoveryv1.LabelServiceName]})
+			}
+		}
+	})
+	p.pods.OnChange(func(old, new *corev1.Pod) {
+		if pod := newest(old, new); hasHostPorts(pod) {
+			p.mark(owner{pod: true, namespace: pod.Namespace, name: pod.Name})
+		}
+	})
+	return p
+}
+
+func newest[T comparable](old, new T) T {
+	var none T
+	if new != none {
+		return new
+	}
+	return old
+}
+
+func hasHostPorts(pod *corev1.Pod) bool {
+	for _, c := range pod.Spec.Containers {
+		for _, port := range c.Ports {
+			if port.HostPort != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (p *Proxy) mark(o owner) {
+	p.mu.Lock()
+	p.dirty[o] = struct{}{}
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// retryAfter is the pause after the kernel refused a change.
+const retryAfter = time.Second
+
+// Run applies changes until ctx ends. The rules stay when it returns.
+func (p *Proxy) Run(ctx context.Context) error {
+	for _, wait := range []func(context.Context) error{p.services.WaitSynced, p.slices.WaitSynced, p.pods.WaitSynced} {
+		if err := wait(ctx); err != nil {
+			return fmt.Errorf("service proxy: %w", err)
+		}
+	}
+	b := newBook()
+	whole := true
+	for {
+		if err := p.step(b, whole); err != nil {
+			p.cfg.Logger.Error("service rules could not be applied; trying again from what the kernel holds", "error", err)
+			whole = true
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(retryAfter):
+			}
+			continue
+		}
+		whole = false
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+		}
+	}
+}
+
+// step renders what is dirty and applies the difference; whole starts from
+// what the kernel holds instead of from what was applied last.
+func (p *Proxy) step(b *book, whole bool) error {
+	p.mu.Lock()
+	dirty := p.dirty
+	p.dirty = map[owner]struct{}{}
+	p.mu.Unlock()
+
+	touched := make(map[netip.Addr]bool)
+	change := newChange()
+	for o := range dirty {
+		old, next := b.owners[o].Ready, p.render(o)
+		for addr, udp := range old {
+			touched[addr] = touched[addr] || udp
+		}
+		for addr, udp := range next.Ready {
+			touched[addr] = touched[addr] || udp
+		}
+		change = b.set(o, next, change)
+	}
+	if whole {
+		standing, err := p.cfg.Table.Current()
+		if err != nil {
+			return err
+		}
+		change = ruleset.Diff(standing, b.state())
+	}
+	if !change.Empty() {
+		if err := p.cfg.Table.Apply(change); err != nil {
+			return err
+		}
+	}
+	p.publish(b, touched)
+	p.forget(b, touched)
+	return nil
+}
+
+func (p *Proxy) render(o owner) Rendered {
+	if o.pod {
+		if pod, ok := p.pods.Get(o.namespace, o.name); ok {
+			return RenderHostPorts(pod)
+		}
+		return newRendered()
+	}
+	svc, ok := p.services.Get(o.namespace, o.name)
+	if !ok {
+		return newRendered()
+	}
+	return RenderService(svc, p.slices.ByIndex(sliceIndex, o.namespace+"/"+o.name), p.cfg.Node)
+}
+
+// publish makes known which of the touched addresses new connections may go
+// to now.
+func (p *Proxy) publish(b *book, touched map[netip.Addr]bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for addr := range touched {
+		if n := b.ready[addr]; n > 0 {
+			p.ready[addr] = n
+		} else {
+			delete(p.ready, addr)
+		}
+	}
+	p.synced = true
+	close(p.applied)
+	p.applied = make(chan struct{})
+}
+
+// forget ends UDP flows to touched addresses that left: a flow would go on to
+// them as long as its client sends.
+func (p *Proxy) forget(b *book, touched map[netip.Addr]bool) {
+	if p.cfg.Forget == nil {
+		return
+	}
+	for addr, udp := range touched {
+		if !udp || b.ready[addr] != 0 {
+			continue
+		}
+		if err := p.cfg.Forget(addr); err != nil {
+			p.cfg.Logger.Warn("UDP flows to a gone endpoint could not be ended", "address", addr, "error", err)
+		}
+	}
+}
+
+// WaitSynced returns when the rules of everything that existed at the start
+// were applied.
+func (p *Proxy) WaitSynced(ctx context.Context) error {
+	return p.wait(ctx, func() bool { return p.synced })
+}
+
+// WaitRemoved returns when no new connection is sent to the pod's address
+// through any Service on this node.
+func (p *Proxy) WaitRemoved(ctx context.Context, pod netip.Addr) error {
+	return p.wait(ctx, func() bool { return p.ready[pod] == 0 })
+}
+
+func (p *Proxy) wait(ctx context.Context, doneLocked func() bool) error {
+	for {
+		p.mu.Lock()
+		done, applied := doneLocked(), p.applied
+		p.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-applied:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

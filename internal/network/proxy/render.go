@@ -1,0 +1,314 @@
+package proxy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/knarr-io/knarr/internal/network/ruleset"
+)
+
+// EdgeAnnotation marks a Service that the node answers itself on the
+// Service's address; the proxy leaves it alone.
+const EdgeAnnotation = "knarr.io/served-by-node"
+
+// Rendered is what one Service, or one pod with host ports, asks of the table.
+type Rendered struct {
+	ruleset.State
+	// Ready are the pod addresses that new connections are sent to; true
+	// where UDP is among what is sent.
+	Ready map[netip.Addr]bool
+}
+
+func newRendered() Rendered {
+	return Rendered{
+		State: ruleset.State{Chains: map[string]ruleset.Chain{}, Elements: map[ruleset.Key]string{}},
+		Ready: map[netip.Addr]bool{},
+	}
+}
+
+// RenderService renders a Service with its slices for the named node.
+func RenderService(svc *corev1.Service, slices []*discoveryv1.EndpointSlice, node string) Rendered {
+	out := newRendered()
+	if !proxied(svc) {
+		return out
+	}
+	for i := range svc.Spec.Ports {
+		port := &svc.Spec.Ports[i]
+		protocol, ok := protocolNumber(port.Protocol)
+		if !ok {
+			continue
+		}
+		p := portRender{svc: svc, port: port, protocol: protocol, out: &out,
+			id: chainID(svc.Namespace, svc.Name, port.Name, strconv.Itoa(int(port.Port)), string(port.Protocol))}
+		p.all, p.local = endpointsOf(slices, port, node)
+		p.render()
+	}
+	return out
+}
+
+func proxied(svc *corev1.Service) bool {
+	if svc.Spec.Type == corev1.ServiceTypeExternalName || svc.Annotations[EdgeAnnotation] != "" {
+		return false
+	}
+	return svc.Spec.ClusterIP != "" && svc.Spec.ClusterIP != corev1.ClusterIPNone
+}
+
+// protocolNumber is the IP protocol of a Service port.
+func protocolNumber(p corev1.Protocol) (uint8, bool) {
+	switch p {
+	case corev1.ProtocolTCP, "":
+		return unix.IPPROTO_TCP, true
+	case corev1.ProtocolUDP:
+		return unix.IPPROTO_UDP, true
+	case corev1.ProtocolSCTP:
+		return unix.IPPROTO_SCTP, true
+	}
+	return 0, false
+}
+
+func chainID(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write([]byte(p))
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil)[:10])
+}
+
+// portRender renders one port of a Service.
+type portRender struct {
+	svc        *corev1.Service
+	port       *corev1.ServicePort
+	protocol   uint8
+	id         string
+	all, local []ruleset.Target
+	out        *Rendered
+}
+
+func (p *portRender) render() {
+	for _, t := range p.all {
+		p.out.Ready[t.Addr] = p.out.Ready[t.Addr] || p.protocol == unix.IPPROTO_UDP
+		p.out.Elements[ruleset.Key{Set: ruleset.Hairpin, Addr: t.Addr}] = ""
+	}
+	internal := p.clusterChain()
+	for _, ip := range p.svc.Spec.ClusterIPs {
+		p.frontend(ip, internal)
+	}
+	if p.svc.Spec.Type != corev1.ServiceTypeClusterIP || len(p.svc.Spec.ExternalIPs) > 0 {
+		p.renderExternal()
+	}
+}
+
+// renderExternal renders what is reached from outside of the cluster.
+func (p *portRender) renderExternal() {
+	external := p.externalChain()
+	for _, ip := range p.svc.Spec.ExternalIPs {
+		p.frontend(ip, external)
+	}
+	for _, ingress := range p.svc.Status.LoadBalancer.Ingress {
+		if ingress.IPMode == nil || *ingress.IPMode == corev1.LoadBalancerIPModeVIP {
+			p.frontend(ingress.IP, external)
+		}
+	}
+	if p.port.NodePort != 0 {
+		key := ruleset.Key{Set: ruleset.NodePorts, Protocol: p.protocol, Port: uint16(p.port.NodePort)}
+		if external == "" {
+			key.Set = ruleset.RefusedPorts
+		}
+		p.out.Elements[key] = external
+	}
+}
+
+// frontend leads an address to the chain, or refuses it where there is none.
+func (p *portRender) frontend(ip, chain string) {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil || !addr.Is4() {
+		return
+	}
+	key := ruleset.Key{Set: ruleset.Frontends, Addr: addr, Protocol: p.protocol, Port: uint16(p.port.Port)}
+	if chain == "" {
+		key.Set = ruleset.Refused
+	}
+	p.out.Elements[key] = chain
+}
+
+// clusterChain is where the cluster's own addresses lead; empty: refused.
+func (p *portRender) clusterChain() string {
+	outside := false
+	toPods := false
+	unlessNode := ruleset.Step{Pods: &outside, NodeItself: &toPods, Masquerade: true}
+	if policy := p.svc.Spec.InternalTrafficPolicy; policy != nil && *policy == corev1.ServiceInternalTrafficPolicyLocal {
+		if len(p.local) == 0 {
+			return p.dropChain()
+		}
+		return p.balanceChain("loc-", p.local)
+	}
+	if len(p.all) == 0 {
+		return ""
+	}
+	name := p.balanceChain("svc-", p.all)
+	p.out.Chains[name] = append(ruleset.Chain{unlessNode}, p.out.Chains[name]...)
+	return name
+}
+
+// externalChain is where node ports and external addresses lead.
+func (p *portRender) externalChain() string {
+	if len(p.all) == 0 {
+		return ""
+	}
+	yes := true
+	cluster := p.balanceChain("svc-", p.all)
+	name := "ext-" + p.id
+	if p.svc.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal {
+		p.out.Chains[name] = ruleset.Chain{{Masquerade: true}, {Goto: cluster}}
+		return name
+	}
+	chain := ruleset.Chain{
+		{Pods: &yes, Goto: cluster},
+		{NodeItself: &yes, Masquerade: true},
+		{NodeItself: &yes, Goto: cluster},
+	}
+	if len(p.local) == 0 {
+		p.out.Chains[name] = append(chain, ruleset.Step{Drop: true})
+		return name
+	}
+	p.out.Chains[name] = append(chain, ruleset.Step{Goto: p.balanceChain("loc-", p.local)})
+	return name
+}
+
+func (p *portRender) dropChain() string {
+	name := "loc-" + p.id
+	p.out.Chains[name] = ruleset.Chain{{Drop: true}}
+	return name
+}
+
+// balanceChain makes the chain once; asking again gives its name.
+func (p *portRender) balanceChain(prefix string, targets []ruleset.Target) string {
+	name := prefix + p.id
+	if _, made := p.out.Chains[name]; !made {
+		p.out.Chains[name] = ruleset.Chain{{Balance: targets, Sticky: p.sticky()}}
+	}
+	return name
+}
+
+// sticky is how long a client keeps its endpoint; zero: not at all.
+func (p *portRender) sticky() time.Duration {
+	if p.svc.Spec.SessionAffinity != corev1.ServiceAffinityClientIP {
+		return 0
+	}
+	const byDefault = 3 * time.Hour
+	c := p.svc.Spec.SessionAffinityConfig
+	if c == nil || c.ClientIP == nil || c.ClientIP.TimeoutSeconds == nil {
+		return byDefault
+	}
+	return time.Duration(*c.ClientIP.TimeoutSeconds) * time.Second
+}
+
+// endpointsOf are the targets of a Service port: the ready ones, or where
+// there is none those that still serve while they terminate. local are those
+// on the node.
+func endpointsOf(all []*discoveryv1.EndpointSlice, port *corev1.ServicePort, node string) (targets, local []ruleset.Target) {
+	ready := collect(all, port, node, func(c discoveryv1.EndpointConditions) bool { return c.Ready == nil || *c.Ready })
+	serving := func(c discoveryv1.EndpointConditions) bool {
+		return c.Serving != nil && *c.Serving && c.Terminating != nil && *c.Terminating
+	}
+	if len(ready.all) == 0 {
+		ready = collect(all, port, node, serving)
+		return ready.all, ready.local
+	}
+	if len(ready.local) == 0 {
+		ready.local = collect(all, port, node, serving).local
+	}
+	return ready.all, ready.local
+}
+
+type targetSet struct{ all, local []ruleset.Target }
+
+func collect(all []*discoveryv1.EndpointSlice, port *corev1.ServicePort, node string, take func(discoveryv1.EndpointConditions) bool) targetSet {
+	var out targetSet
+	for _, slice := range all {
+		number, ok := portOf(slice, port)
+		if !ok || slice.AddressType != discoveryv1.AddressTypeIPv4 {
+			continue
+		}
+		for i := range slice.Endpoints {
+			e := &slice.Endpoints[i]
+			if !take(e.Conditions) || len(e.Addresses) == 0 {
+				continue
+			}
+			addr, err := netip.ParseAddr(e.Addresses[0])
+			if err != nil || !addr.Is4() {
+				continue
+			}
+			t := ruleset.Target{Addr: addr, Port: number}
+			out.all = append(out.all, t)
+			if e.NodeName != nil && *e.NodeName == node {
+				out.local = append(out.local, t)
+			}
+		}
+	}
+	out.all, out.local = unique(out.all), unique(out.local)
+	return out
+}
+
+func portOf(slice *discoveryv1.EndpointSlice, port *corev1.ServicePort) (uint16, bool) {
+	for _, p := range slice.Ports {
+		name, protocol := "", corev1.ProtocolTCP
+		if p.Name != nil {
+			name = *p.Name
+		}
+		if p.Protocol != nil {
+			protocol = *p.Protocol
+		}
+		if name == port.Name && (protocol == port.Protocol || port.Protocol == "") && p.Port != nil {
+			return uint16(*p.Port), true
+		}
+	}
+	return 0, false
+}
+
+// unique sorts the targets, so that equal sets render equally, and drops
+// doubles, which slices in transit may show.
+func unique(targets []ruleset.Target) []ruleset.Target {
+	slices.SortFunc(targets, func(a, b ruleset.Target) int {
+		if c := a.Addr.Compare(b.Addr); c != 0 {
+			return c
+		}
+		return int(a.Port) - int(b.Port)
+	})
+	return slices.Compact(targets)
+}
+
+// RenderHostPorts renders the host ports of a pod on this node.
+func RenderHostPorts(pod *corev1.Pod) Rendered {
+	out := newRendered()
+	addr, err := netip.ParseAddr(pod.Status.PodIP)
+	if err != nil || !addr.Is4() || pod.Spec.HostNetwork || pod.DeletionTimestamp != nil {
+		return out
+	}
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		for _, port := range c.Ports {
+			protocol, ok := protocolNumber(port.Protocol)
+			if port.HostPort == 0 || !ok {
+				continue
+			}
+			name := "host-" + chainID(string(pod.UID), port.HostIP, strconv.Itoa(int(port.HostPort)), string(port.Protocol))
+			key := ruleset.Key{Set: ruleset.NodePorts, Protocol: protocol, Port: uint16(port.HostPort)}
+			if ip, err := netip.ParseAddr(port.HostIP); err == nil && ip.Is4() && !ip.IsUnspecified() {
+				key.Set, key.Addr = ruleset.Frontends, ip
+			}
+			out.Chains[name] = ruleset.Chain{{Balance: []ruleset.Target{{Addr: addr, Port: uint16(port.ContainerPort)}}}}
+			out.Elements[key] = name
+			out.Elements[ruleset.Key{Set: ruleset.Hairpin, Addr: addr}] = ""
+		}
+	}
+	return out
+}

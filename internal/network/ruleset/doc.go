@@ -1,0 +1,15 @@
+// Package ruleset owns Knarr's one nftables table: its base chains, its named
+// sets and maps, and the netlink batches that change them.
+//
+// The table is `ip knarr`. Packets meet it so:
+//
+//	prerouting, output (nat)   address . protocol . port -> @frontends -> a chain of the service proxy
+//	                           protocol . port of the node -> @nodeports -> the same
+//	forward, input, output     a frontend without endpoints is refused
+//	postrouting (nat)          marked and hairpin traffic is masqueraded, as is
+//	                           what leaves the pod network
+//
+// Nothing outside the table is touched. Every change is one atomic batch, so
+// that a packet meets either the old or the new rules; installing the base
+// again (after a restart) keeps what is in the sets and the proxy's chains.
+package ruleset
