@@ -1,0 +1,230 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	ggcr "github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/knarr-io/knarr/runtime/fault"
+	"github.com/knarr-io/knarr/runtime/image/name"
+)
+
+const (
+	// parallelLayers is how many layers of one image travel at a time.
+	parallelLayers = 3
+	maxLayers      = 512
+	maxConfig      = 8 << 20
+	maxManifest    = 8 << 20
+)
+
+// Auth is what a registry may ask for. The zero value is anonymous.
+type Auth struct {
+	Username, Password, Auth, IdentityToken, RegistryToken string
+}
+
+// Sink takes what is fetched. Put must check that r has the digest, and read
+// at most size bytes; Has says that a blob need not be fetched.
+type Sink interface {
+	Has(digest string) bool
+	Put(r io.Reader, digest string, size int64) error
+}
+
+// Result is what a reference stands for.
+type Result struct {
+	// Manifest is the digest of the image manifest for this platform.
+	Manifest string
+	// Digest is what the reference resolves to: the manifest, or an index of manifests.
+	Digest string
+}
+
+// Client fetches images. It is safe for concurrent use.
+type Client struct {
+	config   Config
+	plain    http.RoundTripper
+	insecure http.RoundTripper
+}
+
+// New returns a client.
+func New(c Config) *Client {
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.ResponseHeaderTimeout = 30 * time.Second
+	base.MaxIdleConnsPerHost = parallelLayers + 1
+	base.IdleConnTimeout = 10 * time.Second
+	skip := base.Clone()
+	skip.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // asked for by the configuration
+	return &Client{config: c, plain: base, insecure: skip}
+}
+
+// Fetch brings the manifest, configuration and layers of ref into sink. Errors
+// are classed: NotFound, Unauthenticated, Unavailable or Invalid.
+func (c *Client) Fetch(ctx context.Context, ref name.Ref, auth Auth, sink Sink) (Result, error) {
+	var failures []error
+	for _, ep := range c.config.endpoints(ref.Host) {
+		res, err := c.fetchFrom(ctx, ep, ref, auth, sink)
+		if err == nil {
+			return res, nil
+		}
+		if ctx.Err() != nil {
+			return Result{}, ctx.Err()
+		}
+		failures = append(failures, classify(ep, err))
+	}
+	// The registry's own answer counts; what mirrors said comes with it.
+	last := failures[len(failures)-1]
+	return Result{}, fault.As(fault.Of(last), fmt.Errorf("failed to pull %s: %w", ref, errors.Join(failures...)))
+}
+
+func (c *Client) fetchFrom(ctx context.Context, ep endpoint, ref name.Ref, auth Auth, sink Sink) (Result, error) {
+	target, err := ep.reference(ref)
+	if err != nil {
+		return Result{}, fault.As(fault.Invalid, err)
+	}
+	rt := c.plain
+	if ep.insecure {
+		rt = c.insecure
+	}
+	opts := []remote.Option{remote.WithContext(ctx), remote.WithTransport(rt), remote.WithUserAgent("knarr"),
+		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: runtime.GOARCH}), remote.WithAuth(auth.authenticator(ep))}
+	desc, err := remote.Get(target, opts...)
+	if err != nil {
+		return Result{}, err
+	}
+	if len(desc.Manifest) > maxManifest {
+		return Result{}, fault.New(fault.Invalid, "manifest has %d bytes", len(desc.Manifest))
+	}
+	img, err := desc.Image()
+	if err != nil {
+		return Result{}, err
+	}
+	manifest, err := c.store(ctx, img, sink)
+	return Result{Manifest: manifest, Digest: desc.Digest.String()}, err
+}
+
+// store brings every part of img into sink: layers first, the manifest last.
+func (c *Client) store(ctx context.Context, img v1.Image, sink Sink) (string, error) {
+	m, err := img.Manifest()
+	if err != nil {
+		return "", err
+	}
+	if len(m.Layers) > maxLayers || m.Config.Size > maxConfig {
+		return "", fault.New(fault.Invalid, "image has %d layers and a configuration of %d bytes", len(m.Layers), m.Config.Size)
+	}
+	layers, err := img.Layers()
+	if err != nil {
+		return "", err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelLayers)
+	for i := range layers {
+		group.Go(func() error { return fetchLayer(ctx, layers[i], m.Layers[i], sink) })
+	}
+	config, cfgErr := img.RawConfigFile()
+	if err := group.Wait(); err != nil {
+		return "", err
+	}
+	if cfgErr != nil {
+		return "", cfgErr
+	}
+	if err := put(sink, config, m.Config.Digest); err != nil {
+		return "", err
+	}
+	raw, err := img.RawManifest()
+	if err != nil {
+		return "", err
+	}
+	digest, err := img.Digest()
+	if err != nil {
+		return "", err
+	}
+	return digest.String(), put(sink, raw, digest)
+}
+
+func fetchLayer(ctx context.Context, l v1.Layer, desc v1.Descriptor, sink Sink) error {
+	if sink.Has(desc.Digest.String()) {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r, err := l.Compressed()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	stop := context.AfterFunc(ctx, func() { r.Close() })
+	defer stop()
+	return sink.Put(r, desc.Digest.String(), desc.Size)
+}
+
+func put(sink Sink, data []byte, digest v1.Hash) error {
+	return sink.Put(bytes.NewReader(data), digest.String(), int64(len(data)))
+}
+
+func (ep endpoint) reference(ref name.Ref) (ggcr.Reference, error) {
+	var opts []ggcr.Option
+	if ep.plainHTTP {
+		opts = append(opts, ggcr.Insecure)
+	}
+	host := ep.host
+	if host == "docker.io" {
+		host = "index.docker.io"
+	}
+	repo := host + "/" + ref.Path
+	if ref.Digest != "" {
+		return ggcr.NewDigest(repo+"@"+ref.Digest, opts...)
+	}
+	return ggcr.NewTag(repo+":"+ref.Tag, opts...)
+}
+
+// authenticator gives a mirror no credentials that were meant for the registry.
+func (a Auth) authenticator(ep endpoint) authn.Authenticator {
+	if a == (Auth{}) || ep.mirror {
+		return authn.Anonymous
+	}
+	return authn.FromConfig(authn.AuthConfig{Username: a.Username, Password: a.Password, Auth: a.Auth,
+		IdentityToken: a.IdentityToken, RegistryToken: a.RegistryToken})
+}
+
+// classify says why an endpoint did not give the image.
+func classify(ep endpoint, err error) error {
+	if k := fault.Of(err); k != fault.Internal {
+		return fault.As(k, fmt.Errorf("%s: %w", ep.host, err))
+	}
+	kind := fault.Unavailable
+	var te *transport.Error
+	if errors.As(err, &te) {
+		kind = classifyStatus(te)
+	}
+	return fault.As(kind, fmt.Errorf("%s: %w", ep.host, err))
+}
+
+func classifyStatus(te *transport.Error) fault.Kind {
+	for _, d := range te.Errors {
+		switch d.Code {
+		case transport.ManifestUnknownErrorCode, transport.NameUnknownErrorCode, transport.BlobUnknownErrorCode:
+			return fault.NotFound
+		case transport.UnauthorizedErrorCode, transport.DeniedErrorCode:
+			return fault.Unauthenticated
+		}
+	}
+	switch te.StatusCode {
+	case http.StatusNotFound:
+		return fault.NotFound
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fault.Unauthenticated
+	}
+	return fault.Unavailable
+}

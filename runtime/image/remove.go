@@ -1,0 +1,136 @@
+package image
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/knarr-io/knarr/runtime/fault"
+	"github.com/knarr-io/knarr/runtime/image/blobs"
+	"github.com/knarr-io/knarr/runtime/image/name"
+)
+
+// Untag takes a name from its image and removes the image if that was its last tag.
+func (s *Store) Untag(ref string) error {
+	parsed, err := name.Parse(ref)
+	s.mu.Lock()
+	img := s.images[s.names[parsed.String()]]
+	if err != nil || img == nil {
+		s.mu.Unlock()
+		return s.Remove(ref)
+	}
+	err = s.untagLocked(img, parsed.String())
+	left := s.images[img.ID]
+	s.mu.Unlock()
+	if err != nil || len(left.Tags) > 0 {
+		return err
+	}
+	return s.Remove(left.ID)
+}
+
+// Remove removes an image with all its names. The class of the error is NotFound if there is none.
+func (s *Store) Remove(ref string) error {
+	s.mu.Lock()
+	img, err := s.getLocked(ref)
+	if err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	h, err := blobs.Hex(img.ID)
+	if err == nil {
+		err = os.Remove(filepath.Join(s.dir, h+".json"))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.mu.Unlock()
+		return err
+	}
+	delete(s.images, img.ID)
+	for _, n := range img.names() {
+		if s.names[n] == img.ID {
+			delete(s.names, n)
+		}
+	}
+	s.mu.Unlock()
+	return s.Collect()
+}
+
+// Collect removes blobs and layers that nothing needs, now or when what is coming in has come.
+func (s *Store) Collect() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.garbage = true
+	return s.collectLocked()
+}
+
+func (s *Store) collectLocked() error {
+	if s.ingests > 0 || !s.garbage {
+		return nil
+	}
+	s.garbage = false
+	keepBlobs, keepLayers := map[string]bool{}, map[string]bool{}
+	for _, img := range s.images {
+		keepBlobs[img.ID], keepBlobs[img.Manifest] = true, true
+		for _, l := range img.Layers {
+			keepBlobs[l.Digest], keepLayers[l.ChainID] = true, true
+		}
+	}
+	for _, chain := range s.retained {
+		for _, id := range chain {
+			keepLayers[id] = true
+		}
+	}
+	all, err := s.blobs.List()
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		if !keepBlobs[d] {
+			if err := s.blobs.Delete(d); err != nil {
+				return err
+			}
+		}
+	}
+	return s.layers.Prune(keepLayers)
+}
+
+// ingest keeps the collector away while an image comes in. The returned
+// function ends that, and collects if the image did not come in whole.
+func (s *Store) ingest() (done func(*error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ingests++
+	return func(err *error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.ingests--
+		s.garbage = s.garbage || *err != nil
+		if cerr := s.collectLocked(); cerr != nil {
+			s.log.Warn("cannot remove unused image data", "error", cerr)
+		}
+	}
+}
+
+// Usage returns what images take on the disk, in bytes and files.
+func (s *Store) Usage() (bytes, inodes uint64, dir string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := map[string]bool{}
+	for _, img := range s.images {
+		for _, l := range img.Layers {
+			if !seen[l.Digest] {
+				bytes += uint64(l.Size)
+				inodes++
+			}
+			if !seen[l.ChainID] || l.Unpacked > 0 {
+				bytes += uint64(l.Unpacked)
+			}
+			seen[l.Digest], seen[l.ChainID] = true, true
+		}
+		inodes += 3
+	}
+	return bytes, inodes, filepath.Dir(s.dir), nil
+}
+
+// errNoImage says that an archive or manifest has nothing to run.
+var errNoImage = fault.New(fault.Invalid, "archive holds no image")

@@ -1,0 +1,124 @@
+// Package nspace makes the namespaces of pods and runs code in them. A
+// namespace is pinned by a bind mount, so that it needs no process; whoever
+// pinned it unpins it.
+package nspace
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Kind is a namespace that a pod's containers can share.
+type Kind struct {
+	// Name is what the file in /proc/self/ns is called.
+	Name string
+	Flag int
+}
+
+// The kinds of namespaces that are pinned.
+var (
+	Net = Kind{"net", unix.CLONE_NEWNET}
+	IPC = Kind{"ipc", unix.CLONE_NEWIPC}
+	UTS = Kind{"uts", unix.CLONE_NEWUTS}
+)
+
+// Path is where the namespace of a kind is pinned in dir.
+func Path(dir string, k Kind) string { return filepath.Join(dir, k.Name) }
+
+// Create makes new namespaces, runs setup in them on a thread of its own, and
+// pins them in dir. On an error nothing stays.
+func Create(dir string, kinds []Kind, setup func() error) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	err := onThread(func() error {
+		flags := 0
+		for _, k := range kinds {
+			flags |= k.Flag
+		}
+		if err := unix.Unshare(flags); err != nil {
+			return fmt.Errorf("make namespaces: %w", err)
+		}
+		if err := setup(); err != nil {
+			return err
+		}
+		for _, k := range kinds {
+			if err := pin(dir, k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return errors.Join(err, Remove(dir))
+	}
+	return nil
+}
+
+// onThread runs f on a thread that ends with it, so that what f did to the
+// thread stays with no other goroutine.
+func onThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		done <- f()
+	}()
+	return <-done
+}
+
+func pin(dir string, k Kind) error {
+	target := Path(dir, k)
+	f, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o400)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	if err := unix.Mount("/proc/thread-self/ns/"+k.Name, target, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("pin %s namespace: %w", k.Name, err)
+	}
+	return nil
+}
+
+// Pinned says whether a namespace is pinned at path.
+func Pinned(path string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) == nil && st.Type == unix.NSFS_MAGIC
+}
+
+// Remove unpins whatever is pinned in dir and removes dir. It may be repeated.
+func Remove(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := unix.Unmount(filepath.Join(dir, e.Name()), unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+			return fmt.Errorf("unpin namespace: %w", err)
+		}
+	}
+	return os.RemoveAll(dir)
+}
+
+// Do runs f on a thread in the namespace pinned at path. f must not start
+// goroutines that count on it. Sockets that f opens stay in the namespace.
+func Do(path string, k Kind, f func() error) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s namespace %s: %w", k.Name, path, err)
+	}
+	defer unix.Close(fd)
+	return onThread(func() error {
+		if err := unix.Setns(fd, k.Flag); err != nil {
+			return fmt.Errorf("enter %s namespace: %w", k.Name, err)
+		}
+		return f()
+	})
+}
