@@ -1,0 +1,190 @@
+package podstate
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/knarr-io/knarr/internal/node/render"
+)
+
+// deadPerContainer is how many ended instances of a container are kept beside
+// the newest, for `logs --previous` and lastState.
+const deadPerContainer = 1
+
+// Plan is what to do now.
+type Plan struct {
+	// Actions are independent of each other and may run at the same time.
+	Actions []Action
+	// Wake is when to ask again even if nothing happens; zero: not by time.
+	Wake time.Time
+	// Done is set when nothing of the pod is left on the node.
+	Done bool
+}
+
+type planner struct {
+	v   *View
+	now time.Time
+	Plan
+	// blocked is set once a container has to start before those after it.
+	blocked bool
+}
+
+// Next decides what to do for the pod at the given time.
+func Next(v *View, now time.Time) Plan {
+	p := &planner{v: v, now: now, blocked: v.busyWith(StartContainer)}
+	switch {
+	case v.Stop != nil:
+		p.stop()
+	case Terminal(v, now):
+		p.settle()
+	default:
+		p.wake(deadline(v))
+		p.run()
+	}
+	p.collect()
+	return p.Plan
+}
+
+func (p *planner) wake(at time.Time) {
+	if !at.IsZero() && at.After(p.now) && (p.Wake.IsZero() || at.Before(p.Wake)) {
+		p.Wake = at
+	}
+}
+
+// do plans an action unless it is under way.
+func (p *planner) do(a Action) {
+	planned := func(b Action) bool { return a.Op == b.Op }
+	if !p.v.busy(a.Kind, a.Target) && !slices.ContainsFunc(p.Actions, planned) {
+		p.Actions = append(p.Actions, a)
+	}
+}
+
+// due tells whether the named thing may be tried again, and arranges to ask
+// again when it may not.
+func (p *planner) due(name string) bool {
+	at := p.v.NotBefore[name]
+	if p.now.Before(at) {
+		p.wake(at)
+		return false
+	}
+	return true
+}
+
+// run brings a pod up, or keeps it up.
+func (p *planner) run() {
+	v := p.v
+	if !v.VolumesReady {
+		if p.due("") {
+			p.do(Action{Op: Op{Kind: MountVolumes}})
+		}
+		return
+	}
+	sandbox := v.Sandbox()
+	if sandbox == nil {
+		p.newSandbox()
+		return
+	}
+	id := sandbox.GetId()
+	p.restartUnhealthy()
+	p.ephemeral(id)
+	if p.initialise(id) {
+		for i := range v.Pod.Spec.Containers {
+			p.keep(&v.Pod.Spec.Containers[i], id, false)
+		}
+	}
+}
+
+// newSandbox makes a first sandbox, or one in place of one that died, after
+// what ran in the old one has ended.
+func (p *planner) newSandbox() {
+	v := p.v
+	attempt := uint32(0)
+	if len(v.Sandboxes) > 0 {
+		attempt = v.Sandboxes[0].GetMetadata().GetAttempt() + 1
+		if v.anyRunning() {
+			p.stopRunning(v.podGrace(), "Pod sandbox changed, it will be killed and re-created.")
+			return
+		}
+	}
+	if p.due("") {
+		p.do(Action{Op: Op{Kind: RunSandbox}, Attempt: attempt})
+	}
+}
+
+func (v *View) podGrace() time.Duration {
+	if s := v.Pod.Spec.TerminationGracePeriodSeconds; s != nil {
+		return time.Duration(*s) * time.Second
+	}
+	return 30 * time.Second
+}
+
+func (p *planner) stopRunning(grace time.Duration, message string) {
+	for name, list := range p.v.Instances {
+		for _, i := range list {
+			if i.Running() {
+				p.do(Action{Op: Op{Kind: StopContainer, Target: i.ID()}, Container: name, Grace: grace, Message: message})
+			}
+		}
+	}
+}
+
+// restartUnhealthy stops instances that their probes gave up on, or whose
+// definition has changed, and gives changed resources to the others.
+func (p *planner) restartUnhealthy() {
+	for c := range render.Containers(p.v.Pod) {
+		i := p.v.Newest(c.Name)
+		if i == nil || !i.Running() || p.v.busy(StartContainer, c.Name) {
+			continue
+		}
+		failed := p.v.Probes[i.ID()].Failed
+		switch {
+		case failed != "":
+			p.stopOne(c, i, probeGrace(p.v, c, failed), fmt.Sprintf("Container %s failed %s probe, will be restarted", c.Name, failed))
+		case i.Status.GetAnnotations()[render.AnnotationHash] != render.ContainerHash(c):
+			p.stopOne(c, i, p.v.podGrace(), fmt.Sprintf("Container %s definition changed, will be restarted", c.Name))
+		default:
+			p.resize(c, i)
+		}
+	}
+}
+
+func (p *planner) resize(c *corev1.Container, i *Instance) {
+	given, known := p.v.Resized[i.ID()]
+	if known && !equality.Semantic.DeepEqual(given, c.Resources) {
+		p.do(Action{Op: Op{Kind: ResizeContainer, Target: i.ID()}, Container: c.Name})
+	}
+}
+
+func (p *planner) stopOne(c *corev1.Container, i *Instance, grace time.Duration, message string) {
+	p.do(Action{Op: Op{Kind: StopContainer, Target: i.ID()}, Container: c.Name, Grace: grace, Message: message})
+}
+
+func probeGrace(v *View, c *corev1.Container, failed string) time.Duration {
+	probe := c.LivenessProbe
+	if failed == "startup" {
+		probe = c.StartupProbe
+	}
+	if probe != nil && probe.TerminationGracePeriodSeconds != nil {
+		return time.Duration(*probe.TerminationGracePeriodSeconds) * time.Second
+	}
+	return v.podGrace()
+}
+
+// collect removes ended instances beyond those that are kept.
+func (p *planner) collect() {
+	for name, list := range p.v.Instances {
+		dead := 0
+		for n, i := range list {
+			if n == 0 || !i.Exited() {
+				continue
+			}
+			if dead++; dead > deadPerContainer {
+				p.do(Action{Op: Op{Kind: RemoveContainer, Target: i.ID()}, Container: name})
+			}
+		}
+	}
+}
