@@ -69,14 +69,6 @@ func (z *Authorizer) Authorize(ctx context.Context, a authorizer.Attributes) (au
 // nodes depends on their pods and is not in it; the list says so.
 func (z *Authorizer) RulesFor(ctx context.Context, u user.Info, namespace string) ([]authorizer.ResourceRuleInfo, []authorizer.NonResourceRuleInfo, bool, error) {
 	resources, paths, incomplete, err := z.rbac.RulesFor(ctx, u, namespace)
-	if slices.Contains(u.GetGroups(), user.SystemPrivilegedGroup) {
-		resources = append([]authorizer.ResourceRuleInfo{&authorizer.DefaultResourceRuleInfo{
-			Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"},
-		}}, resources...)
-		paths = append([]authorizer.NonResourceRuleInfo{&authorizer.DefaultNonResourceRuleInfo{
-			Verbs: []string{"*"}, NonResourceURLs: []string{"*"},
-		}}, paths...)
-	}
 	if _, isNode := node.NameOf(u); isNode {
 		return resources, paths, true, err
 	}
