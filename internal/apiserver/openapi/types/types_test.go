@@ -1,0 +1,46 @@
+package types
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	smd "sigs.k8s.io/structured-merge-diff/v6/schema"
+)
+
+func TestRoundTrip(t *testing.T) {
+	text, named, atomic := smd.String, "other", smd.Atomic
+	in := Set{
+		Schema: &smd.Schema{Types: []smd.TypeDef{
+			{Name: "other", Atom: smd.Atom{Scalar: &text}},
+			{Name: "root", Atom: smd.Atom{Map: &smd.Map{
+				Fields: []smd.StructField{
+					{Name: "items", Type: smd.TypeRef{Inlined: smd.Atom{List: &smd.List{
+						ElementType: smd.TypeRef{NamedType: &named}, ElementRelationship: smd.Associative, Keys: []string{"a", "b"},
+					}}}, Default: map[string]any{}},
+					{Name: "one", Type: smd.TypeRef{NamedType: &named, ElementRelationship: &atomic}, Default: "x"},
+				},
+				ElementType: smd.TypeRef{NamedType: &named}, ElementRelationship: smd.Separable,
+			}}},
+		}},
+		Roots: map[schema.GroupVersionKind]string{{Group: "g", Version: "v1", Kind: "K"}: "root"},
+	}
+	data, err := Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := Unmarshal(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(in, out, cmpopts.IgnoreUnexported(smd.Schema{}, smd.Map{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestUnmarshalRefusesMissingType(t *testing.T) {
+	if _, err := Unmarshal([]byte(`{"r":[{"v":"v1","k":"K","t":"gone"}],"t":[]}`)); err == nil {
+		t.Error("a root without a type was taken")
+	}
+}
