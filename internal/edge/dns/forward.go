@@ -1,0 +1,147 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/expirable"
+	mdns "github.com/miekg/dns"
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	// attemptTime bounds one question to one resolver.
+	attemptTime = 2 * time.Second
+	// cacheSize bounds the answers kept, cacheTime how long at most.
+	cacheSize = 4096
+	cacheTime = 30 * time.Second
+	// negativeTime is how long a failure-free "no such name" is kept.
+	negativeTime = 5 * time.Second
+)
+
+// errNoResolver: the machine names no resolver that is not a loop.
+var errNoResolver = errors.New("no resolver to forward to")
+
+// Forwarder asks the machine's resolvers. It is safe for concurrent use.
+type Forwarder struct {
+	resolvers []string // host:port
+	cache     *expirable.LRU[mdns.Question, kept]
+	flight    singleflight.Group
+}
+
+// kept is an answer and until when it counts.
+type kept struct {
+	msg   *mdns.Msg
+	until time.Time
+}
+
+// NewForwarder makes a forwarder to resolvers (host:port).
+func NewForwarder(resolvers []string) *Forwarder {
+	return &Forwarder{resolvers: resolvers, cache: expirable.NewLRU[mdns.Question, kept](cacheSize, nil, cacheTime)}
+}
+
+// Resolvers reads the resolvers of a resolv.conf, without those that would
+// send a question back here: our own addresses, and the loopback stub of
+// systemd-resolved, whose own upstream file is read instead where it exists.
+func Resolvers(files []string, own []netip.Addr) []string {
+	for _, file := range files {
+		conf, err := mdns.ClientConfigFromFile(file)
+		if err != nil {
+			continue
+		}
+		var out []string
+		for _, server := range conf.Servers {
+			addr, err := netip.ParseAddr(server)
+			if err != nil || addr.IsLoopback() || addr.IsUnspecified() || slices.Contains(own, addr) {
+				continue
+			}
+			out = append(out, net.JoinHostPort(server, conf.Port))
+		}
+		if len(out) > 0 {
+			return out
+		}
+	}
+	return nil
+}
+
+// Ask answers from the cache or a resolver. Equal questions at one time are
+// asked once.
+func (f *Forwarder) Ask(ctx context.Context, q mdns.Question) (*mdns.Msg, error) {
+	if len(f.resolvers) == 0 {
+		return nil, errNoResolver
+	}
+	q.Name = mdns.CanonicalName(q.Name)
+	if k, ok := f.cache.Get(q); ok && time.Now().Before(k.until) {
+		return k.msg.Copy(), nil
+	}
+	result := f.flight.DoChan(fmt.Sprint(q), func() (any, error) {
+		// Whoever asked first may leave; the others still want the answer.
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+		defer cancel()
+		return f.exchange(bounded, q)
+	})
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*mdns.Msg).Copy(), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (f *Forwarder) exchange(ctx context.Context, q mdns.Question) (*mdns.Msg, error) {
+	var failed []error
+	for _, resolver := range f.resolvers {
+		answer, err := askOne(ctx, resolver, q)
+		if err == nil && answer.Rcode != mdns.RcodeServerFailure && answer.Rcode != mdns.RcodeRefused {
+			f.keep(q, answer)
+			return answer, nil
+		}
+		if err == nil {
+			err = fmt.Errorf("%s answers %s", resolver, mdns.RcodeToString[answer.Rcode])
+		}
+		failed = append(failed, err)
+	}
+	return nil, errors.Join(failed...)
+}
+
+func askOne(ctx context.Context, resolver string, q mdns.Question) (*mdns.Msg, error) {
+	m := new(mdns.Msg)
+	m.Id = mdns.Id()
+	m.RecursionDesired = true
+	m.Question = []mdns.Question{q}
+	m.SetEdns0(maxUDP, false)
+	c := &mdns.Client{Timeout: attemptTime, UDPSize: maxUDP}
+	answer, _, err := c.ExchangeContext(ctx, m, resolver)
+	if err == nil && answer.Truncated {
+		c.Net = "tcp"
+		answer, _, err = c.ExchangeContext(ctx, m, resolver)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", resolver, err)
+	}
+	// The OPT record is between us and the resolver.
+	answer.Extra = slices.DeleteFunc(answer.Extra, func(rr mdns.RR) bool { return rr.Header().Rrtype == mdns.TypeOPT })
+	return answer, nil
+}
+
+// keep puts an answer into the cache for as long as its records allow.
+func (f *Forwarder) keep(q mdns.Question, answer *mdns.Msg) {
+	life := cacheTime
+	if len(answer.Answer) == 0 {
+		life = negativeTime
+	}
+	for _, rr := range slices.Concat(answer.Answer, answer.Ns) {
+		life = min(life, time.Duration(rr.Header().Ttl)*time.Second)
+	}
+	if life > 0 {
+		f.cache.Add(q, kept{msg: answer, until: time.Now().Add(life)})
+	}
+}

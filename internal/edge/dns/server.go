@@ -1,0 +1,121 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	mdns "github.com/miekg/dns"
+
+	"github.com/knarr-io/knarr/internal/edge/mirror"
+)
+
+const (
+	// maxUDP is the largest answer sent by UDP whatever the client offers,
+	// so that it is never fragmented (DNS flag day 2020).
+	maxUDP = 1232
+	// maxInFlight bounds questions that are being answered at one time;
+	// beyond it UDP questions are dropped, which their clients repeat.
+	maxInFlight = 2048
+	// answerTime bounds one answer.
+	answerTime = 5 * time.Second
+	// maxPerConnection bounds the questions on one TCP connection.
+	maxPerConnection = 1000
+)
+
+// Server answers on the given sockets. It is made by NewServer and run once.
+type Server struct {
+	resolver *Resolver
+	slots    chan struct{}
+}
+
+// NewServer makes a server over the resolver.
+func NewServer(r *Resolver) *Server {
+	return &Server{resolver: r, slots: make(chan struct{}, maxInFlight)}
+}
+
+// Follow keeps the zone in step with the mirror.
+func Follow(zone *Zone, m *mirror.Mirror) {
+	m.OnChange(func(topic mirror.Topic, key mirror.Key) {
+		if topic != mirror.Service {
+			return
+		}
+		svc, ok := m.Service(key)
+		if !ok {
+			zone.set(key, nil)
+			return
+		}
+		zone.set(key, renderService(svc, m.Slices(key), zone.name))
+	})
+}
+
+// Run serves until ctx ends.
+func (s *Server) Run(ctx context.Context, udp []net.PacketConn, tcp []net.Listener) error {
+	var servers []*mdns.Server
+	for _, c := range udp {
+		servers = append(servers, &mdns.Server{PacketConn: c, Handler: s.handler(ctx), UDPSize: maxUDP})
+	}
+	for _, l := range tcp {
+		servers = append(servers, &mdns.Server{Listener: l, Handler: s.handler(ctx), MaxTCPQueries: maxPerConnection,
+			IdleTimeout: func() time.Duration { return 10 * time.Second }})
+	}
+	failed := make(chan error, len(servers))
+	var running sync.WaitGroup
+	for _, server := range servers {
+		running.Go(func() {
+			if err := server.ActivateAndServe(); err != nil && !errors.Is(err, net.ErrClosed) {
+				failed <- fmt.Errorf("serve DNS: %w", err)
+			}
+		})
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	for _, server := range servers {
+		_ = server.Shutdown() // not started is no fault
+	}
+	running.Wait()
+	return err
+}
+
+func (s *Server) handler(ctx context.Context) mdns.Handler {
+	return mdns.HandlerFunc(func(w mdns.ResponseWriter, q *mdns.Msg) {
+		select {
+		case s.slots <- struct{}{}:
+		default:
+			return
+		}
+		defer func() { <-s.slots }()
+		bounded, cancel := context.WithTimeout(ctx, answerTime)
+		defer cancel()
+		_, isUDP := w.RemoteAddr().(*net.UDPAddr)
+		// A client that went away needs no answer.
+		_ = w.WriteMsg(fit(q, s.resolver.Answer(bounded, q), isUDP))
+	})
+}
+
+// fit adds what the client's EDNS asks for and cuts the answer to what its
+// transport takes.
+func fit(q, reply *mdns.Msg, udp bool) *mdns.Msg {
+	size := mdns.MaxMsgSize
+	if udp {
+		size = mdns.MinMsgSize
+	}
+	if opt := q.IsEdns0(); opt != nil {
+		if udp {
+			size = min(max(int(opt.UDPSize()), mdns.MinMsgSize), maxUDP)
+		}
+		reply.SetEdns0(maxUDP, false)
+		if opt.Version() != 0 {
+			reply.Answer, reply.Ns, reply.Rcode = nil, nil, mdns.RcodeBadVers
+		}
+	}
+	reply.Compress = true
+	reply.Truncate(size)
+	return reply
+}

@@ -1,0 +1,81 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"sync/atomic"
+)
+
+// Handler routes requests. It is safe for concurrent use.
+type Handler struct {
+	routes atomic.Pointer[Routes]
+	proxy  *httputil.ReverseProxy
+}
+
+// NewHandler makes a handler without routes.
+func NewHandler(b *Backends, logger *slog.Logger) *Handler {
+	h := &Handler{}
+	h.routes.Store(Build(nil, nil))
+	h.proxy = &httputil.ReverseProxy{
+		Transport:     newBalancer(b),
+		FlushInterval: -1, // streams flow as they come
+		Rewrite:       rewrite,
+		ErrorHandler:  h.failed,
+		ErrorLog:      slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	return h
+}
+
+// SetRoutes replaces the table; requests under way are not touched.
+func (h *Handler) SetRoutes(r *Routes) { h.routes.Store(r) }
+
+// Routes is the table in force.
+func (h *Handler) Routes() *Routes { return h.routes.Load() }
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	target, ok := h.routes.Load().Find(host, r.URL.Path)
+	if !ok {
+		http.Error(w, "404: no Ingress rule matches this host and path", http.StatusNotFound)
+		return
+	}
+	h.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), targetKey{}, target)))
+}
+
+// rewrite tells the backend who asked, and for what. What a client claims of
+// itself in these headers is not passed on.
+func rewrite(p *httputil.ProxyRequest) {
+	p.SetXForwarded()
+	p.Out.Host = p.In.Host
+	p.Out.URL.Scheme = "http"
+	p.Out.URL.Host = p.In.Host // the balancer puts the endpoint there
+	if ip, _, err := net.SplitHostPort(p.In.RemoteAddr); err == nil {
+		p.Out.Header.Set("X-Real-Ip", ip)
+	}
+}
+
+func (h *Handler) failed(w http.ResponseWriter, _ *http.Request, err error) {
+	switch {
+	case errors.Is(err, errNoEndpoint):
+		http.Error(w, "503: the Service has no endpoint that is ready", http.StatusServiceUnavailable)
+	case errors.Is(err, context.Canceled):
+		w.WriteHeader(499) // the client is gone; nobody reads this
+	case isTimeout(err):
+		http.Error(w, "504: the backend did not answer in time", http.StatusGatewayTimeout)
+	default:
+		http.Error(w, "502: the backend broke the connection", http.StatusBadGateway)
+	}
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}

@@ -1,0 +1,65 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// errNoEndpoint: nobody is ready to take the request.
+var errNoEndpoint = errors.New("no endpoint is ready")
+
+// targetKey carries the request's Target in its context.
+type targetKey struct{}
+
+// balancer sends a request to an endpoint of its target, and to another one
+// where no connection could be made: nothing was sent then, so that this is
+// safe for every request.
+type balancer struct {
+	backends *Backends
+	next     http.RoundTripper
+}
+
+func newBalancer(b *Backends) *balancer {
+	dialer := &net.Dialer{Timeout: 3 * time.Second, KeepAlive: 30 * time.Second}
+	return &balancer{backends: b, next: &http.Transport{
+		DialContext:           dialer.DialContext,
+		MaxIdleConnsPerHost:   64,
+		MaxIdleConns:          1024,
+		IdleConnTimeout:       60 * time.Second,
+		ResponseHeaderTimeout: 5 * time.Minute,
+		DisableCompression:    true, // the client's own wishes are passed on
+	}}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
+	target, _ := req.Context().Value(targetKey{}).(Target)
+	candidates := b.backends.Candidates(target, time.Now())
+	body := req.Body
+	if body != nil {
+		defer body.Close()
+	}
+	for _, address := range candidates {
+		attempt := req.Clone(req.Context())
+		attempt.URL.Host = address
+		if body != nil && body != http.NoBody {
+			attempt.Body = io.NopCloser(body) // a failed dial must not close it
+		}
+		res, err := b.next.RoundTrip(attempt)
+		if err == nil || !connectFailed(err) {
+			return res, err
+		}
+		b.backends.Failed(address, time.Now())
+	}
+	return nil, errNoEndpoint
+}
+
+// connectFailed tells that no byte of the request left.
+func connectFailed(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial" && !errors.Is(err, context.Canceled)
+}

@@ -1,0 +1,85 @@
+package ingress
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"github.com/knarr-io/knarr/internal/edge/mirror"
+)
+
+// Bounds on what a stranger may hold open or send.
+const (
+	maxConnections = 16384
+	maxHeader      = 64 << 10
+	headerTime     = 10 * time.Second
+	idleTime       = 75 * time.Second
+	drainTime      = 10 * time.Second
+)
+
+// Server serves Ingress on plain and TLS sockets.
+type Server struct {
+	handler *Handler
+	certs   *Certificates
+	logger  *slog.Logger
+}
+
+// NewServer makes the server and follows the mirror, which must not be fed
+// yet: every change of an Ingress or a class makes the table anew.
+func NewServer(m *mirror.Mirror, logger *slog.Logger) (*Server, error) {
+	h := NewHandler(NewBackends(m), logger)
+	m.OnChange(func(topic mirror.Topic, _ mirror.Key) {
+		if topic == mirror.Ingress || topic == mirror.Class {
+			h.SetRoutes(Build(m.Ingresses(), m.Classes()))
+		}
+	})
+	certs, err := NewCertificates(m, h.Routes, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &Server{handler: h, certs: certs, logger: logger}, nil
+}
+
+// Run serves until ctx ends, then lets requests under way finish for a while.
+func (s *Server) Run(ctx context.Context, plain, secure []net.Listener) error {
+	server := &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		ErrorLog:  slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certs.Get, NextProtos: []string{"h2", "http/1.1"}},
+	}
+	failed := make(chan error, len(plain)+len(secure))
+	var running sync.WaitGroup
+	serve := func(f func() error) {
+		running.Go(func() {
+			if err := f(); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve Ingress: %w", err)
+			}
+		})
+	}
+	for _, l := range plain {
+		serve(func() error { return server.Serve(netutil.LimitListener(l, maxConnections)) })
+	}
+	for _, l := range secure {
+		serve(func() error { return server.ServeTLS(netutil.LimitListener(l, maxConnections), "", "") })
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if server.Shutdown(drain) != nil {
+		_ = server.Close() // whoever did not finish in time is cut off
+	}
+	running.Wait()
+	return err
+}

@@ -1,0 +1,181 @@
+package ingress
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knarr-io/knarr/internal/edge/mirror"
+)
+
+// world is a served mirror, filled through its informer handlers' own door.
+type world struct {
+	t             *testing.T
+	mirror        *mirror.Mirror
+	plain, secure string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	logger := slog.New(slog.DiscardHandler)
+	m := mirror.New(t.TempDir()+"/names.json", logger)
+	s, err := NewServer(m, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	plain, secure := listen(), listen()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx, []net.Listener{plain}, []net.Listener{secure}) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	for _, c := range ourClass() {
+		m.Put(c)
+	}
+	return &world{t: t, mirror: m, plain: plain.Addr().String(), secure: secure.Addr().String()}
+}
+
+// service declares a Service whose endpoints are the addresses.
+func (w *world) service(name string, addresses ...string) {
+	w.t.Helper()
+	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name}, Spec: corev1.ServiceSpec{ClusterIP: "10.96.0.9",
+		Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}}
+	w.mirror.Put(svc)
+	for i, address := range addresses {
+		ap := netip.MustParseAddrPort(address)
+		port, portName := int32(ap.Port()), "http"
+		w.mirror.Put(&discoveryv1.EndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: fmt.Sprintf("%s-%d", name, i), Labels: map[string]string{discoveryv1.LabelServiceName: name}},
+			Ports:      []discoveryv1.EndpointPort{{Name: &portName, Port: &port}},
+			Endpoints:  []discoveryv1.Endpoint{{Addresses: []string{ap.Addr().String()}}},
+		})
+	}
+}
+
+func (w *world) get(host, path string) (int, string) {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, "http://"+w.plain+path, strings.NewReader("hello"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Host = host
+	req.Header.Set("X-Forwarded-For", "6.6.6.6")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return res.StatusCode, strings.TrimSpace(string(body))
+}
+
+// echo answers with what it was asked.
+func echo(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		_, _ = fmt.Fprintf(w, "%s%s %s from %s", r.Host, r.URL.Path, body, r.Header.Get("X-Forwarded-For"))
+	}))
+	t.Cleanup(s.Close)
+	return strings.TrimPrefix(s.URL, "http://")
+}
+
+// refusing is an address where nobody listens.
+func refusing(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestRequestsReachTheBackend(t *testing.T) {
+	w := newWorld(t)
+	w.service("web", echo(t))
+	w.service("empty")
+	w.service("broken", refusing(t))
+	w.mirror.Put(ingressOf("a",
+		rule{"web.example", "/", networkingv1.PathTypePrefix, "web"},
+		rule{"empty.example", "/", networkingv1.PathTypePrefix, "empty"},
+		rule{"broken.example", "/", networkingv1.PathTypePrefix, "broken"}))
+	for _, tc := range []struct {
+		host string
+		code int
+		body string
+	}{
+		{"web.example", 200, "web.example/x hello from 127.0.0.1"},
+		{"web.example:8443", 200, "web.example:8443/x hello from 127.0.0.1"},
+		{"nobody.example", 404, "404: no Ingress rule matches this host and path"},
+		{"empty.example", 503, "503: the Service has no endpoint that is ready"},
+		{"broken.example", 503, "503: the Service has no endpoint that is ready"},
+	} {
+		if code, body := w.get(tc.host, "/x"); code != tc.code || body != tc.body {
+			t.Errorf("%s: %d %q, want %d %q", tc.host, code, body, tc.code, tc.body)
+		}
+	}
+}
+
+func TestRefusedConnectionIsTriedElsewhere(t *testing.T) {
+	w := newWorld(t)
+	w.service("web", echo(t), refusing(t), refusing(t))
+	w.mirror.Put(ingressOf("a", rule{"web.example", "/", networkingv1.PathTypePrefix, "web"}))
+	for range 20 {
+		if code, body := w.get("web.example", "/"); code != 200 {
+			t.Fatalf("%d %s", code, body)
+		}
+	}
+}
+
+func TestTLSWithASecretThatChanges(t *testing.T) {
+	w := newWorld(t)
+	w.service("web", echo(t))
+	ing := ingressOf("a", rule{"web.example", "/", networkingv1.PathTypePrefix, "web"})
+	ing.Spec.TLS = []networkingv1.IngressTLS{{Hosts: []string{"web.example"}, SecretName: "tls"}}
+	w.mirror.Put(ing)
+	subject := func() string {
+		c, err := tls.Dial("tcp4", w.secure, &tls.Config{ServerName: "web.example", InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		return c.ConnectionState().PeerCertificates[0].Subject.CommonName
+	}
+	if got := subject(); !strings.Contains(got, "no certificate configured") {
+		t.Errorf("without its Secret the spare certificate is shown, got %q", got)
+	}
+	for _, name := range []string{"first", "second"} {
+		w.mirror.Put(tlsSecret(t, name))
+		if got := subject(); got != name {
+			t.Errorf("the certificate is %q, want %q", got, name)
+		}
+	}
+}

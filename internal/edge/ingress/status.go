@@ -1,0 +1,71 @@
+package ingress
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/edge/mirror"
+)
+
+// Status writes the address at which Ingresses are served into their status.
+type Status struct {
+	mirror  *mirror.Mirror
+	client  *client.Client
+	address string
+	logger  *slog.Logger
+	wake    chan struct{}
+}
+
+// NewStatus makes it and follows the mirror, which must not be fed yet.
+func NewStatus(m *mirror.Mirror, c *client.Client, address string, logger *slog.Logger) *Status {
+	s := &Status{mirror: m, client: c, address: address, logger: logger, wake: make(chan struct{}, 1)}
+	m.OnChange(func(topic mirror.Topic, _ mirror.Key) {
+		if topic == mirror.Ingress || topic == mirror.Class {
+			select {
+			case s.wake <- struct{}{}:
+			default:
+			}
+		}
+	})
+	return s
+}
+
+// Run writes until ctx ends. A write that fails is tried again with the next
+// change; the status is information, traffic does not wait for it.
+func (s *Status) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.wake:
+		}
+		for _, ing := range Ours(s.mirror.Ingresses(), s.mirror.Classes()) {
+			if !s.shown(ing) {
+				s.write(ctx, ing)
+			}
+		}
+	}
+}
+
+func (s *Status) shown(ing *networkingv1.Ingress) bool {
+	lb := ing.Status.LoadBalancer.Ingress
+	return len(lb) == 1 && lb[0].IP == s.address
+}
+
+func (s *Status) write(ctx context.Context, ing *networkingv1.Ingress) {
+	patch, err := json.Marshal(map[string]any{"status": networkingv1.IngressStatus{
+		LoadBalancer: networkingv1.IngressLoadBalancerStatus{Ingress: []networkingv1.IngressLoadBalancerIngress{{IP: s.address}}},
+	}})
+	if err == nil {
+		_, err = client.For[*networkingv1.Ingress](s.client).Patch(ctx, ing.Namespace, ing.Name, types.MergePatchType, patch, "status")
+	}
+	if err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {
+		s.logger.Warn("the address of an Ingress could not be shown in its status", "namespace", ing.Namespace, "ingress", ing.Name, "error", err)
+	}
+}

@@ -1,0 +1,77 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/edge/dns"
+	"github.com/knarr-io/knarr/internal/edge/ingress"
+	"github.com/knarr-io/knarr/internal/edge/mirror"
+)
+
+// Sockets are where the edge listens.
+type Sockets struct {
+	DNSPacket []net.PacketConn
+	DNSStream []net.Listener
+	HTTP      []net.Listener
+	HTTPS     []net.Listener
+}
+
+// Config says what an edge works with.
+type Config struct {
+	Client *client.Client
+	// Domain is the cluster's, such as cluster.local.
+	Domain string
+	// Address is the node's, shown as that of Ingresses.
+	Address string
+	// ResolvConf are files that name resolvers for other names; the first
+	// with a usable one counts. Own are addresses that must not be asked.
+	ResolvConf []string
+	Own        []netip.Addr
+	// StateDir holds the saved copy of the cluster's names.
+	StateDir string
+	Sockets  Sockets
+	Logger   *slog.Logger
+}
+
+// Run serves until ctx ends or a socket fails.
+func Run(ctx context.Context, cfg Config) error {
+	m := mirror.New(filepath.Join(cfg.StateDir, "names.json"), cfg.Logger)
+	zone := dns.NewZone(cfg.Domain)
+	dns.Follow(zone, m)
+	resolvers := dns.Resolvers(cfg.ResolvConf, cfg.Own)
+	names := dns.NewServer(dns.NewResolver(zone, dns.NewForwarder(resolvers)))
+	requests, err := ingress.NewServer(m, cfg.Logger)
+	if err != nil {
+		return fmt.Errorf("edge: %w", err)
+	}
+	status := ingress.NewStatus(m, cfg.Client, cfg.Address, cfg.Logger)
+
+	m.Load()
+	inf := client.NewInformers(cfg.Client, cfg.Logger)
+	settle := m.Follow(inf)
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return names.Run(ctx, cfg.Sockets.DNSPacket, cfg.Sockets.DNSStream) })
+	group.Go(func() error { return requests.Run(ctx, cfg.Sockets.HTTP, cfg.Sockets.HTTPS) })
+	group.Go(func() error { return status.Run(ctx) })
+	group.Go(func() error { return m.Keep(ctx) })
+	group.Go(func() error {
+		inf.Start(ctx)
+		defer inf.Wait()
+		if err := settle(ctx); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("edge: %w", err)
+		}
+		cfg.Logger.Info("the edge serves", "resolvers", resolvers)
+		<-ctx.Done()
+		return nil
+	})
+	return group.Wait()
+}
