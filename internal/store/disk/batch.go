@@ -1,0 +1,115 @@
+package disk
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/knarr-io/knarr/internal/store"
+)
+
+// batch gathers the operations of one group. Nobody sees it until it is
+// committed.
+type batch struct {
+	pebble   *pebble.Batch
+	it       *pebble.Iterator
+	revision store.Revision // of the last change
+	changes  []store.Change
+	// modified is the state of keys that the batch changed; zero: deleted.
+	modified    map[string]store.Revision
+	firstExpiry uint64
+	key         []byte
+}
+
+func (w *writer) newBatch() (*batch, error) {
+	it, err := w.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tableData}, UpperBound: []byte{tableData + 1}})
+	if err != nil {
+		return nil, err
+	}
+	return &batch{
+		pebble: w.db.NewBatch(), it: it, revision: w.gate.Revision(),
+		modified: make(map[string]store.Revision),
+	}, nil
+}
+
+func (b *batch) close() {
+	b.it.Close()
+	b.pebble.Close()
+}
+
+// add checks the guards of one commit, then takes all its operations in.
+func (b *batch) add(ops []store.Op) (store.Revision, error) {
+	for _, op := range ops {
+		if op.Value != nil && op.Expect == store.Anything() {
+			continue
+		}
+		modified, err := b.modifiedAt(op.Key)
+		if err != nil {
+			return 0, err
+		}
+		if !op.Expect.Holds(modified) || op.Value == nil && modified == 0 {
+			return 0, &store.ConflictError{Key: op.Key, Modified: modified}
+		}
+	}
+	now := time.Now()
+	for _, op := range ops {
+		if err := b.put(op, now); err != nil {
+			return 0, fmt.Errorf("%s: %w", op.Key, err)
+		}
+	}
+	return b.revision, nil
+}
+
+func (b *batch) put(op store.Op, now time.Time) error {
+	b.revision++
+	var expiry uint64
+	if op.Value != nil && op.TTL > 0 {
+		expiry = uint64(now.Add(op.TTL).UnixNano())
+		if b.firstExpiry == 0 || expiry < b.firstExpiry {
+			b.firstExpiry = expiry
+		}
+		rev := binary.BigEndian.AppendUint64(nil, uint64(b.revision))
+		if err := b.pebble.Set(expiryKey(expiry, op.Key), rev, nil); err != nil {
+			return err
+		}
+	}
+	b.key = appendVersion(b.key[:0], op.Key, b.revision)
+	stored := encodeVersion(op.Value, expiry)
+	if err := b.pebble.Set(b.key, stored, nil); err != nil {
+		return err
+	}
+	if err := b.pebble.Set(logKey(b.revision), append([]byte{stored[0]}, op.Key...), nil); err != nil {
+		return err
+	}
+	b.changes = append(b.changes, store.Change{Key: op.Key, Value: op.Value, Revision: b.revision, Note: op.Note})
+	b.modified[op.Key] = b.revision
+	if op.Value == nil {
+		b.modified[op.Key] = 0
+	}
+	return nil
+}
+
+// modifiedAt is when the key was last written; zero where it does not exist.
+func (b *batch) modifiedAt(key string) (store.Revision, error) {
+	if rev, ok := b.modified[key]; ok {
+		return rev, nil
+	}
+	b.key = appendVersions(b.key[:0], key)
+	if !b.it.SeekGE(b.key) {
+		return 0, b.it.Error()
+	}
+	found, rev, err := splitVersion(b.it.Key())
+	if err != nil || string(found) != key {
+		return 0, err
+	}
+	stored, err := b.it.ValueAndErr()
+	if err != nil {
+		return 0, err
+	}
+	if value, _, err := decodeVersion(stored); err != nil || value == nil {
+		return 0, err
+	}
+	return rev, nil
+}

@@ -1,0 +1,50 @@
+package disk
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// pebbleOptions are for a small store on a small machine: little memory, one
+// background compaction at a time, nothing that runs while idle.
+func pebbleOptions(o Options, fs vfs.FS, lock *pebble.Lock, log pebble.Logger) *pebble.Options {
+	out := &pebble.Options{
+		FS:                          fs,
+		Lock:                        lock,
+		Logger:                      log,
+		FormatMajorVersion:          pebble.FormatNewest,
+		CacheSize:                   o.CacheSize,
+		MemTableSize:                o.MemTableSize,
+		MemTableStopWritesThreshold: 3,
+		L0CompactionThreshold:       4,
+		MaxOpenFiles:                64,
+		DisableWAL:                  o.volatile(),
+		CompactionConcurrencyRange:  func() (lower, upper int) { return 1, 1 },
+	}
+	// Reads must not cause background work.
+	out.Experimental.ReadSamplingMultiplier = -1
+	return out
+}
+
+// volatile stores need no write-ahead log: nothing of them outlives Close.
+func (o Options) volatile() bool { return o.InMemory && o.FS == nil }
+
+// pebbleLog brings Pebble's messages into ours. Pebble calls Fatalf where it
+// cannot go on, expecting the process to end: the store fails instead.
+type pebbleLog struct {
+	log  *slog.Logger
+	fail func(error)
+}
+
+func (pebbleLog) Infof(string, ...any) {}
+
+func (l pebbleLog) Errorf(format string, args ...any) {
+	l.log.Warn("storage engine", "message", fmt.Sprintf(format, args...))
+}
+
+func (l pebbleLog) Fatalf(format string, args ...any) {
+	l.fail(fmt.Errorf(format, args...))
+}

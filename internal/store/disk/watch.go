@@ -1,0 +1,146 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/knarr-io/knarr/internal/store"
+)
+
+// watch is a cursor: what comes next lies in the hub or in the log on disk.
+type watch struct {
+	engine *engine
+	prefix string
+	cursor store.Revision // everything up to it was returned
+	stop   chan struct{}
+	once   sync.Once
+}
+
+// Watch yields every change of keys with the prefix after the revision.
+func (e *engine) Watch(ctx context.Context, prefix string, from store.Revision) (store.Watch, error) {
+	release, err := e.use()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case from < e.Oldest():
+		return nil, store.ErrTooOld
+	}
+	return &watch{engine: e, prefix: prefix, cursor: from, stop: make(chan struct{})}, nil
+}
+
+// Next blocks for changes.
+func (w *watch) Next(ctx context.Context) ([]store.Change, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		changes, cursor, wait, behind, err := w.engine.hub.since(w.cursor, w.prefix)
+		if behind {
+			changes, cursor, err = w.engine.readLog(w.cursor, w.prefix)
+		}
+		if err != nil {
+			return nil, err
+		}
+		w.cursor = cursor
+		if len(changes) > 0 {
+			return changes, nil
+		}
+		if behind {
+			continue
+		}
+		select {
+		case <-wait:
+		case <-w.stop:
+			return nil, store.ErrClosed
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Stop ends the watch.
+func (w *watch) Stop() { w.once.Do(func() { close(w.stop) }) }
+
+// logBytes bounds the values that one read of the log returns.
+const logBytes = 4 << 20
+
+// readLog reads changes after the cursor from disk, and how far it got.
+func (e *engine) readLog(cursor store.Revision, prefix string) ([]store.Change, store.Revision, error) {
+	release, err := e.use()
+	if err != nil {
+		return nil, cursor, err
+	}
+	defer release()
+	newest := e.gate.Revision()
+	snapshot := e.db.NewSnapshot()
+	defer snapshot.Close()
+	if cursor < e.Oldest() {
+		return nil, cursor, store.ErrTooOld
+	}
+	it, err := snapshot.NewIter(&pebble.IterOptions{LowerBound: logKey(cursor + 1), UpperBound: logKey(newest + 1)})
+	if err != nil {
+		return nil, cursor, err
+	}
+	defer it.Close()
+	var out []store.Change
+	size := 0
+	for ok := it.First(); ok && len(out) < nextChanges && size < logBytes; ok = it.Next() {
+		change, err := logged(snapshot, it, prefix)
+		if err != nil {
+			return nil, cursor, err
+		}
+		cursor = change.Revision
+		if change.Key != "" {
+			out = append(out, change)
+			size += len(change.Value)
+		}
+	}
+	return out, cursor, it.Error()
+}
+
+// logged reads the change under the log's iterator; its key is empty where it
+// does not have the prefix.
+func logged(from pebble.Reader, it *pebble.Iterator, prefix string) (store.Change, error) {
+	n, _, err := splitNumber(it.Key())
+	if err != nil {
+		return store.Change{}, err
+	}
+	entry, err := it.ValueAndErr()
+	if err != nil {
+		return store.Change{}, err
+	}
+	if len(entry) < 2 {
+		return store.Change{}, fmt.Errorf("log entry %d: %w", n, errCorrupt)
+	}
+	change := store.Change{Revision: store.Revision(n)}
+	if !strings.HasPrefix(string(entry[1:]), prefix) {
+		return change, nil
+	}
+	change.Key = string(entry[1:])
+	if entry[0] == flagDeleted {
+		return change, nil
+	}
+	stored, closer, err := from.Get(appendVersion(nil, change.Key, change.Revision))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return store.Change{}, fmt.Errorf("version %d of %s is missing: %w", n, change.Key, errCorrupt)
+	}
+	if err != nil {
+		return store.Change{}, err
+	}
+	defer closer.Close()
+	value, _, err := decodeVersion(stored)
+	if err != nil {
+		return store.Change{}, err
+	}
+	change.Value = append(make([]byte, 0, len(value)), value...)
+	return change, nil
+}
