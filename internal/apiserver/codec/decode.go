@@ -80,3 +80,9 @@ func excerpt(body []byte) string {
 	}
 	return show(body)
 }
+
+// StrictText is how strict findings stand in an error's message.
+func StrictText(loose []error) string { return runtime.NewStrictDecodingError(loose).Error() }
+
+// Default fills the unset fields of an object of a known kind.
+func (c *Codec) Default(obj runtime.Object) { c.scheme.Default(obj) }

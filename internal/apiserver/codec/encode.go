@@ -27,8 +27,7 @@ func (e *NotMarshalable) Error() string {
 }
 
 // Bare encodes an object without kind and apiVersion in front: the form that
-// list items have, and that Wrap completes. The object is not changed; kind
-// and apiVersion that it carries itself are written (custom resources). The
+// list items have, and that Wrap completes. The object is not changed. The
 // bytes of YAML are those of JSON until Wrap.
 func Bare(obj runtime.Object, format Format) ([]byte, error) {
 	if format != Protobuf {
@@ -36,13 +35,41 @@ func Bare(obj runtime.Object, format Format) ([]byte, error) {
 		if err := json.NewEncoder(&buf).Encode(obj); err != nil {
 			return nil, err
 		}
-		return bytes.TrimRight(buf.Bytes(), "\n"), nil
+		return stripTypeMeta(bytes.TrimRight(buf.Bytes(), "\n")), nil
 	}
 	m, ok := obj.(Marshaler)
 	if !ok {
 		return nil, &NotMarshalable{Type: fmt.Sprintf("%T", obj)}
 	}
 	return m.Marshal()
+}
+
+// stripTypeMeta cuts the kind and apiVersion that a typed object's JSON starts
+// with. Custom resources, whose fields are sorted, keep theirs.
+func stripTypeMeta(whole []byte) []byte {
+	rest, ok := bytes.CutPrefix(whole, []byte(`{"kind":"`))
+	if !ok {
+		return whole
+	}
+	end := bytes.IndexByte(rest, '"')
+	if end < 0 {
+		return whole
+	}
+	rest, ok = bytes.CutPrefix(rest[end:], []byte(`","apiVersion":"`))
+	if !ok {
+		return whole
+	}
+	end = bytes.IndexByte(rest, '"')
+	if end < 0 || end+1 >= len(rest) {
+		return whole
+	}
+	rest = rest[end+1:]
+	if rest[0] == ',' {
+		rest = rest[1:]
+	}
+	at := len(whole) - len(rest) - 1
+	whole[at] = '{'
+	return whole[at:]
 }
 
 // Head is what stands in front of an object's bare JSON, so that it says its
@@ -108,3 +135,6 @@ func Encode(obj runtime.Object, gvk schema.GroupVersionKind, format Format, pret
 	}
 	return Wrap(bare, format, gvk, pretty)
 }
+
+// Plain is an object in JSON as it is, with the kind that it carries.
+func Plain(obj runtime.Object) ([]byte, error) { return json.Marshal(obj) }

@@ -1,0 +1,116 @@
+// Package managed keeps metadata.managedFields: who owns which field of an
+// object, on every write, and merges applied configurations (server-side
+// apply, KEP-555).
+//
+// The merging itself is apimachinery's managedfields over structured-merge-
+// diff. This package holds one field manager per kind and endpoint, made when
+// it is first needed, and compares objects without regard to the times that
+// managed fields carry.
+package managed
+
+import (
+	"fmt"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/knarr-io/knarr/internal/api"
+)
+
+// TypeConverters gives the structural schema of a group and version.
+type TypeConverters interface {
+	TypeConverter(gv schema.GroupVersion) (managedfields.TypeConverter, error)
+}
+
+// Managers holds the field managers. Safe for concurrent use.
+type Managers struct {
+	scheme *runtime.Scheme
+	types  TypeConverters
+
+	mu   sync.RWMutex
+	made map[key]*managedfields.FieldManager // guarded by mu
+}
+
+type key struct {
+	gvk         schema.GroupVersionKind
+	subresource string
+}
+
+// New makes field managers out of the scheme's types and their schemas.
+func New(scheme *runtime.Scheme, types TypeConverters) *Managers {
+	return &Managers{scheme: scheme, types: types, made: map[key]*managedfields.FieldManager{}}
+}
+
+// Of is the field manager of a kind's endpoint.
+func (m *Managers) Of(k *api.Kind, subresource string) (*managedfields.FieldManager, error) {
+	at := key{k.GVK, subresource}
+	m.mu.RLock()
+	fm := m.made[at]
+	m.mu.RUnlock()
+	if fm != nil {
+		return fm, nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if fm := m.made[at]; fm != nil {
+		return fm, nil
+	}
+	fm, err := m.makeLocked(k, k.GVK, subresource, resetFields(k, subresource))
+	if err == nil {
+		m.made[at] = fm
+	}
+	return fm, err
+}
+
+// OfScale is the field manager of a scale endpoint, whose objects are of the
+// given kind instead of the parent's.
+func (m *Managers) OfScale(gvk schema.GroupVersionKind) (*managedfields.FieldManager, error) {
+	at := key{gvk, "scale"}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if fm := m.made[at]; fm != nil {
+		return fm, nil
+	}
+	fm, err := m.makeLocked(nil, gvk, "scale", nil)
+	if err == nil {
+		m.made[at] = fm
+	}
+	return fm, err
+}
+
+func (m *Managers) makeLocked(_ *api.Kind, gvk schema.GroupVersionKind, subresource string,
+	reset map[fieldpath.APIVersion]fieldpath.Filter) (*managedfields.FieldManager, error) {
+	types, err := m.types.TypeConverter(gvk.GroupVersion())
+	if err != nil {
+		return nil, fmt.Errorf("schema of %s: %w", gvk.GroupVersion(), err)
+	}
+	fm, err := managedfields.NewDefaultFieldManager(types, m.scheme, m.scheme, m.scheme, gvk, gvk.GroupVersion(), subresource, reset)
+	if err != nil {
+		return nil, fmt.Errorf("field manager of %s: %w", gvk, err)
+	}
+	return fm, nil
+}
+
+// resetFields are the fields that an endpoint does not let its writers own,
+// because it does not store what they send.
+func resetFields(k *api.Kind, subresource string) map[fieldpath.APIVersion]fieldpath.Filter {
+	var paths []fieldpath.Path
+	switch {
+	case k.Status == nil:
+		return nil
+	case subresource == "status":
+		paths = append(paths, fieldpath.MakePathOrDie("spec"))
+		if k.GVK.Group == "apps" && k.GVK.Kind == "Deployment" {
+			paths = append(paths, fieldpath.MakePathOrDie("metadata", "labels"))
+		}
+	default:
+		paths = append(paths, fieldpath.MakePathOrDie("status"))
+	}
+	set := fieldpath.NewSet(paths...)
+	return map[fieldpath.APIVersion]fieldpath.Filter{
+		fieldpath.APIVersion(k.GVK.GroupVersion().String()): fieldpath.NewExcludeSetFilter(set),
+	}
+}

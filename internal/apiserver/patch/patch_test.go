@@ -1,0 +1,69 @@
+package patch
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+func TestApply(t *testing.T) {
+	const pod = `{"metadata":{"name":"a","labels":{"x":"1"}},"spec":{"containers":[{"name":"c","image":"i"}]}}`
+	tests := []struct {
+		name, doc, patch string
+		kind             types.PatchType
+		want, err        string
+		loose            int
+	}{
+		{"add", pod, `[{"op":"add","path":"/metadata/labels/y","value":"2"}]`, types.JSONPatchType, `"y":"2"`, "", 0},
+		{"failed test", pod, `[{"op":"test","path":"/metadata/name","value":"b"}]`, types.JSONPatchType, "", "rejected our request", 0},
+		{"not a list", pod, `{}`, types.JSONPatchType, "", "cannot unmarshal", 0},
+		{"merge", pod, `{"metadata":{"labels":{"x":null,"z":"3"}}}`, types.MergePatchType, `"labels":{"z":"3"}`, "", 0},
+		{"merge twice", pod, `{"a":1,"a":2}`, types.MergePatchType, `"a":2`, "", 1},
+		{"merge of a list", pod, `[]`, types.MergePatchType, "", "error decoding patch", 0},
+		{"strategic", pod, `{"spec":{"containers":[{"name":"d","image":"j"}]}}`, types.StrategicMergePatchType, `"name":"c"`, "", 0},
+		{"strategic delete", pod, `{"spec":{"containers":[{"name":"c","$patch":"delete"}]}}`, types.StrategicMergePatchType, `"containers":[]`, "", 0},
+		{"strategic garbage", pod, `{`, types.StrategicMergePatchType, "", "unexpected", 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			out, loose, err := Apply(tt.kind, []byte(tt.doc), []byte(tt.patch), &corev1.Pod{})
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Fatalf("error %v does not say %q", err, tt.err)
+				}
+				return
+			}
+			if err != nil || !bytes.Contains(out, []byte(tt.want)) || len(loose) != tt.loose {
+				t.Fatalf("got %s, loose %v, error %v", out, loose, err)
+			}
+		})
+	}
+}
+
+func TestTooManyOperations(t *testing.T) {
+	one := `{"op":"test","path":"/a","value":1},`
+	patch := "[" + strings.TrimSuffix(strings.Repeat(one, MaxOperations+1), ",") + "]"
+	_, _, err := Apply(types.JSONPatchType, []byte(`{"a":1}`), []byte(patch), nil)
+	if !errors.IsRequestEntityTooLargeError(err) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func FuzzApply(f *testing.F) {
+	f.Add(byte(0), []byte(`[{"op":"move","from":"/a","path":"/b/0"}]`))
+	f.Add(byte(1), []byte(`{"metadata":{"labels":null}}`))
+	f.Add(byte(2), []byte(`{"spec":{"$setElementOrder/containers":[{"name":"c"}],"containers":[{"name":"c","$patch":"replace"}]}}`))
+	kinds := []types.PatchType{types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType}
+	f.Fuzz(func(t *testing.T, which byte, patch []byte) {
+		doc := []byte(`{"a":[1],"metadata":{"labels":{"x":"y"}},"spec":{"containers":[{"name":"c","image":"i"}]}}`)
+		out, _, err := Apply(kinds[int(which)%len(kinds)], doc, patch, &corev1.Pod{})
+		if err == nil && !json.Valid(out) {
+			t.Fatalf("a patch made %q", out)
+		}
+	})
+}

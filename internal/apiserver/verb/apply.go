@@ -1,0 +1,87 @@
+package verb
+
+import (
+	"context"
+	stderrors "errors"
+	"fmt"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/store/cache"
+)
+
+const (
+	ignoreFields = metav1.FieldValidationIgnore
+	strictFields = metav1.FieldValidationStrict
+)
+
+// apply merges an applied configuration (server-side apply, KEP-555).
+func (h *Handler) apply(ctx context.Context, c change) (Result, error) {
+	patchObj, err := readApplied(c.req.Body, c.req.PatchOptions.FieldValidation)
+	if err != nil {
+		return Result{}, err
+	}
+	fm, err := h.Managers.Of(c.kind, c.req.Subresource)
+	if err != nil {
+		return Result{}, err
+	}
+	force := c.req.PatchOptions.Force != nil && *c.req.PatchOptions.Force
+	c.createMissing = c.req.Subresource == ""
+	created := false
+	c.make = func(_ context.Context, old *cache.Item) (api.Object, error) {
+		live := c.kind.New()
+		live.GetObjectKind().SetGroupVersionKind(c.kind.GVK)
+		if created = old == nil; !created {
+			live = c.shown(old)
+		}
+		merged, err := fm.Apply(live, patchObj, c.manager, force)
+		if err != nil {
+			return nil, err
+		}
+		next, isObject := merged.(api.Object)
+		if !isObject {
+			return nil, wrongBody(c.kind.GVK.Kind, merged)
+		}
+		if err := c.placeApplied(next, created); err != nil {
+			return nil, err
+		}
+		return next, nil
+	}
+	res, err := h.change(ctx, c)
+	if err == nil && created {
+		res.Status = http.StatusCreated
+	}
+	return res, err
+}
+
+// placeApplied checks the names of a merged object against the URL's.
+func (t *target) placeApplied(obj api.Object, created bool) error {
+	if created && obj.GetName() == "" {
+		obj.SetName(t.req.Name)
+	}
+	return t.matchURL(obj)
+}
+
+// readApplied reads an applied configuration, which is YAML or JSON.
+func readApplied(body []byte, validation string) (runtime.Object, error) {
+	out := &unstructured.Unstructured{Object: map[string]any{}}
+	if err := yaml.Unmarshal(body, &out.Object); err != nil {
+		return nil, errors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
+	}
+	if out.Object == nil {
+		return nil, errors.NewBadRequest("error decoding YAML: " + stderrors.New("the body is empty").Error())
+	}
+	if validation == strictFields {
+		var again map[string]any
+		if err := yaml.UnmarshalStrict(body, &again); err != nil {
+			return nil, errors.NewBadRequest(fmt.Sprintf("error strict decoding YAML: %v", err))
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,175 @@
+package verb
+
+import (
+	"context"
+	stderrors "errors"
+	"fmt"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/apiserver/admission"
+	"github.com/knarr-io/knarr/internal/store"
+	"github.com/knarr-io/knarr/internal/store/cache"
+)
+
+// change is a write to an object that may be there already: update, patch
+// and apply are one each.
+type change struct {
+	*write
+	// make builds the wanted state out of the present one (nil: the object
+	// does not exist). It is called again when the object changed meanwhile.
+	make func(ctx context.Context, old *cache.Item) (api.Object, error)
+	// sent is the body of an update: its uid is a precondition. Nil else.
+	sent api.Object
+	// createMissing lets the write create the object.
+	createMissing bool
+	// tries bounds how often a lost race is run again where the client named
+	// no resourceVersion; zero is unbounded, as for unconditional updates.
+	tries int
+}
+
+// change applies a change, again as long as others win the race.
+func (h *Handler) change(ctx context.Context, c change) (Result, error) {
+	for try := 1; ; try++ {
+		res, raced, err := h.changeOnce(ctx, c)
+		if !raced {
+			return res, err
+		}
+		if c.tries > 0 && try >= c.tries {
+			return Result{}, c.conflict()
+		}
+		if ctx.Err() != nil {
+			return Result{}, ctx.Err()
+		}
+	}
+}
+
+// changeOnce tries a change once; raced tells that the object changed while
+// the client had asked for no particular version of it.
+func (h *Handler) changeOnce(ctx context.Context, c change) (res Result, raced bool, err error) {
+	old, found := c.lookup()
+	if !found {
+		return h.changeMissing(ctx, c)
+	}
+	obj, err := c.make(ctx, old)
+	if err != nil {
+		return Result{}, false, err
+	}
+	prior := View(c.kind, old.Object)
+	a := h.attributes(ctx, c.write, admission.Update, obj, prior)
+	if err := h.Admission.Mutate(ctx, a); err != nil {
+		return Result{}, false, err
+	}
+	dedupOwners(ctx, obj)
+	if uid := obj.GetUID(); uid != "" && uid != prior.GetUID() && c.sent != nil {
+		return Result{}, false, c.preconditionFailed(string(uid), string(prior.GetUID()))
+	}
+	pinned, err := c.checkVersion(obj, prior)
+	if err != nil {
+		return Result{}, false, err
+	}
+	if err := h.prepareUpdate(ctx, c.target, obj, prior); err != nil {
+		return Result{}, false, err
+	}
+	if err := h.Admission.Validate(ctx, a); err != nil {
+		return Result{}, false, err
+	}
+	res, err = h.replace(ctx, c, old, obj)
+	if stderrors.Is(err, store.ErrConflict) {
+		if pinned {
+			return Result{}, false, c.conflict()
+		}
+		return Result{}, true, err
+	}
+	return res, false, err
+}
+
+func (t *target) preconditionFailed(asked, have string) error {
+	return errors.NewConflict(t.groupResource(), t.req.Name,
+		fmt.Errorf("Precondition failed: UID in precondition: %s, UID in object meta: %s", asked, have))
+}
+
+// changeMissing answers a change of an object that is not there.
+func (h *Handler) changeMissing(ctx context.Context, c change) (res Result, raced bool, err error) {
+	if !c.createMissing {
+		return Result{}, false, c.notFound()
+	}
+	if c.sent != nil && c.sent.GetUID() != "" {
+		return Result{}, false, c.preconditionFailed(string(c.sent.GetUID()), "")
+	}
+	obj, err := c.make(ctx, nil)
+	if err != nil {
+		return Result{}, false, err
+	}
+	if c.sent != nil && obj.GetResourceVersion() != "" && obj.GetResourceVersion() != "0" {
+		return Result{}, false, c.conflict()
+	}
+	res, err = h.insertOnce(ctx, c.write, obj, false)
+	if errors.IsAlreadyExists(err) && !c.dryRun {
+		return Result{}, true, err
+	}
+	return res, false, err
+}
+
+// checkVersion compares the resourceVersion that the new state names with
+// the present one; pinned tells that it named one.
+func (c *change) checkVersion(obj, prior api.Object) (pinned bool, err error) {
+	switch rv := obj.GetResourceVersion(); {
+	case rv == prior.GetResourceVersion():
+		return c.sent != nil, nil
+	case rv == "" && c.sent == nil:
+		// A patch that removes the version asks for none.
+		obj.SetResourceVersion(prior.GetResourceVersion())
+		return false, nil
+	case rv == "" || rv == "0":
+		if !c.kind.UnconditionalUpdate {
+			errs := field.ErrorList{field.Invalid(field.NewPath("metadata", "resourceVersion"), 0, "must be specified for an update")}
+			errs[0].BadValue = uintptrZero{}
+			return false, invalid(c.kind.GVK.GroupKind(), obj.GetName(), errs)
+		}
+		obj.SetResourceVersion(prior.GetResourceVersion())
+		return false, nil
+	default:
+		return true, c.conflict()
+	}
+}
+
+// uintptrZero shows as upstream shows a missing resourceVersion.
+type uintptrZero struct{}
+
+// String is how the value stands in an error's text.
+func (uintptrZero) String() string { return "0x0" }
+
+// replace stores the new state of an object, or removes the object when the
+// change took its last finalizer.
+func (h *Handler) replace(ctx context.Context, c change, old *cache.Item, obj api.Object) (Result, error) {
+	prior := View(c.kind, old.Object)
+	if unchanged(obj, prior) {
+		return ok(c.kind, old), nil
+	}
+	finish, err := h.beginUpdate(ctx, c.target, obj, prior, c.dryRun)
+	if err != nil {
+		return Result{}, err
+	}
+	if c.dryRun {
+		finish(false)
+		return Result{Status: http.StatusOK, Kind: c.kind, Object: obj}, nil
+	}
+	item, err := c.resource.Update(ctx, old, c.stored(obj))
+	finish(err == nil)
+	if err != nil {
+		return Result{}, storeError(err, c.kind, c.req.Name)
+	}
+	if !released(item.Object) {
+		return ok(c.kind, item), nil
+	}
+	gone, err := c.resource.Delete(ctx, item)
+	if err != nil {
+		return ok(c.kind, item), nil // somebody else changed or removed it
+	}
+	h.afterDelete(c.target, gone.Object)
+	return ok(c.kind, item), nil
+}

@@ -1,0 +1,138 @@
+package verb
+
+import (
+	"context"
+	stderrors "errors"
+	"fmt"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/apiserver/admission"
+	"github.com/knarr-io/knarr/internal/store"
+	"github.com/knarr-io/knarr/internal/store/cache"
+)
+
+func (h *Handler) delete(ctx context.Context, t *target) (Result, error) {
+	if t.req.Subresource != "" {
+		return Result{}, methodNotAllowed()
+	}
+	opts := t.req.DeleteOptions
+	if errs := metavalidation.ValidateDeleteOptions(&opts); len(errs) > 0 {
+		return Result{}, invalidOptions("DeleteOptions", errs)
+	}
+	w := &write{target: t, user: userOf(ctx), dryRun: len(opts.DryRun) > 0}
+	for {
+		item, found := t.lookup()
+		if !found {
+			return Result{}, t.notFound()
+		}
+		res, err := h.deleteItem(ctx, w, item, &opts)
+		if !stderrors.Is(err, store.ErrConflict) {
+			return res, err
+		}
+		if ctx.Err() != nil {
+			return Result{}, ctx.Err()
+		}
+	}
+}
+
+// deleteItem deletes an object as it stands in item. It fails with
+// store.ErrConflict when the object has changed since.
+func (h *Handler) deleteItem(ctx context.Context, w *write, item *cache.Item, opts *metav1.DeleteOptions) (Result, error) {
+	shown := View(w.kind, item.Object)
+	if err := checkPreconditions(w.target, shown, opts.Preconditions); err != nil {
+		return Result{}, err
+	}
+	a := h.attributes(ctx, w, admission.Delete, nil, shown)
+	if err := h.Admission.Mutate(ctx, a); err != nil {
+		return Result{}, err
+	}
+	if err := h.Admission.Validate(ctx, a); err != nil {
+		return Result{}, err
+	}
+	plan := planDeletion(w.kind, item.Object, opts, h.Now())
+	switch {
+	case plan.nothing:
+		return ok(w.kind, item), nil
+	case w.dryRun && plan.object == nil:
+		return w.deleted(item, item.Object), nil
+	case w.dryRun:
+		return Result{Status: http.StatusOK, Kind: w.kind, Object: View(w.kind, plan.object)}, nil
+	case plan.object == nil:
+		return h.remove(ctx, w, item)
+	}
+	updated, err := w.resource.Update(ctx, item, plan.object)
+	if err != nil {
+		return Result{}, storeError(err, w.kind, shown.GetName())
+	}
+	if plan.thenRemove {
+		return h.remove(ctx, w, updated)
+	}
+	res := ok(w.kind, updated)
+	if opts.OrphanDependents != nil && !*opts.OrphanDependents {
+		res.Status = http.StatusAccepted
+	}
+	return res, nil
+}
+
+// remove takes an object out of the store.
+func (h *Handler) remove(ctx context.Context, w *write, item *cache.Item) (Result, error) {
+	gone, err := w.resource.Delete(ctx, item)
+	if err != nil {
+		return Result{}, storeError(err, w.kind, item.Object.GetName())
+	}
+	h.afterDelete(w.target, gone.Object)
+	return w.deleted(gone, item.Object), nil
+}
+
+// deleted answers a deletion that was carried out: with the last object for
+// the kinds whose clients expect it, with a Status for the others.
+func (t *target) deleted(gone *cache.Item, last api.Object) Result {
+	if returnsDeleted(t.kind) {
+		obj := View(t.kind, last.DeepCopyObject().(api.Object))
+		obj.SetResourceVersion(gone.Object.GetResourceVersion())
+		return Result{Status: http.StatusOK, Kind: t.kind, Object: obj}
+	}
+	return Result{Status: http.StatusOK, Object: &metav1.Status{
+		Status: metav1.StatusSuccess,
+		Details: &metav1.StatusDetails{
+			Name: last.GetName(), Group: t.kind.GVK.Group, Kind: t.kind.Resource, UID: last.GetUID(),
+		},
+	}}
+}
+
+// returnsDeleted tells whether a deletion answers with the object.
+func returnsDeleted(k *api.Kind) bool {
+	switch k.GVK.Group {
+	case "":
+		switch k.Resource {
+		case "namespaces", "persistentvolumeclaims", "persistentvolumes", "pods", "podtemplates", "resourcequotas",
+			"serviceaccounts", "services", "nodes":
+			return k.Resource != "nodes"
+		}
+	case "storage.k8s.io":
+		return k.Resource != "csistoragecapacities"
+	case "resource.k8s.io":
+		return true
+	}
+	return false
+}
+
+func checkPreconditions(t *target, obj api.Object, p *metav1.Preconditions) error {
+	if p == nil {
+		return nil
+	}
+	if p.UID != nil && *p.UID != obj.GetUID() {
+		return errors.NewConflict(t.groupResource(), obj.GetName(), fmt.Errorf("the UID in the precondition (%s) does not match the UID in record (%s). "+
+			"The object might have been deleted and then recreated", *p.UID, obj.GetUID()))
+	}
+	if p.ResourceVersion != nil && *p.ResourceVersion != obj.GetResourceVersion() {
+		return errors.NewConflict(t.groupResource(), obj.GetName(), fmt.Errorf("the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). "+
+			"The object might have been modified", *p.ResourceVersion, obj.GetResourceVersion()))
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+package verb
+
+import (
+	"context"
+	stderrors "errors"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/request"
+	"github.com/knarr-io/knarr/internal/apiserver/listing"
+	"github.com/knarr-io/knarr/internal/store"
+	"github.com/knarr-io/knarr/internal/store/cache"
+)
+
+const (
+	// minWatch is how long a watch lives at least when its client names no
+	// time; it lives up to twice as long, so that not all end at once.
+	minWatch = 30 * time.Minute
+	// bookmarkEvery is how often an idle watch is told how far it is.
+	bookmarkEvery = time.Minute
+	// initialBatch bounds the events of the state that are sent at once.
+	initialBatch = 512
+)
+
+// Event is one event of a watch. For a bookmark there is neither Item nor
+// Object, and Revision is how far the watch is.
+type Event struct {
+	Type watch.EventType
+	Item *cache.Item
+	// Object stands in for Item where an object left the watch without being
+	// deleted: its last matching state, at the revision of the change.
+	Object   api.Object
+	Revision store.Revision
+	// InitialEnd marks the bookmark behind the state.
+	InitialEnd bool
+}
+
+// Watch is a running watch. Only one goroutine may use it.
+type Watch struct {
+	Kind *api.Kind
+
+	query    listing.Query
+	events   *cache.Watch
+	initial  []*cache.Item // still to be sent
+	from     store.Revision
+	started  bool // the state and its end were sent
+	deadline time.Time
+	bookmark time.Time
+	out      []Event
+}
+
+// Watch starts a watch. ctx bounds only the start.
+func (h *Handler) Watch(ctx context.Context, req *request.Request) (*Watch, error) {
+	t, err := h.target(req)
+	if err != nil {
+		return nil, err
+	}
+	if t.resource == nil || req.Subresource != "" {
+		return nil, methodNotAllowed()
+	}
+	q, err := watchQuery(t)
+	if err != nil {
+		return nil, err
+	}
+	if q.SendInitial {
+		if err := h.waitFor(ctx, q.Revision); err != nil {
+			return nil, err
+		}
+	}
+	w := &Watch{Kind: t.kind, query: q, from: q.Revision, started: !q.SendInitial}
+	if q.SendInitial {
+		snap := t.resource.Snapshot()
+		w.from = snap.Revision()
+		all := q
+		all.Limit, all.AfterNamespace, all.AfterName = 0, "", ""
+		w.initial = collect(snap, t.kind, all).Items
+	}
+	w.events, err = t.resource.Watch(w.from)
+	if err != nil {
+		return nil, watchError(err, w.from)
+	}
+	w.deadline = time.Now().Add(lifetime(q))
+	w.bookmark = time.Now().Add(bookmarkEvery)
+	return w, nil
+}
+
+func watchQuery(t *target) (listing.Query, error) {
+	q, err := listing.Parse(t.kind, t.req.Namespace, t.req.ListOptions, true)
+	if err != nil {
+		if errors.ReasonForError(err) == metav1.StatusReasonUnknown {
+			return q, plainError(err)
+		}
+		return q, err
+	}
+	if t.req.Name != "" {
+		q.Selector.Restrict(t.req.Name)
+	}
+	return q, nil
+}
+
+func lifetime(q listing.Query) time.Duration {
+	if q.Timeout > 0 {
+		return time.Duration(q.Timeout) * time.Second
+	}
+	return time.Duration(float64(minWatch) * (1 + rand.Float64()))
+}
+
+// watchError is what a client of a watch is told.
+func watchError(err error, from store.Revision) error {
+	switch {
+	case stderrors.Is(err, store.ErrTooOld):
+		return errors.NewResourceExpired("too old resource version: " + cache.FormatRevision(from))
+	case stderrors.Is(err, store.ErrClosed):
+		return io.EOF
+	}
+	return err
+}
+
+// Next blocks until events are there and returns those that are ready; the
+// slice is valid until the next call. It ends with io.EOF in good order, with
+// an API status error, or with ctx's error.
+func (w *Watch) Next(ctx context.Context) ([]Event, error) {
+	w.out = w.out[:0]
+	if !w.started {
+		w.sendState()
+		return w.out, nil
+	}
+	for {
+		until := w.deadline
+		if w.query.Bookmarks && w.bookmark.Before(until) {
+			until = w.bookmark
+		}
+		events, err := w.wait(ctx, until)
+		if err != nil {
+			return nil, err
+		}
+		for i := range events {
+			w.translate(&events[i])
+		}
+		if !time.Now().Before(w.deadline) && len(w.out) == 0 {
+			return nil, io.EOF
+		}
+		if w.query.Bookmarks && len(events) == 0 && !time.Now().Before(w.bookmark) {
+			w.bookmark = time.Now().Add(bookmarkEvery)
+			w.out = append(w.out, Event{Type: watch.Bookmark, Revision: w.events.Position()})
+		}
+		if len(w.out) > 0 {
+			return w.out, nil
+		}
+	}
+}
+
+// wait blocks for events until the time; none and no error means that the
+// time came first.
+func (w *Watch) wait(ctx context.Context, until time.Time) ([]cache.Event, error) {
+	bounded, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	events, err := w.events.Next(bounded)
+	switch {
+	case err == nil:
+		return events, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case stderrors.Is(err, context.DeadlineExceeded):
+		return nil, nil
+	}
+	return nil, watchError(err, w.events.Position())
+}
+
+// sendState gives the next part of the state, and its end behind the last.
+func (w *Watch) sendState() {
+	n := min(len(w.initial), initialBatch)
+	for _, item := range w.initial[:n] {
+		w.out = append(w.out, Event{Type: watch.Added, Item: item, Revision: item.Revision})
+	}
+	w.initial = w.initial[n:]
+	if len(w.initial) > 0 {
+		return
+	}
+	w.initial, w.started = nil, true
+	if w.query.Bookmarks {
+		w.out = append(w.out, Event{Type: watch.Bookmark, Revision: w.from, InitialEnd: true})
+	}
+}
+
+// translate turns a change of the resource into what this watch sees of it:
+// an object that begins to match is added, one that ceases to is deleted.
+func (w *Watch) translate(ev *cache.Event) {
+	s := &w.query.Selector
+	is := ev.Type != cache.Deleted && s.Matches(View(w.Kind, ev.Item.Object))
+	was := ev.Old != nil && s.Matches(View(w.Kind, ev.Old.Object))
+	switch {
+	case is && was:
+		w.out = append(w.out, Event{Type: watch.Modified, Item: ev.Item, Revision: ev.Revision})
+	case is:
+		w.out = append(w.out, Event{Type: watch.Added, Item: ev.Item, Revision: ev.Revision})
+	case was:
+		w.out = append(w.out, left(ev))
+	}
+}
+
+// left is the event of an object that is gone, or that matches no more.
+func left(ev *cache.Event) Event {
+	if ev.Type == cache.Deleted {
+		return Event{Type: watch.Deleted, Item: ev.Item, Revision: ev.Revision}
+	}
+	last := ev.Old.Object.DeepCopyObject().(api.Object)
+	last.SetResourceVersion(cache.FormatRevision(ev.Revision))
+	return Event{Type: watch.Deleted, Object: last, Revision: ev.Revision}
+}
+
+// Stop frees the watch. It may be called more than once, from any goroutine.
+func (w *Watch) Stop() { w.events.Stop() }
