@@ -123,7 +123,7 @@ type Watch interface {
 	// Next blocks for at least one change and returns all that are ready, up
 	// to a bound of the engine's. It returns ErrTooOld when the watch fell
 	// behind what the engine keeps, ErrClosed when the engine closed, and
-	// ctx's error. Only one goroutine may call it.
+	// ctx's error. Only one goroutine may call it. The slice is the caller's.
 	Next(ctx context.Context) ([]Change, error)
 	// Stop frees the watch; it may be called more than once.
 	Stop()

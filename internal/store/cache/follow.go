@@ -97,7 +97,11 @@ func (f *follower) apply(changes []store.Change) {
 func (f *follower) decodeUnknown(changes []store.Change) {
 	f.decode, f.slots = f.decode[:0], f.slots[:0]
 	for i, ch := range changes {
-		if ch.Note == nil && !ch.Deleted() {
+		if item, ok := ch.Note.(*Item); ok && item.resource.cache == f.cache {
+			continue
+		}
+		changes[i].Note = nil // another cache's: its items are not ours
+		if !ch.Deleted() {
 			f.decode = append(f.decode, store.Record{Key: ch.Key, Value: ch.Value, Modified: ch.Revision})
 			f.slots = append(f.slots, i)
 		}

@@ -22,10 +22,7 @@ func (c *Cache) start(ctx context.Context) error {
 	if c.options.Replay > 0 {
 		from = max(c.store.Oldest(), newest-min(newest, store.Revision(c.options.Replay)))
 	}
-	loaded, err := c.load(ctx, from)
-	if errors.Is(err, store.ErrTooOld) {
-		loaded, err = c.load(ctx, 0)
-	}
+	loaded, err := c.loadFrom(ctx, from)
 	if err != nil {
 		return err
 	}
@@ -43,6 +40,19 @@ func (c *Cache) start(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// loadFrom loads the state at a revision, or the newest where that was
+// compacted meanwhile.
+func (c *Cache) loadFrom(ctx context.Context, from store.Revision) (store.Revision, error) {
+	if from == 0 {
+		return 0, nil // before the first change there was nothing
+	}
+	loaded, err := c.load(ctx, from)
+	if errors.Is(err, store.ErrTooOld) {
+		return c.load(ctx, 0)
+	}
+	return loaded, err
 }
 
 // load fills every resource with its state at a revision; zero is the newest.

@@ -1,0 +1,91 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+func write(data string) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := io.WriteString(w, data)
+		return err
+	}
+}
+
+func TestEncodedOnce(t *testing.T) {
+	f := newFixture(t, Options{})
+	item := f.create(f.configMaps(), configMap("a", "b", ""))
+	var made atomic.Int32
+	encode := func(w io.Writer) error {
+		made.Add(1)
+		return write("bytes")(w)
+	}
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			if data, err := item.Encoded("json", encode); err != nil || string(data) != "bytes" {
+				t.Errorf("Encoded = %q, %v", data, err)
+			}
+		})
+	}
+	wg.Wait()
+	if made.Load() != 1 {
+		t.Errorf("made %d times, want once", made.Load())
+	}
+	if data, _ := item.Encoded("other", write("other bytes")); string(data) != "other bytes" {
+		t.Errorf("another media key gave %q", data)
+	}
+	if got := f.cache.EncodedBytes(); got != int64(len("bytes")+len("other bytes")) {
+		t.Errorf("%d bytes are counted", got)
+	}
+}
+
+func TestEncodingErrorsAreNotKept(t *testing.T) {
+	f := newFixture(t, Options{})
+	item := f.create(f.configMaps(), configMap("a", "b", ""))
+	broken := errors.New("broken")
+	if _, err := item.Encoded("json", func(io.Writer) error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = item.Encoded("json", func(io.Writer) error { panic("broken") })
+	}()
+	if _, err := item.Encoded("json", write("late")); !errors.Is(err, errEncodePanicked) {
+		t.Errorf("who shared an encoding that panicked got %v", err)
+	}
+	if data, err := item.Encoded("json", write("whole")); err != nil || string(data) != "whole" {
+		t.Errorf("Encoded after errors = %q, %v", data, err)
+	}
+}
+
+func TestEncodingBudget(t *testing.T) {
+	const size, kept = 100, 5
+	f := newFixture(t, Options{EncodingBudget: size * kept})
+	item := f.create(f.configMaps(), configMap("a", "b", ""))
+	data := string(make([]byte, size))
+	used := func(key string) (hit bool) {
+		hit = true
+		if _, err := item.Encoded(key, func(w io.Writer) error { hit = false; return write(data)(w) }); err != nil {
+			t.Fatal(err)
+		}
+		return hit
+	}
+	used("hot")
+	for i := range 50 {
+		used(fmt.Sprint(i))
+		if !used("hot") {
+			t.Fatalf("what is used all the time was evicted at %d", i)
+		}
+	}
+	if got := f.cache.EncodedBytes(); got > size*kept {
+		t.Errorf("%d bytes are held, the budget is %d", got, size*kept)
+	}
+	if used("0") {
+		t.Error("what was not used for long is still there")
+	}
+}
