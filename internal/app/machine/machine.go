@@ -1,0 +1,75 @@
+// Package machine tells what a node needs to know of the machine it is on:
+// its name, the address that others reach it by, and free ports.
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// NodeName is the machine's host name as a node's name: lower case.
+func NodeName() (string, error) {
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("read the host name: %w", err)
+	}
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if name == "" || name == "localhost" {
+		return "", errors.New("the machine has no host name: give one with --node-name")
+	}
+	return name, nil
+}
+
+// NodeAddress is the IPv4 address that the machine is reached by: the source
+// of its default route, else the first global address of a link that is up.
+func NodeAddress() (netip.Addr, error) {
+	// Asking for the route to a public address sends nothing.
+	routes, err := netlink.RouteGet(net.IPv4(192, 0, 2, 254))
+	if err == nil {
+		for _, r := range routes {
+			if addr, ok := netip.AddrFromSlice(r.Src.To4()); ok && usable(addr) {
+				return addr, nil
+			}
+		}
+	}
+	addrs, err := netlink.AddrList(nil, unix.AF_INET)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("list the machine's addresses: %w", err)
+	}
+	for _, a := range addrs {
+		if addr, ok := netip.AddrFromSlice(a.IP.To4()); ok && usable(addr) {
+			return addr, nil
+		}
+	}
+	return netip.Addr{}, errors.New("the machine has no IPv4 address besides loopback: give one with --node-address")
+}
+
+func usable(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.IsLoopback() }
+
+// portsToTry bounds the search for a free port.
+const portsToTry = 100
+
+// FreePort is the first TCP port from the wanted one on that nobody listens on.
+func FreePort(wanted int, taken func(int) bool) (int, error) {
+	for port := wanted; port < wanted+portsToTry && port <= 65535; port++ {
+		if taken(port) {
+			continue
+		}
+		l, err := net.Listen("tcp4", fmt.Sprintf(":%d", port))
+		if err == nil {
+			return port, l.Close()
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return 0, fmt.Errorf("try port %d: %w", port, err)
+		}
+	}
+	return 0, fmt.Errorf("ports %d to %d are all taken: choose another one", wanted, wanted+portsToTry-1)
+}
