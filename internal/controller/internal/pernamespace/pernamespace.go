@@ -44,8 +44,9 @@ func New[T api.Object](name string, c *client.Client, inf *client.Informers, rul
 		}
 	})
 	r.informer.OnChange(func(old, new T) {
+		var none T
 		for _, obj := range []T{old, new} {
-			if any(obj) != any(*new0[T]()) && obj.GetName() == rule.Name {
+			if any(obj) != any(none) && obj.GetName() == rule.Name {
 				r.loop.Enqueue(obj.GetNamespace())
 				return
 			}
@@ -53,9 +54,6 @@ func New[T api.Object](name string, c *client.Client, inf *client.Informers, rul
 	})
 	return r
 }
-
-// new0 is the zero value of T behind a pointer.
-func new0[T any]() *T { return new(T) }
 
 // Run works until ctx ends.
 func (r *Controller[T]) Run(ctx context.Context) {

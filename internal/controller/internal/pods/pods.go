@@ -1,12 +1,27 @@
-// Package pods holds what several controllers ask of a pod. All functions are
-// pure.
+// Package pods holds what several controllers ask of a pod. All but
+// IndexByNode are pure.
 package pods
 
 import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/knarr-io/knarr/internal/client"
 )
+
+// ByNode is the name of the index of pods by spec.nodeName.
+const ByNode = "node"
+
+// IndexByNode keeps the pods of each node findable.
+func IndexByNode(inf *client.Informer[*corev1.Pod]) {
+	inf.AddIndex(ByNode, func(pod *corev1.Pod) []string {
+		if pod.Spec.NodeName == "" {
+			return nil
+		}
+		return []string{pod.Spec.NodeName}
+	})
+}
 
 // Condition is the pod's condition of a type; nil when it has none.
 func Condition(pod *corev1.Pod, typ corev1.PodConditionType) *corev1.PodCondition {

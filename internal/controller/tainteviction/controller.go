@@ -1,0 +1,104 @@
+// Package tainteviction deletes pods from nodes whose NoExecute taints they
+// do not tolerate, or no longer tolerate once their tolerationSeconds are
+// over. It writes the pods' DisruptionTarget condition and deletes them.
+package tainteviction
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/client/record"
+	"github.com/knarr-io/knarr/internal/controller/internal/disrupt"
+	"github.com/knarr-io/knarr/internal/controller/internal/pods"
+	"github.com/knarr-io/knarr/internal/reconcile"
+)
+
+// Controller runs the loop. Make it with New.
+type Controller struct {
+	pods    client.Typed[*corev1.Pod]
+	podInf  *client.Informer[*corev1.Pod]
+	nodeInf *client.Informer[*corev1.Node]
+	events  *record.Recorder
+	loop    *reconcile.Controller[reconcile.Key]
+}
+
+// New wires the controller to its informers.
+func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts reconcile.Options) *Controller {
+	r := &Controller{
+		pods: client.For[*corev1.Pod](c), podInf: client.InformerFor[*corev1.Pod](inf),
+		nodeInf: client.InformerFor[*corev1.Node](inf), events: events,
+	}
+	r.loop = reconcile.New("taint-eviction", r.reconcile, opts)
+	pods.IndexByNode(r.podInf)
+	r.nodeInf.OnChange(r.nodeChanged)
+	r.podInf.OnChange(r.podChanged)
+	return r
+}
+
+// Run works until ctx ends.
+func (r *Controller) Run(ctx context.Context) {
+	if r.nodeInf.WaitSynced(ctx) != nil || r.podInf.WaitSynced(ctx) != nil {
+		return
+	}
+	r.loop.Run(ctx)
+}
+
+func (r *Controller) nodeChanged(old, new *corev1.Node) {
+	if new == nil || len(noExecute(new)) == 0 {
+		return
+	}
+	if old != nil && equality.Semantic.DeepEqual(noExecute(old), noExecute(new)) {
+		return
+	}
+	for _, pod := range r.podInf.ByIndex(pods.ByNode, new.Name) {
+		r.loop.Enqueue(reconcile.Key{Namespace: pod.Namespace, Name: pod.Name})
+	}
+}
+
+// podChanged looks at pods that arrive on a tainted node, or whose
+// tolerations changed there.
+func (r *Controller) podChanged(old, new *corev1.Pod) {
+	if new == nil || new.Spec.NodeName == "" || new.DeletionTimestamp != nil {
+		return
+	}
+	if old != nil && old.Spec.NodeName == new.Spec.NodeName && len(old.Spec.Tolerations) == len(new.Spec.Tolerations) {
+		return
+	}
+	if node, ok := r.nodeInf.Get("", new.Spec.NodeName); ok && len(noExecute(node)) > 0 {
+		r.loop.Enqueue(reconcile.Key{Namespace: new.Namespace, Name: new.Name})
+	}
+}
+
+func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
+	pod, ok := r.podInf.Get(key.Namespace, key.Name)
+	if !ok || pod.DeletionTimestamp != nil {
+		return reconcile.Result{}, nil
+	}
+	node, ok := r.nodeInf.Get("", pod.Spec.NodeName)
+	if !ok {
+		return reconcile.Result{}, nil
+	}
+	now := time.Now()
+	at, evict := due(pod, noExecute(node), now)
+	if !evict {
+		return reconcile.Result{}, nil
+	}
+	if left := at.Sub(now); left > 0 {
+		return reconcile.Result{RequeueAfter: left}, nil
+	}
+	r.events.Eventf(pod, corev1.EventTypeNormal, "TaintManagerEviction", "Marking for deletion Pod %s/%s", pod.Namespace, pod.Name)
+	if err := disrupt.Mark(ctx, r.pods, pod, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint", false); err != nil {
+		return reconcile.Result{}, err
+	}
+	err := r.pods.Delete(ctx, pod.Namespace, pod.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(pod.UID))})
+	if apierrors.IsNotFound(err) {
+		return reconcile.Result{}, nil
+	}
+	return reconcile.Result{}, err
+}
