@@ -62,6 +62,10 @@ type Kind struct {
 
 	// Virtual kinds are answered by a function and never stored (reviews).
 	Virtual bool
+
+	// Deprecated is the warning that every request to a deprecated kind gets,
+	// whatever its verb and outcome; empty: none.
+	Deprecated string
 }
 
 // GVR is the kind's group, version and plural.

@@ -42,6 +42,7 @@ type Spec[T Object] struct {
 	OrphanByDefault     bool
 	Graceful            func(obj T, asked *int64) GracefulDelete
 	Virtual             bool
+	Deprecated          string
 }
 
 // RulesOf are Rules with the kind's own type.
@@ -68,7 +69,7 @@ func (s Spec[T]) Kind() *Kind {
 		Main:    s.Main.erase(), Subresources: s.Subresources,
 		Columns: s.Columns, FieldNames: s.FieldNames, IndexedFields: s.IndexedFields, View: s.View,
 		UnconditionalUpdate: s.UnconditionalUpdate, CreateOnUpdate: s.CreateOnUpdate,
-		OrphanByDefault: s.OrphanByDefault, Virtual: s.Virtual,
+		OrphanByDefault: s.OrphanByDefault, Virtual: s.Virtual, Deprecated: s.Deprecated,
 	}
 	if s.Status != nil {
 		status := s.Status.erase()

@@ -2,8 +2,10 @@ package core
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
 )
@@ -16,18 +18,116 @@ func podKind() *api.Kind {
 		Namespaced: true,
 		New:        func() *corev1.Pod { return &corev1.Pod{} },
 		NewList:    func() runtime.Object { return &corev1.PodList{} },
-		Status:     &api.RulesOf[*corev1.Pod]{},
-		Subresources: []api.Subresource{
-			{Name: "attach", GVK: gvk("PodAttachOptions"), Verbs: streamVerbs()},
-			{Name: "binding", GVK: gvk("Binding"), Verbs: []string{"create"}},
-			{Name: "ephemeralcontainers", GVK: gvk("Pod"), Verbs: readWriteVerbs()},
-			{Name: "eviction", GVK: schema.GroupVersionKind{Group: "policy", Version: "v1", Kind: "Eviction"}, Verbs: []string{"create"}},
-			{Name: "exec", GVK: gvk("PodExecOptions"), Verbs: streamVerbs()},
-			{Name: "log", GVK: gvk("Pod"), Verbs: []string{"get"}},
-			{Name: "portforward", GVK: gvk("PodPortForwardOptions"), Verbs: streamVerbs()},
-			{Name: "proxy", GVK: gvk("PodProxyOptions"), Verbs: connectVerbs()},
-			{Name: "resize", GVK: gvk("Pod"), Verbs: readWriteVerbs()},
+		Main: api.RulesOf[*corev1.Pod]{
+			Default:        defaultPod,
+			PrepareCreate:  preparePodCreate,
+			PrepareUpdate:  preparePodUpdate,
+			Validate:       validatePod,
+			ValidateUpdate: validatePodUpdate,
+			Warn:           warnPod,
+			Generation:     podSpecChanged,
 		},
+		Status: &api.RulesOf[*corev1.Pod]{
+			Default:        defaultPod,
+			PrepareUpdate:  preparePodStatus,
+			ValidateUpdate: validatePodStatus,
+		},
+		Subresources:        podSubresources(),
+		Columns:             podColumns(),
+		Row:                 podRow,
+		Fields:              podFields,
+		FieldNames:          podFieldNames(),
+		IndexedFields:       []string{"spec.nodeName"},
 		UnconditionalUpdate: true,
+		Graceful:            gracefulPod,
 	}.Kind()
+}
+
+func podSubresources() []api.Subresource {
+	eviction := schema.GroupVersionKind{Group: "policy", Version: "v1", Kind: "Eviction"}
+	ephemeral := api.RulesOf[*corev1.Pod]{
+		Default:        defaultPod,
+		PrepareUpdate:  prepareEphemeralContainers,
+		ValidateUpdate: validateEphemeralContainers,
+		Generation:     podSpecChanged,
+	}
+	resize := api.RulesOf[*corev1.Pod]{
+		Default:        defaultPod,
+		PrepareUpdate:  preparePodResize,
+		ValidateUpdate: validatePodResize,
+		Generation:     podSpecChanged,
+	}
+	return []api.Subresource{
+		{Name: "attach", GVK: gvk("PodAttachOptions"), Verbs: streamVerbs()},
+		{Name: "binding", GVK: gvk("Binding"), Verbs: []string{"create"}},
+		{Name: "ephemeralcontainers", GVK: gvk("Pod"), Verbs: readWriteVerbs(), Rules: ephemeral.Erase()},
+		{Name: "eviction", GVK: eviction, Verbs: []string{"create"}},
+		{Name: "exec", GVK: gvk("PodExecOptions"), Verbs: streamVerbs()},
+		{Name: "log", GVK: gvk("Pod"), Verbs: []string{"get"}},
+		{Name: "portforward", GVK: gvk("PodPortForwardOptions"), Verbs: streamVerbs()},
+		{Name: "proxy", GVK: gvk("PodProxyOptions"), Verbs: connectVerbs()},
+		{Name: "resize", GVK: gvk("Pod"), Verbs: readWriteVerbs(), Rules: resize.Erase()},
+	}
+}
+
+func podFieldNames() []string {
+	return []string{
+		"spec.hostNetwork", "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
+		"status.nominatedNodeName", "status.phase", "status.podIP",
+	}
+}
+
+func podFields(p *corev1.Pod) fields.Set {
+	hostNetwork := "false"
+	if p.Spec.HostNetwork {
+		hostNetwork = "true"
+	}
+	return fields.Set{
+		"spec.hostNetwork":         hostNetwork,
+		"spec.nodeName":            p.Spec.NodeName,
+		"spec.restartPolicy":       string(p.Spec.RestartPolicy),
+		"spec.schedulerName":       p.Spec.SchedulerName,
+		"spec.serviceAccountName":  p.Spec.ServiceAccountName,
+		"status.nominatedNodeName": p.Status.NominatedNodeName,
+		"status.phase":             string(p.Status.Phase),
+		"status.podIP":             p.Status.PodIP,
+	}
+}
+
+// gracefulPod is the grace that counts for a deletion: what was asked for,
+// else the pod's own; none where no node runs the pod or it is finished.
+func gracefulPod(p *corev1.Pod, asked *int64) api.GracefulDelete {
+	var seconds int64
+	switch {
+	case asked != nil:
+		seconds = *asked
+	case p.Spec.TerminationGracePeriodSeconds != nil:
+		seconds = *p.Spec.TerminationGracePeriodSeconds
+	}
+	if p.Spec.NodeName == "" || p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded {
+		seconds = 0
+	}
+	if seconds < 0 {
+		seconds = 1
+	}
+	return api.GracefulDelete{Seconds: seconds}
+}
+
+func validatePod(p *corev1.Pod) field.ErrorList {
+	spec := field.NewPath("spec")
+	errs := checkPod(p, nil)
+	return append(errs, forbidden(len(p.Spec.EphemeralContainers) > 0, spec.Child("ephemeralContainers"), "cannot be set on create")...)
+}
+
+// checkPod is what is checked of every written pod.
+func checkPod(p, old *corev1.Pod) field.ErrorList {
+	c := podCheck{meta: &p.ObjectMeta, spec: &p.Spec, isPod: true}
+	if old != nil {
+		c.old = &old.Spec
+	}
+	spec := field.NewPath("spec")
+	errs := podAnnotations(p.Annotations, &p.Spec, field.NewPath("metadata", "annotations"))
+	errs = append(errs, c.podSpec(spec)...)
+	errs = append(errs, imagesWithoutSpace(p.Spec.Containers, spec.Child("containers"))...)
+	return append(errs, imagesWithoutSpace(p.Spec.InitContainers, spec.Child("initContainers"))...)
 }

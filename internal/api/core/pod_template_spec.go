@@ -10,16 +10,25 @@ import (
 // ValidatePodTemplate checks a new template, its labels and annotations
 // included.
 func ValidatePodTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
-	errs := validate.Labels(t.Labels, path.Child("labels"))
-	errs = append(errs, validate.Annotations(t.Annotations, path.Child("annotations"))...)
-	return errs
+	return validatePodTemplate(t, nil, path)
 }
 
 // ValidatePodTemplateUpdate checks a changed template against the old one:
 // what the old one already used stays allowed.
 func ValidatePodTemplateUpdate(t, old *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
-	return ValidatePodTemplate(t, path)
+	return validatePodTemplate(t, old, path)
 }
 
-// PodTemplateWarnings are the warnings for a template; old is nil on create.
-func PodTemplateWarnings(t, old *corev1.PodTemplateSpec, path *field.Path) []string { return nil }
+func validatePodTemplate(t, old *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+	p := podCheck{meta: &t.ObjectMeta, spec: &t.Spec}
+	if old != nil {
+		p.old = &old.Spec
+	}
+	spec := path.Child("spec")
+	errs := validate.Labels(t.Labels, path.Child("labels"))
+	errs = append(errs, validate.Annotations(t.Annotations, path.Child("annotations"))...)
+	errs = append(errs, podAnnotations(t.Annotations, &t.Spec, path.Child("annotations"))...)
+	errs = append(errs, p.podSpec(spec)...)
+	return append(errs, forbidden(len(t.Spec.EphemeralContainers) > 0, spec.Child("ephemeralContainers"),
+		"ephemeral containers not allowed in pod template")...)
+}

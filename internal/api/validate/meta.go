@@ -14,12 +14,24 @@ func Meta(k *api.Kind, obj api.Object) field.ErrorList {
 	if rule == nil {
 		rule = Subdomain
 	}
-	return apimachinery.ValidateObjectMetaAccessor(obj, k.Namespaced, rule, field.NewPath("metadata"))
+	path := field.NewPath("metadata")
+	errs := apimachinery.ValidateObjectMetaAccessor(obj, k.Namespaced, rule, path)
+	return append(errs, finalizers(obj, path)...)
+}
+
+func finalizers(obj api.Object, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, name := range obj.GetFinalizers() {
+		errs = append(errs, standardFinalizer(name, path.Child("finalizers").Index(i))...)
+	}
+	return errs
 }
 
 // MetaUpdate checks the metadata of a changed object against the old one.
 func MetaUpdate(obj, old api.Object) field.ErrorList {
-	return apimachinery.ValidateObjectMetaAccessorUpdate(obj, old, field.NewPath("metadata"))
+	path := field.NewPath("metadata")
+	errs := apimachinery.ValidateObjectMetaAccessorUpdate(obj, old, path)
+	return append(errs, finalizers(obj, path)...)
 }
 
 // Create is everything that is checked of a new object, metadata first.

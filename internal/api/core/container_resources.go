@@ -1,0 +1,136 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api/validate"
+)
+
+func sortedResources(l corev1.ResourceList) []corev1.ResourceName {
+	names := make([]corev1.ResourceName, 0, len(l))
+	for name := range l {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// containerResources checks requests and limits of a container.
+func (p *podCheck) containerResources(r *corev1.ResourceRequirements, path *field.Path) field.ErrorList {
+	name := func(n corev1.ResourceName, at *field.Path) field.ErrorList {
+		return validate.ContainerResourceName(string(n), at)
+	}
+	return p.resourceRequirements(r, path, name)
+}
+
+func (p *podCheck) resourceRequirements(
+	r *corev1.ResourceRequirements, path *field.Path, checkName func(corev1.ResourceName, *field.Path) field.ErrorList,
+) field.ErrorList {
+	var errs field.ErrorList
+	huge, main := false, false
+	note := func(name corev1.ResourceName) {
+		huge = huge || isHugePage(name)
+		main = main || name == corev1.ResourceCPU || name == corev1.ResourceMemory
+	}
+	limits, requests := path.Child("limits"), path.Child("requests")
+	for _, name := range sortedResources(r.Limits) {
+		at := limits.Key(string(name))
+		errs = append(errs, checkName(name, at)...)
+		errs = append(errs, amount(name, r.Limits, at)...)
+		note(name)
+	}
+	for _, name := range sortedResources(r.Requests) {
+		at := requests.Key(string(name))
+		errs = append(errs, checkName(name, at)...)
+		errs = append(errs, amount(name, r.Requests, at)...)
+		errs = append(errs, withinLimit(name, r, requests, limits)...)
+		note(name)
+	}
+	if huge && !main {
+		errs = append(errs, field.Forbidden(path, "HugePages require cpu or memory"))
+	}
+	return append(errs, p.resourceClaimNames(r.Claims, path.Child("claims"))...)
+}
+
+func amount(name corev1.ResourceName, l corev1.ResourceList, at *field.Path) field.ErrorList {
+	q := l[name]
+	errs := validate.ResourceQuantity(name, q, at)
+	if isHugePage(name) && len(errs) == 0 && q.MilliValue()%1000 != 0 {
+		errs = append(errs, field.Invalid(at, q.String(), "must be a whole number of bytes"))
+	}
+	return errs
+}
+
+// withinLimit checks a request against the limit of the same resource.
+func withinLimit(name corev1.ResourceName, r *corev1.ResourceRequirements, requests, limits *field.Path) field.ErrorList {
+	q := r.Requests[name]
+	limit, ok := r.Limits[name]
+	switch {
+	case !ok:
+		if !validate.OvercommitAllowed(name) {
+			return field.ErrorList{field.Required(limits, "Limit must be set for non overcommitable resources")}
+		}
+	case q.Cmp(limit) != 0 && !validate.OvercommitAllowed(name):
+		return field.ErrorList{field.Invalid(requests, q.String(), fmt.Sprintf("must be equal to %s limit of %s", name, limit.String()))}
+	case q.Cmp(limit) > 0:
+		return field.ErrorList{field.Invalid(requests, q.String(),
+			fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String()))}
+	}
+	return nil
+}
+
+// resourceClaimNames checks that claims of a container are among the pod's.
+func (p *podCheck) resourceClaimNames(claims []corev1.ResourceClaim, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	names := sets.New[string]()
+	for _, c := range p.spec.ResourceClaims {
+		names.Insert(c.Name)
+	}
+	seen := sets.New[corev1.ResourceClaim]()
+	for i, c := range claims {
+		at := path.Index(i)
+		if c.Name == "" {
+			errs = append(errs, field.Required(at.Child("name"), ""))
+			continue
+		}
+		if seen.Has(c) || seen.Has(corev1.ResourceClaim{Name: c.Name}) {
+			errs = append(errs, field.Duplicate(at, c.Name))
+		}
+		seen.Insert(c)
+		if c.Request != "" {
+			errs = append(errs, validate.DNS1123Label(c.Request, at.Child("request"))...)
+		}
+		if !names.Has(c.Name) {
+			// The detail is part of the value's text, as upstream prints it.
+			e := field.NotFound(at, c.Name)
+			e.Detail = "must be one of the names in pod.spec.resourceClaims"
+			if names.Len() == 0 {
+				e.Detail += " which is empty"
+			}
+			errs = append(errs, e)
+		}
+	}
+	return errs
+}
+
+func (p *podCheck) resizePolicy(list []corev1.ContainerResizePolicy, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	seen := sets.New[corev1.ResourceName]()
+	for _, r := range list {
+		if seen.Has(r.ResourceName) {
+			errs = append(errs, field.Duplicate(path, r.ResourceName))
+		}
+		seen.Insert(r.ResourceName)
+		errs = append(errs, validate.RequiredOneOf(r.ResourceName, path, corev1.ResourceCPU, corev1.ResourceMemory)...)
+		errs = append(errs, validate.RequiredOneOf(r.RestartPolicy, path, corev1.NotRequired, corev1.RestartContainer)...)
+		if p.spec.RestartPolicy == corev1.RestartPolicyNever && r.RestartPolicy != corev1.NotRequired {
+			errs = append(errs, field.Invalid(path, r.RestartPolicy, "must be 'NotRequired' when `restartPolicy` is 'Never'"))
+		}
+	}
+	return errs
+}

@@ -1,0 +1,60 @@
+package core
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Annotations that once stood for fields and are still checked.
+const (
+	seccompContainerPrefix  = corev1.SeccompContainerAnnotationKeyPrefix
+	seccompPod              = corev1.SeccompPodAnnotationKey
+	appArmorContainerPrefix = corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix
+)
+
+func podAnnotations(a map[string]string, spec *corev1.PodSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if mirror, ok := a[corev1.MirrorPodAnnotationKey]; ok && spec.NodeName == "" {
+		errs = append(errs, field.Invalid(path.Key(corev1.MirrorPodAnnotationKey), mirror,
+			"must set spec.nodeName if mirror pod annotation is set"))
+	}
+	for _, key := range sortedKeys(a) {
+		switch {
+		case key == seccompPod || strings.HasPrefix(key, seccompContainerPrefix):
+			if !seccompValue(a[key]) {
+				errs = append(errs, field.Invalid(path.Child(key), a[key], "must be a valid seccomp profile"))
+			}
+		case strings.HasPrefix(key, appArmorContainerPrefix):
+			errs = append(errs, appArmorAnnotation(key, a[key], spec, path)...)
+		}
+	}
+	return errs
+}
+
+func seccompValue(v string) bool {
+	switch v {
+	case corev1.SeccompProfileRuntimeDefault, corev1.DeprecatedSeccompProfileDockerDefault, corev1.SeccompProfileNameUnconfined:
+		return true
+	}
+	name, local := strings.CutPrefix(v, corev1.SeccompLocalhostProfileNamePrefix)
+	return local && len(descendingPath(name, field.NewPath(""))) == 0
+}
+
+func appArmorAnnotation(key, value string, spec *corev1.PodSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	name := strings.TrimPrefix(key, appArmorContainerPrefix)
+	found := false
+	(&podCheck{spec: spec}).eachContainer(path, func(c *corev1.Container, _ *field.Path) { found = found || c.Name == name })
+	if !found {
+		errs = append(errs, field.Invalid(path.Key(key), name, "container not found"))
+	}
+	switch {
+	case value == "", value == corev1.DeprecatedAppArmorBetaProfileRuntimeDefault, value == corev1.DeprecatedAppArmorBetaProfileNameUnconfined:
+	case strings.HasPrefix(value, corev1.DeprecatedAppArmorBetaProfileNamePrefix):
+	default:
+		errs = append(errs, field.Invalid(path.Key(key), value, "invalid AppArmor profile name: \""+value+"\""))
+	}
+	return errs
+}

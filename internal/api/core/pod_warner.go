@@ -1,0 +1,193 @@
+package core
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// podWarner gathers warnings on one pod or template; path is nil for a pod.
+type podWarner struct {
+	meta, oldMeta *metav1.ObjectMeta
+	spec, old     *corev1.PodSpec
+	path          *field.Path
+	out           []string
+}
+
+func (w *podWarner) all() []string {
+	spec := w.path.Child("spec")
+	w.deprecatedLabels(spec)
+	w.volumes(spec.Child("volumes"))
+	w.duplicates(spec)
+	check := podCheck{spec: w.spec}
+	check.eachContainer(spec, func(c *corev1.Container, at *field.Path) { w.container(c, at) })
+	w.hostAliases(spec)
+	return w.out
+}
+
+func (w *podWarner) add(format string, args ...any) {
+	w.out = append(w.out, fmt.Sprintf(format, args...))
+}
+
+// deprecatedLabels are node labels that have a newer name.
+func deprecatedLabels() map[string]string {
+	return map[string]string{
+		corev1.LabelFailureDomainBetaZone:   corev1.LabelTopologyZone,
+		corev1.LabelFailureDomainBetaRegion: corev1.LabelTopologyRegion,
+		corev1.LabelInstanceType:            corev1.LabelInstanceTypeStable,
+		"beta.kubernetes.io/arch":           corev1.LabelArchStable,
+		"beta.kubernetes.io/os":             corev1.LabelOSStable,
+		"node-role.kubernetes.io/master":    "node-role.kubernetes.io/control-plane",
+	}
+}
+
+func deprecatedLabel(key string) (string, bool) {
+	newer, ok := deprecatedLabels()[key]
+	if !ok {
+		return "", false
+	}
+	return fmt.Sprintf("use %q instead", newer), true
+}
+
+func (w *podWarner) deprecatedLabels(spec *field.Path) {
+	for _, key := range sortedKeys(w.spec.NodeSelector) {
+		if why, ok := deprecatedLabel(key); ok {
+			w.add("%s: %s", spec.Child("nodeSelector").Key(key), why)
+		}
+	}
+	if a := w.spec.Affinity; a != nil && a.NodeAffinity != nil {
+		at := spec.Child("affinity", "nodeAffinity")
+		for i := range requiredTerms(a.NodeAffinity) {
+			w.term(&requiredTerms(a.NodeAffinity)[i], at.Child(required, "nodeSelectorTerms").Index(i))
+		}
+		for i := range a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution {
+			t := &a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution[i]
+			w.term(&t.Preference, at.Child(preferred).Index(i).Child("preference"))
+		}
+	}
+	for i, c := range w.spec.TopologySpreadConstraints {
+		if why, ok := deprecatedLabel(c.TopologyKey); ok {
+			w.add("%s: %s is %s", spec.Child("topologySpreadConstraints").Index(i).Child("topologyKey"), c.TopologyKey, why)
+		}
+	}
+}
+
+func (w *podWarner) term(t *corev1.NodeSelectorTerm, at *field.Path) {
+	for i, e := range t.MatchExpressions {
+		if why, ok := deprecatedLabel(e.Key); ok {
+			w.add("%s: %s is %s", at.Child("matchExpressions").Index(i).Child("key"), e.Key, why)
+		}
+	}
+}
+
+func (w *podWarner) volumes(path *field.Path) {
+	for i := range w.spec.Volumes {
+		v, at := &w.spec.Volumes[i], path.Index(i)
+		for _, d := range deprecatedVolumes(&v.VolumeSource) {
+			w.add("%s: deprecated in %s", at.Child(d.name), d.since)
+		}
+		if v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil {
+			r := v.Ephemeral.VolumeClaimTemplate.Spec.Resources
+			w.fractional(r.Requests, at.Child("ephemeral", "volumeClaimTemplate", "spec", "resources", "requests"), corev1.ResourceStorage)
+		}
+	}
+}
+
+type deprecation struct{ name, since string }
+
+func deprecatedVolumes(s *corev1.VolumeSource) []deprecation {
+	list := []struct {
+		set bool
+		deprecation
+	}{
+		{s.PhotonPersistentDisk != nil, deprecation{"photonPersistentDisk", "v1.11, non-functional in v1.16+"}},
+		{s.GitRepo != nil, deprecation{"gitRepo", "v1.11, and disabled by default in v1.33+"}},
+		{s.ScaleIO != nil, deprecation{"scaleIO", "v1.16, non-functional in v1.22+"}},
+		{s.Flocker != nil, deprecation{"flocker", "v1.22, non-functional in v1.25+"}},
+		{s.StorageOS != nil, deprecation{"storageOS", "v1.22, non-functional in v1.25+"}},
+		{s.Quobyte != nil, deprecation{"quobyte", "v1.22, non-functional in v1.25+"}},
+		{s.Glusterfs != nil, deprecation{"glusterfs", "v1.25, non-functional in v1.26+"}},
+		{s.CephFS != nil, deprecation{"cephfs", "v1.28, non-functional in v1.31+"}},
+		{s.RBD != nil, deprecation{"rbd", "v1.28, non-functional in v1.31+"}},
+	}
+	var out []deprecation
+	for _, d := range list {
+		if d.set {
+			out = append(out, d.deprecation)
+		}
+	}
+	return out
+}
+
+// duplicates warns of list items that overwrite each other.
+func (w *podWarner) duplicates(spec *field.Path) {
+	seen := sets.New[string]()
+	for i, s := range w.spec.ImagePullSecrets {
+		at := spec.Child("imagePullSecrets").Index(i)
+		if s.Name == "" {
+			w.add("%s: invalid empty name %q", at.Child("name"), s.Name)
+		} else if seen.Has(s.Name) {
+			w.add("%s: duplicate name %q", at.Child("name"), s.Name)
+		}
+		seen.Insert(s.Name)
+	}
+	if g := w.spec.TerminationGracePeriodSeconds; g != nil && *g < 0 {
+		w.add("%s: must be >= 0; negative values are invalid and will be treated as 1", spec.Child("terminationGracePeriodSeconds"))
+	}
+}
+
+func (w *podWarner) hostAliases(spec *field.Path) {
+	seen := sets.New[string]()
+	for i, a := range w.spec.HostAliases {
+		if seen.Has(a.IP) {
+			w.add("%s: duplicate ip %q", spec.Child("hostAliases").Index(i).Child("ip"), a.IP)
+		}
+		seen.Insert(a.IP)
+	}
+}
+
+func (w *podWarner) container(c *corev1.Container, at *field.Path) {
+	names := sets.New[string]()
+	for i, e := range c.Env {
+		if names.Has(e.Name) {
+			w.add("%s: hides previous definition of %q, which may be dropped when using apply", at.Child("env").Index(i), e.Name)
+		}
+		names.Insert(e.Name)
+	}
+	w.ports(c.Ports, at.Child("ports"))
+	resources := at.Child("resources")
+	w.fractional(c.Resources.Limits, resources.Child("limits"), corev1.ResourceMemory, corev1.ResourceEphemeralStorage)
+	w.fractional(c.Resources.Requests, resources.Child("requests"), corev1.ResourceMemory, corev1.ResourceEphemeralStorage)
+}
+
+func (w *podWarner) ports(ports []corev1.ContainerPort, at *field.Path) {
+	type key struct {
+		protocol       corev1.Protocol
+		port, hostPort int32
+		hostIP         string
+	}
+	seen := map[key]int{}
+	for i, p := range ports {
+		k := key{p.Protocol, p.ContainerPort, p.HostPort, p.HostIP}
+		if first, ok := seen[k]; ok {
+			w.add("%s: duplicate port definition with %s", at.Index(i), at.Index(first))
+			continue
+		}
+		seen[k] = i
+	}
+}
+
+// fractional warns of amounts of bytes that are not whole.
+func (w *podWarner) fractional(l corev1.ResourceList, at *field.Path, names ...corev1.ResourceName) {
+	for _, name := range names {
+		if q, ok := l[name]; ok && !whole(q) {
+			w.add("%s: fractional byte value %q is invalid, must be an integer", at.Key(string(name)), q.String())
+		}
+	}
+}
+
+func whole(q resource.Quantity) bool { return q.MilliValue()%1000 == 0 }

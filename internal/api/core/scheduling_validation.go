@@ -1,0 +1,119 @@
+package core
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api/validate"
+)
+
+func topologySpread(list []corev1.TopologySpreadConstraint, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	type pair struct {
+		key  string
+		when corev1.UnsatisfiableConstraintAction
+	}
+	seen := sets.New[pair]()
+	for i := range list {
+		c, at := &list[i], path.Index(i)
+		errs = append(errs, validate.Positive(c.MaxSkew, at.Child("maxSkew"))...)
+		if c.TopologyKey == "" {
+			errs = append(errs, field.Required(at.Child("topologyKey"), "can not be empty"))
+		} else {
+			errs = append(errs, validate.LabelKey(c.TopologyKey, at.Child("topologyKey"))...)
+		}
+		errs = append(errs, validate.OneOf(c.WhenUnsatisfiable, at.Child("whenUnsatisfiable"),
+			corev1.DoNotSchedule, corev1.ScheduleAnyway)...)
+		if k := (pair{c.TopologyKey, c.WhenUnsatisfiable}); seen.Has(k) {
+			errs = append(errs, field.Duplicate(at.Child("{topologyKey, whenUnsatisfiable}"),
+				fmt.Sprintf("{%v, %v}", k.key, k.when)))
+		} else {
+			seen.Insert(k)
+		}
+		errs = append(errs, minDomains(c, at.Child("minDomains"))...)
+		errs = append(errs, inclusion(c.NodeAffinityPolicy, at.Child("nodeAffinityPolicy"))...)
+		errs = append(errs, inclusion(c.NodeTaintsPolicy, at.Child("nodeTaintsPolicy"))...)
+		errs = append(errs, spreadLabelKeys(c, at.Child("matchLabelKeys"))...)
+		errs = append(errs, validate.LabelSelector(c.LabelSelector, at.Child("labelSelector"))...)
+	}
+	return errs
+}
+
+func minDomains(c *corev1.TopologySpreadConstraint, path *field.Path) field.ErrorList {
+	if c.MinDomains == nil {
+		return nil
+	}
+	errs := validate.Positive(*c.MinDomains, path)
+	if c.WhenUnsatisfiable != corev1.DoNotSchedule {
+		errs = append(errs, field.Invalid(path, *c.MinDomains,
+			fmt.Sprintf("can only use minDomains if whenUnsatisfiable=%s, not %s", corev1.DoNotSchedule, c.WhenUnsatisfiable)))
+	}
+	return errs
+}
+
+func inclusion(p *corev1.NodeInclusionPolicy, path *field.Path) field.ErrorList {
+	if p == nil {
+		return nil
+	}
+	return validate.OneOf(*p, path, corev1.NodeInclusionPolicyHonor, corev1.NodeInclusionPolicyIgnore)
+}
+
+func spreadLabelKeys(c *corev1.TopologySpreadConstraint, path *field.Path) field.ErrorList {
+	if len(c.MatchLabelKeys) == 0 {
+		return nil
+	}
+	if c.LabelSelector == nil {
+		return field.ErrorList{field.Forbidden(path, "must not be specified when labelSelector is not set")}
+	}
+	var errs field.ErrorList
+	for i, key := range c.MatchLabelKeys {
+		errs = append(errs, validate.LabelKey(key, path.Index(i))...)
+	}
+	return errs
+}
+
+func tolerations(list []corev1.Toleration, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i := range list {
+		t, at := &list[i], path.Index(i)
+		if t.Key != "" {
+			errs = append(errs, validate.LabelKey(t.Key, at.Child("key"))...)
+		}
+		if t.Key == "" && t.Operator != corev1.TolerationOpExists {
+			errs = append(errs, field.Invalid(at.Child("operator"), t.Operator,
+				"operator must be Exists when `key` is empty, which means \"match all values and all keys\""))
+		}
+		if t.TolerationSeconds != nil && t.Effect != corev1.TaintEffectNoExecute {
+			errs = append(errs, field.Invalid(at.Child("effect"), t.Effect,
+				"effect must be 'NoExecute' when `tolerationSeconds` is set"))
+		}
+		errs = append(errs, tolerationOperator(t, at)...)
+		if t.Effect != "" {
+			errs = append(errs, taintEffect(t.Effect, at.Child("effect"))...)
+		}
+	}
+	return errs
+}
+
+func tolerationOperator(t *corev1.Toleration, at *field.Path) field.ErrorList {
+	switch t.Operator {
+	case corev1.TolerationOpEqual, "":
+		return invalidEach(validation.IsValidLabelValue(t.Value), t.Value, at.Child("operator"))
+	case corev1.TolerationOpExists:
+		if t.Value != "" {
+			return field.ErrorList{field.Invalid(at.Child("operator"), validate.Shown(t),
+				"value must be empty when `operator` is 'Exists'")}
+		}
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(at.Child("operator"), t.Operator,
+		[]corev1.TolerationOperator{corev1.TolerationOpEqual, corev1.TolerationOpExists})}
+}
+
+func taintEffect(e corev1.TaintEffect, path *field.Path) field.ErrorList {
+	return inOrder(e, path, corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)
+}

@@ -1,0 +1,189 @@
+package core
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api/validate"
+)
+
+func gceDisk(s *corev1.GCEPersistentDiskVolumeSource, at *field.Path) field.ErrorList {
+	errs := requiredIf(s.PDName == "", at.Child("pdName"))
+	return append(errs, partition(s.Partition, at)...)
+}
+
+func awsDisk(s *corev1.AWSElasticBlockStoreVolumeSource, at *field.Path) field.ErrorList {
+	errs := requiredIf(s.VolumeID == "", at.Child("volumeID"))
+	return append(errs, partition(s.Partition, at)...)
+}
+
+func partition(n int32, at *field.Path) field.ErrorList {
+	return validate.InRange(n, 0, 255, at.Child("partition"))
+}
+
+func nfs(s *corev1.NFSVolumeSource, at *field.Path) field.ErrorList {
+	errs := requiredIf(s.Server == "", at.Child("server"))
+	errs = append(errs, requiredIf(s.Path == "", at.Child("path"))...)
+	if !strings.HasPrefix(s.Path, "/") {
+		errs = append(errs, field.Invalid(at.Child("path"), s.Path, "must be an absolute path"))
+	}
+	return errs
+}
+
+// iscsi is what pods and volumes say of an iSCSI target alike.
+type iscsi struct {
+	portal, iqn, iface, initiator string
+	lun                           int32
+	authenticates                 bool
+	secret                        bool
+}
+
+func iscsiVolume(s *corev1.ISCSIVolumeSource, at *field.Path) field.ErrorList {
+	t := iscsi{portal: s.TargetPortal, iqn: s.IQN, iface: s.ISCSIInterface, lun: s.Lun,
+		authenticates: s.DiscoveryCHAPAuth || s.SessionCHAPAuth, secret: s.SecretRef != nil}
+	if s.InitiatorName != nil {
+		t.initiator = *s.InitiatorName
+	}
+	return t.check(at)
+}
+
+func (t iscsi) check(at *field.Path) field.ErrorList {
+	errs := requiredIf(t.portal == "", at.Child("targetPortal"))
+	switch {
+	case t.iqn == "":
+		errs = append(errs, field.Required(at.Child("iqn"), ""))
+	case !iqnLike(t.iqn):
+		errs = append(errs, field.Invalid(at.Child("iqn"), t.iqn, "must be valid format starting with iqn, eui, or naa"))
+	}
+	errs = append(errs, validate.InRange(t.lun, 0, 255, at.Child("lun"))...)
+	if t.authenticates && !t.secret {
+		errs = append(errs, field.Required(at.Child("secretRef"), ""))
+	}
+	if t.initiator != "" && !iqnLike(t.initiator) {
+		errs = append(errs, field.Invalid(at.Child("initiatorname"), t.initiator, "must be valid format starting with iqn, eui, or naa"))
+	}
+	return errs
+}
+
+func iqnLike(name string) bool {
+	return strings.HasPrefix(name, "iqn.") || strings.HasPrefix(name, "eui.") || strings.HasPrefix(name, "naa.")
+}
+
+func glusterfs(endpoints, path string, at *field.Path) field.ErrorList {
+	return append(requiredIf(endpoints == "", at.Child("endpoints")), requiredIf(path == "", at.Child("path"))...)
+}
+
+func flocker(s *corev1.FlockerVolumeSource, at *field.Path) field.ErrorList {
+	switch {
+	case s.DatasetName == "" && s.DatasetUUID == "":
+		return field.ErrorList{field.Required(at, "one of datasetName and datasetUUID is required")}
+	case s.DatasetName != "" && s.DatasetUUID != "":
+		return field.ErrorList{field.Invalid(at, "resource", "datasetName and datasetUUID can not be specified simultaneously")}
+	case strings.Contains(s.DatasetName, "/"):
+		return field.ErrorList{field.Invalid(at.Child("datasetName"), s.DatasetName, "must not contain '/'")}
+	}
+	return nil
+}
+
+func rbd(monitors []string, image string, at *field.Path) field.ErrorList {
+	return append(requiredIf(len(monitors) == 0, at.Child("monitors")), requiredIf(image == "", at.Child("image"))...)
+}
+
+func quobyte(s *corev1.QuobyteVolumeSource, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if s.Registry == "" {
+		errs = append(errs, field.Required(at.Child("registry"), "must be a host:port pair or multiple pairs separated by commas"))
+	} else {
+		for _, pair := range strings.Split(s.Registry, ",") {
+			if host, port, ok := strings.Cut(pair, ":"); !ok || host == "" || port == "" {
+				errs = append(errs, field.Invalid(at.Child("registry"), s.Registry,
+					"must be a host:port pair or multiple pairs separated by commas"))
+			}
+		}
+	}
+	return append(errs, requiredIf(s.Volume == "", at.Child("volume"))...)
+}
+
+func fibreChannel(s *corev1.FCVolumeSource, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if len(s.TargetWWNs) == 0 && len(s.WWIDs) == 0 {
+		errs = append(errs, field.Required(at.Child("targetWWNs"), "must specify either targetWWNs or wwids, but not both"))
+	}
+	if len(s.TargetWWNs) != 0 && len(s.WWIDs) != 0 {
+		errs = append(errs, field.Invalid(at.Child("targetWWNs"), s.TargetWWNs, "targetWWNs and wwids can not be specified simultaneously"))
+	}
+	if len(s.TargetWWNs) == 0 {
+		return errs
+	}
+	if s.Lun == nil {
+		return append(errs, field.Required(at.Child("lun"), "lun is required if targetWWNs is specified"))
+	}
+	return append(errs, validate.InRange(*s.Lun, 0, 255, at.Child("lun"))...)
+}
+
+func azureFile(secret, share string, at *field.Path) field.ErrorList {
+	return append(requiredIf(secret == "", at.Child("secretName")), requiredIf(share == "", at.Child("shareName"))...)
+}
+
+func azureDisk(s *corev1.AzureDiskVolumeSource, at *field.Path) field.ErrorList {
+	errs := requiredIf(s.DiskName == "", at.Child("diskName"))
+	errs = append(errs, requiredIf(s.DataDiskURI == "", at.Child("diskURI"))...)
+	if s.CachingMode != nil {
+		errs = append(errs, validate.OneOf(*s.CachingMode, at.Child("cachingMode"),
+			corev1.AzureDataDiskCachingNone, corev1.AzureDataDiskCachingReadOnly, corev1.AzureDataDiskCachingReadWrite)...)
+	}
+	if s.Kind == nil {
+		return errs
+	}
+	errs = append(errs, validate.OneOf(*s.Kind, at.Child("kind"),
+		corev1.AzureSharedBlobDisk, corev1.AzureDedicatedBlobDisk, corev1.AzureManagedDisk)...)
+	managed := *s.Kind == corev1.AzureManagedDisk
+	prefix := "https://"
+	if managed {
+		prefix = "/subscriptions/"
+	}
+	if s.DataDiskURI != "" && !strings.HasPrefix(strings.ToLower(s.DataDiskURI), prefix) {
+		supported := []string{"https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"}
+		if managed {
+			supported = []string{"/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}"}
+		}
+		errs = append(errs, field.NotSupported(at.Child("diskURI"), s.DataDiskURI, supported))
+	}
+	return errs
+}
+
+func storageOS(volume string, at *field.Path) field.ErrorList {
+	if volume == "" {
+		return field.ErrorList{field.Required(at.Child("volumeName"), "")}
+	}
+	return validate.DNS1123Label(volume, at.Child("volumeName"))
+}
+
+func scaleIO(gateway, system, volume string, at *field.Path) field.ErrorList {
+	errs := requiredIf(gateway == "", at.Child("gateway"))
+	errs = append(errs, requiredIf(system == "", at.Child("system"))...)
+	return append(errs, requiredIf(volume == "", at.Child("volumeName"))...)
+}
+
+func inlineCSI(s *corev1.CSIVolumeSource, at *field.Path) field.ErrorList {
+	errs := csiDriver(s.Driver, at.Child("driver"))
+	if s.NodePublishSecretRef != nil {
+		errs = append(errs, objectName(s.NodePublishSecretRef.Name, at.Child("nodePublishSecretRef", "name"))...)
+	}
+	return errs
+}
+
+const maxCSIDriverName = 63
+
+func csiDriver(name string, at *field.Path) field.ErrorList {
+	if name == "" {
+		return field.ErrorList{field.Required(at, "")}
+	}
+	var errs field.ErrorList
+	if len(name) > maxCSIDriverName {
+		errs = append(errs, field.TooLong(at, name, maxCSIDriverName))
+	}
+	return append(errs, validate.DNS1123Subdomain(strings.ToLower(name), at)...)
+}
