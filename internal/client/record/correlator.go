@@ -67,7 +67,7 @@ func newCorrelator() *correlator {
 
 // take merges a report with what came before. ok is false when its object has
 // used up its budget.
-func (c *correlator) take(rep report) (e *entry, ok bool) {
+func (c *correlator) take(rep *report) (e *entry, ok bool) {
 	ref := rep.regarding
 	object := objectKey{ref.Kind, ref.Namespace, ref.Name, string(ref.UID), ref.APIVersion, ref.FieldPath}
 	alike := similarKey{object: object, typ: rep.typ, reason: rep.reason}
@@ -84,7 +84,7 @@ func (c *correlator) take(rep report) (e *entry, ok bool) {
 
 // combine gives the message under which a report is written, and what counts
 // as the same event.
-func (c *correlator) combine(alike similarKey, rep report) (string, eventKey) {
+func (c *correlator) combine(alike similarKey, rep *report) (string, eventKey) {
 	s := c.similar.get(alike)
 	if s == nil || rep.at.Sub(s.last) > similarWindow {
 		s = &similar{messages: map[string]bool{}}
@@ -118,7 +118,7 @@ func (c *correlator) afford(object objectKey, now time.Time) bool {
 }
 
 // patch raises the count of a written event.
-func (e *entry) patch(rep report) []byte {
+func (e *entry) patch(rep *report) []byte {
 	doc := struct {
 		Count         int32       `json:"count"`
 		LastTimestamp metav1.Time `json:"lastTimestamp"`

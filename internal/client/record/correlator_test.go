@@ -11,8 +11,8 @@ import (
 
 func at(s int) time.Time { return time.Unix(int64(s), 0) }
 
-func sample(message string, s int) report {
-	return report{
+func sample(message string, s int) *report {
+	return &report{
 		regarding: corev1.ObjectReference{Kind: "Pod", Namespace: "ns", Name: "p", UID: "u"},
 		typ:       corev1.EventTypeWarning, reason: "BackOff", message: message, at: at(s),
 	}

@@ -29,7 +29,7 @@ import (
 
 const (
 	writers      = 4
-	queueLength  = 2048 // per writer
+	queueLength  = 1024 // per writer
 	flushTimeout = 2 * time.Second
 	writeTimeout = 10 * time.Second
 	mostMessage  = 1024 // bytes, as the API allows
@@ -43,7 +43,7 @@ type Recorder struct {
 	source  corev1.EventSource
 	logger  *slog.Logger
 	seed    maphash.Seed
-	queues  []chan report
+	queues  []chan *report
 	dropped atomic.Uint64
 }
 
@@ -66,7 +66,7 @@ func New(c *client.Client, component, host string, logger *slog.Logger) *Recorde
 		source: corev1.EventSource{Component: component, Host: host},
 	}
 	for range writers {
-		r.queues = append(r.queues, make(chan report, queueLength))
+		r.queues = append(r.queues, make(chan *report, queueLength))
 	}
 	return r
 }
@@ -91,7 +91,7 @@ func (r *Recorder) EventRef(regarding corev1.ObjectReference, typ, reason, messa
 	if r == nil {
 		return
 	}
-	rep := report{regarding: regarding, typ: typ, reason: reason, message: bounded(message), at: time.Now()}
+	rep := &report{regarding: regarding, typ: typ, reason: reason, message: bounded(message), at: time.Now()}
 	shard := maphash.String(r.seed, string(regarding.UID)+regarding.Namespace+"/"+regarding.Name) % writers
 	select {
 	case r.queues[shard] <- rep:
@@ -126,7 +126,7 @@ func (r *Recorder) Run(ctx context.Context) {
 	all.Wait()
 }
 
-func (r *Recorder) write(ctx context.Context, q <-chan report) {
+func (r *Recorder) write(ctx context.Context, q <-chan *report) {
 	merged := newCorrelator()
 	for {
 		select {
@@ -144,7 +144,7 @@ func (r *Recorder) write(ctx context.Context, q <-chan report) {
 }
 
 // put writes one report: a new event, or one more of an event that exists.
-func (r *Recorder) put(ctx context.Context, merged *correlator, rep report) {
+func (r *Recorder) put(ctx context.Context, merged *correlator, rep *report) {
 	entry, ok := merged.take(rep)
 	if !ok {
 		return
@@ -176,14 +176,14 @@ func (r *Recorder) failed(err error) {
 	r.logger.Debug("an event was not written", "error", err)
 }
 
-func (r *Recorder) namespace(rep report) string {
+func (r *Recorder) namespace(rep *report) string {
 	if rep.regarding.Namespace == "" {
 		return metav1.NamespaceDefault
 	}
 	return rep.regarding.Namespace
 }
 
-func (r *Recorder) event(rep report, entry *entry) *corev1.Event {
+func (r *Recorder) event(rep *report, entry *entry) *corev1.Event {
 	return &corev1.Event{
 		ObjectMeta:          metav1.ObjectMeta{Name: eventName(rep), Namespace: r.namespace(rep), Annotations: rep.annotations},
 		InvolvedObject:      rep.regarding,
@@ -199,7 +199,7 @@ func (r *Recorder) event(rep report, entry *entry) *corev1.Event {
 	}
 }
 
-func eventName(rep report) string {
+func eventName(rep *report) string {
 	return fmt.Sprintf("%s.%x", rep.regarding.Name, rep.at.UnixNano())
 }
 

@@ -1,0 +1,109 @@
+// Package controller starts the controllers: the loops that bring the world
+// into the state that objects declare. One folder holds one controller; its
+// plan is pure, its wiring small.
+//
+// Controllers meet each other only through the API. Each acts under its own
+// identity, with the rights that upstream gives to the controller of its name.
+package controller
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/client/record"
+	"github.com/knarr-io/knarr/internal/controller/clusterrole"
+	"github.com/knarr-io/knarr/internal/controller/deployment"
+	"github.com/knarr-io/knarr/internal/controller/endpoints"
+	"github.com/knarr-io/knarr/internal/controller/endpointslice"
+	"github.com/knarr-io/knarr/internal/controller/garbage"
+	"github.com/knarr-io/knarr/internal/controller/namespace"
+	"github.com/knarr-io/knarr/internal/controller/nodeipam"
+	"github.com/knarr-io/knarr/internal/controller/nodelifecycle"
+	"github.com/knarr-io/knarr/internal/controller/podgc"
+	"github.com/knarr-io/knarr/internal/controller/replicaset"
+	"github.com/knarr-io/knarr/internal/controller/rootca"
+	"github.com/knarr-io/knarr/internal/controller/serviceaccount"
+	"github.com/knarr-io/knarr/internal/controller/tainteviction"
+	"github.com/knarr-io/knarr/internal/reconcile"
+)
+
+// Deps is what the controllers need from the process.
+type Deps struct {
+	// Client gives a client that acts as the service account of that name in
+	// kube-system.
+	Client func(serviceAccount string) *client.Client
+	// Informers are shared by all controllers. Start does not start them:
+	// whoever made them does, before or after.
+	Informers *client.Informers
+	Logger    *slog.Logger
+	Metrics   *reconcile.Metrics // may be nil
+	// RootCA is published in every namespace; PEM.
+	RootCA []byte
+	// PodNetwork is divided into ranges of the prefix length NodeRange; an
+	// invalid (zero) network leaves nodes without ranges.
+	PodNetwork netip.Prefix
+	NodeRange  int
+}
+
+// runner is a part with a life.
+type runner interface{ Run(ctx context.Context) }
+
+// Start wires all controllers and runs them until ctx ends. It returns once
+// they are wired; wait blocks until all have stopped, events flushed.
+func Start(ctx context.Context, d Deps) (wait func(), err error) {
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	runners, err := d.build()
+	if err != nil {
+		return nil, err
+	}
+	var running sync.WaitGroup
+	for _, r := range runners {
+		running.Go(func() { r.Run(ctx) })
+	}
+	return running.Wait, nil
+}
+
+// build makes every controller, in no particular order.
+func (d Deps) build() ([]runner, error) {
+	var out []runner
+	add := func(r runner) { out = append(out, r) }
+	recorder := func(account, component string) *record.Recorder {
+		r := record.New(d.Client(account), component, "", d.Logger)
+		add(r)
+		return r
+	}
+	inf := d.Informers
+
+	add(namespace.New(d.Client("namespace-controller"), inf, d.options(8)))
+	add(serviceaccount.New(d.Client("service-account-controller"), inf, d.options(4)))
+	add(rootca.New(d.Client("root-ca-cert-publisher"), inf, d.RootCA, d.options(4)))
+	add(replicaset.New(d.Client("replicaset-controller"), inf, recorder("replicaset-controller", "replicaset-controller"), d.options(8)))
+	add(deployment.New(d.Client("deployment-controller"), inf, recorder("deployment-controller", "deployment-controller"), d.options(8)))
+	add(endpointslice.New(d.Client("endpointslice-controller"), inf, recorder("endpointslice-controller", "endpoint-slice-controller"), d.options(8)))
+	add(endpoints.New(d.Client("endpoint-controller"), inf, recorder("endpoint-controller", "endpoint-controller"), d.options(4)))
+	add(garbage.New(d.Client("generic-garbage-collector"), inf, recorder("generic-garbage-collector", "garbage-collector-controller"), d.options(16)))
+	add(podgc.New(d.Client("pod-garbage-collector"), inf, d.options(4)))
+	add(clusterrole.New(d.Client("clusterrole-aggregation-controller"), inf, d.options(1)))
+
+	nodes := recorder("node-controller", "node-controller")
+	add(nodelifecycle.New(d.Client("node-controller"), inf, nodes, d.options(4)))
+	add(tainteviction.New(d.Client("node-controller"), inf, recorder("node-controller", "taint-eviction-controller"), d.options(8)))
+	if d.PodNetwork.IsValid() {
+		ipam, err := nodeipam.New(d.Client("node-controller"), inf, d.PodNetwork, d.NodeRange, nodes, d.options(4))
+		if err != nil {
+			return nil, fmt.Errorf("node ranges: %w", err)
+		}
+		add(ipam)
+	}
+	return out, nil
+}
+
+func (d Deps) options(workers int) reconcile.Options {
+	return reconcile.Options{Workers: workers, Logger: d.Logger, Metrics: d.Metrics}
+}
