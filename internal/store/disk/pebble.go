@@ -32,8 +32,16 @@ func pebbleOptions(o Options, fs vfs.FS, lock *pebble.Lock, log pebble.Logger) *
 // volatile stores need no write-ahead log: nothing of them outlives Close.
 func (o Options) volatile() bool { return o.InMemory && o.FS == nil }
 
+// commitFailed is how Pebble tells of a failed commit, on the goroutine that
+// commits and with no lock held.
+const commitFailed = "pebble: fatal commit error: %v"
+
 // pebbleLog brings Pebble's messages into ours. Pebble calls Fatalf where it
-// cannot go on, expecting the process to end: the store fails instead.
+// cannot go on, expecting the process to end: the store fails instead. Where
+// that happens in the middle of background work, the goroutine must not come
+// back to it, nor give up its locks: it would go on with a state of files that
+// is not the disk's. It stays there for the rest of the process, which has
+// Options.OnFailure to end soon.
 type pebbleLog struct {
 	log  *slog.Logger
 	fail func(error)
@@ -47,4 +55,7 @@ func (l pebbleLog) Errorf(format string, args ...any) {
 
 func (l pebbleLog) Fatalf(format string, args ...any) {
 	l.fail(fmt.Errorf(format, args...))
+	if format != commitFailed {
+		select {}
+	}
 }

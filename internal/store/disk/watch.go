@@ -1,8 +1,8 @@
 package disk
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -81,20 +81,26 @@ func (e *engine) readLog(cursor store.Revision, prefix string) ([]store.Change, 
 	}
 	defer release()
 	newest := e.gate.Revision()
-	snapshot := e.db.NewSnapshot()
-	defer snapshot.Close()
-	if cursor < e.Oldest() {
-		return nil, cursor, store.ErrTooOld
-	}
-	it, err := snapshot.NewIter(&pebble.IterOptions{LowerBound: logKey(cursor + 1), UpperBound: logKey(newest + 1)})
+	it, err := e.db.NewIter(&pebble.IterOptions{LowerBound: logKey(cursor + 1), UpperBound: logKey(newest + 1)})
 	if err != nil {
 		return nil, cursor, err
 	}
 	defer it.Close()
+	// A clone sees the same moment; see view for why oldest is read here.
+	versions, err := it.Clone(pebble.CloneOptions{
+		IterOptions: &pebble.IterOptions{LowerBound: []byte{tableData}, UpperBound: []byte{tableData + 1}},
+	})
+	if err != nil {
+		return nil, cursor, err
+	}
+	defer versions.Close()
+	if cursor < e.Oldest() {
+		return nil, cursor, store.ErrTooOld
+	}
 	var out []store.Change
 	size := 0
 	for ok := it.First(); ok && len(out) < nextChanges && size < logBytes; ok = it.Next() {
-		change, err := logged(snapshot, it, prefix)
+		change, err := logged(it, versions, prefix)
 		if err != nil {
 			return nil, cursor, err
 		}
@@ -109,7 +115,7 @@ func (e *engine) readLog(cursor store.Revision, prefix string) ([]store.Change, 
 
 // logged reads the change under the log's iterator; its key is empty where it
 // does not have the prefix.
-func logged(from pebble.Reader, it *pebble.Iterator, prefix string) (store.Change, error) {
+func logged(it, versions *pebble.Iterator, prefix string) (store.Change, error) {
 	n, _, err := splitNumber(it.Key())
 	if err != nil {
 		return store.Change{}, err
@@ -129,18 +135,28 @@ func logged(from pebble.Reader, it *pebble.Iterator, prefix string) (store.Chang
 	if entry[0] == flagDeleted {
 		return change, nil
 	}
-	stored, closer, err := from.Get(appendVersion(nil, change.Key, change.Revision))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return store.Change{}, fmt.Errorf("version %d of %s is missing: %w", n, change.Key, errCorrupt)
-	}
-	if err != nil {
-		return store.Change{}, err
-	}
-	defer closer.Close()
-	value, _, err := decodeVersion(stored)
+	value, err := exactly(versions, change.Key, change.Revision)
 	if err != nil {
 		return store.Change{}, err
 	}
 	change.Value = append(make([]byte, 0, len(value)), value...)
 	return change, nil
+}
+
+// exactly is the value of a version that must exist; the slice is good until
+// the iterator moves.
+func exactly(versions *pebble.Iterator, key string, rev store.Revision) ([]byte, error) {
+	want := appendVersion(nil, key, rev)
+	if !versions.SeekGE(want) || !bytes.Equal(versions.Key(), want) {
+		if err := versions.Error(); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("version %d of %s is missing: %w", rev, key, errCorrupt)
+	}
+	stored, err := versions.ValueAndErr()
+	if err != nil {
+		return nil, err
+	}
+	value, _, err := decodeVersion(stored)
+	return value, err
 }

@@ -1,0 +1,261 @@
+package disk
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/knarr-io/knarr/internal/store"
+	"github.com/knarr-io/knarr/internal/store/snapfile"
+)
+
+func TestReopen(t *testing.T) {
+	dir := t.TempDir()
+	e := openTest(t, Options{Dir: dir})
+	mustCommit(t, e, setKey("/a", "1"))
+	mustCommit(t, e, setKey("/a", "2"))
+	rev := mustCommit(t, e, []store.Op{{Key: "/b", Value: []byte("1")}, {Key: "/a"}})
+	if err := e.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+	e = openTest(t, Options{Dir: dir})
+	if e.Revision() != rev || e.Oldest() != 0 {
+		t.Errorf("revision %d, oldest %d; want %d and 0", e.Revision(), e.Oldest(), rev)
+	}
+	if rec, ok, err := e.Get(t.Context(), "/a"); ok || err != nil {
+		t.Errorf("a deleted key is back: %+v, %v", rec, err)
+	}
+	if s, err := e.Scan(t.Context(), store.Page{At: 2}); err != nil || len(s.Records) != 1 || string(s.Records[0].Value) != "2" {
+		t.Errorf("the state at 2 is %+v, %v", s, err)
+	}
+	if err := e.Compact(t.Context(), rev); err != nil {
+		t.Fatal(err)
+	}
+	e.Close()
+	e = openTest(t, Options{Dir: dir})
+	if e.Revision() != rev || e.Oldest() != rev {
+		t.Errorf("after compaction: revision %d, oldest %d; want %d", e.Revision(), e.Oldest(), rev)
+	}
+	if next := mustCommit(t, e, setKey("/c", "1")); next != rev+1 {
+		t.Errorf("the next revision is %d, want %d", next, rev+1)
+	}
+}
+
+func TestExpirySurvivesARestart(t *testing.T) {
+	fs := vfs.NewMem()
+	e := openTest(t, Options{Dir: "store", FS: fs})
+	rev := mustCommit(t, e, []store.Op{{Key: "/brief", Value: []byte("1"), TTL: 50 * time.Millisecond}})
+	e.Close()
+	e = openTest(t, Options{Dir: "store", FS: fs})
+	if err := e.WaitFor(t.Context(), rev+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := e.Get(t.Context(), "/brief"); ok || err != nil {
+		t.Errorf("the key is still there: %v", err)
+	}
+}
+
+func TestExpiryInVirtualTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, err := open(t.Context(), Options{InMemory: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		mustCommit(t, e, []store.Op{{Key: "/hour", Value: []byte("1"), TTL: time.Hour}})
+		time.Sleep(time.Hour - time.Second) // virtual time
+		synctest.Wait()
+		if _, ok, _ := e.Get(t.Context(), "/hour"); !ok {
+			t.Error("the key went too early")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if _, ok, _ := e.Get(t.Context(), "/hour"); ok {
+			t.Error("the key outlived its hour")
+		}
+	})
+}
+
+func TestHistoryIsCompactedByAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, err := open(t.Context(), Options{InMemory: true, Keep: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		for i := range 10 { // a change every 20 s
+			mustCommit(t, e, setKey("/a", fmt.Sprint(i)))
+			time.Sleep(20 * time.Second) // virtual time
+			synctest.Wait()
+		}
+		if old := e.Oldest(); old < 4 || old > 8 {
+			t.Errorf("after 200 s, with a minute kept, the oldest of 10 revisions is %d", old)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if e.Oldest() != e.Revision() {
+			t.Errorf("idle history is kept: oldest %d, newest %d", e.Oldest(), e.Revision())
+		}
+		if n := countKeys(t, e); n != 1 {
+			t.Errorf("%d versions, log entries and marks are left, want the newest version alone", n)
+		}
+	})
+}
+
+// countKeys counts everything but the meta table.
+func countKeys(t *testing.T, e *engine) int {
+	t.Helper()
+	it, err := e.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tableMeta + 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer it.Close()
+	n := 0
+	for ok := it.First(); ok; ok = it.Next() {
+		n++
+	}
+	return n
+}
+
+func TestHistoryIsCompactedByCount(t *testing.T) {
+	e := openTest(t, Options{InMemory: true, KeepChanges: 100})
+	for i := range 1000 {
+		mustCommit(t, e, setKey(fmt.Sprint("/k", i%10), fmt.Sprint(i)))
+	}
+	eventually(t, "old history is compacted", func() bool { return e.Revision()-e.Oldest() <= 130 })
+	if s, err := e.Scan(t.Context(), store.Page{At: e.Oldest()}); err != nil || len(s.Records) != 10 {
+		t.Errorf("the oldest state has %d keys, %v", len(s.Records), err)
+	}
+}
+
+func TestLocked(t *testing.T) {
+	dir := t.TempDir()
+	openTest(t, Options{Dir: dir})
+	_, err := Open(t.Context(), Options{Dir: dir})
+	if !errors.Is(err, store.ErrLocked) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+		t.Errorf("error %v, want ErrLocked naming process %d", err, os.Getpid())
+	}
+}
+
+func TestNewerFormat(t *testing.T) {
+	fs := vfs.NewMem()
+	e := openTest(t, Options{Dir: "store", FS: fs})
+	if err := e.db.Set(metaKey(metaFormat), binary.BigEndian.AppendUint64(nil, formatVersion+1), pebble.Sync); err != nil {
+		t.Fatal(err)
+	}
+	e.Close()
+	_, err := Open(t.Context(), Options{Dir: "store", FS: fs})
+	if !errors.Is(err, store.ErrNewerFormat) {
+		t.Errorf("error %v, want ErrNewerFormat", err)
+	}
+	if _, err := Open(t.Context(), Options{Dir: "store", FS: fs}); errors.Is(err, store.ErrLocked) {
+		t.Error("a refused directory stays locked")
+	}
+}
+
+func TestNewerPebbleFormat(t *testing.T) {
+	fs := vfs.NewMem()
+	openTest(t, Options{Dir: "store", FS: fs}).Close()
+	names, err := fs.List("store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "marker.format-version.") {
+			newer := "marker.format-version.000999.999"
+			if err := fs.Rename(fs.PathJoin("store", name), fs.PathJoin("store", newer)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := Open(t.Context(), Options{Dir: "store", FS: fs}); !errors.Is(err, store.ErrNewerFormat) {
+		t.Errorf("error %v, want ErrNewerFormat", err)
+	}
+}
+
+func TestSnapshotAndRestore(t *testing.T) {
+	fs := vfs.NewMem()
+	from := openTest(t, Options{Dir: "from", FS: fs})
+	for i := range 500 {
+		mustCommit(t, from, setKey(fmt.Sprintf("/k%03d", i%300), strings.Repeat("v", i)))
+	}
+	mustCommit(t, from, []store.Op{{Key: "/k000"}, {Key: "/brief", Value: []byte("1"), TTL: 100 * time.Millisecond}, {Key: "/empty", Value: []byte{}}})
+	want, err := from.Scan(t.Context(), store.Page{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	rev, err := from.Snapshot(t.Context(), &file)
+	if err != nil || rev != want.Revision {
+		t.Fatalf("snapshot of %d: %d, %v", want.Revision, rev, err)
+	}
+	options := Options{Dir: "to", FS: fs}
+	for name, damaged := range map[string][]byte{
+		"empty": {}, "cut short": file.Bytes()[:file.Len()-1], "changed": flip(file.Bytes(), file.Len()/2),
+	} {
+		if _, err := Restore(t.Context(), options, bytes.NewReader(damaged)); !errors.Is(err, snapfile.ErrCorrupt) {
+			t.Errorf("%s: %v, want ErrCorrupt", name, err)
+		}
+	}
+	if _, err := fs.Stat("to"); err == nil {
+		t.Fatal("a refused restore left a directory")
+	}
+	if got, err := Restore(t.Context(), options, bytes.NewReader(file.Bytes())); err != nil || got != rev {
+		t.Fatalf("restore: %d, %v", got, err)
+	}
+	to := openTest(t, options)
+	got, err := to.Scan(t.Context(), store.Page{At: rev})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("restored (-want +got):\n%s", diff)
+	}
+	if to.Revision() < rev || to.Oldest() != rev {
+		t.Errorf("revision %d, oldest %d, want %d", to.Revision(), to.Oldest(), rev)
+	}
+	if err := to.WaitFor(t.Context(), rev+1); err != nil { // the expiry came along
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), options, bytes.NewReader(file.Bytes())); err == nil {
+		t.Error("restore over an existing store was accepted")
+	}
+}
+
+func flip(b []byte, at int) []byte {
+	out := bytes.Clone(b)
+	out[at] ^= 1
+	return out
+}
+
+func TestGroupsAnswerEachRequestAlone(t *testing.T) {
+	e := openTest(t, Options{InMemory: true})
+	w := newWriter(e)
+	requests := []*request{
+		{ops: []store.Op{{Key: "/a", Value: []byte("1"), Expect: store.Absent()}}, done: make(chan struct{})},
+		{ops: []store.Op{{Key: "/a", Value: []byte("2"), Expect: store.Absent()}}, done: make(chan struct{})},
+		{ops: []store.Op{{Key: "/a", Value: []byte("3"), Expect: store.ModifiedAt(1)}}, done: make(chan struct{})},
+		{ops: []store.Op{{Key: "/a"}}, done: make(chan struct{})},
+		{ops: []store.Op{{Key: "/a"}}, done: make(chan struct{})},
+	}
+	w.commit(requests)
+	for i, want := range []struct {
+		rev      store.Revision
+		conflict bool
+	}{{1, false}, {0, true}, {2, false}, {3, false}, {0, true}} {
+		got := requests[i].result
+		if got.revision != want.rev || errors.Is(got.err, store.ErrConflict) != want.conflict {
+			t.Errorf("request %d: revision %d, %v; want %+v", i, got.revision, got.err, want)
+		}
+	}
+}
