@@ -24,7 +24,7 @@ func setConditions(v *View, s *corev1.PodStatus, now time.Time) {
 	s.Conditions = nil
 	for _, c := range own {
 		c.ObservedGeneration = v.Pod.Generation
-		c.LastTransitionTime = metav1.NewTime(now)
+		c.LastTransitionTime = metav1.Unix(now.Unix(), 0)
 		if prev := findCondition(old, c.Type); prev != nil && prev.Status == c.Status {
 			c.LastTransitionTime = prev.LastTransitionTime
 		}

@@ -55,7 +55,7 @@ func containerStatus(v *View, c *corev1.Container, old *corev1.ContainerStatus, 
 	starting := v.busy(StartContainer, c.Name)
 	switch {
 	case newest.Running() && !starting:
-		cs.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(time.Unix(0, newest.Status.GetStartedAt()))}
+		cs.State.Running = &corev1.ContainerStateRunning{StartedAt: timeOf(newest.Status.GetStartedAt())}
 		cs.LastTerminationState = lastEnd(v, c.Name, 1)
 	case newest.Exited() && !starting:
 		ended(v, c, newest, &cs, init, now)
@@ -204,7 +204,8 @@ func timeOf(nanos int64) metav1.Time {
 	if nanos == 0 {
 		return metav1.Time{}
 	}
-	return metav1.NewTime(time.Unix(0, nanos))
+	// The API keeps whole seconds.
+	return metav1.Unix(nanos/int64(time.Second), 0)
 }
 
 // volumeMounts tells how volumes are mounted (KEP-3857).

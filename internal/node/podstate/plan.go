@@ -160,6 +160,9 @@ func (p *planner) resize(c *corev1.Container, i *Instance) {
 }
 
 func (p *planner) stopOne(c *corev1.Container, i *Instance, grace time.Duration, message string) {
+	if !p.due(i.ID()) {
+		return
+	}
 	p.do(Action{Op: Op{Kind: StopContainer, Target: i.ID()}, Container: c.Name, Grace: grace, Message: message})
 }
 

@@ -98,13 +98,14 @@ func (v *View) nextAttempt(name string) uint32 {
 	if i := v.Newest(name); i != nil {
 		return i.Attempt() + 1
 	}
-	if s := findStatus(&v.Pod.Status, name); s != nil && s.ContainerID != "" {
+	if s := FindStatus(&v.Pod.Status, name); s != nil && s.ContainerID != "" {
 		return uint32(s.RestartCount) + 1
 	}
 	return 0
 }
 
-func findStatus(s *corev1.PodStatus, name string) *corev1.ContainerStatus {
+// FindStatus is the status of the container of that name, or nil.
+func FindStatus(s *corev1.PodStatus, name string) *corev1.ContainerStatus {
 	for _, list := range [][]corev1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses} {
 		for i := range list {
 			if list[i].Name == name {

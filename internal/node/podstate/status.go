@@ -18,7 +18,7 @@ func Status(v *View, now time.Time) corev1.PodStatus {
 	s.ObservedGeneration = v.Pod.Generation
 	s.QOSClass = render.QOS(v.Pod)
 	if start := v.startTime(); !start.IsZero() {
-		t := metav1.NewTime(start)
+		t := metav1.Unix(start.Unix(), 0)
 		s.StartTime = &t
 	}
 	s.HostIP, s.HostIPs = "", nil

@@ -48,6 +48,9 @@ func (p *planner) settle() {
 
 // release stops sandboxes and frees the rest; the pod is done when all is.
 func (p *planner) release() {
+	if !p.due(ReleaseKey) {
+		return
+	}
 	up := p.v.readySandboxes()
 	for _, s := range up {
 		p.do(Action{Op: Op{Kind: StopSandbox, Target: s.GetId()}})
@@ -112,6 +115,9 @@ func appendRunning(out, list []*Instance) []*Instance {
 }
 
 func (p *planner) stopAtEnd(i *Instance) {
+	if !p.due(i.ID()) {
+		return
+	}
 	name := i.Status.GetMetadata().GetName()
 	a := Action{
 		Op: Op{Kind: StopContainer, Target: i.ID()}, Container: name, Grace: p.v.podGrace(),

@@ -116,7 +116,8 @@ type View struct {
 	// Images holds the image ids of containers that may be started now.
 	Images map[string]string
 	// Waiting is why the last try to start a container failed; NotBefore is
-	// when the next may be made ("" is for volumes and the sandbox).
+	// when the next may be made, by container, by instance (to stop it), ""
+	// for volumes and the sandbox, and ReleaseKey.
 	Waiting   map[string]Waiting
 	NotBefore map[string]time.Time
 	Crash     map[string]Backoff
@@ -124,6 +125,10 @@ type View struct {
 	// Resized holds the resources that running instances were last given.
 	Resized map[string]corev1.ResourceRequirements
 }
+
+// ReleaseKey is the entry of View.NotBefore for sandboxes that would not stop
+// and volumes that would not go.
+const ReleaseKey = "/release"
 
 // NewView is a view of a pod of which the runtime knows nothing.
 func NewView(pod *corev1.Pod) *View {

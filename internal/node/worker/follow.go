@@ -1,0 +1,245 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"k8s.io/apimachinery/pkg/types"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/knarr-io/knarr/internal/node/cri"
+	"github.com/knarr-io/knarr/internal/node/render"
+)
+
+const (
+	// safetyRelist repairs what an event may have missed.
+	safetyRelist = 5 * time.Minute
+	// eventlessRelist is for runtimes that have no event stream.
+	eventlessRelist = time.Second
+	firstReconnect  = 50 * time.Millisecond
+	lastReconnect   = 5 * time.Second
+)
+
+// follow passes the runtime's events on, and lists everything whenever a
+// stream was opened: what happened before it is not told.
+func (m *Manager) follow(ctx context.Context) error {
+	pause := firstReconnect
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := m.stream(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if cri.Code(err) == codes.Unimplemented {
+			m.deps.Logger.Warn("the runtime has no event stream, it is listed every second")
+			return m.listAlways(ctx, eventlessRelist)
+		}
+		if time.Since(began) > lastReconnect {
+			pause = firstReconnect
+		}
+		m.deps.Logger.Warn("the runtime's event stream broke", "err", err, "retry", pause)
+		if sleep(ctx, pause) != nil {
+			break
+		}
+		pause = min(2*pause, lastReconnect)
+	}
+	return ctx.Err()
+}
+
+// stream follows one event stream until it breaks.
+func (m *Manager) stream(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	opened := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-opened:
+		case <-ctx.Done():
+			return
+		}
+		if err := m.listAlways(ctx, safetyRelist); err != nil && ctx.Err() == nil {
+			cancel(err)
+		}
+	}()
+	err := m.deps.Runtime.Events(ctx, func() { close(opened) }, m.event)
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	cancel(nil)
+	<-done
+	return err
+}
+
+// event passes an event to the pod's worker. Events that outrun the first
+// listing are covered by it.
+func (m *Manager) event(ev *runtimeapi.ContainerEventResponse) {
+	uid := types.UID(ev.GetPodSandboxStatus().GetLabels()[render.LabelPodUID])
+	m.mu.Lock()
+	e := m.mu.workers[uid]
+	m.mu.Unlock()
+	if e != nil {
+		e.worker.post(func() { e.worker.event(ev) })
+	}
+}
+
+// listAlways lists the runtime now and then in the given interval.
+func (m *Manager) listAlways(ctx context.Context, every time.Duration) error {
+	for {
+		if err := m.list(ctx); err != nil {
+			return err
+		}
+		if err := sleep(ctx, every); err != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// list asks for everything that the runtime holds, tells it to the workers
+// and starts workers for pods that have none.
+func (m *Manager) list(ctx context.Context) error {
+	found, began, err := m.inventory(ctx)
+	if err != nil {
+		return err
+	}
+	first := m.take(found, began)
+	if first {
+		// From here on the API's changes start workers.
+		m.pods.OnChange(m.changed)
+		m.sweep()
+	}
+	return nil
+}
+
+// take hands a listing to the workers; it tells whether it was the first.
+func (m *Manager) take(found map[types.UID][]podListing, began time.Time) (first bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	first = !m.mu.listed
+	m.mu.listed = true
+	if first {
+		for _, pod := range m.pods.List("", nil) {
+			if l, ok := found[pod.UID]; ok {
+				m.startLocked(pod, &listing{began: began, pods: l})
+			}
+		}
+	}
+	for uid, l := range found {
+		if m.mu.workers[uid] == nil {
+			m.adoptOrphanLocked(uid, listing{began: began, pods: l})
+		}
+	}
+	if first {
+		return true
+	}
+	for uid, e := range m.mu.workers {
+		l := listing{began: began, pods: found[uid]}
+		e.worker.post(func() { e.worker.relist(l) })
+	}
+	return false
+}
+
+// adoptOrphanLocked ends a pod that the API does not hold. One that it holds
+// by now has a worker soon, or the next listing finds it.
+func (m *Manager) adoptOrphanLocked(uid types.UID, l listing) {
+	pod := orphan(l.pods[0].sandbox)
+	if current, ok := m.pods.Get(pod.Namespace, pod.Name); uid == "" || (ok && current.UID == uid) {
+		return
+	}
+	m.deps.Logger.Info("ending a pod that only the runtime knows", "pod", pod.Namespace+"/"+pod.Name, "uid", uid)
+	m.startLocked(pod, &l).worker.gone(pod)
+}
+
+// inventory asks the runtime for every sandbox and container.
+func (m *Manager) inventory(ctx context.Context) (map[types.UID][]podListing, time.Time, error) {
+	began := time.Now()
+	sandboxes, err := m.deps.Runtime.Sandboxes(ctx, nil)
+	if err != nil {
+		return nil, began, fmt.Errorf("list sandboxes: %w", err)
+	}
+	containers, err := m.deps.Runtime.Containers(ctx, nil)
+	if err != nil {
+		return nil, began, fmt.Errorf("list containers: %w", err)
+	}
+	inside := map[string][]string{}
+	for _, c := range containers {
+		inside[c.GetPodSandboxId()] = append(inside[c.GetPodSandboxId()], c.GetId())
+	}
+	found := map[types.UID][]podListing{}
+	for _, s := range sandboxes {
+		l, err := m.describe(ctx, s.GetId(), inside[s.GetId()])
+		if cri.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, began, err
+		}
+		uid := types.UID(l.sandbox.GetLabels()[render.LabelPodUID])
+		found[uid] = append(found[uid], l)
+	}
+	return found, began, nil
+}
+
+// describe asks for one sandbox and its containers.
+func (m *Manager) describe(ctx context.Context, sandbox string, ids []string) (podListing, error) {
+	st, err := m.deps.Runtime.SandboxStatus(ctx, sandbox)
+	if err != nil {
+		return podListing{}, fmt.Errorf("sandbox %s: %w", sandbox, err)
+	}
+	l := podListing{sandbox: st.GetStatus(), containers: st.GetContainersStatuses()}
+	if len(l.containers) >= len(ids) {
+		return l, nil
+	}
+	l.containers = nil
+	for _, id := range ids {
+		c, err := m.deps.Runtime.ContainerStatus(ctx, id)
+		if cri.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return podListing{}, fmt.Errorf("container %s: %w", id, err)
+		}
+		l.containers = append(l.containers, c)
+	}
+	return l, nil
+}
+
+// sweep removes what an agent that crashed left of pods that nobody knows any
+// more: their volumes and mounts.
+func (m *Manager) sweep() {
+	left, err := m.deps.Volumes.Leftovers()
+	if err != nil {
+		m.deps.Logger.Warn("left-over volumes are not listed", "err", err)
+		return
+	}
+	known := map[types.UID]bool{}
+	for _, pod := range m.pods.List("", nil) {
+		known[pod.UID] = true
+	}
+	for _, uid := range left {
+		m.mu.Lock()
+		active := m.mu.workers[uid] != nil
+		m.mu.Unlock()
+		if known[uid] || active {
+			continue
+		}
+		m.deps.Logger.Info("removing volumes of a pod that is gone", "uid", uid)
+		if err := m.deps.Volumes.Release(uid); err != nil {
+			m.deps.Logger.Warn("left-over volumes are not removed", "uid", uid, "err", err)
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/node/podstate"
+	"github.com/knarr-io/knarr/internal/node/render"
+)
+
+// Manager starts and ends workers. It is safe for concurrent use.
+type Manager struct {
+	deps *Deps
+	pods *client.Informer[*corev1.Pod]
+	wg   sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		ctx     context.Context // set by Run
+		workers map[types.UID]*entry
+		listed  bool // the runtime was listed once
+	}
+}
+
+// entry is a worker and the newest state of its pod that the API told.
+type entry struct {
+	worker *Worker
+	pod    *corev1.Pod
+	// rejected is set when the node did not take the pod.
+	rejected bool
+}
+
+// NewManager makes a manager of the pods that the informer holds: those of
+// this node.
+func NewManager(d *Deps, pods *client.Informer[*corev1.Pod]) *Manager {
+	m := &Manager{deps: d, pods: pods}
+	m.mu.workers = make(map[types.UID]*entry)
+	return m
+}
+
+// Run runs the node's pods until ctx ends; they go on without it. It begins
+// when the pods are known, and adopts what the runtime runs already.
+func (m *Manager) Run(ctx context.Context) error {
+	if err := m.pods.WaitSynced(ctx); err != nil {
+		return err
+	}
+	if err := m.deps.Services.WaitSynced(ctx); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.mu.ctx = ctx
+	m.mu.Unlock()
+	defer m.wg.Wait()
+	return m.follow(ctx)
+}
+
+// changed takes in a pod's change at the API.
+func (m *Manager) changed(old, pod *corev1.Pod) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case pod == nil:
+		if e := m.mu.workers[old.UID]; e != nil {
+			e.worker.gone(old)
+		}
+	case m.mu.workers[pod.UID] == nil:
+		m.startLocked(pod, nil)
+	default:
+		e := m.mu.workers[pod.UID]
+		e.pod = pod
+		e.worker.update(pod)
+	}
+	if old != nil && pod != nil && old.UID != pod.UID {
+		// Deleted and made again while the watch was away.
+		if e := m.mu.workers[old.UID]; e != nil {
+			e.worker.gone(old)
+		}
+	}
+}
+
+// startLocked starts the worker of a pod, of which the runtime may know
+// something already.
+func (m *Manager) startLocked(pod *corev1.Pod, known *listing) *entry {
+	w := newWorker(m.deps, pod)
+	e := &entry{worker: w, pod: pod}
+	m.mu.workers[pod.UID] = e
+	if known != nil {
+		w.relist(*known)
+		w.adoptProbes()
+	}
+	switch {
+	case pod.DeletionTimestamp != nil:
+		w.view.Stop = podstate.StopFor(pod, false, time.Now())
+	case known == nil && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed:
+		if v := m.admitLocked(pod); v != nil {
+			e.rejected, w.view.Verdict = true, v
+			m.deps.podEvent(pod, corev1.EventTypeWarning, v.Reason, v.Message)
+		}
+	}
+	ctx := m.mu.ctx
+	m.wg.Go(func() {
+		w.run(ctx)
+		m.ended(pod.UID, w)
+	})
+	return e
+}
+
+func (m *Manager) ended(uid types.UID, w *Worker) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e := m.mu.workers[uid]; e != nil && e.worker == w {
+		delete(m.mu.workers, uid)
+	}
+}
+
+// admitLocked decides whether the node takes a new pod.
+func (m *Manager) admitLocked(pod *corev1.Pod) *podstate.Verdict {
+	node := m.deps.Node()
+	if node == nil {
+		return nil
+	}
+	var others []*corev1.Pod
+	for uid, e := range m.mu.workers {
+		if uid != pod.UID && e.pod.Status.Phase != corev1.PodSucceeded && e.pod.Status.Phase != corev1.PodFailed && !e.rejected {
+			others = append(others, e.pod)
+		}
+	}
+	return podstate.Admit(pod, others, node)
+}
+
+// orphan is a pod that only the runtime knows, as far as its labels tell.
+func orphan(s *runtimeapi.PodSandboxStatus) *corev1.Pod {
+	labels := s.GetLabels()
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Name: labels[render.LabelPodName], Namespace: labels[render.LabelPodNamespace], UID: types.UID(labels[render.LabelPodUID]),
+	}}
+}
+
+// Pods are the node's pods as the API last told.
+func (m *Manager) Pods() []*corev1.Pod { return m.pods.List("", nil) }
+
+// Pod finds a pod of the node by name.
+func (m *Manager) Pod(namespace, name string) (*corev1.Pod, bool) { return m.pods.Get(namespace, name) }
+
+// Snapshot is what the runtime last told of a pod.
+type Snapshot struct {
+	Sandbox   *runtimeapi.PodSandboxStatus // nil when none is ready
+	Instances map[string][]*podstate.Instance
+}
+
+// Look asks a pod's worker what the runtime told; ok is false when the node
+// has no such pod.
+func (m *Manager) Look(ctx context.Context, uid types.UID) (s Snapshot, ok bool) {
+	m.mu.Lock()
+	e := m.mu.workers[uid]
+	m.mu.Unlock()
+	if e == nil {
+		return Snapshot{}, false
+	}
+	answer := make(chan Snapshot, 1)
+	e.worker.post(func() { answer <- e.worker.snapshot() })
+	select {
+	case s = <-answer:
+		return s, true
+	case <-ctx.Done():
+		return Snapshot{}, false
+	}
+}
+
+func (w *Worker) snapshot() Snapshot {
+	out := Snapshot{Sandbox: w.view.Sandbox(), Instances: make(map[string][]*podstate.Instance, len(w.view.Instances))}
+	for name, list := range w.view.Instances {
+		out.Instances[name] = append([]*podstate.Instance(nil), list...)
+	}
+	return out
+}
+
+// Count is the number of workers.
+func (m *Manager) Count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.mu.workers)
+}

@@ -1,0 +1,243 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/knarr-io/knarr/internal/node/cri"
+	"github.com/knarr-io/knarr/internal/node/podstate"
+	"github.com/knarr-io/knarr/internal/node/render"
+	"github.com/knarr-io/knarr/internal/node/volumes"
+)
+
+// Delays between tries to prepare volumes and sandbox.
+const (
+	firstMountDelay = 500 * time.Millisecond
+	maxMountDelay   = 2 * time.Minute
+)
+
+// launch carries out an action beside the worker. The functions below run on
+// goroutines of their own with a copy of what they need; what they return
+// runs on the worker's goroutine and takes the result in.
+func (w *Worker) launch(a podstate.Action, now time.Time) {
+	w.view.Ops[a.Op] = now.Add(a.Grace)
+	var do func() func()
+	switch a.Kind {
+	case podstate.MountVolumes:
+		do = w.mountVolumes(w.starting)
+	case podstate.RunSandbox:
+		do = w.runSandbox(a)
+	case podstate.PullImage:
+		do = w.pullImage(a)
+	case podstate.StartContainer:
+		do = w.startContainer(a, now)
+	case podstate.StopContainer:
+		do = w.stopContainer(a, now)
+	case podstate.RemoveContainer:
+		do = w.removeContainer(a)
+	case podstate.ResizeContainer:
+		do = w.resizeContainer(a)
+	case podstate.BeforeStop:
+		do = w.beforeStop()
+	case podstate.StopSandbox:
+		do = w.stopSandbox(a)
+	case podstate.Release:
+		do = w.release()
+	}
+	w.ops.Go(func() {
+		apply := do()
+		w.post(func() {
+			delete(w.view.Ops, a.Op)
+			apply()
+		})
+	})
+}
+
+// retryLater puts off the next try to prepare volumes and sandbox.
+func (w *Worker) retryLater() {
+	w.mounts = min(max(2*w.mounts, firstMountDelay), maxMountDelay)
+	w.view.NotBefore[""] = time.Now().Add(w.mounts)
+}
+
+func (w *Worker) mountVolumes(ctx context.Context) func() func() {
+	pod, in := w.view.Pod, volumes.Input{Allocatable: w.deps.allocatable()}
+	return func() func() {
+		mounted, err := w.deps.Volumes.Mount(ctx, pod, in)
+		return func() {
+			w.renew = w.deps.Volumes.RenewAt(w.uid)
+			switch {
+			case err == nil:
+				w.volumes, w.view.VolumesReady, w.mounts = mounted, true, 0
+				delete(w.view.NotBefore, "")
+			case ctx.Err() == nil:
+				w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedMount", err.Error())
+				w.retryLater()
+			}
+		}
+	}
+}
+
+// refresh brings volumes up to date when what they show has changed, and says
+// when it has to be done again.
+func (w *Worker) refresh(now time.Time) time.Time {
+	if w.view.Stop != nil || !w.view.VolumesReady {
+		return time.Time{}
+	}
+	due := w.remount || (!w.renew.IsZero() && !now.Before(w.renew))
+	op := podstate.Op{Kind: podstate.MountVolumes}
+	if _, busy := w.view.Ops[op]; due && !busy {
+		w.remount = false
+		w.renew = time.Time{}
+		w.launch(podstate.Action{Op: op}, now)
+		return time.Time{}
+	}
+	if due {
+		return time.Time{} // the end of the one under way asks again
+	}
+	return w.renew
+}
+
+func (w *Worker) runSandbox(a podstate.Action) func() func() {
+	pod, again := w.view.Pod, len(w.view.Sandboxes) > 0
+	cfg := render.Sandbox(w.sandboxInput(pod, a.Attempt))
+	return func() func() {
+		if again {
+			w.deps.podEvent(pod, corev1.EventTypeNormal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
+		}
+		var id string
+		err := w.ensureCgroup(pod)
+		if err == nil {
+			err = makeLogDir(cfg.GetLogDirectory())
+		}
+		if err == nil {
+			id, err = w.deps.Runtime.RunSandbox(w.ctx, cfg, runtimeHandler(pod))
+		}
+		if err != nil {
+			return func() {
+				w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: "+cri.Message(err))
+				w.retryLater()
+			}
+		}
+		st, err := w.deps.Runtime.SandboxStatus(w.ctx, id)
+		return func() {
+			if err != nil {
+				w.logger.Warn("sandbox status is unknown", "sandbox", id, "err", err)
+				w.retryLater()
+				return
+			}
+			w.mounts = 0
+			w.observe(st.GetStatus(), st.GetContainersStatuses())
+		}
+	}
+}
+
+func (w *Worker) sandboxInput(pod *corev1.Pod, attempt uint32) render.SandboxInput {
+	return render.SandboxInput{
+		Pod: pod, Attempt: attempt, LogRoot: w.deps.LogRoot, NodeName: w.deps.NodeName, Cluster: w.deps.Cluster,
+		HostResolver: w.deps.HostResolver, Profiles: w.deps.Profiles,
+		CgroupParent: render.CgroupParent(w.deps.CgroupRoot, pod),
+	}
+}
+
+// runtimeHandler is what the pod's RuntimeClass names; the admission of pods
+// puts the handler's name where the class and the handler have the same.
+func runtimeHandler(pod *corev1.Pod) string {
+	if pod.Spec.RuntimeClassName == nil {
+		return ""
+	}
+	return *pod.Spec.RuntimeClassName
+}
+
+func (w *Worker) ensureCgroup(pod *corev1.Pod) error {
+	if w.deps.Cgroups == nil {
+		return nil
+	}
+	return w.deps.Cgroups.Ensure(pod)
+}
+
+func (w *Worker) removeContainer(a podstate.Action) func() func() {
+	return func() func() {
+		err := w.deps.Runtime.RemoveContainer(w.ctx, a.Target)
+		return func() {
+			if err != nil {
+				w.logger.Warn("ended container is not removed", "container", a.Container, "id", a.Target, "err", err)
+			}
+			// Even then: it is tried again when the pod is removed.
+			w.forgetContainer(a.Target)
+		}
+	}
+}
+
+func (w *Worker) resizeContainer(a podstate.Action) func() func() {
+	pod := w.view.Pod
+	c := render.Find(pod, a.Container)
+	res := render.ContainerResources(pod, c, w.deps.MemoryCapacity)
+	return func() func() {
+		err := w.ensureCgroup(pod)
+		if err == nil {
+			err = w.deps.Runtime.UpdateResources(w.ctx, a.Target, res)
+		}
+		return func() {
+			// A size that does not fit is tried again with the next change.
+			w.view.Resized[a.Target] = c.Resources
+			if err != nil {
+				w.deps.containerEvent(pod, c.Name, corev1.EventTypeWarning, "ResizeError", fmt.Sprintf("Error resizing container %s: %s", c.Name, cri.Message(err)))
+			}
+		}
+	}
+}
+
+func (w *Worker) beforeStop() func() func() {
+	pod, deadline := w.view.Pod, w.view.Stop.Deadline
+	return func() func() {
+		if w.deps.BeforeStop != nil {
+			ctx, cancel := context.WithDeadline(w.ctx, deadline)
+			defer cancel()
+			if err := w.deps.BeforeStop(ctx, pod); err != nil && !errors.Is(err, context.Canceled) {
+				w.logger.Warn("pod ends before it has left the service rules", "err", err)
+			}
+		}
+		return func() { w.view.BeforeStopDone = true }
+	}
+}
+
+func (w *Worker) stopSandbox(a podstate.Action) func() func() {
+	pod := w.view.Pod
+	return func() func() {
+		err := w.deps.Runtime.StopSandbox(w.ctx, a.Target)
+		st, statusErr := w.deps.Runtime.SandboxStatus(w.ctx, a.Target)
+		return func() {
+			switch {
+			case err != nil:
+				w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedKillPod", "error killing pod: "+cri.Message(err))
+				w.view.NotBefore[podstate.ReleaseKey] = time.Now().Add(time.Second)
+			case cri.IsNotFound(statusErr):
+				w.forgetSandbox(a.Target)
+			default:
+				w.observe(st.GetStatus(), st.GetContainersStatuses())
+			}
+		}
+	}
+}
+
+func (w *Worker) release() func() func() {
+	pod := w.view.Pod
+	return func() func() {
+		err := w.deps.Volumes.Release(w.uid)
+		if err == nil && w.deps.Cgroups != nil {
+			err = w.deps.Cgroups.Remove(pod)
+		}
+		return func() {
+			if err != nil {
+				w.logger.Warn("pod's volumes and cgroups are not released yet", "err", err)
+				w.view.NotBefore[podstate.ReleaseKey] = time.Now().Add(time.Second)
+				return
+			}
+			w.view.Released = true
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/node/images"
+	"github.com/knarr-io/knarr/internal/node/podstate"
+	"github.com/knarr-io/knarr/internal/node/render"
+)
+
+// backOffShown is how long the state says that a pull failed before it says
+// that the next one is put off.
+const backOffShown = 2 * time.Second
+
+func (w *Worker) pullImage(a podstate.Action) func() func() {
+	ctx, pod := w.starting, w.view.Pod
+	c := render.Find(pod, a.Container)
+	sandbox := render.Sandbox(w.sandboxInput(pod, 0))
+	return func() func() {
+		keyring := w.keyring(ctx, pod)
+		image, err := w.deps.Puller.Ensure(ctx, images.Request{
+			Image: c.Image, Policy: c.ImagePullPolicy, Keyring: keyring, Sandbox: sandbox,
+			Event: func(kind, reason, message string) { w.deps.containerEvent(pod, c.Name, kind, reason, message) },
+		})
+		return func() {
+			var failure *images.Failure
+			switch {
+			case err == nil:
+				w.view.Images[c.Name] = image.GetId()
+				w.users[c.Name] = imageUser(image.GetUid().GetValue(), image.GetUid() != nil, image.GetUsername())
+				delete(w.pulls, c.Name)
+				delete(w.pullRetry, c.Name)
+				w.clearPullFailure(c.Name)
+			case errors.As(err, &failure):
+				w.pullFailed(pod, c, failure)
+			}
+		}
+	}
+}
+
+func imageUser(uid int64, numeric bool, name string) render.ImageUser {
+	u := render.ImageUser{Name: name}
+	if numeric {
+		u.UID = &uid
+	}
+	return u
+}
+
+// clearPullFailure takes back what the state said of the image, and leaves
+// other reasons to wait.
+func (w *Worker) clearPullFailure(container string) {
+	switch w.view.Waiting[container].Reason {
+	case images.ReasonPull, images.ReasonBackOff, images.ReasonNeverPull, images.ReasonInvalidName, images.ReasonInspect:
+		delete(w.view.Waiting, container)
+	}
+}
+
+func (w *Worker) pullFailed(pod *corev1.Pod, c *corev1.Container, f *images.Failure) {
+	w.view.Waiting[c.Name] = podstate.Waiting{Reason: f.Reason, Message: f.Message}
+	w.deps.containerEvent(pod, c.Name, corev1.EventTypeWarning, "Failed", "Error: "+f.Reason)
+	delay := podstate.FirstDelay
+	if f.Reason == images.ReasonPull {
+		delay = min(max(2*w.pulls[c.Name], podstate.FirstDelay), podstate.MaxDelay)
+		w.pulls[c.Name] = delay
+		time.AfterFunc(backOffShown, func() { w.post(func() { w.showBackOff(pod, c, f) }) })
+	}
+	w.pullRetry[c.Name] = time.Now().Add(delay)
+	w.view.NotBefore[c.Name] = w.pullRetry[c.Name]
+}
+
+func (w *Worker) showBackOff(pod *corev1.Pod, c *corev1.Container, f *images.Failure) {
+	if w.view.Waiting[c.Name].Reason != images.ReasonPull {
+		return
+	}
+	words := fmt.Sprintf("Back-off pulling image %q", c.Image)
+	w.view.Waiting[c.Name] = podstate.Waiting{Reason: images.ReasonBackOff, Message: words + ": " + f.Error()}
+	w.deps.containerEvent(pod, c.Name, corev1.EventTypeNormal, "BackOff", words)
+	w.deps.containerEvent(pod, c.Name, corev1.EventTypeWarning, "Failed", "Error: "+images.ReasonBackOff)
+}
+
+// keyring reads the pod's image pull secrets. One that is missing is told and
+// done without, as the image may be public.
+func (w *Worker) keyring(ctx context.Context, pod *corev1.Pod) *images.Keyring {
+	var secrets []*corev1.Secret
+	for _, ref := range pod.Spec.ImagePullSecrets {
+		s, err := client.For[*corev1.Secret](w.deps.Client).Get(ctx, pod.Namespace, ref.Name)
+		switch {
+		case err == nil:
+			secrets = append(secrets, s)
+		case apierrors.IsNotFound(err):
+			w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedToRetrieveImagePullSecret",
+				fmt.Sprintf("Unable to retrieve some image pull secrets (%s); attempting to pull the image may not succeed.", ref.Name))
+		default:
+			w.logger.Warn("image pull secret is not readable", "secret", ref.Name, "err", err)
+		}
+	}
+	k, err := images.NewKeyring(secrets)
+	if err != nil {
+		w.logger.Warn("image pull secrets are not all usable", "err", err)
+	}
+	return k
+}
