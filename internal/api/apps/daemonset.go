@@ -20,8 +20,8 @@ func DaemonSet() *api.Kind {
 		Namespaced: true,
 		New:        func() *appsv1.DaemonSet { return &appsv1.DaemonSet{} },
 		NewList:    func() runtime.Object { return &appsv1.DaemonSetList{} },
-		Status:     &api.RulesOf[*appsv1.DaemonSet]{},
-		Columns:    daemonSetColumns(), Row: daemonSetRow,
+		Main:       daemonSetRules(), Status: daemonSetStatusRules(),
+		Columns: daemonSetColumns(), Row: daemonSetRow,
 		UnconditionalUpdate: true,
 	}.Kind()
 }

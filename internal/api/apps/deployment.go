@@ -20,7 +20,7 @@ func Deployment() *api.Kind {
 		Namespaced: true,
 		New:        func() *appsv1.Deployment { return &appsv1.Deployment{} },
 		NewList:    func() runtime.Object { return &appsv1.DeploymentList{} },
-		Status:     &api.RulesOf[*appsv1.Deployment]{},
+		Main:       deploymentRules(), Status: deploymentStatusRules(),
 		Subresources: []api.Subresource{scaleOf(api.ScaleOf{
 			Get:          deploymentScale,
 			Set:          func(obj api.Object, n int32) { obj.(*appsv1.Deployment).Spec.Replicas = &n },

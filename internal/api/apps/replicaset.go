@@ -19,13 +19,14 @@ func ReplicaSet() *api.Kind {
 		Namespaced: true,
 		New:        func() *appsv1.ReplicaSet { return &appsv1.ReplicaSet{} },
 		NewList:    func() runtime.Object { return &appsv1.ReplicaSetList{} },
-		Status:     &api.RulesOf[*appsv1.ReplicaSet]{},
+		Main:       replicaSetRules(), Status: replicaSetStatusRules(),
 		Subresources: []api.Subresource{scaleOf(api.ScaleOf{
 			Get:          replicaSetScale,
 			Set:          func(obj api.Object, n int32) { obj.(*appsv1.ReplicaSet).Spec.Replicas = &n },
 			ReplicasPath: []string{"spec", "replicas"},
 		})},
 		Columns: replicaSetColumns(), Row: replicaSetRow,
+		Fields: replicaSetFields, FieldNames: []string{"status.replicas"},
 		UnconditionalUpdate: true,
 	}.Kind()
 }

@@ -20,7 +20,7 @@ func StatefulSet() *api.Kind {
 		Namespaced: true,
 		New:        func() *appsv1.StatefulSet { return &appsv1.StatefulSet{} },
 		NewList:    func() runtime.Object { return &appsv1.StatefulSetList{} },
-		Status:     &api.RulesOf[*appsv1.StatefulSet]{},
+		Main:       statefulSetRules(), Status: statefulSetStatusRules(),
 		Subresources: []api.Subresource{scaleOf(api.ScaleOf{
 			Get:          statefulSetScale,
 			Set:          func(obj api.Object, n int32) { obj.(*appsv1.StatefulSet).Spec.Replicas = &n },

@@ -7,9 +7,11 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
 // Kinds are the kinds of coordination.k8s.io/v1.
@@ -23,6 +25,10 @@ func Lease() *api.Kind {
 		Namespaced: true,
 		New:        func() *coordinationv1.Lease { return &coordinationv1.Lease{} },
 		NewList:    func() runtime.Object { return &coordinationv1.LeaseList{} },
+		Main: api.RulesOf[*coordinationv1.Lease]{
+			Validate:       validateLease,
+			ValidateUpdate: func(l, _ *coordinationv1.Lease) field.ErrorList { return validateLease(l) },
+		},
 		Columns: []api.Column{
 			column.Name(),
 			column.Text("Holder", column.Doc(coordinationv1.LeaseSpec{}, "holderIdentity")),
@@ -39,4 +45,19 @@ func row(l *coordinationv1.Lease, now time.Time) []any {
 		holder = *l.Spec.HolderIdentity
 	}
 	return []any{l.Name, holder, column.Since(l.CreationTimestamp, now)}
+}
+
+func validateLease(l *coordinationv1.Lease) field.ErrorList {
+	path, s := field.NewPath("spec"), &l.Spec
+	var errs field.ErrorList
+	if d := s.LeaseDurationSeconds; d != nil && *d <= 0 {
+		errs = append(errs, field.Invalid(path.Child("leaseDurationSeconds"), *d, "must be greater than 0"))
+	}
+	if s.LeaseTransitions != nil {
+		errs = append(errs, validate.NonNegative(*s.LeaseTransitions, path.Child("leaseTransitions"))...)
+	}
+	if s.PreferredHolder != nil && *s.PreferredHolder != "" && (s.Strategy == nil || *s.Strategy == "") {
+		errs = append(errs, field.Forbidden(path.Child("preferredHolder"), "may only be specified if `strategy` is defined"))
+	}
+	return errs
 }

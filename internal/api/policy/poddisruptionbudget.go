@@ -23,7 +23,7 @@ func PodDisruptionBudget() *api.Kind {
 		Namespaced: true,
 		New:        func() *policyv1.PodDisruptionBudget { return &policyv1.PodDisruptionBudget{} },
 		NewList:    func() runtime.Object { return &policyv1.PodDisruptionBudgetList{} },
-		Status:     &api.RulesOf[*policyv1.PodDisruptionBudget]{},
+		Main:       rules(), Status: statusRules(),
 		Columns: []api.Column{
 			column.Name(),
 			column.Text("Min Available", "The minimum number of pods that must be available."),

@@ -6,6 +6,7 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
@@ -19,8 +20,15 @@ func RoleBinding() *api.Kind {
 		Namespaced: true,
 		New:        func() *rbacv1.RoleBinding { return &rbacv1.RoleBinding{} },
 		NewList:    func() runtime.Object { return &rbacv1.RoleBindingList{} },
-		Main:       api.RulesOf[*rbacv1.RoleBinding]{NameRule: nameRule},
-		Columns:    bindingColumns("roleBinding", column.Doc(rbacv1.RoleBinding{}, "roleRef")),
+		Main: api.RulesOf[*rbacv1.RoleBinding]{
+			NameRule: nameRule,
+			Default:  func(b *rbacv1.RoleBinding) { defaultBinding(&b.RoleRef, b.Subjects) },
+			Validate: validateRoleBinding,
+			ValidateUpdate: func(b, old *rbacv1.RoleBinding) field.ErrorList {
+				return append(validateRoleBinding(b), sameRoleRef(b.RoleRef, old.RoleRef)...)
+			},
+		},
+		Columns: bindingColumns("roleBinding", column.Doc(rbacv1.RoleBinding{}, "roleRef")),
 		Row: func(b *rbacv1.RoleBinding, now time.Time) []any {
 			return append([]any{b.Name, roleCell(b.RoleRef), column.Since(b.CreationTimestamp, now)}, subjectCells(b.Subjects)...)
 		},
@@ -35,7 +43,14 @@ func ClusterRoleBinding() *api.Kind {
 		Resource: "clusterrolebindings", Singular: "clusterrolebinding",
 		New:     func() *rbacv1.ClusterRoleBinding { return &rbacv1.ClusterRoleBinding{} },
 		NewList: func() runtime.Object { return &rbacv1.ClusterRoleBindingList{} },
-		Main:    api.RulesOf[*rbacv1.ClusterRoleBinding]{NameRule: nameRule},
+		Main: api.RulesOf[*rbacv1.ClusterRoleBinding]{
+			NameRule: nameRule,
+			Default:  func(b *rbacv1.ClusterRoleBinding) { defaultBinding(&b.RoleRef, b.Subjects) },
+			Validate: validateClusterRoleBinding,
+			ValidateUpdate: func(b, old *rbacv1.ClusterRoleBinding) field.ErrorList {
+				return append(validateClusterRoleBinding(b), sameRoleRef(b.RoleRef, old.RoleRef)...)
+			},
+		},
 		Columns: bindingColumns("clusterRoleBinding", column.Doc(rbacv1.ClusterRoleBinding{}, "roleRef")),
 		Row: func(b *rbacv1.ClusterRoleBinding, now time.Time) []any {
 			return append([]any{b.Name, roleCell(b.RoleRef), column.Since(b.CreationTimestamp, now)}, subjectCells(b.Subjects)...)
@@ -69,4 +84,12 @@ func subjectCells(subjects []rbacv1.Subject) []any {
 	}
 	join := func(l []string) string { return strings.Join(l, ", ") }
 	return []any{join(users), join(groups), join(accounts)}
+}
+
+func validateRoleBinding(b *rbacv1.RoleBinding) field.ErrorList {
+	return append(validateRoleRef(&b.RoleRef, "Role", "ClusterRole"), validateSubjects(b.Subjects, true)...)
+}
+
+func validateClusterRoleBinding(b *rbacv1.ClusterRoleBinding) field.ErrorList {
+	return append(validateRoleRef(&b.RoleRef, "ClusterRole"), validateSubjects(b.Subjects, false)...)
 }

@@ -3,6 +3,7 @@ package rbac
 import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
 )
@@ -12,10 +13,14 @@ func Role() *api.Kind {
 	return api.Spec[*rbacv1.Role]{
 		Group: group, Version: version, Name: "Role",
 		Resource: "roles", Singular: "role",
-		Namespaced:          true,
-		New:                 func() *rbacv1.Role { return &rbacv1.Role{} },
-		NewList:             func() runtime.Object { return &rbacv1.RoleList{} },
-		Main:                api.RulesOf[*rbacv1.Role]{NameRule: nameRule},
+		Namespaced: true,
+		New:        func() *rbacv1.Role { return &rbacv1.Role{} },
+		NewList:    func() runtime.Object { return &rbacv1.RoleList{} },
+		Main: api.RulesOf[*rbacv1.Role]{
+			NameRule:       nameRule,
+			Validate:       func(r *rbacv1.Role) field.ErrorList { return validateRules(r.Rules, true) },
+			ValidateUpdate: func(r, _ *rbacv1.Role) field.ErrorList { return validateRules(r.Rules, true) },
+		},
 		UnconditionalUpdate: true, CreateOnUpdate: true,
 	}.Kind()
 }
@@ -26,9 +31,17 @@ func ClusterRole() *api.Kind {
 	return api.Spec[*rbacv1.ClusterRole]{
 		Group: group, Version: version, Name: "ClusterRole",
 		Resource: "clusterroles", Singular: "clusterrole",
-		New:                 func() *rbacv1.ClusterRole { return &rbacv1.ClusterRole{} },
-		NewList:             func() runtime.Object { return &rbacv1.ClusterRoleList{} },
-		Main:                api.RulesOf[*rbacv1.ClusterRole]{NameRule: nameRule},
+		New:     func() *rbacv1.ClusterRole { return &rbacv1.ClusterRole{} },
+		NewList: func() runtime.Object { return &rbacv1.ClusterRoleList{} },
+		Main: api.RulesOf[*rbacv1.ClusterRole]{
+			NameRule:       nameRule,
+			Validate:       validateClusterRole,
+			ValidateUpdate: func(r, _ *rbacv1.ClusterRole) field.ErrorList { return validateClusterRole(r) },
+		},
 		UnconditionalUpdate: true, CreateOnUpdate: true,
 	}.Kind()
+}
+
+func validateClusterRole(r *rbacv1.ClusterRole) field.ErrorList {
+	return append(validateRules(r.Rules, false), validateAggregation(r.AggregationRule)...)
 }

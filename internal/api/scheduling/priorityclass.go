@@ -22,6 +22,7 @@ func PriorityClass() *api.Kind {
 		Resource: "priorityclasses", Singular: "priorityclass", ShortNames: []string{"pc"},
 		New:     func() *schedulingv1.PriorityClass { return &schedulingv1.PriorityClass{} },
 		NewList: func() runtime.Object { return &schedulingv1.PriorityClassList{} },
+		Main:    rules(),
 		Columns: columns(), Row: row,
 		UnconditionalUpdate: true,
 	}.Kind()
