@@ -19,7 +19,9 @@ func TestThisMachineIsGoodEnough(t *testing.T) {
 
 func TestEveryProblemHasARemedy(t *testing.T) {
 	bad := check{"x", func(context.Context, Config) *problem { return &problem{what: "it lacks", remedy: "get it"} }}
-	mild := check{"y", func(context.Context, Config) *problem { return &problem{what: "it lacks", remedy: "do without", tolerable: true} }}
+	mild := check{"y", func(context.Context, Config) *problem {
+		return &problem{what: "it lacks", remedy: "do without", tolerable: true}
+	}}
 	findings := []Finding{finding(bad, t.Context(), Config{}), finding(mild, t.Context(), Config{})}
 	err := Err(findings)
 	if err == nil || !strings.Contains(err.Error(), "x: it lacks\n    what to do: get it") || strings.Contains(err.Error(), "do without") {

@@ -1,0 +1,218 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	mdns "github.com/miekg/dns"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/catalog"
+	"github.com/knarr-io/knarr/internal/app/keep"
+	"github.com/knarr-io/knarr/internal/client"
+)
+
+// readyTime bounds the wait for a cluster to be ready.
+const readyTime = 90 * time.Second
+
+// services starts keep, unless one runs, and everything under it. already
+// tells that all of it ran before as it is wanted.
+func (u *upper) services(ctx context.Context) (already bool, err error) {
+	if _, err := u.keep.List(ctx); err != nil {
+		if err := u.startKeep(ctx); err != nil {
+			return false, err
+		}
+	}
+	already = true
+	wanted := []keep.Service{u.runtimeService(u.programs), u.serverService(u.programs), u.edgeService(u.programs)}
+	for _, service := range wanted {
+		existing, err := u.keep.Start(ctx, service)
+		if err != nil {
+			return false, fmt.Errorf("start the %s: %w", service.Name, err)
+		}
+		already = already && existing
+	}
+	return already, nil
+}
+
+// startKeep runs knarr-keep in a session of its own, so that it outlives the
+// terminal, and waits until it answers.
+func (u *upper) startKeep(ctx context.Context) error {
+	devNull, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	defer devNull.Close()
+	process, err := os.StartProcess(u.programs.keep(),
+		[]string{u.programs.keep(), "--socket", u.keepSocket(), "--state", u.keepState(), "--log", u.logs() + "/keep.log"},
+		&os.ProcAttr{Dir: "/", Env: []string{"PATH=" + os.Getenv("PATH")}, Files: []*os.File{devNull, devNull, devNull}, Sys: detached()})
+	if err != nil {
+		return fmt.Errorf("start knarr-keep: %w", err)
+	}
+	ended := make(chan *os.ProcessState, 1)
+	go func() {
+		state, _ := process.Wait()
+		ended <- state
+	}()
+	// It listens within a millisecond or two; there is nothing to be told by.
+	for range 5000 {
+		if _, err := u.keep.List(ctx); err == nil {
+			return nil
+		}
+		select {
+		case state := <-ended:
+			return fmt.Errorf("knarr-keep ended at once: %v (see %s)", state, u.logs()+"/keep.log")
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return errors.New("knarr-keep does not answer")
+}
+
+// Config is how the administrator's client is set up.
+func (a admin) config(server string) *rest.Config {
+	return &rest.Config{Host: server, TLSClientConfig: rest.TLSClientConfig{CAData: a.ca, CertData: a.cert, KeyData: a.key}, QPS: -1}
+}
+
+// await waits until the API, the node, the default service account and the
+// cluster DNS are ready, and shows when each was.
+func (u *upper) await(ctx context.Context, a admin) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	config := a.config(u.server())
+	transport, err := client.NewHTTPS(config, catalog.New())
+	if err != nil {
+		return err
+	}
+	c := client.New(transport, catalog.New())
+	group, ctx := errgroup.WithContext(ctx)
+	api := make(chan struct{})
+	show := func(name string, f func(context.Context) error) {
+		step := u.board.Step(name)
+		group.Go(func() error { return step.End(f(ctx)) })
+	}
+	show("API", func(ctx context.Context) error {
+		defer close(api)
+		return awaitAPI(ctx, config)
+	})
+	after := func(f func(context.Context) error) func(context.Context) error {
+		return func(ctx context.Context) error {
+			<-api
+			return f(ctx)
+		}
+	}
+	show("node "+u.NodeName, after(func(ctx context.Context) error { return awaitNode(ctx, c, u.NodeName) }))
+	show("service accounts", after(func(ctx context.Context) error { return awaitAccount(ctx, c) }))
+	show("cluster DNS", after(func(ctx context.Context) error { return awaitDNS(ctx, u.DNS.String()+":53", u.Domain) }))
+	return group.Wait()
+}
+
+// awaitAPI asks for readiness: keep holds the socket, so that the question
+// waits for the server instead of being refused.
+func awaitAPI(ctx context.Context, config *rest.Config) error {
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		return err
+	}
+	httpClient := &http.Client{Transport: transport}
+	var last string
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		res, err := httpClient.Do(req)
+		if err == nil {
+			body, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+			last = string(body)
+		} else {
+			last = err.Error()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the API server is not ready: %s", last)
+		case <-time.After(20 * time.Millisecond): // it restarts, or is not whole yet
+		}
+	}
+}
+
+// follow watches objects of a kind by name until done says so.
+func follow[T api.Object](ctx context.Context, c *client.Client, namespace, name string, done func(T) bool) error {
+	stream, err := client.For[T](c).Watch(ctx, namespace, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+	if err != nil {
+		return err
+	}
+	defer stream.Stop()
+	for {
+		events, err := stream.Next(ctx)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			if obj, ok := e.Object.(T); ok && done(obj) {
+				return nil
+			}
+		}
+	}
+}
+
+func awaitNode(ctx context.Context, c *client.Client, name string) error {
+	reason := "it has not registered"
+	err := follow(ctx, c, "", name, func(n *corev1.Node) bool {
+		for _, cond := range n.Status.Conditions {
+			if cond.Type == corev1.NodeReady {
+				reason = cond.Message
+				return cond.Status == corev1.ConditionTrue && len(n.Spec.Taints) == 0
+			}
+		}
+		return false
+	})
+	if err != nil {
+		return fmt.Errorf("node %s is not ready (%s): %w", name, reason, err)
+	}
+	return nil
+}
+
+func awaitAccount(ctx context.Context, c *client.Client) error {
+	err := follow(ctx, c, metav1.NamespaceDefault, "default", func(*corev1.ServiceAccount) bool { return true })
+	if err != nil {
+		return fmt.Errorf("the default service account was not made: %w", err)
+	}
+	return nil
+}
+
+// awaitDNS asks for the API's name until it is known: the edge learns names a
+// moment after they are there.
+func awaitDNS(ctx context.Context, server, domain string) error {
+	q := new(mdns.Msg)
+	q.SetQuestion("kubernetes.default.svc."+mdns.Fqdn(domain), mdns.TypeA)
+	var last error
+	for {
+		bounded, cancel := context.WithTimeout(ctx, time.Second)
+		answer, _, err := new(mdns.Client).ExchangeContext(bounded, q, server)
+		cancel()
+		if err == nil && len(answer.Answer) > 0 {
+			return nil
+		}
+		last = err
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the cluster DNS at %s does not know the API: %w", server, errors.Join(last, ctx.Err()))
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,68 @@
+// Package local brings the cluster on this machine up and down again, and
+// tells how it stands.
+//
+// Up starts knarr-keep, and through it three services: the runtime, the server
+// (API, controllers, scheduler and node agent in one process) and the edge
+// (DNS and Ingress). All three start at the same time; each waits for what it
+// needs. What must be known before they start (ports, addresses, names) is
+// written into one state file, so that the same cluster comes back with the
+// same identity.
+//
+// Down undoes everything that Up and the services did to the machine; with
+// purge also what they keep on disk.
+package local
+
+import (
+	"net/netip"
+	"path/filepath"
+	"strconv"
+)
+
+// Settings say what cluster is wanted. The zero values of addresses and names
+// are found out by Up.
+type Settings struct {
+	DataDir, RunDir, LogDir string
+	NodeName                string
+	NodeAddress             netip.Addr
+	// Ports are wished for: where one is taken, Up uses the next free one.
+	APIPort, HTTPPort, HTTPSPort int
+	KubeletPort                  int
+	Pods, Services               netip.Prefix
+	DNS                          netip.Addr
+	Domain                       string
+	CgroupParent                 string
+	LogLevel                     string
+}
+
+// The folders and files of a cluster. Everything below DataDir but the
+// programs is for root alone.
+func (s Settings) programs() string      { return filepath.Join(s.DataDir, "bin") }
+func (s Settings) stateFile() string     { return filepath.Join(s.DataDir, "cluster.json") }
+func (s Settings) lockFile() string      { return filepath.Join(s.RunDir, "up.lock") }
+func (s Settings) logs() string          { return filepath.Join(s.DataDir, "log") }
+func (s Settings) edgeState() string     { return filepath.Join(s.DataDir, "edge") }
+func (s Settings) keepState() string     { return filepath.Join(s.DataDir, "keep") }
+func (s Settings) networkState() string  { return filepath.Join(s.DataDir, "network") }
+func (s Settings) runtimeRoot() string   { return filepath.Join(s.DataDir, "runtime") }
+func (s Settings) runtimeState() string  { return filepath.Join(s.RunDir, "runtime") }
+func (s Settings) keepSocket() string    { return filepath.Join(s.RunDir, "keep.sock") }
+func (s Settings) PKI() string           { return filepath.Join(s.DataDir, "pki") }
+func (s Settings) RuntimeSocket() string { return filepath.Join(s.RunDir, "runtime.sock") }
+
+// AdminSocket is where the runtime takes image imports.
+func (s Settings) AdminSocket() string { return filepath.Join(s.RunDir, "runtime-admin.sock") }
+
+// AdminKubeconfig is the administrator's, readable by root alone.
+func (s Settings) AdminKubeconfig() string { return filepath.Join(s.DataDir, "admin.kubeconfig") }
+
+// edgeKubeconfig lies in a folder that the edge's user can enter.
+func (s Settings) edgeKubeconfig() string {
+	return filepath.Join(s.edgeState(), "kubeconfig")
+}
+
+// server is the URL of the API.
+func (s Settings) server() string {
+	return "https://" + netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(s.APIPort)).String()
+}
+
+func port(n int) string { return strconv.Itoa(n) }

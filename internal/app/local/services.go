@@ -1,0 +1,89 @@
+package local
+
+import (
+	"net"
+	"path/filepath"
+
+	"github.com/knarr-io/knarr/internal/app/keep"
+)
+
+// The services that keep supervises.
+const (
+	serviceRuntime = "runtime"
+	serviceServer  = "server"
+	serviceEdge    = "edge"
+)
+
+// edgeUser is the user and group of the edge: an id of no account, so that it
+// owns nothing on the machine but its own folder.
+const edgeUser = 61618
+
+// Socket names, by which a service tells what it inherited.
+const (
+	SocketAPI   = "api"
+	SocketDNS   = "dns"
+	SocketDNST  = "dns-tcp"
+	SocketHTTP  = "http"
+	SocketHTTPS = "https"
+)
+
+// programs are the paths of what runs.
+type programs struct {
+	knarr  string
+	folder string // of the runtime's programs
+}
+
+func (p programs) keep() string    { return filepath.Join(p.folder, "knarr-keep") }
+func (p programs) runtime() string { return filepath.Join(p.folder, "knarr-runtime") }
+
+// stopGraceMillis is how long a service has to end by itself.
+const stopGraceMillis = 10_000
+
+func (s Settings) runtimeService(p programs) keep.Service {
+	return keep.Service{
+		Name: serviceRuntime, Restart: "always", Log: filepath.Join(s.logs(), "runtime.log"), StopGraceMillis: stopGraceMillis,
+		Argv: append([]string{p.runtime(), "serve", "--socket", s.RuntimeSocket(), "--admin-socket", s.AdminSocket(), "--keep-socket", s.keepSocket()}, s.runtimeFlags()...),
+	}
+}
+
+// runtimeFlags say where the runtime keeps things; cleanup wants them too.
+func (s Settings) runtimeFlags() []string {
+	return []string{"--root", s.runtimeRoot(), "--state", s.runtimeState(), "--cgroup-parent", s.CgroupParent}
+}
+
+func (s Settings) serverService(p programs) keep.Service {
+	return keep.Service{
+		Name: serviceServer, Restart: "always", Log: filepath.Join(s.logs(), "server.log"), StopGraceMillis: stopGraceMillis,
+		Argv: append([]string{p.knarr, "server"}, s.Flags()...),
+		Listen: []keep.Socket{
+			{Name: SocketAPI, Network: "tcp", Address: net.JoinHostPort("", port(s.APIPort))},
+		},
+	}
+}
+
+func (s Settings) edgeService(p programs) keep.Service {
+	dns := net.JoinHostPort(s.DNS.String(), "53")
+	return keep.Service{
+		Name: serviceEdge, Restart: "always", UID: edgeUser, GID: edgeUser, Log: filepath.Join(s.logs(), "edge.log"), StopGraceMillis: stopGraceMillis,
+		Argv: []string{p.knarr, "edge", "--kubeconfig", s.edgeKubeconfig(), "--state-dir", s.edgeState(),
+			"--cluster-domain", s.Domain, "--node-address", s.NodeAddress.String(), "--cluster-dns", s.DNS.String(), "--log-level", s.LogLevel},
+		Listen: []keep.Socket{
+			{Name: SocketDNS, Network: "udp4", Address: dns},
+			{Name: SocketDNST, Network: "tcp4", Address: dns},
+			{Name: SocketHTTP, Network: "tcp", Address: net.JoinHostPort("", port(s.HTTPPort))},
+			{Name: SocketHTTPS, Network: "tcp", Address: net.JoinHostPort("", port(s.HTTPSPort))},
+		},
+	}
+}
+
+// Flags are the settings as the server's command line takes them.
+func (s Settings) Flags() []string {
+	return []string{
+		"--data-dir", s.DataDir, "--run-dir", s.RunDir, "--pod-log-dir", s.LogDir,
+		"--node-name", s.NodeName, "--node-address", s.NodeAddress.String(),
+		"--api-port", port(s.APIPort), "--kubelet-port", port(s.KubeletPort),
+		"--pod-network", s.Pods.String(), "--service-network", s.Services.String(),
+		"--cluster-dns", s.DNS.String(), "--cluster-domain", s.Domain,
+		"--cgroup-parent", s.CgroupParent, "--log-level", s.LogLevel,
+	}
+}

@@ -1,0 +1,92 @@
+package local
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// stateVersion is the format of the state file. A cluster of a newer one is
+// refused: an older Knarr would not know what it holds.
+const stateVersion = 1
+
+// state is what a cluster keeps of its identity on this machine.
+type state struct {
+	Version   int
+	NodeName  string
+	APIPort   int
+	HTTPPort  int
+	HTTPSPort int
+	Pods      netip.Prefix
+	Services  netip.Prefix
+	Domain    string
+}
+
+// errNewer: the data directory was written by a newer Knarr.
+var errNewer = errors.New("the cluster was made by a newer Knarr: use that version, or another --data-dir")
+
+// loadState reads the file; known is false where there is no cluster yet.
+func loadState(path string) (st state, known bool, err error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return state{}, false, nil
+	}
+	if err != nil {
+		return state{}, false, fmt.Errorf("read the cluster's state: %w", err)
+	}
+	if err := json.Unmarshal(data, &st); err != nil {
+		return state{}, false, fmt.Errorf("the cluster's state in %s is damaged; restore the file, or start over with `knarr down --purge`: %w", path, err)
+	}
+	if st.Version > stateVersion {
+		return state{}, false, fmt.Errorf("%s has format %d: %w", path, st.Version, errNewer)
+	}
+	return st, true, nil
+}
+
+func saveState(path string, st state) error {
+	st.Version = stateVersion
+	data, err := json.MarshalIndent(st, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(path, append(data, '\n'), 0o600)
+}
+
+// writeFile replaces a file whole.
+func writeFile(path string, data []byte, mode fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Chmod(mode), f.Close())
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// errBusy: another up or down is at work.
+var errBusy = errors.New("another `knarr up` or `knarr down` is at work on this cluster; wait for it to end")
+
+// lock keeps others from bringing the cluster up or down at the same time.
+func lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the cluster: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errBusy
+		}
+		return nil, fmt.Errorf("lock the cluster: %w", err)
+	}
+	return func() { _ = f.Close() }, nil
+}

@@ -1,0 +1,225 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/knarr-io/knarr/internal/api/catalog"
+	"github.com/knarr-io/knarr/internal/app/keep"
+	"github.com/knarr-io/knarr/internal/base/pki"
+	"github.com/knarr-io/knarr/internal/client"
+)
+
+// askTime bounds each question that Status asks.
+const askTime = 3 * time.Second
+
+// Status writes what runs, what is unhealthy and why, and until when the
+// certificates are good. healthy is false where something needs care.
+func Status(ctx context.Context, s Settings, out io.Writer) (healthy bool, err error) {
+	if os.Geteuid() != 0 {
+		return false, fmt.Errorf("the cluster's keys belong to root\n    what to do: run it again with sudo")
+	}
+	st, known, err := loadState(s.stateFile())
+	if err != nil {
+		return false, err
+	}
+	if !known {
+		fmt.Fprintf(out, "No cluster in %s. Bring one up with: knarr up\n", s.DataDir)
+		return false, nil
+	}
+	s.APIPort, s.NodeName = st.APIPort, st.NodeName
+	r := reporter{Settings: s, out: out, healthy: true, now: time.Now()}
+	services := r.services(ctx)
+	if services {
+		if err := r.cluster(ctx); err != nil {
+			r.bad("the API does not answer: %v", err)
+		}
+	}
+	r.certificates()
+	return r.healthy, nil
+}
+
+type reporter struct {
+	Settings
+	out     io.Writer
+	healthy bool
+	now     time.Time
+}
+
+func (r *reporter) bad(format string, args ...any) {
+	r.healthy = false
+	fmt.Fprintf(r.out, "✗ "+format+"\n", args...)
+}
+
+func (r *reporter) table(header string, rows [][]string) {
+	w := tabwriter.NewWriter(r.out, 0, 4, 3, ' ', 0)
+	fmt.Fprintln(w, header)
+	for _, row := range rows {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	_ = w.Flush()
+	fmt.Fprintln(r.out)
+}
+
+// services tells how the processes stand; false where none runs.
+func (r *reporter) services(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	all, err := keep.Client{Socket: r.keepSocket()}.List(ctx)
+	if err != nil {
+		r.bad("the cluster is down. Bring it up with: knarr up")
+		return false
+	}
+	var rows [][]string
+	for _, s := range all {
+		rows = append(rows, []string{s.Name, s.State, fmt.Sprint(s.PID), fmt.Sprint(s.Restarts), duration.HumanDuration(r.now.Sub(s.Since))})
+	}
+	r.table("SERVICE\tSTATE\tPID\tRESTARTS\tSINCE", rows)
+	for _, s := range all {
+		if !s.Running() {
+			r.bad("%s is %s (see %s/%s.log)", s.Name, s.State, r.logs(), s.Name)
+		}
+	}
+	return true
+}
+
+func (r *reporter) cluster(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	config, err := AdminConfig(r.Settings)
+	if err != nil {
+		return err
+	}
+	transport, err := client.NewHTTPS(config, catalog.New())
+	if err != nil {
+		return err
+	}
+	c := client.New(transport, catalog.New())
+	nodes, _, err := client.For[*corev1.Node](c).List(ctx, "", metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	pods, _, err := client.For[*corev1.Pod](c).List(ctx, "", metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	r.nodes(nodes)
+	r.pods(pods)
+	return nil
+}
+
+// AdminConfig is the administrator's client configuration.
+func AdminConfig(s Settings) (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", s.AdminKubeconfig())
+	if err != nil {
+		return nil, fmt.Errorf("read the administrator's kubeconfig: %w", err)
+	}
+	return config, nil
+}
+
+func (r *reporter) nodes(nodes []*corev1.Node) {
+	var rows [][]string
+	var problems []string
+	for _, n := range nodes {
+		ready := "Unknown"
+		for _, c := range n.Status.Conditions {
+			switch {
+			case c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue:
+				ready = "Ready"
+			case c.Type == corev1.NodeReady:
+				ready = "NotReady"
+				problems = append(problems, fmt.Sprintf("node %s is not ready: %s", n.Name, c.Message))
+			case c.Status == corev1.ConditionTrue:
+				problems = append(problems, fmt.Sprintf("node %s: %s: %s", n.Name, c.Type, c.Message))
+			}
+		}
+		if n.Spec.Unschedulable {
+			ready += ",SchedulingDisabled"
+		}
+		rows = append(rows, []string{n.Name, ready, address(n), n.Status.NodeInfo.KubeletVersion, duration.HumanDuration(r.now.Sub(n.CreationTimestamp.Time))})
+	}
+	r.table("NODE\tSTATE\tADDRESS\tVERSION\tAGE", rows)
+	for _, p := range problems {
+		r.bad("%s", p)
+	}
+}
+
+func address(n *corev1.Node) string {
+	for _, a := range n.Status.Addresses {
+		if a.Type == corev1.NodeInternalIP {
+			return a.Address
+		}
+	}
+	return ""
+}
+
+// pods counts phases and names the pods that do not get on.
+func (r *reporter) pods(pods []*corev1.Pod) {
+	phases := map[corev1.PodPhase]int{}
+	for _, p := range pods {
+		phases[p.Status.Phase]++
+		if why := stuck(p); why != "" {
+			r.bad("pod %s/%s: %s", p.Namespace, p.Name, why)
+		}
+	}
+	var parts []string
+	for phase, n := range phases {
+		parts = append(parts, fmt.Sprintf("%d %s", n, phase))
+	}
+	slices.Sort(parts)
+	if len(parts) == 0 {
+		parts = []string{"none"}
+	}
+	fmt.Fprintf(r.out, "pods: %s\n\n", strings.Join(parts, ", "))
+}
+
+// stuck tells why a pod does not get on; empty where it does.
+func stuck(p *corev1.Pod) string {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return c.Message
+		}
+	}
+	for _, cs := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+		if w := cs.State.Waiting; w != nil && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
+			return fmt.Sprintf("container %s: %s: %s", cs.Name, w.Reason, w.Message)
+		}
+	}
+	if p.Status.Phase == corev1.PodFailed {
+		return strings.TrimSpace(p.Status.Reason + " " + p.Status.Message)
+	}
+	return ""
+}
+
+// soon is when an expiry is worth a word: renewal comes long before.
+const soon = 14 * 24 * time.Hour
+
+func (r *reporter) certificates() {
+	all, err := pki.Inspect(r.PKI())
+	if err != nil {
+		r.bad("the certificates cannot be read: %v", err)
+		return
+	}
+	first := time.Time{}
+	for _, c := range all {
+		if first.IsZero() || c.Expires.Before(first) {
+			first = c.Expires
+		}
+		if c.Expires.Sub(r.now) < soon {
+			r.bad("certificate %s expires %s", c.Name, c.Expires.Format(time.DateOnly))
+		}
+	}
+	fmt.Fprintf(r.out, "certificates: %d, the first expires %s; they renew themselves\n", len(all), first.Format(time.DateOnly))
+}

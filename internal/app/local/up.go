@@ -1,0 +1,265 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/knarr-io/knarr/internal/app/keep"
+	"github.com/knarr-io/knarr/internal/app/machine"
+	"github.com/knarr-io/knarr/internal/app/payload"
+	"github.com/knarr-io/knarr/internal/app/preflight"
+	"github.com/knarr-io/knarr/internal/app/progress"
+	"github.com/knarr-io/knarr/internal/base/pki"
+	"github.com/knarr-io/knarr/internal/kubeconfig"
+	"github.com/knarr-io/knarr/internal/network/podnet"
+)
+
+// Result is what Up brought about.
+type Result struct {
+	// Settings are those in force: ports and names that were found out.
+	Settings Settings
+	// Moved tells of each wished port that was taken.
+	Moved []string
+	// Already is set where everything ran before.
+	Already    bool
+	Kubeconfig string
+}
+
+// upper is one run of Up.
+type upper struct {
+	Settings
+	board    *progress.Board
+	logger   *slog.Logger
+	target   kubeconfig.Target
+	programs programs
+	keep     keep.Client
+	moved    []string
+}
+
+// Up brings the cluster up and returns when its node is ready for pods.
+func Up(ctx context.Context, s Settings, target kubeconfig.Target, board *progress.Board, logger *slog.Logger) (Result, error) {
+	u := &upper{Settings: s, board: board, logger: logger, target: target, keep: keep.Client{Socket: s.keepSocket()}}
+	if err := u.preflight(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := u.folders(); err != nil {
+		return Result{}, err
+	}
+	unlock, err := lock(u.lockFile())
+	if err != nil {
+		return Result{}, err
+	}
+	defer unlock()
+	running := u.runningServices(ctx)
+	if err := u.decide(running); err != nil {
+		return Result{}, err
+	}
+	already, err := u.start(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Settings: u.Settings, Moved: u.moved, Already: already, Kubeconfig: target.Path}, nil
+}
+
+func (u *upper) preflight(ctx context.Context) error {
+	step := u.board.Step("check the machine")
+	findings := preflight.Run(ctx, preflight.Config{DataDir: u.DataDir})
+	if err := preflight.Err(findings); err != nil {
+		_ = step.End(errors.New("something is missing"))
+		return err
+	}
+	var mild []string
+	for _, f := range findings {
+		if f.Problem != "" {
+			mild = append(mild, f.Problem+": "+f.Remedy)
+		}
+	}
+	step.Done(strings.Join(mild, "; "))
+	return nil
+}
+
+// folders makes what must be there before anything runs. The data folder can
+// be passed through, not listed: the edge's user runs a program in it.
+func (u *upper) folders() error {
+	for _, f := range []struct {
+		path string
+		mode fs.FileMode
+	}{
+		{u.DataDir, 0o711}, {u.programs0(), 0o755}, {u.RunDir, 0o711}, {u.logs(), 0o700}, {u.keepState(), 0o700}, {u.edgeState(), 0o700},
+	} {
+		if err := os.MkdirAll(f.path, f.mode); err != nil {
+			return fmt.Errorf("make a folder: %w", err)
+		}
+		if err := os.Chmod(f.path, f.mode); err != nil {
+			return fmt.Errorf("set the mode of a folder: %w", err)
+		}
+	}
+	if err := os.Chown(u.edgeState(), edgeUser, edgeUser); err != nil {
+		return fmt.Errorf("give the edge its folder: %w", err)
+	}
+	return nil
+}
+
+func (u *upper) programs0() string { return u.Settings.programs() }
+
+// runningServices are those of a keep that runs already; nil without one.
+func (u *upper) runningServices(ctx context.Context) []keep.Status {
+	services, err := u.keep.List(ctx)
+	if err != nil {
+		return nil
+	}
+	return services
+}
+
+// decide finds out what the settings left open: what the cluster was before
+// counts, then what was asked for, then what the machine has.
+func (u *upper) decide(running []keep.Status) error {
+	before, known, err := loadState(u.stateFile())
+	if err != nil {
+		return err
+	}
+	if known {
+		u.NodeName = before.NodeName
+		u.APIPort, u.HTTPPort, u.HTTPSPort = before.APIPort, before.HTTPPort, before.HTTPSPort
+		if u.Pods != before.Pods || u.Services != before.Services || u.Domain != before.Domain {
+			return fmt.Errorf("the cluster was made with pod network %s, service network %s and domain %s, which cannot change: `knarr down --purge` starts over", before.Pods, before.Services, before.Domain)
+		}
+	}
+	if u.NodeName == "" {
+		if u.NodeName, err = machine.NodeName(); err != nil {
+			return err
+		}
+	}
+	if !u.NodeAddress.IsValid() {
+		if u.NodeAddress, err = machine.NodeAddress(); err != nil {
+			return err
+		}
+	}
+	if err := u.ports(running); err != nil {
+		return err
+	}
+	return saveState(u.stateFile(), state{NodeName: u.NodeName, APIPort: u.APIPort, HTTPPort: u.HTTPPort, HTTPSPort: u.HTTPSPort,
+		Pods: u.Pods, Services: u.Services, Domain: u.Domain})
+}
+
+// ports takes the next free port for each one that another process has. A
+// running service has its own already.
+func (u *upper) ports(running []keep.Status) error {
+	isRunning := func(name string) bool {
+		return slices.ContainsFunc(running, func(s keep.Status) bool { return s.Name == name })
+	}
+	var taken []int
+	for _, p := range []struct {
+		what, service string
+		port          *int
+	}{
+		{"the API", serviceServer, &u.APIPort}, {"HTTP", serviceEdge, &u.HTTPPort}, {"HTTPS", serviceEdge, &u.HTTPSPort},
+	} {
+		if !isRunning(p.service) {
+			free, err := machine.FreePort(*p.port, func(n int) bool { return slices.Contains(taken, n) })
+			if err != nil {
+				return fmt.Errorf("a port for %s: %w", p.what, err)
+			}
+			if free != *p.port {
+				u.moved = append(u.moved, fmt.Sprintf("port %d is taken by %s: %s is on %d", *p.port, machine.ListenerOf(*p.port), p.what, free))
+				*p.port = free
+			}
+		}
+		taken = append(taken, *p.port)
+	}
+	return nil
+}
+
+// start prepares the node, starts the services and waits for the node.
+func (u *upper) start(ctx context.Context) (already bool, err error) {
+	step := u.board.Step("prepare the node")
+	credentials, err := u.prepare()
+	if step.End(err) != nil {
+		return false, err
+	}
+	step = u.board.Step("start the services")
+	already, err = u.services(ctx)
+	if step.End(err) != nil {
+		return false, err
+	}
+	if err := u.await(ctx, credentials); err != nil {
+		return false, fmt.Errorf("%w\n    what to do: look into %s", err, filepath.Join(u.logs(), "*.log"))
+	}
+	step = u.board.Step("write the kubeconfig")
+	entry := kubeconfig.Entry{Name: "knarr", Server: u.server(), CA: credentials.ca, Certificate: credentials.cert, Key: credentials.key}
+	return already, step.End(kubeconfig.Merge(ctx, u.target, entry))
+}
+
+// admin is how the administrator reaches the API, as PEM.
+type admin struct{ ca, cert, key []byte }
+
+// prepare does what needs no running service, each part at its own pace.
+func (u *upper) prepare() (admin, error) {
+	var credentials admin
+	unpacked := make(chan error, 1)
+	go func() { unpacked <- u.unpack() }()
+	networked := make(chan error, 1)
+	go func() { networked <- podnet.Setup(u.Network(u.logger)) }()
+	credentials, err := u.certificates()
+	return credentials, errors.Join(err, <-unpacked, <-networked)
+}
+
+// Network is the node's part of the cluster's networks.
+func (s Settings) Network(logger *slog.Logger) podnet.Config {
+	return podnet.Config{Node: s.NodeAddress, Pods: s.Pods, Services: s.Services, Local: []netip.Addr{s.DNS},
+		StateDir: s.networkState(), Logger: logger}
+}
+
+func (u *upper) unpack() error {
+	folder, err := payload.Unpack(u.Settings.programs())
+	if err != nil {
+		return err
+	}
+	self, err := payload.Install(u.Settings.programs())
+	if err != nil {
+		return err
+	}
+	u.programs = programs{knarr: self, folder: folder}
+	return nil
+}
+
+// certificates makes the cluster's keys and writes the two kubeconfigs that
+// are needed before the server runs: the administrator's and the edge's.
+func (u *upper) certificates() (admin, error) {
+	edge := pki.ClientOrder("edge", "system:knarr:edge")
+	authority, err := pki.Open(pki.Options{Dir: u.PKI(), Orders: []pki.Order{pki.Admin(), edge}, Logger: u.logger})
+	if err != nil {
+		return admin{}, err
+	}
+	certs, err := authority.Certificates(pki.Admin(), edge)
+	if err != nil {
+		return admin{}, err
+	}
+	out := admin{ca: authority.ClusterCA().PEM()}
+	out.cert, out.key = certs[0].PEM()
+	if err := u.writeKubeconfig(u.AdminKubeconfig(), out, 0); err != nil {
+		return admin{}, err
+	}
+	forEdge := admin{ca: out.ca}
+	forEdge.cert, forEdge.key = certs[1].PEM()
+	return out, u.writeKubeconfig(u.edgeKubeconfig(), forEdge, edgeUser)
+}
+
+func (u *upper) writeKubeconfig(path string, a admin, owner int) error {
+	data, err := kubeconfig.Encode(kubeconfig.Build(kubeconfig.Entry{Name: "knarr", Server: u.server(), CA: a.ca, Certificate: a.cert, Key: a.key}))
+	if err != nil {
+		return err
+	}
+	if err := writeFile(path, data, 0o600); err != nil {
+		return err
+	}
+	return os.Chown(path, owner, owner)
+}
