@@ -7,6 +7,8 @@ import (
 	"github.com/knarr-io/knarr/internal/api"
 )
 
+// componentStatusKind is a list that is always empty: everything of ours
+// lives in one process, whose health /livez and /readyz tell.
 func componentStatusKind() *api.Kind {
 	return api.Spec[*corev1.ComponentStatus]{
 		Version: version, Name: "ComponentStatus", Resource: "componentstatuses", Singular: "componentstatus",
@@ -14,5 +16,6 @@ func componentStatusKind() *api.Kind {
 		Verbs:      []string{"get", "list"},
 		New:        func() *corev1.ComponentStatus { return &corev1.ComponentStatus{} },
 		NewList:    func() runtime.Object { return &corev1.ComponentStatusList{} },
+		Deprecated: "v1 ComponentStatus is deprecated in v1.19+",
 	}.Kind()
 }

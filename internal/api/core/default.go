@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -50,3 +51,5 @@ func sorted(list []string) []string {
 	slices.Sort(out)
 	return out
 }
+
+func itoa(n int32) string { return strconv.Itoa(int(n)) }

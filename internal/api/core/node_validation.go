@@ -1,0 +1,118 @@
+package core
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
+
+	"github.com/knarr-io/knarr/internal/api/validate"
+)
+
+func validateNode(n *corev1.Node) field.ErrorList {
+	// Upstream reports taints below metadata.
+	errs := taints(n.Spec.Taints, field.NewPath("metadata", "taints"))
+	errs = append(errs, nodeResources(n)...)
+	return append(errs, podCIDRs(n.Spec.PodCIDRs, nil)...)
+}
+
+func podCIDRs(list, before []string) field.ErrorList {
+	path := field.NewPath("spec", "podCIDRs")
+	var errs field.ErrorList
+	for i, c := range list {
+		errs = append(errs, validate.CIDR(c, path.Index(i), before...)...)
+	}
+	if len(list) < 2 || len(errs) > 0 {
+		return errs
+	}
+	if dual, _ := netutils.IsDualStackCIDRStrings(list); !dual || len(list) > 2 {
+		errs = append(errs, field.Invalid(path, list, "may specify no more than one CIDR for each IP family"))
+	}
+	return errs
+}
+
+func taints(list []corev1.Taint, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	type id struct {
+		key    string
+		effect corev1.TaintEffect
+	}
+	seen := sets.New[id]()
+	for i := range list {
+		t, at := &list[i], path.Index(i)
+		errs = append(errs, validate.LabelKey(t.Key, at.Child("key"))...)
+		errs = append(errs, invalidEach(validation.IsValidLabelValue(t.Value), t.Value, at.Child("value"))...)
+		if t.Effect == "" {
+			errs = append(errs, field.Required(at.Child("effect"), ""))
+		} else {
+			errs = append(errs, taintEffect(t.Effect, at.Child("effect"))...)
+		}
+		k := id{t.Key, t.Effect}
+		if seen.Has(k) {
+			e := field.Duplicate(at, validate.Shown(t))
+			e.Detail = "taints must be unique by key and effect pair"
+			errs = append(errs, e)
+		}
+		seen.Insert(k)
+	}
+	return errs
+}
+
+func nodeResources(n *corev1.Node) field.ErrorList {
+	status := field.NewPath("status")
+	var errs field.ErrorList
+	for _, l := range []struct {
+		name string
+		list corev1.ResourceList
+	}{{"capacity", n.Status.Capacity}, {"allocatable", n.Status.Allocatable}} {
+		for _, name := range sortedResources(l.list) {
+			errs = append(errs, validate.ResourceQuantity(name, l.list[name], status.Child(l.name).Key(string(name)))...)
+		}
+	}
+	return errs
+}
+
+func validateNodeUpdate(n, old *corev1.Node) field.ErrorList {
+	spec := field.NewPath("spec")
+	errs := validateNode(n)
+	errs = append(errs, nodeResources(n)...)
+	errs = append(errs, uniqueAddresses(n)...)
+	if len(old.Spec.PodCIDRs) > 0 && !slices.Equal(n.Spec.PodCIDRs, old.Spec.PodCIDRs) {
+		errs = append(errs, field.Forbidden(spec.Child("podCIDRs"), `node updates may not change podCIDR except from "" to valid`))
+	}
+	if old.Spec.ProviderID != "" && n.Spec.ProviderID != old.Spec.ProviderID {
+		errs = append(errs, field.Forbidden(spec.Child("providerID"), `node updates may not change providerID except from "" to valid`))
+	}
+	errs = append(errs, taints(n.Spec.Taints, field.NewPath("metadata", "taints"))...)
+	return append(errs, nodeSpecKept(n, old)...)
+}
+
+func uniqueAddresses(n *corev1.Node) field.ErrorList {
+	var errs field.ErrorList
+	seen := sets.New[corev1.NodeAddress]()
+	for i, a := range n.Status.Addresses {
+		if seen.Has(a) {
+			errs = append(errs, field.Duplicate(field.NewPath("status", "addresses").Index(i), validate.Shown(&a)))
+		}
+		seen.Insert(a)
+	}
+	return errs
+}
+
+// nodeSpecKept wants all but the fields that are checked by name, or free, to
+// stay as they were.
+func nodeSpecKept(n, old *corev1.Node) field.ErrorList {
+	is, was := n.Spec.DeepCopy(), old.Spec.DeepCopy()
+	was.PodCIDR, was.PodCIDRs = is.PodCIDR, is.PodCIDRs
+	was.ProviderID, was.Taints, was.Unschedulable = is.ProviderID, is.Taints, is.Unschedulable
+	was.ConfigSource = is.ConfigSource
+	if apiequality.Semantic.DeepEqual(is, was) {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(field.NewPath(""), "node updates may only change labels, taints, or capacity "+
+		"(or configSource, if the DynamicKubeletConfig feature gate is enabled)")}
+}
