@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -36,7 +37,7 @@ func (c *Codec) Decode(body []byte, format Format, want schema.GroupVersionKind,
 		out.Loose, err = loose.Errors(), nil
 	}
 	if err == nil && reflect.TypeOf(obj) != reflect.TypeOf(into) {
-		err = mismatch(obj, into, out.GVK, want)
+		err = mismatch(obj, into, want)
 	}
 	if err != nil {
 		return out, unreadable(err, got, want.Kind, body)
@@ -44,13 +45,14 @@ func (c *Codec) Decode(body []byte, format Format, want schema.GroupVersionKind,
 	return out, nil
 }
 
-// mismatch is the error of a body that is of another kind. Another version
-// of the API is left to the caller, who has a text of its own for it.
-func mismatch(obj, into runtime.Object, got, want schema.GroupVersionKind) error {
-	if got.GroupVersion() != want.GroupVersion() {
-		return nil
+// mismatch is the error of a body that is of another kind. It names the
+// wanted type as upstream's internal package of the group has it.
+func mismatch(obj, into runtime.Object, want schema.GroupVersionKind) error {
+	pkg, _, _ := strings.Cut(want.Group, ".")
+	if pkg == "" {
+		pkg = "core"
 	}
-	return fmt.Errorf("converting (%v) to (%v): unknown conversion", reflect.TypeOf(obj).Elem(), reflect.TypeOf(into).Elem())
+	return fmt.Errorf("converting (%v) to (%s.%s): unknown conversion", reflect.TypeOf(obj).Elem(), pkg, reflect.TypeOf(into).Elem().Name())
 }
 
 // StrictError is the refusal of a body with loose fields.

@@ -1,0 +1,46 @@
+package apiserver
+
+import (
+	"io"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/apiserver/codec"
+	"github.com/knarr-io/knarr/internal/apiserver/verb"
+	"github.com/knarr-io/knarr/internal/store/cache"
+)
+
+// bareItem is an item's bare encoding, made at most once per format and kind.
+// The bytes are shared.
+func bareItem(item *cache.Item, k *api.Kind, f codec.Format) ([]byte, error) {
+	key := "json"
+	if f == codec.Protobuf {
+		key = "protobuf"
+	}
+	if k.View != nil {
+		key += " " + k.GVK.String()
+	}
+	return item.Encoded(key, func(w io.Writer) error {
+		bare, err := codec.Bare(verb.View(k, item.Object), f)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(bare)
+		return err
+	})
+}
+
+// bareList joins the encodings of a list's items.
+func bareList(list *verb.List, k *api.Kind, f codec.Format) ([]byte, error) {
+	items := make([][]byte, len(list.Items))
+	for i, item := range list.Items {
+		bare, err := bareItem(item, k, f)
+		if err != nil {
+			return nil, err
+		}
+		items[i] = bare
+	}
+	if f == codec.Protobuf {
+		return codec.ListProtobuf(list.ListMeta, items)
+	}
+	return codec.ListJSON(list.ListMeta, items)
+}

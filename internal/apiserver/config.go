@@ -1,0 +1,87 @@
+package apiserver
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/version"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/catalog"
+	"github.com/knarr-io/knarr/internal/apiserver/admission"
+	"github.com/knarr-io/knarr/internal/apiserver/endpoint"
+	"github.com/knarr-io/knarr/internal/apiserver/managed"
+	"github.com/knarr-io/knarr/internal/apiserver/verb"
+	"github.com/knarr-io/knarr/internal/store/cache"
+)
+
+// Config is what a server is made of. Catalog, Cache, Authenticator,
+// Authorizer and Types are required.
+type Config struct {
+	Catalog       *catalog.Catalog
+	Cache         *cache.Cache
+	Authenticator authenticator.Request
+	Authorizer    authorizer.Authorizer
+	// Types gives the schemas by which field ownership is kept.
+	Types     managed.TypeConverters
+	Admission admission.Chain
+	Endpoints *endpoint.Registry
+	Hooks     map[*api.Kind]verb.Hook
+
+	// Handlers answer plain paths: discovery, OpenAPI, keys. A key that ends
+	// in a slash answers everything below it; the longest one counts.
+	Handlers map[string]http.Handler
+	// Extension answers API requests for resources that the catalogue does
+	// not hold; nil: they are not found.
+	Extension http.Handler
+
+	// Checks are what /readyz, /livez and /healthz ask, beyond their own.
+	Checks  []Check
+	Version version.Info
+
+	// MaxReads and MaxWrites bound the requests worked on at a time, without
+	// watches and connections; zero: 400 and 200.
+	MaxReads, MaxWrites int
+	// RequestTimeout bounds every request but those; zero: one minute.
+	RequestTimeout time.Duration
+	// Audit is told of every request that was answered; nil: nobody.
+	Audit func(AuditEvent)
+
+	Logger   *slog.Logger
+	Registry *prometheus.Registry
+}
+
+func (c Config) complete() (Config, error) {
+	switch {
+	case c.Catalog == nil, c.Cache == nil:
+		return c, errors.New("the API server needs a catalogue and a cache")
+	case c.Authenticator == nil, c.Authorizer == nil:
+		return c, errors.New("the API server needs an authenticator and an authorizer")
+	case c.Types == nil:
+		return c, errors.New("the API server needs the schemas of its types")
+	}
+	if c.Endpoints == nil {
+		c.Endpoints = endpoint.NewRegistry()
+	}
+	if c.MaxReads == 0 {
+		c.MaxReads = 400
+	}
+	if c.MaxWrites == 0 {
+		c.MaxWrites = 200
+	}
+	if c.RequestTimeout == 0 {
+		c.RequestTimeout = time.Minute
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Registry == nil {
+		c.Registry = prometheus.NewRegistry()
+	}
+	return c, nil
+}

@@ -1,0 +1,165 @@
+package apiserver
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/request"
+	"github.com/knarr-io/knarr/internal/apiserver/negotiate"
+	"github.com/knarr-io/knarr/internal/apiserver/verb"
+)
+
+// dispatch finds who answers a request that came through the chain.
+func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
+	c := callOf(r)
+	if !c.info.Resource {
+		s.plain(w, r)
+		return
+	}
+	k := s.Catalog.Resource(c.info.GVR())
+	if k == nil {
+		if s.Extension != nil {
+			s.Extension.ServeHTTP(w, r)
+			return
+		}
+		s.fail(w, r, notFound())
+		return
+	}
+	c.kind = k
+	if err := s.serve(w, r, c, k); err != nil {
+		s.fail(w, r, err)
+	}
+}
+
+// plain answers paths that are no API requests.
+func (s *Server) plain(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	if h := s.Handlers[path]; h != nil {
+		h.ServeHTTP(w, r)
+		return
+	}
+	for at := len(path); at > 0; at = strings.LastIndexByte(path[:at-1], '/') + 1 {
+		if h := s.Handlers[path[:at]]; h != nil && path[at-1] == '/' {
+			h.ServeHTTP(w, r)
+			return
+		}
+		if at == 1 {
+			break
+		}
+	}
+	if strings.HasPrefix(path, "/apis/") || strings.HasPrefix(path, "/api/") {
+		if s.Extension != nil {
+			s.Extension.ServeHTTP(w, r)
+			return
+		}
+	}
+	http.NotFound(w, r)
+}
+
+// serve answers a request for a kind of the catalogue.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *call, k *api.Kind) error {
+	verbs := methods(c, k)
+	switch {
+	case len(verbs) == 0:
+		return notFound()
+	case !slices.Contains(verbs, methodVerb(c.info.Verb)):
+		return wrongMethod()
+	}
+	if connect := s.Endpoints.ConnectOf(k.GroupResource(), c.info.Subresource); connect != nil {
+		return s.connect(w, r, c, connect)
+	}
+	answer, err := negotiate.Accept(r.Header.Get("Accept"), c.info.Verb == "watch")
+	if err != nil {
+		return err
+	}
+	query := r.URL.Query()
+	answer.Pretty = answer.Pretty || negotiate.Pretty(query.Get("pretty"), r.UserAgent())
+	c.answer = answer
+	req, err := s.read(r, c, query)
+	if err != nil {
+		return err
+	}
+	if req.Verb == request.Watch {
+		return s.serveWatch(w, r, c, req)
+	}
+	res, err := s.verbs.Do(r.Context(), c.user, req)
+	if err != nil {
+		return err
+	}
+	return s.respond(w, r, c, res)
+}
+
+// methodVerb is the verb by which a method is offered: a watch is a way of
+// listing.
+func methodVerb(v string) string {
+	if v == "watch" {
+		return "list"
+	}
+	return v
+}
+
+// offersMethod tells whether a path offers the request's method.
+func offersMethod(c *call, k *api.Kind) bool {
+	return slices.Contains(methods(c, k), methodVerb(c.info.Verb))
+}
+
+// methods are the verbs that a path offers; none where there is no such path.
+func methods(c *call, k *api.Kind) []string {
+	i := c.info
+	inNamespace := i.Namespace != "" && k.Resource != "namespaces"
+	switch {
+	case i.Extra, inNamespace && !k.Namespaced:
+		return nil
+	case i.OldWatch:
+		return offered(k, "list")
+	case k.Namespaced && !inNamespace && i.Name != "":
+		return nil
+	case k.Namespaced && !inNamespace && !k.Virtual:
+		return offered(k, "list")
+	case i.Subresource != "":
+		return subresourceMethods(k, i.Subresource)
+	case i.Name != "":
+		return offered(k, "get", "update", "patch", "delete")
+	}
+	return offered(k, "create", "list", "deletecollection")
+}
+
+func offered(k *api.Kind, verbs ...string) []string {
+	var out []string
+	for _, v := range verbs {
+		if k.HasVerb(v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func subresourceMethods(k *api.Kind, name string) []string {
+	if name == "status" && k.Status != nil {
+		return []string{"get", "patch", "update"}
+	}
+	sub := verb.Subresource(k, name)
+	if sub == nil {
+		return nil
+	}
+	return sub.Verbs
+}
+
+func notFound() error {
+	return &errors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
+		Message: "the server could not find the requested resource", Details: &metav1.StatusDetails{},
+	}}
+}
+
+func wrongMethod() error {
+	return &errors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed, Reason: metav1.StatusReasonMethodNotAllowed,
+		Message: "the server does not allow this method on the requested resource", Details: &metav1.StatusDetails{},
+	}}
+}

@@ -1,0 +1,146 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"github.com/knarr-io/knarr/internal/apiserver/route"
+)
+
+func (s *Server) recoverPanics(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			switch p := recover(); p {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(p)
+			default:
+				s.Logger.Error("request panicked", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				http.Error(w, fmt.Sprintf("This request caused apiserver to panic. Look in the logs for details: %s %s", r.Method, r.URL.Path), http.StatusInternalServerError)
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// bound gives a request its time: the server's, or the client's if shorter.
+func (s *Server) bound(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if callOf(r).longRunning() {
+			next.ServeHTTP(w, r)
+			return
+		}
+		limit := s.RequestTimeout
+		if asked, err := time.ParseDuration(r.URL.Query().Get("timeout")); err == nil && asked > 0 && asked < limit {
+			limit = asked
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+func (s *Server) authenticate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		resp, known, err := s.Authenticator.AuthenticateRequest(r)
+		if err != nil || !known {
+			if err != nil {
+				s.Logger.Debug("authentication failed", "path", r.URL.Path, "error", err)
+			}
+			s.fail(w, r, unauthorized())
+			return
+		}
+		r.Header.Del("Authorization") // nobody behind this needs it, nor should log it
+		callOf(r).user = resp.User
+		next.ServeHTTP(w, r)
+	})
+}
+
+func unauthorized() error {
+	return &errors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusUnauthorized,
+		Reason: metav1.StatusReasonUnauthorized, Message: "Unauthorized",
+	}}
+}
+
+// limitInFlight lets so many requests in at a time; members of
+// system:masters always get in, so that a flooded server can be mended.
+func (s *Server) limitInFlight(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := callOf(r)
+		if c.longRunning() || isMaster(c.user.GetGroups()) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		gate := s.reads
+		if mutates(c.info.Verb) {
+			gate = s.writes
+		}
+		select {
+		case gate <- struct{}{}:
+			defer func() { <-gate }()
+			next.ServeHTTP(w, r)
+		default:
+			w.Header().Set("Retry-After", "1")
+			s.fail(w, r, errors.NewTooManyRequests("Too many requests, please try again later.", 1))
+		}
+	})
+}
+
+func isMaster(groups []string) bool {
+	for _, g := range groups {
+		if g == "system:masters" {
+			return true
+		}
+	}
+	return false
+}
+
+func mutates(verb string) bool {
+	switch verb {
+	case "get", "list", "watch":
+		return false
+	}
+	return true
+}
+
+func (s *Server) authorize(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := callOf(r)
+		if err := s.allowed(r.Context(), attributes(c)); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// allowed asks the authorizer and gives its refusal as an API status.
+func (s *Server) allowed(ctx context.Context, a authorizer.Attributes) error {
+	decision, reason, err := s.Authorizer.Authorize(ctx, a)
+	if decision == authorizer.DecisionAllow {
+		return nil
+	}
+	if err != nil && reason == "" {
+		s.Logger.Debug("authorization failed", "user", a.GetUser().GetName(), "error", err)
+	}
+	return forbidden(a, reason)
+}
+
+func attributes(c *call) authorizer.AttributesRecord {
+	return attributesOf(c.info, c)
+}
+
+func attributesOf(i *route.Info, c *call) authorizer.AttributesRecord {
+	return authorizer.AttributesRecord{
+		User: c.user, Verb: i.Verb, Namespace: i.Namespace, APIGroup: i.Group, APIVersion: i.Version,
+		Resource: i.Plural, Subresource: i.Subresource, Name: i.Name, ResourceRequest: i.Resource, Path: i.Path,
+	}
+}

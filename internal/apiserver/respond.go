@@ -1,0 +1,202 @@
+package apiserver
+
+import (
+	"compress/gzip"
+	"context"
+	stderrors "errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/apiserver/codec"
+	"github.com/knarr-io/knarr/internal/apiserver/negotiate"
+	"github.com/knarr-io/knarr/internal/apiserver/table"
+	"github.com/knarr-io/knarr/internal/apiserver/verb"
+)
+
+// gzipFrom is the length from which an answer is compressed, in bytes.
+const gzipFrom = 128 << 10
+
+var statusKind = schema.GroupVersionKind{Version: "v1", Kind: "Status"}
+
+// respond sends an answer in the form that was settled.
+func (s *Server) respond(w http.ResponseWriter, r *http.Request, c *call, res verb.Result) error {
+	if status, isStatus := res.Object.(*metav1.Status); isStatus {
+		return s.send(w, r, c, res.Status, c.answer.Format, func() ([]byte, error) {
+			return codec.Encode(status, statusKind, c.answer.Format, c.answer.Pretty)
+		})
+	}
+	encode := func() ([]byte, error) { return s.whole(c, res) }
+	if c.answer.Target != negotiate.Whole && transformable(res) {
+		transform, err := s.transformed(r, c, res)
+		if err != nil {
+			return err
+		}
+		encode = transform
+	}
+	return s.send(w, r, c, res.Status, c.answer.Format, encode)
+}
+
+// transformable tells whether an answer has a table or metadata form.
+func transformable(res verb.Result) bool {
+	_, isObject := res.Object.(api.Object)
+	return res.Item != nil || res.List != nil || isObject
+}
+
+// send writes a whole answer.
+func (s *Server) send(w http.ResponseWriter, r *http.Request, c *call, status int, format codec.Format, encode func() ([]byte, error)) error {
+	body, err := encode()
+	if err != nil {
+		return notEncodable(err)
+	}
+	h := w.Header()
+	c.writeWarnings(h)
+	h.Set("Content-Type", format.MediaType())
+	if len(body) > gzipFrom && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		return sendCompressed(w, status, body)
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client is gone if this fails
+	return nil
+}
+
+func sendCompressed(w http.ResponseWriter, status int, body []byte) error {
+	w.Header().Set("Content-Encoding", "gzip")
+	w.Header().Add("Vary", "Accept-Encoding")
+	w.WriteHeader(status)
+	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	if err != nil {
+		return err
+	}
+	if _, err := z.Write(body); err == nil {
+		_ = z.Close()
+	}
+	return nil
+}
+
+func notEncodable(err error) error {
+	var not *codec.NotMarshalable
+	if stderrors.As(err, &not) {
+		return &errors.StatusError{ErrStatus: metav1.Status{
+			Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable, Message: err.Error(),
+		}}
+	}
+	return err
+}
+
+// whole encodes an answer as it is.
+func (s *Server) whole(c *call, res verb.Result) ([]byte, error) {
+	f := c.answer.Format
+	switch {
+	case res.Item != nil:
+		bare, err := bareItem(res.Item, res.Kind, f)
+		if err != nil {
+			return nil, err
+		}
+		return codec.Wrap(bare, f, res.Kind.GVK, c.answer.Pretty)
+	case res.List != nil:
+		bare, err := bareList(res.List, res.Kind, f)
+		if err != nil {
+			return nil, err
+		}
+		return codec.Wrap(bare, f, listKind(res.Kind), c.answer.Pretty)
+	}
+	return codec.Encode(res.Object, res.Object.GetObjectKind().GroupVersionKind(), f, c.answer.Pretty)
+}
+
+func listKind(k *api.Kind) schema.GroupVersionKind {
+	return k.GVK.GroupVersion().WithKind(k.GVK.Kind + "List")
+}
+
+// transformed encodes an answer as a table or as bare metadata.
+func (s *Server) transformed(r *http.Request, c *call, res verb.Result) (func() ([]byte, error), error) {
+	objects, meta := contents(res)
+	var out runtime.Object
+	switch c.answer.Target {
+	case negotiate.Table:
+		include, err := table.ParseInclude(r.URL.Query().Get("includeObject"))
+		if err != nil {
+			return nil, err
+		}
+		out = table.Of(c.kind, meta, objects, include, time.Now())
+	case negotiate.MetadataList:
+		if res.List == nil {
+			return nil, errors.NewBadRequest("you requested PartialObjectMetadataList, but the requested object is not a list")
+		}
+		out = metadataList(meta, objects)
+	default:
+		if res.List != nil {
+			out = metadataList(meta, objects)
+			break
+		}
+		out = table.Metadata(objects[0])
+	}
+	return func() ([]byte, error) {
+		return codec.Encode(out, out.GetObjectKind().GroupVersionKind(), c.answer.Format, c.answer.Pretty)
+	}, nil
+}
+
+func metadataList(meta metav1.ListMeta, objects []api.Object) *metav1.PartialObjectMetadataList {
+	out := &metav1.PartialObjectMetadataList{
+		TypeMeta: metav1.TypeMeta{APIVersion: metav1.SchemeGroupVersion.String(), Kind: "PartialObjectMetadataList"},
+		ListMeta: meta,
+	}
+	for _, obj := range objects {
+		out.Items = append(out.Items, *table.Metadata(obj))
+	}
+	return out
+}
+
+// contents are an answer's objects, and the metadata that a list of them has.
+func contents(res verb.Result) ([]api.Object, metav1.ListMeta) {
+	if res.List != nil {
+		out := make([]api.Object, len(res.List.Items))
+		for i, item := range res.List.Items {
+			out[i] = verb.View(res.Kind, item.Object)
+		}
+		return out, res.List.ListMeta
+	}
+	obj := res.Value().(api.Object)
+	return []api.Object{obj}, metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}
+}
+
+// fail answers with an error. Nothing of the answer must have been sent.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	c := callOf(r)
+	status := statusOf(err)
+	if status.Code == http.StatusInternalServerError {
+		s.Logger.Warn("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	if status.Details != nil && status.Details.RetryAfterSeconds > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(status.Details.RetryAfterSeconds)))
+	}
+	format := c.answer.Format
+	if c.answer == (negotiate.Answer{}) {
+		if a, bad := negotiate.Accept(r.Header.Get("Accept"), false); bad == nil {
+			format = a.Format
+		}
+	}
+	_ = s.send(w, r, c, int(status.Code), format, func() ([]byte, error) {
+		return codec.Encode(&status, statusKind, format, c.answer.Pretty)
+	})
+}
+
+// statusOf is an error as an API status.
+func statusOf(err error) metav1.Status {
+	var known errors.APIStatus
+	if stderrors.As(err, &known) {
+		return known.Status()
+	}
+	if stderrors.Is(err, context.DeadlineExceeded) {
+		return errors.NewTimeoutError("request did not complete within the allotted timeout", 0).Status()
+	}
+	return metav1.Status{Status: metav1.StatusFailure, Code: http.StatusInternalServerError, Message: err.Error()}
+}

@@ -1,0 +1,109 @@
+package apiserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/knarr-io/knarr/internal/apiserver/codec"
+	"github.com/knarr-io/knarr/internal/apiserver/managed"
+	"github.com/knarr-io/knarr/internal/apiserver/verb"
+)
+
+// Limits of a connection. Bodies and answers have none of their own: they are
+// bounded by the time of their requests.
+const (
+	headerTimeout    = 32 * time.Second
+	idleTimeout      = 3 * time.Minute
+	maxHeaderBytes   = 1 << 20
+	maxStreams       = 250
+	shutdownPatience = 10 * time.Second
+)
+
+// Server serves the Kubernetes API. Make one with New.
+type Server struct {
+	Config
+
+	codec   *codec.Codec
+	verbs   *verb.Handler
+	metrics *metrics
+	handler http.Handler
+	reads   chan struct{}
+	writes  chan struct{}
+
+	stopping context.Context // ends when the server stops: watches end
+	stop     context.CancelFunc
+}
+
+// New makes a server; it serves nothing until Serve is called. Its caller
+// owns the cache.
+func New(config Config) (*Server, error) {
+	config, err := config.complete()
+	if err != nil {
+		return nil, err
+	}
+	c := codec.New(config.Catalog)
+	s := &Server{
+		Config: config, codec: c,
+		verbs: verb.New(verb.Config{
+			Cache: config.Cache, Codec: c, Admission: config.Admission, Managers: managed.New(c.Scheme(), config.Types),
+			Endpoints: config.Endpoints, Hooks: config.Hooks, Logger: config.Logger,
+		}),
+		reads:  make(chan struct{}, config.MaxReads),
+		writes: make(chan struct{}, config.MaxWrites),
+	}
+	s.metrics = newMetrics(config.Registry, config.Cache)
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.Handlers = s.ownHandlers(config.Handlers)
+	s.handler = s.chain()
+	return s, nil
+}
+
+// Handler is the whole chain.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Stop ends all watches and those to come. Serve calls it.
+func (s *Server) Stop() { s.stop() }
+
+// Serve answers connections of the listener until the context ends, then
+// ends watches, lets other requests finish for a bounded time, and returns.
+// A nil TLS configuration serves in the clear (tests).
+func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config) error {
+	srv := &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
+	}
+	if config != nil {
+		config = config.Clone()
+		config.NextProtos = []string{"h2", "http/1.1"}
+		ln = tls.NewListener(ln, config)
+		srv.TLSConfig = config
+		if err := http2.ConfigureServer(srv, &http2.Server{MaxConcurrentStreams: maxStreams, IdleTimeout: idleTimeout}); err != nil {
+			return err
+		}
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(ln) }()
+	select {
+	case err := <-failed:
+		s.stop()
+		return err
+	case <-ctx.Done():
+	}
+	s.stop()
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownPatience)
+	defer cancel()
+	if err := srv.Shutdown(patience); err != nil {
+		_ = srv.Close()
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
