@@ -26,6 +26,7 @@ func EndpointSlice() *api.Kind {
 		Namespaced: true,
 		New:        func() *discoveryv1.EndpointSlice { return &discoveryv1.EndpointSlice{} },
 		NewList:    func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
+		Main:       rules(),
 		Columns: []api.Column{
 			column.Name(),
 			column.Text("AddressType", column.Doc(slice, "addressType")),

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -21,6 +22,7 @@ func event(core *api.Kind) *api.Kind {
 		Namespaced: true,
 		New:        func() *eventsv1.Event { return &eventsv1.Event{} },
 		NewList:    func() runtime.Object { return &eventsv1.EventList{} },
+		Main:       rules(),
 		View: &api.View{
 			Of:         core,
 			FromStored: fromCore,

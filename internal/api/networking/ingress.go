@@ -19,7 +19,7 @@ func Ingress() *api.Kind {
 		Namespaced: true,
 		New:        func() *networkingv1.Ingress { return &networkingv1.Ingress{} },
 		NewList:    func() runtime.Object { return &networkingv1.IngressList{} },
-		Status:     &api.RulesOf[*networkingv1.Ingress]{},
+		Main:       ingressRules(), Status: ingressStatusRules(),
 		Columns: []api.Column{
 			column.Name(),
 			column.Text("Class", "The name of the IngressClass resource that should be used for additional configuration"),

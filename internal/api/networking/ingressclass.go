@@ -18,6 +18,7 @@ func IngressClass() *api.Kind {
 		Resource: "ingressclasses", Singular: "ingressclass",
 		New:     func() *networkingv1.IngressClass { return &networkingv1.IngressClass{} },
 		NewList: func() runtime.Object { return &networkingv1.IngressClassList{} },
+		Main:    ingressClassRules(),
 		Columns: []api.Column{
 			column.Name(),
 			column.Text("Controller", "Controller that is responsible for handling this class"),

@@ -20,6 +20,7 @@ func NetworkPolicy() *api.Kind {
 		Namespaced: true,
 		New:        func() *networkingv1.NetworkPolicy { return &networkingv1.NetworkPolicy{} },
 		NewList:    func() runtime.Object { return &networkingv1.NetworkPolicyList{} },
+		Main:       networkPolicyRules(),
 		Columns: []api.Column{
 			column.Name(),
 			column.Text("Pod-Selector", column.Doc(networkingv1.NetworkPolicySpec{}, "podSelector")),

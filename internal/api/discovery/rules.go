@@ -1,0 +1,225 @@
+package discovery
+
+import (
+	"net"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/validate"
+)
+
+// Limits of a slice.
+const (
+	maxEndpoints = 1000
+	maxAddresses = 100
+	maxPorts     = 20000
+	maxTopology  = 16
+	maxHints     = 8
+)
+
+func rules() api.RulesOf[*discoveryv1.EndpointSlice] {
+	return api.RulesOf[*discoveryv1.EndpointSlice]{
+		Default: defaultSlice,
+		PrepareCreate: func(s *discoveryv1.EndpointSlice) {
+			dropTopology(s, nil)
+		},
+		PrepareUpdate:  dropTopology,
+		Validate:       func(s *discoveryv1.EndpointSlice) field.ErrorList { return validateSlice(s, nil) },
+		ValidateUpdate: validateUpdate,
+		Generation:     changed,
+	}
+}
+
+func defaultSlice(s *discoveryv1.EndpointSlice) {
+	for i := range s.Ports {
+		if s.Ports[i].Name == nil {
+			s.Ports[i].Name = new(string)
+		}
+		if s.Ports[i].Protocol == nil {
+			tcp := corev1.ProtocolTCP
+			s.Ports[i].Protocol = &tcp
+		}
+	}
+}
+
+// dropTopology removes the map that v1 only shows, unless it was there before.
+func dropTopology(s, old *discoveryv1.EndpointSlice) {
+	if old != nil {
+		for i := range old.Endpoints {
+			if len(old.Endpoints[i].DeprecatedTopology) > 0 {
+				return
+			}
+		}
+	}
+	for i := range s.Endpoints {
+		s.Endpoints[i].DeprecatedTopology = nil
+	}
+}
+
+// changed counts everything but metadata, and labels.
+func changed(s, old *discoveryv1.EndpointSlice) bool {
+	a, b := *s, *old
+	a.ObjectMeta, b.ObjectMeta = metav1.ObjectMeta{Labels: s.Labels}, metav1.ObjectMeta{Labels: old.Labels}
+	a.TypeMeta, b.TypeMeta = metav1.TypeMeta{}, metav1.TypeMeta{}
+	return !equality.Semantic.DeepEqual(&a, &b)
+}
+
+func validateUpdate(s, old *discoveryv1.EndpointSlice) field.ErrorList {
+	errs := validateSlice(s, old)
+	return append(errs, validate.Immutable(s.AddressType, old.AddressType, field.NewPath("addressType"))...)
+}
+
+func validateSlice(s, old *discoveryv1.EndpointSlice) field.ErrorList {
+	errs := validate.RequiredOneOf(s.AddressType, field.NewPath("addressType"),
+		discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6, discoveryv1.AddressTypeFQDN)
+	errs = append(errs, validatePorts(s.Ports, field.NewPath("ports"))...)
+	path := field.NewPath("endpoints")
+	if n := len(s.Endpoints); n > maxEndpoints {
+		return append(errs, field.TooMany(path, n, maxEndpoints))
+	}
+	before := map[string]bool{}
+	if old != nil {
+		for i := range old.Endpoints {
+			for _, a := range old.Endpoints[i].Addresses {
+				before[a] = true
+			}
+		}
+	}
+	for i := range s.Endpoints {
+		errs = append(errs, validateEndpoint(&s.Endpoints[i], s.AddressType, before, path.Index(i))...)
+	}
+	return errs
+}
+
+func validatePorts(ports []discoveryv1.EndpointPort, path *field.Path) field.ErrorList {
+	if n := len(ports); n > maxPorts {
+		return field.ErrorList{field.TooMany(path, n, maxPorts)}
+	}
+	var errs field.ErrorList
+	seen := map[string]bool{}
+	for i, p := range ports {
+		at := path.Index(i)
+		if p.Name != nil {
+			if *p.Name != "" {
+				errs = append(errs, validate.DNS1123Label(*p.Name, at.Child("name"))...)
+			}
+			if seen[*p.Name] {
+				errs = append(errs, field.Duplicate(at.Child("name"), *p.Name))
+			}
+			seen[*p.Name] = true
+		}
+		errs = append(errs, validatePort(&p, at)...)
+	}
+	return errs
+}
+
+func validatePort(p *discoveryv1.EndpointPort, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if p.Protocol == nil {
+		errs = append(errs, field.Required(at.Child("protocol"), ""))
+	} else {
+		errs = append(errs, validate.OneOf(*p.Protocol, at.Child("protocol"),
+			corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)...)
+	}
+	if p.Port != nil {
+		errs = append(errs, validate.Port(int(*p.Port), at.Child("port"))...)
+	}
+	if p.AppProtocol != nil {
+		errs = append(errs, validate.QualifiedName(*p.AppProtocol, at.Child("appProtocol"))...)
+	}
+	return errs
+}
+
+func validateEndpoint(e *discoveryv1.Endpoint, t discoveryv1.AddressType, before map[string]bool, at *field.Path) field.ErrorList {
+	addresses := at.Child("addresses")
+	var errs field.ErrorList
+	switch n := len(e.Addresses); {
+	case n == 0:
+		errs = append(errs, field.Required(addresses, "must contain at least 1 address"))
+	case n > maxAddresses:
+		errs = append(errs, field.TooMany(addresses, n, maxAddresses))
+	}
+	for _, a := range e.Addresses {
+		if !before[a] {
+			errs = append(errs, validateAddress(a, t, addresses)...)
+		}
+	}
+	if e.NodeName != nil {
+		errs = append(errs, validate.Name(validate.Subdomain, *e.NodeName, at.Child("nodeName"))...)
+	}
+	topology := at.Child("deprecatedTopology")
+	if n := len(e.DeprecatedTopology); n > maxTopology {
+		errs = append(errs, field.TooMany(topology, n, maxTopology))
+	}
+	errs = append(errs, validate.Labels(e.DeprecatedTopology, topology)...)
+	if e.Hostname != nil {
+		errs = append(errs, validate.DNS1123Label(*e.Hostname, at.Child("hostname"))...)
+	}
+	if e.Hints != nil {
+		errs = append(errs, validateHints(e.Hints, at.Child("hints"))...)
+	}
+	return errs
+}
+
+func validateAddress(a string, t discoveryv1.AddressType, at *field.Path) field.ErrorList {
+	switch t {
+	case discoveryv1.AddressTypeIPv4:
+		if ip := netutils.ParseIPSloppy(a); ip == nil || ip.To4() == nil {
+			return field.ErrorList{field.Invalid(at, a, "must be an IPv4 address")}
+		}
+		return ordinary(a, at)
+	case discoveryv1.AddressTypeIPv6:
+		if ip := net.ParseIP(a); ip == nil || ip.To4() != nil {
+			return field.ErrorList{field.Invalid(at, a, "must be an IPv6 address")}
+		}
+		return ordinary(a, at)
+	case discoveryv1.AddressTypeFQDN:
+		return validation.IsFullyQualifiedDomainName(at, a)
+	}
+	return nil
+}
+
+func ordinary(a string, at *field.Path) field.ErrorList {
+	if errs := validate.IP(a, at); len(errs) > 0 {
+		return errs
+	}
+	return validate.OrdinaryIP(a, at)
+}
+
+func validateHints(h *discoveryv1.EndpointHints, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	zones, seen := at.Child("forZones"), map[string]bool{}
+	if n := len(h.ForZones); n > maxHints {
+		errs = append(errs, field.TooMany(zones, n, maxHints))
+	}
+	for i, z := range h.ForZones {
+		name := zones.Index(i).Child("name")
+		if seen[z.Name] {
+			errs = append(errs, field.Duplicate(name, z.Name))
+		}
+		seen[z.Name] = true
+		for _, why := range validation.IsValidLabelValue(z.Name) {
+			errs = append(errs, field.Invalid(name, z.Name, why))
+		}
+	}
+	nodes, seen := at.Child("forNodes"), map[string]bool{}
+	if n := len(h.ForNodes); n > maxHints {
+		errs = append(errs, field.TooMany(nodes, n, maxHints))
+	}
+	for i, n := range h.ForNodes {
+		name := nodes.Index(i).Child("name")
+		if seen[n.Name] {
+			errs = append(errs, field.Duplicate(name, n.Name))
+		}
+		seen[n.Name] = true
+		errs = append(errs, validate.Name(validate.Subdomain, n.Name, name)...)
+	}
+	return errs
+}
