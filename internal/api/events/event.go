@@ -28,8 +28,15 @@ func event(core *api.Kind) *api.Kind {
 			FromStored: fromCore,
 			ToStored:   toCore,
 		},
-		Columns:             core.Columns,
-		Row:                 rowOf(core),
+		Columns: core.Columns,
+		Row:     rowOf(core),
+		Fields: func(e *eventsv1.Event) fields.Set {
+			if core.Fields == nil {
+				return nil
+			}
+			return core.Fields(toCore(e))
+		},
+		FieldNames: core.FieldNames, IndexedFields: core.IndexedFields,
 		UnconditionalUpdate: true, CreateOnUpdate: true,
 	}.Kind()
 }
