@@ -1,0 +1,55 @@
+# Knarr. The two commands that matter: `make run` and `make test`.
+
+SHELL   := /bin/bash
+GO      ?= go
+BIN     := bin
+KNARR   := $(BIN)/knarr
+PAYLOAD := internal/app/payload/bin
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := build
+.PHONY: build run test unit race e2e bench generate lint deps payload images clean help
+
+help: ## show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+deps: ## install what building and running needs (Debian, Ubuntu)
+	@tools/deps.sh
+
+payload: deps
+	@$(MAKE) --no-print-directory -C runtime OUT=$(abspath $(PAYLOAD))
+
+build: payload ## build bin/knarr with everything in it
+	$(GO) build -trimpath -ldflags '-s -w' -o $(KNARR) ./cmd/knarr
+
+run: build ## bring a cluster up and show the hello example in it
+	examples/hello/run.sh $(KNARR)
+
+test: build unit race e2e ## everything: unit tests, the race detector, and a real cluster
+
+unit: ## tests of the tools' and the house's rules
+	$(GO) vet ./...
+	$(GO) test ./tools/...
+
+race: payload ## all unit and contract tests under the race detector, both modules
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./internal/... ./cmd/...
+	$(MAKE) --no-print-directory -C runtime test
+
+e2e: build images ## a real cluster with real containers (needs root)
+	$(GO) test -count=1 -timeout 30m ./test/e2e/... -knarr=$(abspath $(KNARR)) -images=$(abspath $(BIN)/images)
+
+images: ## build the images that examples and tests use, from Debian's packages
+	$(GO) run ./tools/debimage -out $(BIN)/images test/images/*.yaml
+
+bench: build images ## measure what DESIGN.md's budgets are about; writes docs/benchmarks.md
+	$(GO) run ./test/bench -knarr $(abspath $(KNARR)) -images $(abspath $(BIN)/images) $(if $(ONLY),-only '$(ONLY)')
+
+generate: ## make the generated files anew
+	$(GO) run ./tools/gen
+
+lint: ## static analysis (golangci-lint must be installed)
+	golangci-lint run ./...
+
+clean: ## remove what was built
+	rm -rf $(BIN) dist
+	find $(PAYLOAD) -type f ! -name PLACEHOLDER -delete

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/knarr-io/knarr/internal/app/local"
+	"github.com/knarr-io/knarr/internal/app/progress"
+	"github.com/knarr-io/knarr/internal/kubeconfig"
+)
+
+func newDown() *cobra.Command {
+	var c clusterFlags
+	var output string
+	var purge bool
+	cmd := &cobra.Command{
+		Use:   "down",
+		Short: "Stop the cluster on this machine",
+		Long: `Stop the cluster and everything that runs in it. The machine is left as it was,
+but for the data: "knarr up" brings the same cluster back and starts its pods
+again. With --purge the data goes too, for good.`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().BoolVar(&purge, "purge", false, "also remove the cluster's data: objects, images, volumes, logs, certificates")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "json: one object per line, for programs")
+	c.register(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := c.read(cmd); err != nil {
+			return err
+		}
+		board, err := newBoard(output)
+		if err != nil {
+			return err
+		}
+		logger, err := newLogger(os.Stderr, "warn")
+		if err != nil {
+			return err
+		}
+		target, err := kubeconfig.Locate(os.Getenv, os.Geteuid())
+		if err != nil {
+			return err
+		}
+		if err := local.Down(cmd.Context(), c.Settings, target, purge, board, logger); err != nil {
+			return err
+		}
+		if purge {
+			board.Say("The cluster and its data are gone (%s).", progress.Short(board.Took()))
+		} else {
+			board.Say("The cluster is down (%s). `knarr up` brings it back; `knarr down --purge` removes its data.", progress.Short(board.Took()))
+		}
+		return nil
+	}
+	return cmd
+}
+
+func newStatus() *cobra.Command {
+	var c clusterFlags
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Tell what runs, what is unhealthy and why",
+		Args:  cobra.NoArgs,
+	}
+	c.register(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := c.read(cmd); err != nil {
+			return err
+		}
+		healthy, err := local.Status(cmd.Context(), c.Settings, cmd.OutOrStdout())
+		if err == nil && !healthy {
+			return exitCode(1)
+		}
+		return err
+	}
+	return cmd
+}

@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/knarr-io/knarr/internal/app/local"
+	"github.com/knarr-io/knarr/internal/app/settings"
+)
+
+// clusterFlags are the settings of a cluster on a command line.
+type clusterFlags struct {
+	file                        string
+	nodeAddress, pods, services string
+	dns                         string
+	local.Settings
+}
+
+// register adds the flags; all of them can be set in the file and the
+// environment too.
+func (c *clusterFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&c.file, "config", "", "YAML file of settings, named as the flags are")
+	flags.StringVar(&c.DataDir, "data-dir", "/var/lib/knarr", "where the cluster's data lies")
+	flags.StringVar(&c.RunDir, "run-dir", "/run/knarr", "where sockets lie")
+	flags.StringVar(&c.LogDir, "pod-log-dir", "/var/log/pods", "where the containers' logs lie")
+	flags.StringVar(&c.NodeName, "node-name", "", "name of this node (default: the host's name)")
+	flags.StringVar(&c.nodeAddress, "node-address", "", "IPv4 address of this node (default: that of the default route)")
+	flags.IntVar(&c.APIPort, "api-port", 6443, "port of the API")
+	flags.IntVar(&c.HTTPPort, "http-port", 80, "port of Ingress, plain")
+	flags.IntVar(&c.HTTPSPort, "https-port", 443, "port of Ingress, TLS")
+	flags.IntVar(&c.KubeletPort, "kubelet-port", 10250, "port of the node agent")
+	flags.StringVar(&c.pods, "pod-network", "10.244.0.0/16", "network that pod addresses come from")
+	flags.StringVar(&c.services, "service-network", "10.96.0.0/16", "network that Service addresses come from")
+	flags.StringVar(&c.dns, "cluster-dns", "", "address of the cluster DNS (default: the tenth of the service network)")
+	flags.StringVar(&c.Domain, "cluster-domain", "cluster.local", "domain of the cluster's names")
+	flags.StringVar(&c.CgroupParent, "cgroup-parent", "/knarr", "cgroup that holds everything of the cluster")
+	flags.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+// read completes the flags from environment and file and checks them.
+func (c *clusterFlags) read(cmd *cobra.Command) error {
+	if err := settings.Apply(cmd.Flags(), c.file, os.Environ()); err != nil {
+		return err
+	}
+	var err error
+	if c.Pods, err = network("pod-network", c.pods); err != nil {
+		return err
+	}
+	if c.Services, err = network("service-network", c.services); err != nil {
+		return err
+	}
+	if c.Pods.Overlaps(c.Services) {
+		return fmt.Errorf("--pod-network %s and --service-network %s overlap", c.Pods, c.Services)
+	}
+	if c.nodeAddress != "" {
+		if c.NodeAddress, err = netip.ParseAddr(c.nodeAddress); err != nil {
+			return fmt.Errorf("--node-address: %w", err)
+		}
+	}
+	return c.readDNS()
+}
+
+func (c *clusterFlags) readDNS() (err error) {
+	if c.dns == "" {
+		c.DNS = nth(c.Services, 10)
+		return nil
+	}
+	if c.DNS, err = netip.ParseAddr(c.dns); err != nil {
+		return fmt.Errorf("--cluster-dns: %w", err)
+	}
+	if !c.Services.Contains(c.DNS) {
+		return fmt.Errorf("--cluster-dns %s is not in the service network %s", c.DNS, c.Services)
+	}
+	return nil
+}
+
+func network(flag, text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return p, fmt.Errorf("--%s: want a network such as 10.244.0.0/16: %w", flag, err)
+	}
+	if !p.Addr().Is4() || p.Masked() != p || p.Bits() > 24 {
+		return p, fmt.Errorf("--%s: want an IPv4 network of /24 or larger, written with its first address; got %s", flag, text)
+	}
+	return p, nil
+}
+
+// nth is the address at a distance from the network's first.
+func nth(p netip.Prefix, n int) netip.Addr {
+	addr := p.Addr()
+	for range n {
+		addr = addr.Next()
+	}
+	return addr
+}

@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/knarr-io/knarr/internal/app/images"
+)
+
+func newImage() *cobra.Command {
+	var c clusterFlags
+	cmd := &cobra.Command{
+		Use:               "image",
+		Short:             "Manage the images of this node",
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.read(cmd) },
+	}
+	c.register(cmd.PersistentFlags())
+	client := func() *images.Client { return images.New(c.AdminSocket()) }
+	cmd.AddCommand(imagePull(client), imageImport(client), imageList(client), imageRemove(client))
+	return cmd
+}
+
+func imagePull(client func() *images.Client) *cobra.Command {
+	return &cobra.Command{
+		Use: "pull NAME...", Short: "Pull images from their registries", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, name := range args {
+				start := time.Now()
+				if _, err := client().Pull(cmd.Context(), name); err != nil {
+					return fmt.Errorf("pull %s: %w", name, err)
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "pulled %s in %s\n", name, time.Since(start).Round(time.Millisecond))
+			}
+			return nil
+		},
+	}
+}
+
+func imageImport(client func() *images.Client) *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "import FILE...",
+		Short: "Import archives of images (docker save, OCI layout; gzipped or not; - reads standard input)",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, file := range args {
+				if err := importOne(cmd, client(), file, name); err != nil {
+					return fmt.Errorf("import %s: %w", file, err)
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "", "name for the image, instead of the archive's own")
+	return cmd
+}
+
+func importOne(cmd *cobra.Command, client *images.Client, file, name string) error {
+	var archive io.Reader = cmd.InOrStdin()
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		archive = f
+	}
+	imported, err := client.Import(cmd.Context(), archive, name)
+	if err != nil {
+		return err
+	}
+	for _, i := range imported {
+		for _, n := range i.Names {
+			fmt.Fprintf(cmd.OutOrStdout(), "imported %s\n", n)
+		}
+	}
+	return nil
+}
+
+func imageList(client func() *images.Client) *cobra.Command {
+	return &cobra.Command{
+		Use: "ls", Aliases: []string{"list"}, Short: "List the images of this node", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			all, err := client().List(cmd.Context())
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 3, ' ', 0)
+			fmt.Fprintln(w, "IMAGE\tID\tSIZE\tAGE")
+			for _, i := range all {
+				names := i.Names
+				if len(names) == 0 {
+					names = []string{"<none>"}
+				}
+				for _, n := range names {
+					fmt.Fprintf(w, "%s\t%s\t%.1f MiB\t%s\n", n, shortID(i.ID), float64(i.Size)/(1<<20), age(i.Created))
+				}
+			}
+			return w.Flush()
+		},
+	}
+}
+
+func shortID(id string) string {
+	id = strings.TrimPrefix(id, "sha256:")
+	return id[:min(12, len(id))]
+}
+
+func age(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return duration.HumanDuration(time.Since(t))
+}
+
+func imageRemove(client func() *images.Client) *cobra.Command {
+	return &cobra.Command{
+		Use: "rm NAME...", Aliases: []string{"remove"}, Short: "Remove images from this node", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, name := range args {
+				if err := client().Remove(cmd.Context(), name); err != nil {
+					return fmt.Errorf("remove %s: %w", name, err)
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "removed %s\n", name)
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	kubectl "k8s.io/kubectl/pkg/cmd"
+	"k8s.io/kubectl/pkg/cmd/util"
+)
+
+func newKubectl() *cobra.Command {
+	return &cobra.Command{
+		Use:                "kubectl",
+		Short:              "Run kubectl against the cluster",
+		DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runKubectl(cmd, args)
+		},
+	}
+}
+
+// runKubectl is kubectl itself, set to the context that `knarr up` wrote
+// unless the arguments choose another cluster.
+func runKubectl(cmd *cobra.Command, args []string) error {
+	flags := genericclioptions.NewConfigFlags(true).WithDeprecatedPasswordFlag().WithDiscoveryBurst(300).WithDiscoveryQPS(50)
+	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
+	k := kubectl.NewDefaultKubectlCommandWithArgs(kubectl.KubectlOptions{
+		PluginHandler: kubectl.NewDefaultPluginHandler([]string{"kubectl"}),
+		Arguments:     append([]string{"kubectl"}, args...), ConfigFlags: flags, IOStreams: streams,
+	})
+	if !choosesCluster(args) {
+		args = append([]string{"--context=knarr"}, args...)
+	}
+	k.SetArgs(args)
+	if err := k.ExecuteContext(cmd.Context()); err != nil {
+		util.CheckErr(err) // prints as kubectl does and ends with its exit code
+	}
+	return nil
+}
+
+// choosesCluster tells whether the arguments before a "--" name a cluster, or
+// are a command that works on the kubeconfig itself.
+func choosesCluster(args []string) bool {
+	if len(args) > 0 && slices.Contains([]string{"config", "completion", "__complete", "__completeNoDesc"}, args[0]) {
+		return true
+	}
+	for _, a := range args {
+		if a == "--" {
+			return false
+		}
+		name, _, _ := strings.Cut(a, "=")
+		if slices.Contains([]string{"--context", "--kubeconfig", "--server", "-s", "--cluster"}, name) {
+			return true
+		}
+	}
+	return false
+}

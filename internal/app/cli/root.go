@@ -1,0 +1,83 @@
+// Package cli is the command line: one file per command, each of which reads
+// its settings, calls the package that does the work, and prints the outcome.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/knarr-io/knarr/internal/app/settings"
+)
+
+// Main runs the command line and returns the exit code.
+func Main(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var quiet exitCode
+	if errors.As(err, &quiet) {
+		return int(quiet)
+	}
+	fmt.Fprintf(os.Stderr, "knarr: %v\n", err)
+	return 1
+}
+
+// exitCode ends the program without another word.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "knarr",
+		Short: "All of Kubernetes in one small ship",
+		Long: `Knarr runs a Kubernetes cluster on this machine: one program, one command.
+
+  knarr up                     bring the cluster up
+  knarr kubectl get nodes      talk to it (a plain kubectl works as well)
+  knarr status                 see what runs, and what does not
+  knarr down                   stop it; up brings the same cluster back`,
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	root.SetFlagErrorFunc(nameTheNearest)
+	root.AddCommand(newUp(), newDown(), newStatus(), newServer(), newEdge(), newImage(), newKubectl(), newVersion())
+	return root
+}
+
+// nameTheNearest adds to an unknown flag the one that was probably meant.
+func nameTheNearest(cmd *cobra.Command, err error) error {
+	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !unknown {
+		return fmt.Errorf("%w (see `%s --help`)", err, cmd.CommandPath())
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	if near := settings.Nearest(name, known); near != "" {
+		return fmt.Errorf("%w; did you mean --%s?", err, near)
+	}
+	return fmt.Errorf("%w (see `%s --help`)", err, cmd.CommandPath())
+}
+
+// newLogger logs as text at the level.
+func newLogger(out io.Writer, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("log level %q: want debug, info, warn or error", level)
+	}
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: l})), nil
+}

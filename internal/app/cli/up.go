@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/knarr-io/knarr/internal/app/local"
+	"github.com/knarr-io/knarr/internal/app/progress"
+	"github.com/knarr-io/knarr/internal/kubeconfig"
+)
+
+func newUp() *cobra.Command {
+	var c clusterFlags
+	var output string
+	var foreground bool
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Bring the cluster on this machine up",
+		Long: `Bring the cluster on this machine up, in the background, and write the context
+"knarr" into your kubeconfig. A cluster that was down comes back as it was; one
+that runs already is left alone.`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "", "json: one object per line, for programs")
+	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay, show the server's log, and stop the cluster on Ctrl-C")
+	c.register(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := c.read(cmd); err != nil {
+			return err
+		}
+		board, err := newBoard(output)
+		if err != nil {
+			return err
+		}
+		logger, err := newLogger(os.Stderr, "warn")
+		if err != nil {
+			return err
+		}
+		target, err := kubeconfig.Locate(os.Getenv, os.Geteuid())
+		if err != nil {
+			return err
+		}
+		result, err := local.Up(cmd.Context(), c.Settings, target, board, logger)
+		if err != nil {
+			return err
+		}
+		tellUp(board, result)
+		if !foreground {
+			return nil
+		}
+		if err := local.Watch(cmd.Context(), result.Settings, os.Stdout); err != nil {
+			return err
+		}
+		return local.Down(cmd.Context(), result.Settings, target, false, progress.New(os.Stderr, progress.Plain), logger)
+	}
+	return cmd
+}
+
+func newBoard(output string) (*progress.Board, error) {
+	switch {
+	case output == "json":
+		return progress.New(os.Stdout, progress.JSON), nil
+	case output != "":
+		return nil, fmt.Errorf("--output %q: want json, or nothing", output)
+	case term.IsTerminal(int(os.Stdout.Fd())):
+		return progress.New(os.Stdout, progress.Live), nil
+	}
+	return progress.New(os.Stdout, progress.Plain), nil
+}
+
+func tellUp(board *progress.Board, r local.Result) {
+	for _, moved := range r.Moved {
+		board.Say("note: %s", moved)
+	}
+	if r.Already {
+		board.Say("The cluster was up already.")
+	}
+	board.Say("Ready in %s. Try: knarr kubectl get pods -A   (kubectl works too: context \"knarr\" in %s)", progress.Short(board.Took()), r.Kubeconfig)
+	board.Result(map[string]any{
+		"ready": true, "already": r.Already, "milliseconds": board.Took().Milliseconds(), "kubeconfig": r.Kubeconfig, "context": "knarr",
+		"node": r.Settings.NodeName, "nodeAddress": r.Settings.NodeAddress.String(),
+		"apiPort": r.Settings.APIPort, "httpPort": r.Settings.HTTPPort, "httpsPort": r.Settings.HTTPSPort,
+	})
+}

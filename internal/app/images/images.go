@@ -1,0 +1,114 @@
+// Package images manages the images of a node through the runtime's own
+// socket: what CRI has no word for (imports), and the rest beside it.
+package images
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Image is an image of the node.
+type Image struct {
+	ID      string    `json:"id"`
+	Names   []string  `json:"names"`
+	Digests []string  `json:"digests"`
+	Size    int64     `json:"size"` // bytes
+	Created time.Time `json:"created"`
+}
+
+// Imported is an image that an import brought.
+type Imported struct {
+	ID    string   `json:"id"`
+	Names []string `json:"names"`
+}
+
+// Client asks the runtime behind a socket. It is safe for concurrent use.
+type Client struct{ http *http.Client }
+
+// maxAnswer bounds an answer, in bytes.
+const maxAnswer = 16 << 20
+
+// New makes a client of the runtime's admin socket.
+func New(socket string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}
+	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+// List lists all images.
+func (c *Client) List(ctx context.Context) (out []Image, err error) {
+	return out, c.do(ctx, http.MethodGet, "/v1/images", nil, &out)
+}
+
+// Import reads an archive, as docker save or an OCI layout in a tar makes it,
+// gzipped or not. name overrides the name that the archive gives.
+func (c *Client) Import(ctx context.Context, archive io.Reader, name string) (out []Imported, err error) {
+	query := url.Values{}
+	if name != "" {
+		query.Set("name", name)
+	}
+	return out, c.do(ctx, http.MethodPost, "/v1/images/import?"+query.Encode(), archive, &out)
+}
+
+// Pull pulls an image from its registry.
+func (c *Client) Pull(ctx context.Context, name string) (out Imported, err error) {
+	body, err := json.Marshal(map[string]string{"name": name})
+	if err != nil {
+		return Imported{}, err
+	}
+	return out, c.do(ctx, http.MethodPost, "/v1/images/pull", strings.NewReader(string(body)), &out)
+}
+
+// Remove forgets a name, and the image with its last one.
+func (c *Client) Remove(ctx context.Context, name string) error {
+	return c.do(ctx, http.MethodDelete, "/v1/images?"+url.Values{"name": {name}}.Encode(), nil, nil)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body io.Reader, into any) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://runtime"+path, body)
+	if err != nil {
+		return err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) && op.Op == "dial" {
+			return fmt.Errorf("the runtime does not answer: %w\n    what to do: bring the cluster up with `knarr up`, and run this as root", op.Err)
+		}
+		return fmt.Errorf("ask the runtime: %w", err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read the runtime's answer: %w", err)
+	}
+	if res.StatusCode >= 300 {
+		return errors.New(message(answer))
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer, into); err != nil {
+		return fmt.Errorf("read the runtime's answer: %w", err)
+	}
+	return nil
+}
+
+// message is the error in an answer: its "error" field, or all of it.
+func message(answer []byte) string {
+	var e struct{ Error string }
+	if json.Unmarshal(answer, &e) == nil && e.Error != "" {
+		return e.Error
+	}
+	return strings.TrimSpace(string(answer))
+}
