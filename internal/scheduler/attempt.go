@@ -1,0 +1,122 @@
+package scheduler
+
+import (
+	"context"
+	"time"
+
+	"github.com/knarr-io/knarr/internal/scheduler/framework"
+	"github.com/knarr-io/knarr/internal/scheduler/queue"
+)
+
+// Sampling of nodes in large clusters, as upstream's: all below a hundred,
+// then a share that shrinks with size.
+const (
+	sampleAll     = 100
+	sampleLeast   = 5  // percent
+	sampleBase    = 50 // percent
+	sampleDivisor = 125
+)
+
+// attempt tries one pod.
+func (s *Scheduler) attempt(ctx context.Context, e *queue.Entry, now time.Time) {
+	p := s.profiles[e.Pod.Spec.SchedulerName]
+	if p == nil {
+		s.queue.Drop(e.Pod.UID)
+		return
+	}
+	node, failure := s.choose(p, e.Pod)
+	s.metrics.attempted(p.name, failure, time.Since(now))
+	if failure != nil {
+		s.unschedulable(ctx, p, e, failure, now)
+		return
+	}
+	s.assume(e.Pod, node)
+	s.bind(ctx, p, e, node.Name)
+}
+
+// choose finds the best node for a pod.
+func (s *Scheduler) choose(p *profile, pod *framework.Pod) (*framework.Node, *fitError) {
+	all := s.cluster.nodes()
+	if len(all) == 0 {
+		return nil, &fitError{}
+	}
+	c := framework.NewCycle()
+	var room [16]filter
+	filters, st := p.preFilter(c, pod, room[:0])
+	if st != nil {
+		return nil, failAll(len(all), st)
+	}
+	feasible, failure := s.feasible(c, pod, all, filters)
+	switch len(feasible) {
+	case 0:
+		return nil, failure
+	case 1:
+		return feasible[0], nil
+	}
+	totals, st := p.rank(c, pod, feasible)
+	if st != nil {
+		return nil, failAll(len(all), st)
+	}
+	return feasible[s.best(totals)], nil
+}
+
+// feasible looks through nodes, from where the last search ended, until it
+// has found enough.
+func (s *Scheduler) feasible(c *framework.Cycle, pod *framework.Pod, all []*framework.Node, filters []filter) ([]*framework.Node, *fitError) {
+	enough := sample(len(all))
+	found := make([]*framework.Node, 0, enough)
+	failure := &fitError{nodes: len(all)}
+	seen := 0
+	for ; seen < len(all) && len(found) < enough; seen++ {
+		node := all[(s.next+seen)%len(all)]
+		if st := ask(c, pod, node, filters); st != nil {
+			failure.add(st)
+		} else {
+			found = append(found, node)
+		}
+	}
+	s.next = (s.next + seen) % len(all)
+	return found, failure
+}
+
+// ask puts a node to the filters until one says no.
+func ask(c *framework.Cycle, pod *framework.Pod, node *framework.Node, filters []filter) *framework.Status {
+	for i := range filters {
+		if st := filters[i].filter.Filter(c, pod, node); st != nil {
+			return st
+		}
+	}
+	return nil
+}
+
+// sample is how many feasible nodes are enough.
+func sample(nodes int) int {
+	if nodes < sampleAll {
+		return nodes
+	}
+	percent := max(sampleBase-nodes/sampleDivisor, sampleLeast)
+	return max(nodes*percent/100, sampleAll)
+}
+
+// best picks one of the highest, each with the same chance.
+func (s *Scheduler) best(totals []int64) int {
+	best, count := 0, 1
+	for i := 1; i < len(totals); i++ {
+		switch {
+		case totals[i] > totals[best]:
+			best, count = i, 1
+		case totals[i] == totals[best]:
+			count++
+			if s.random.IntN(count) == 0 {
+				best = i
+			}
+		}
+	}
+	return best
+}
+
+// assume counts the pod as running before it is bound.
+func (s *Scheduler) assume(pod *framework.Pod, node *framework.Node) {
+	node.Add(pod.UID, pod.Usage)
+	s.placed[pod.UID] = placement{node: node.Name, pod: pod.Pod, assumed: true}
+}

@@ -1,0 +1,114 @@
+package scheduler
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/knarr-io/knarr/internal/scheduler/queue"
+)
+
+// writeTimeout bounds a write, so that a stuck one does not hold its slot.
+const writeTimeout = 30 * time.Second
+
+// aside does a write without holding up the loop; it waits for a slot.
+func (s *Scheduler) aside(ctx context.Context, fn func(context.Context)) {
+	select {
+	case s.binds <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	s.binders.Go(func() {
+		defer func() { <-s.binds }()
+		ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+		defer cancel()
+		fn(ctx)
+	})
+}
+
+// bind writes the pod's node.
+func (s *Scheduler) bind(ctx context.Context, p *profile, e *queue.Entry, node string) {
+	pod := e.Pod.Pod
+	s.aside(ctx, func(ctx context.Context) {
+		_, err := s.pods.Act(ctx, pod.Namespace, pod.Name, "binding", &corev1.Binding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID},
+			Target:     corev1.ObjectReference{Kind: "Node", Name: node},
+		})
+		if err != nil {
+			s.inbox.put(message{kind: unboundMessage, entry: e, err: err})
+			return
+		}
+		s.metrics.scheduled(e)
+		p.events.Eventf(pod, corev1.EventTypeNormal, "Scheduled", "Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, node)
+	})
+}
+
+// unbound takes a pod back whose binding failed. One that is gone, or has a
+// node by now, will be told by the informer.
+func (s *Scheduler) unbound(m message, now time.Time) {
+	uid := m.entry.Pod.UID
+	if have, ok := s.placed[uid]; ok && have.assumed {
+		s.free(have.pod, now)
+	}
+	if apierrors.IsNotFound(m.err) {
+		s.queue.Drop(uid)
+		return
+	}
+	s.logger.Warn("binding failed", "pod", m.entry.Pod.Name, "namespace", m.entry.Pod.Namespace, "error", m.err)
+	s.queue.Fail(m.entry, nil, true, now)
+	if p := s.profiles[m.entry.Pod.Spec.SchedulerName]; p != nil {
+		p.events.Event(m.entry.Pod.Pod, corev1.EventTypeWarning, "FailedScheduling", "binding rejected: "+m.err.Error())
+	}
+}
+
+// unschedulable parks a pod that no node takes and tells why.
+func (s *Scheduler) unschedulable(ctx context.Context, p *profile, e *queue.Entry, failure *fitError, now time.Time) {
+	s.queue.Fail(e, failure.rejecters(p), failure.failed != "", now)
+	pod, text := e.Pod.Pod, failure.Error()
+	p.events.Event(pod, corev1.EventTypeWarning, "FailedScheduling", text)
+	reason := corev1.PodReasonUnschedulable
+	if failure.failed != "" {
+		reason = corev1.PodReasonSchedulerError
+	}
+	if shown, ok := s.podInf.Get(pod.Namespace, pod.Name); ok && shows(shown, reason, text) {
+		return
+	}
+	s.aside(ctx, func(ctx context.Context) { s.show(ctx, pod, reason, text) })
+}
+
+// shows tells whether the pod's condition says this already.
+func shows(pod *corev1.Pod, reason, text string) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled {
+			return c.Status == corev1.ConditionFalse && c.Reason == reason && c.Message == text
+		}
+	}
+	return false
+}
+
+// show writes the PodScheduled condition.
+func (s *Scheduler) show(ctx context.Context, pod *corev1.Pod, reason, text string) {
+	c := corev1.PodCondition{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: reason, Message: text,
+		ObservedGeneration: pod.Generation, LastTransitionTime: metav1.Now(),
+	}
+	for _, have := range pod.Status.Conditions {
+		if have.Type == c.Type && have.Status == c.Status {
+			c.LastTransitionTime = have.LastTransitionTime
+		}
+	}
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": pod.UID}, "status": map[string]any{"conditions": []corev1.PodCondition{c}},
+	})
+	if err == nil {
+		_, err = s.pods.Patch(ctx, pod.Namespace, pod.Name, types.StrategicMergePatchType, patch, "status")
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		s.logger.Warn("a pod's condition was not written", "pod", pod.Name, "namespace", pod.Namespace, "error", err)
+	}
+}

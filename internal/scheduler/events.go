@@ -1,0 +1,120 @@
+package scheduler
+
+import (
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/knarr-io/knarr/internal/scheduler/framework"
+)
+
+// handle takes one message into the state.
+func (s *Scheduler) handle(m message) {
+	now := time.Now()
+	switch m.kind {
+	case nodeMessage:
+		s.nodeChanged(m.oldNode, m.newNode, now)
+	case podMessage:
+		s.podChanged(m.oldPod, m.newPod, now)
+	case unboundMessage:
+		s.unbound(m, now)
+	}
+}
+
+func (s *Scheduler) nodeChanged(old, new *corev1.Node, now time.Time) {
+	switch {
+	case new == nil:
+		s.cluster.remove(old.Name)
+		s.queue.Happened(framework.Event{Kind: framework.NodeRemoved, OldNode: old}, now)
+	case old == nil:
+		s.cluster.set(new)
+		s.queue.Happened(framework.Event{Kind: framework.NodeAdded, NewNode: new}, now)
+	default:
+		s.cluster.set(new)
+		s.queue.Happened(framework.Event{Kind: framework.NodeChanged, OldNode: old, NewNode: new}, now)
+	}
+}
+
+func (s *Scheduler) podChanged(old, new *corev1.Pod, now time.Time) {
+	switch {
+	case new == nil:
+		s.queue.Drop(old.UID)
+		s.free(old, now)
+	case new.Spec.NodeName != "":
+		s.queue.Drop(new.UID)
+		if new.Status.Phase == corev1.PodSucceeded || new.Status.Phase == corev1.PodFailed {
+			s.free(new, now)
+			return
+		}
+		s.place(old, new, now)
+	case new.DeletionTimestamp != nil:
+		s.queue.Drop(new.UID)
+	case s.profiles[new.Spec.SchedulerName] != nil:
+		if _, assumed := s.placed[new.UID]; !assumed {
+			s.wait(old, new, now)
+		}
+	}
+}
+
+// wait puts a pod into the queue, or brings a newer version there. A change of
+// status alone is no reason to look again.
+func (s *Scheduler) wait(old, new *corev1.Pod, now time.Time) {
+	if old != nil && s.queue.Has(new.UID) && old.Generation == new.Generation &&
+		maps.Equal(old.Labels, new.Labels) && len(old.Spec.SchedulingGates) == len(new.Spec.SchedulingGates) &&
+		len(old.Spec.Tolerations) == len(new.Spec.Tolerations) {
+		return
+	}
+	s.queue.Set(framework.NewPod(new), now)
+}
+
+// place counts a pod on its node. One that we assumed there is confirmed.
+func (s *Scheduler) place(old, new *corev1.Pod, now time.Time) {
+	have, known := s.placed[new.UID]
+	if known && have.node == new.Spec.NodeName && !resized(have.pod, new) {
+		s.placed[new.UID] = placement{node: have.node, pod: new}
+		if !have.assumed && old != nil && maps.Equal(old.Labels, new.Labels) {
+			return
+		}
+	} else {
+		if known {
+			s.cluster.removePod(have.node, new.UID)
+		}
+		s.cluster.addPod(new.Spec.NodeName, new.UID, framework.UsageOf(new))
+		s.placed[new.UID] = placement{node: new.Spec.NodeName, pod: new}
+		if known {
+			s.queue.Happened(framework.Event{Kind: framework.PodFreed, OldPod: have.pod, NewPod: new}, now)
+		}
+	}
+	s.queue.Happened(framework.Event{Kind: framework.PodAssigned, OldPod: old, NewPod: new}, now)
+}
+
+// resized tells whether what a pod takes may have changed.
+func resized(old, new *corev1.Pod) bool {
+	if old.Generation != new.Generation {
+		return true
+	}
+	for i := range new.Status.ContainerStatuses {
+		if i >= len(old.Status.ContainerStatuses) {
+			return false // the agent reports for the first time
+		}
+		a, b := old.Status.ContainerStatuses[i].AllocatedResources, new.Status.ContainerStatuses[i].AllocatedResources
+		for name, q := range b {
+			if was, ok := a[name]; ok && was.Cmp(q) != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// free takes a pod off its node.
+func (s *Scheduler) free(pod *corev1.Pod, now time.Time) {
+	have, known := s.placed[pod.UID]
+	if !known {
+		return
+	}
+	delete(s.placed, pod.UID)
+	s.cluster.removePod(have.node, pod.UID)
+	s.queue.Happened(framework.Event{Kind: framework.PodFreed, OldPod: have.pod}, now)
+}

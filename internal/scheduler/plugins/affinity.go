@@ -1,0 +1,76 @@
+package plugins
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"github.com/knarr-io/knarr/internal/scheduler/framework"
+)
+
+// NodeAffinity follows spec.nodeSelector and node affinity, required and
+// preferred.
+type NodeAffinity struct{}
+
+// Name implements framework.Plugin.
+func (NodeAffinity) Name() string { return "NodeAffinity" }
+
+// PreFilter implements framework.PreFilterer.
+func (NodeAffinity) PreFilter(_ *framework.Cycle, pod *framework.Pod) *framework.Status {
+	if !pod.HasAffinity {
+		return framework.Skipped()
+	}
+	return nil
+}
+
+// Filter implements framework.Filterer.
+func (p NodeAffinity) Filter(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) *framework.Status {
+	if ok, err := pod.Affinity.Match(node.Node); ok && err == nil {
+		return nil
+	}
+	return framework.Fail(p.Name(), framework.Unresolvable, "node(s) didn't match Pod's node affinity/selector")
+}
+
+// PreScore implements framework.PreScorer: it works out the preferred terms.
+func (p NodeAffinity) PreScore(c *framework.Cycle, pod *framework.Pod, _ []*framework.Node) *framework.Status {
+	a := pod.Spec.Affinity
+	if a == nil || a.NodeAffinity == nil || len(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution) == 0 {
+		return framework.Skipped()
+	}
+	terms, err := nodeaffinity.NewPreferredSchedulingTerms(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution)
+	if err != nil {
+		return framework.Fail(p.Name(), framework.Error, err.Error())
+	}
+	c.Set(p.Name(), terms)
+	return nil
+}
+
+// Score implements framework.Scorer: the sum of the weights that match.
+func (p NodeAffinity) Score(c *framework.Cycle, _ *framework.Pod, node *framework.Node) int64 {
+	terms, ok := c.Get(p.Name()).(*nodeaffinity.PreferredSchedulingTerms)
+	if !ok {
+		return 0
+	}
+	return terms.Score(node.Node)
+}
+
+// Normalize implements framework.Normalizer.
+func (NodeAffinity) Normalize(_ *framework.Cycle, _ *framework.Pod, scores []int64) {
+	scaleToMax(scores, false)
+}
+
+// Hint implements framework.Hinter.
+func (NodeAffinity) Hint(pod *framework.Pod, ev framework.Event) bool {
+	switch ev.Kind {
+	case framework.NodeAdded:
+		return matches(pod, ev.NewNode)
+	case framework.NodeChanged:
+		return !equality.Semantic.DeepEqual(ev.OldNode.Labels, ev.NewNode.Labels) && matches(pod, ev.NewNode)
+	}
+	return ev.Kind == framework.PodChanged
+}
+
+func matches(pod *framework.Pod, node *corev1.Node) bool {
+	ok, err := pod.Affinity.Match(node)
+	return ok && err == nil
+}

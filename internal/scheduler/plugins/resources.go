@@ -1,0 +1,139 @@
+package plugins
+
+import (
+	"math"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/knarr-io/knarr/internal/scheduler/framework"
+)
+
+// NodeResourcesFit lets a pod onto a node only if what it requests is free,
+// and prefers nodes with much left (least allocated).
+type NodeResourcesFit struct{}
+
+// Name implements framework.Plugin.
+func (NodeResourcesFit) Name() string { return "NodeResourcesFit" }
+
+// Filter implements framework.Filterer.
+func (p NodeResourcesFit) Filter(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) *framework.Status {
+	var short []string
+	code := framework.Unschedulable
+	lacks := func(reason string, want, have int64) {
+		short = append(short, reason)
+		if want > have {
+			code = framework.Unresolvable // not even on an empty node
+		}
+	}
+	if int64(node.Pods())+1 > node.MaxPods {
+		lacks("Too many pods", 1, node.MaxPods)
+	}
+	r, a, used := &pod.Requests, &node.Allocatable, &node.Requested
+	if r.MilliCPU > 0 && r.MilliCPU > a.MilliCPU-used.MilliCPU {
+		lacks("Insufficient cpu", r.MilliCPU, a.MilliCPU)
+	}
+	if r.Memory > 0 && r.Memory > a.Memory-used.Memory {
+		lacks("Insufficient memory", r.Memory, a.Memory)
+	}
+	if r.Ephemeral > 0 && r.Ephemeral > a.Ephemeral-used.Ephemeral {
+		lacks("Insufficient ephemeral-storage", r.Ephemeral, a.Ephemeral)
+	}
+	for name, n := range r.Scalars {
+		if n > 0 && n > a.Scalars[name]-used.Scalars[name] {
+			lacks("Insufficient "+string(name), n, a.Scalars[name])
+		}
+	}
+	if len(short) == 0 {
+		return nil
+	}
+	return framework.Fail(p.Name(), code, short...)
+}
+
+// Score implements framework.Scorer: the mean of what would be left of CPU
+// and memory, in hundredths.
+func (NodeResourcesFit) Score(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) int64 {
+	var sum, weights int64
+	for _, x := range [2][2]int64{
+		{node.ScoreCPU + pod.ScoreCPU, node.Allocatable.MilliCPU},
+		{node.ScoreMemory + pod.ScoreMemory, node.Allocatable.Memory},
+	} {
+		used, all := x[0], x[1]
+		if all == 0 {
+			continue
+		}
+		weights++
+		if used <= all {
+			sum += (all - used) * framework.MaxScore / all
+		}
+	}
+	if weights == 0 {
+		return 0
+	}
+	return sum / weights
+}
+
+// Hint implements framework.Hinter.
+func (NodeResourcesFit) Hint(pod *framework.Pod, ev framework.Event) bool {
+	switch ev.Kind {
+	case framework.NodeAdded:
+		return couldHold(pod, ev.NewNode)
+	case framework.NodeChanged:
+		return grew(ev.OldNode, ev.NewNode) && couldHold(pod, ev.NewNode)
+	case framework.PodFreed:
+		return true
+	}
+	return ev.Kind == framework.PodChanged
+}
+
+func couldHold(pod *framework.Pod, node *corev1.Node) bool {
+	a := framework.ResourceOf(node.Status.Allocatable)
+	r := &pod.Requests
+	if r.MilliCPU > a.MilliCPU || r.Memory > a.Memory || r.Ephemeral > a.Ephemeral {
+		return false
+	}
+	for name, n := range r.Scalars {
+		if n > a.Scalars[name] {
+			return false
+		}
+	}
+	return true
+}
+
+func grew(old, new *corev1.Node) bool {
+	for name, q := range new.Status.Allocatable {
+		if was, ok := old.Status.Allocatable[name]; !ok || q.Cmp(was) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// NodeResourcesBalanced prefers nodes whose CPU and memory would be used to
+// like parts.
+type NodeResourcesBalanced struct{}
+
+// Name implements framework.Plugin.
+func (NodeResourcesBalanced) Name() string { return "NodeResourcesBalancedAllocation" }
+
+// PreScore implements framework.PreScorer: a pod that requests nothing
+// balances nothing.
+func (NodeResourcesBalanced) PreScore(_ *framework.Cycle, pod *framework.Pod, _ []*framework.Node) *framework.Status {
+	if pod.Requests.Zero() {
+		return framework.Skipped()
+	}
+	return nil
+}
+
+// Score implements framework.Scorer.
+func (NodeResourcesBalanced) Score(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) int64 {
+	cpu := part(node.Requested.MilliCPU+pod.Requests.MilliCPU, node.Allocatable.MilliCPU)
+	memory := part(node.Requested.Memory+pod.Requests.Memory, node.Allocatable.Memory)
+	return int64((1 - math.Abs(cpu-memory)/2) * float64(framework.MaxScore))
+}
+
+func part(used, all int64) float64 {
+	if all == 0 {
+		return 0
+	}
+	return min(1, float64(used)/float64(all))
+}

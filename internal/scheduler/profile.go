@@ -1,0 +1,101 @@
+package scheduler
+
+import (
+	"github.com/knarr-io/knarr/internal/client/record"
+	"github.com/knarr-io/knarr/internal/scheduler/framework"
+)
+
+// profile is a Profile sorted by what its plugins do.
+type profile struct {
+	name    string
+	filters []filter
+	scores  []score
+	events  *record.Recorder
+}
+
+type filter struct {
+	plugin framework.Plugin
+	pre    framework.PreFilterer // nil: none
+	filter framework.Filterer    // nil: none
+}
+
+type score struct {
+	plugin framework.Plugin
+	pre    framework.PreScorer // nil: none
+	score  framework.Scorer
+	norm   framework.Normalizer // nil: none
+	weight int64
+}
+
+func newProfile(p Profile, events *record.Recorder) *profile {
+	out := &profile{name: p.Name, events: events}
+	for _, w := range p.Plugins {
+		pre, hasPre := w.Plugin.(framework.PreFilterer)
+		f, hasFilter := w.Plugin.(framework.Filterer)
+		if hasPre || hasFilter {
+			out.filters = append(out.filters, filter{plugin: w.Plugin, pre: pre, filter: f})
+		}
+		if s, ok := w.Plugin.(framework.Scorer); ok && w.Weight > 0 {
+			preScore, _ := w.Plugin.(framework.PreScorer)
+			norm, _ := w.Plugin.(framework.Normalizer)
+			out.scores = append(out.scores, score{plugin: w.Plugin, pre: preScore, score: s, norm: norm, weight: w.Weight})
+		}
+	}
+	return out
+}
+
+// preFilter looks at the pod and gives the filters to ask of each node; a
+// status ends the attempt.
+func (p *profile) preFilter(c *framework.Cycle, pod *framework.Pod, into []filter) ([]filter, *framework.Status) {
+	for _, f := range p.filters {
+		if f.pre != nil {
+			st := f.pre.PreFilter(c, pod)
+			if st.Is(framework.Skip) {
+				continue
+			}
+			if st != nil {
+				return nil, st
+			}
+		}
+		if f.filter != nil {
+			into = append(into, f)
+		}
+	}
+	return into, nil
+}
+
+// rank gives the total score of each node.
+func (p *profile) rank(c *framework.Cycle, pod *framework.Pod, nodes []*framework.Node) ([]int64, *framework.Status) {
+	totals, scores := make([]int64, len(nodes)), make([]int64, len(nodes))
+	for _, s := range p.scores {
+		if s.pre != nil {
+			st := s.pre.PreScore(c, pod, nodes)
+			if st.Is(framework.Skip) {
+				continue
+			}
+			if st != nil {
+				return nil, st
+			}
+		}
+		for i, n := range nodes {
+			scores[i] = s.score.Score(c, pod, n)
+		}
+		if s.norm != nil {
+			s.norm.Normalize(c, pod, scores)
+		}
+		for i := range scores {
+			totals[i] += scores[i] * s.weight
+		}
+	}
+	return totals, nil
+}
+
+// byName finds a plugin of the profile's filters; nil where there is none.
+func (p *profile) byName(name string) framework.Plugin {
+	for _, f := range p.filters {
+		if f.plugin.Name() == name {
+			return f.plugin
+		}
+	}
+	return nil
+}
