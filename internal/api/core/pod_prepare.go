@@ -49,6 +49,9 @@ func preparePodStatus(p, old *corev1.Pod) {
 // dropPodFields removes fields whose feature is off by default in 1.36,
 // unless the old pod has them.
 func dropPodFields(s, old *corev1.PodSpec) {
+	if old == nil || old.SchedulingGroup == nil {
+		s.SchedulingGroup = nil
+	}
 	for _, list := range [][]corev1.Container{s.InitContainers, s.Containers} {
 		for i := range list {
 			if l := list[i].Lifecycle; l != nil && !hadStopSignal(old) {

@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apimachinery "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -18,16 +19,39 @@ const mutablePodFields = "pod updates may not change fields other than `spec.con
 
 func validatePodUpdate(p, old *corev1.Pod) field.ErrorList {
 	spec := field.NewPath("spec")
-	errs := checkPod(p, old)
+	errs := append(podMetadata(p, old), checkPod(p, old)...)
 	stop, more := containersKept(p, old, spec)
 	errs = append(errs, more...)
 	if stop {
 		return errs
 	}
+	errs = append(errs, imagesRequired(p.Spec.Containers, spec.Child("containers"))...)
+	errs = append(errs, imagesRequired(p.Spec.InitContainers, spec.Child("initContainers"))...)
 	errs = append(errs, deadlineUpdate(p, old, spec)...)
 	errs = append(errs, gatesUpdate(p, old, spec.Child("schedulingGates"))...)
 	errs = append(errs, tolerationsUpdate(p.Spec.Tolerations, old.Spec.Tolerations, spec.Child("tolerations"))...)
 	return append(errs, restUnchanged(p, old, spec)...)
+}
+
+// podMetadata checks the metadata of a changed pod as often as upstream does,
+// since each time is a cause in the answer: as that of a new object twice, and
+// once against the old.
+func podMetadata(p, old *corev1.Pod) field.ErrorList {
+	path := field.NewPath("metadata")
+	errs := apimachinery.ValidateObjectMetaUpdate(&p.ObjectMeta, &old.ObjectMeta, path)
+	for range 2 {
+		errs = append(errs, apimachinery.ValidateObjectMeta(&p.ObjectMeta, true, apimachinery.NameIsDNSSubdomain, path)...)
+	}
+	return errs
+}
+
+// imagesRequired stands beside the same check of every pod.
+func imagesRequired(list []corev1.Container, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, c := range list {
+		errs = append(errs, requiredIf(c.Image == "", path.Index(i).Child("image"))...)
+	}
+	return errs
 }
 
 // containersKept wants the same number of containers, and images in all of
@@ -101,7 +125,7 @@ func restUnchanged(p, old *corev1.Pod, path *field.Path) field.ErrorList {
 	if apiequality.Semantic.DeepEqual(*is, *was) {
 		return nil
 	}
-	changed := diff.Diff(validate.Shown(was), validate.Shown(is))
+	changed := diff.Diff(showPodSpec(was), showPodSpec(is))
 	return field.ErrorList{field.Forbidden(path, mutablePodFields+"\n"+changed)}
 }
 

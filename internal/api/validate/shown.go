@@ -39,8 +39,11 @@ func show(b *bytes.Buffer, v reflect.Value) error {
 	return showJSON(b, v)
 }
 
-// plain tells whether the type is one whose JSON names upstream drops.
-func plain(t reflect.Type) bool { return strings.HasPrefix(t.PkgPath(), "k8s.io/api/") }
+// plain tells whether the type is one whose JSON names upstream drops, or one
+// of ours that stands for such a type.
+func plain(t reflect.Type) bool {
+	return strings.HasPrefix(t.PkgPath(), "k8s.io/api/") || strings.HasPrefix(t.PkgPath(), "github.com/knarr-io/knarr/")
+}
 
 func showJSON(b *bytes.Buffer, v reflect.Value) error {
 	text, err := json.Marshal(v.Interface())
@@ -79,20 +82,40 @@ func showStruct(b *bytes.Buffer, v reflect.Value) error {
 func showFields(b *bytes.Buffer, v reflect.Value, first *bool) error {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		if f.Anonymous && plain(f.Type) {
-			if err := showFields(b, v.Field(i), first); err != nil {
-				return err
-			}
-			continue
+		var err error
+		switch {
+		case f.Anonymous && plain(f.Type):
+			err = showFields(b, v.Field(i), first)
+		case f.Anonymous:
+			err = showInline(b, v.Field(i), first)
+		default:
+			separate(b, first)
+			b.WriteString(`"` + f.Name + `":`)
+			err = show(b, v.Field(i))
 		}
-		if !*first {
-			b.WriteByte(',')
-		}
-		*first = false
-		b.WriteString(`"` + f.Name + `":`)
-		if err := show(b, v.Field(i)); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// showInline writes the fields of an embedded struct that has JSON names.
+func showInline(b *bytes.Buffer, v reflect.Value, first *bool) error {
+	text, err := json.Marshal(v.Interface())
+	if err != nil {
+		return err
+	}
+	if inner := bytes.Trim(text, "{}"); len(inner) > 0 {
+		separate(b, first)
+		b.Write(text[1 : len(text)-1])
+	}
+	return nil
+}
+
+func separate(b *bytes.Buffer, first *bool) {
+	if !*first {
+		b.WriteByte(',')
+	}
+	*first = false
 }
