@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"bytes"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -41,8 +42,16 @@ func validateRevision(r *appsv1.ControllerRevision) field.ErrorList {
 	var errs field.ErrorList
 	if len(r.Data.Raw) == 0 && r.Data.Object == nil {
 		errs = append(errs, field.Required(field.NewPath("data"), "data is mandatory"))
+	} else if !isObject(r.Data.Raw) {
+		errs = append(errs, field.Required(field.NewPath("data"), "data must be a valid JSON object"))
 	}
 	return append(errs, validate.NonNegative(r.Revision, field.NewPath("revision"))...)
+}
+
+// isObject tells whether raw JSON, which the decoder has checked, is an object.
+func isObject(raw []byte) bool {
+	raw = bytes.TrimSpace(raw)
+	return len(raw) == 0 || raw[0] == '{'
 }
 
 func validateRevisionUpdate(r, old *appsv1.ControllerRevision) field.ErrorList {

@@ -26,7 +26,6 @@ func ReplicaSet() *api.Kind {
 			ReplicasPath: []string{"spec", "replicas"},
 		})},
 		Columns: replicaSetColumns(), Row: replicaSetRow,
-		Fields: replicaSetFields, FieldNames: []string{"status.replicas"},
 		UnconditionalUpdate: true,
 	}.Kind()
 }

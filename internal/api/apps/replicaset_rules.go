@@ -1,11 +1,8 @@
 package apps
 
 import (
-	"strconv"
-
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -80,8 +77,4 @@ func warnReplicaSet(r, old *appsv1.ReplicaSet, isUpdate bool) []string {
 		return append(template.NameWarnings(r.Name), core.PodTemplateWarnings(&r.Spec.Template, nil, path)...)
 	}
 	return core.PodTemplateWarnings(&r.Spec.Template, &old.Spec.Template, path)
-}
-
-func replicaSetFields(r *appsv1.ReplicaSet) fields.Set {
-	return fields.Set{"status.replicas": strconv.Itoa(int(r.Status.Replicas))}
 }

@@ -6,22 +6,28 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/core"
-	"github.com/knarr-io/knarr/internal/api/template"
-
-	"k8s.io/apimachinery/pkg/util/validation/field"
+	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
 func statefulSetRules() api.RulesOf[*appsv1.StatefulSet] {
 	return api.RulesOf[*appsv1.StatefulSet]{
-		Default:        defaultStatefulSet,
-		PrepareCreate:  func(s *appsv1.StatefulSet) { s.Status = appsv1.StatefulSetStatus{} },
-		PrepareUpdate:  func(s, old *appsv1.StatefulSet) { s.Status = old.Status },
+		Default: defaultStatefulSet,
+		PrepareCreate: func(s *appsv1.StatefulSet) {
+			s.Status = appsv1.StatefulSetStatus{}
+			dropMaxUnavailable(s, nil)
+		},
+		PrepareUpdate: func(s, old *appsv1.StatefulSet) {
+			s.Status = old.Status
+			dropMaxUnavailable(s, old)
+		},
 		Validate:       func(s *appsv1.StatefulSet) field.ErrorList { return validateStatefulSetSpec(&s.Spec, nil) },
 		ValidateUpdate: validateStatefulSetUpdate,
 		Warn:           warnStatefulSet,
+		NameRule:       validate.Label,
 		Generation:     func(s, old *appsv1.StatefulSet) bool { return !equality.Semantic.DeepEqual(s.Spec, old.Spec) },
 	}
 }
@@ -31,6 +37,17 @@ func statefulSetStatusRules() *api.RulesOf[*appsv1.StatefulSet] {
 		Default:        defaultStatefulSet,
 		PrepareUpdate:  func(s, old *appsv1.StatefulSet) { s.Spec = old.Spec },
 		ValidateUpdate: validateStatefulSetStatus,
+	}
+}
+
+// dropMaxUnavailable removes a field whose feature upstream has off, unless
+// the set had it before.
+func dropMaxUnavailable(s, old *appsv1.StatefulSet) {
+	if old != nil && old.Spec.UpdateStrategy.RollingUpdate != nil && old.Spec.UpdateStrategy.RollingUpdate.MaxUnavailable != nil {
+		return
+	}
+	if r := s.Spec.UpdateStrategy.RollingUpdate; r != nil {
+		r.MaxUnavailable = nil
 	}
 }
 
@@ -86,14 +103,11 @@ func defaultClaim(c *corev1.PersistentVolumeClaim) {
 
 func warnStatefulSet(s, old *appsv1.StatefulSet, isUpdate bool) []string {
 	path := field.NewPath("spec")
-	var out []string
 	var before *tmpl
 	if isUpdate {
 		before = &old.Spec.Template
-	} else {
-		out = template.NameWarnings(s.Name)
 	}
-	out = append(out, core.PodTemplateWarnings(&s.Spec.Template, before, path.Child("template"))...)
+	out := core.PodTemplateWarnings(&s.Spec.Template, before, path.Child("template"))
 	if limit := s.Spec.RevisionHistoryLimit; limit != nil && *limit < 0 {
 		out = append(out, fmt.Sprintf("%s: a negative value retains all historical revisions; a value >= 0 is recommended",
 			path.Child("revisionHistoryLimit")))

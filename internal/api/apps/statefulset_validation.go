@@ -54,6 +54,9 @@ func withClaims(s *appsv1.StatefulSetSpec) *tmpl {
 	claimed := map[string]bool{}
 	var volumes []corev1.Volume
 	for _, c := range s.VolumeClaimTemplates {
+		if claimed[c.Name] {
+			continue
+		}
 		claimed[c.Name] = true
 		volumes = append(volumes, corev1.Volume{Name: c.Name, VolumeSource: corev1.VolumeSource{
 			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: c.Name},

@@ -29,8 +29,12 @@ func rules() api.RulesOf[*discoveryv1.EndpointSlice] {
 		Default: defaultSlice,
 		PrepareCreate: func(s *discoveryv1.EndpointSlice) {
 			dropTopology(s, nil)
+			dropEmpty(s)
 		},
-		PrepareUpdate:  dropTopology,
+		PrepareUpdate: func(s, old *discoveryv1.EndpointSlice) {
+			dropTopology(s, old)
+			dropEmpty(s)
+		},
 		Validate:       func(s *discoveryv1.EndpointSlice) field.ErrorList { return validateSlice(s, nil) },
 		ValidateUpdate: validateUpdate,
 		Generation:     changed,
@@ -46,6 +50,17 @@ func defaultSlice(s *discoveryv1.EndpointSlice) {
 			tcp := corev1.ProtocolTCP
 			s.Ports[i].Protocol = &tcp
 		}
+	}
+}
+
+// dropEmpty makes no difference between no list and an empty one, since
+// upstream's storage keeps none.
+func dropEmpty(s *discoveryv1.EndpointSlice) {
+	if len(s.Endpoints) == 0 {
+		s.Endpoints = nil
+	}
+	if len(s.Ports) == 0 {
+		s.Ports = nil
 	}
 }
 

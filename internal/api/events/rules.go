@@ -36,6 +36,9 @@ func common(e *eventsv1.Event) field.ErrorList {
 	if e.Regarding.Namespace == "" && e.Namespace != "" && e.Namespace != "default" {
 		errs = append(errs, field.Invalid(field.NewPath("involvedObject", "namespace"), e.Regarding.Namespace, "does not match event.namespace"))
 	}
+	if e.EventTime.IsZero() {
+		return append(errs, note(e)...) // an event of the old form
+	}
 	controller := field.NewPath("reportingController")
 	if e.ReportingController == "" {
 		errs = append(errs, field.Required(controller, ""))
@@ -44,10 +47,14 @@ func common(e *eventsv1.Event) field.ErrorList {
 	errs = append(errs, text(e.ReportingInstance, maxInstance, field.NewPath("reportingInstance"))...)
 	errs = append(errs, text(e.Action, maxAction, field.NewPath("action"))...)
 	errs = append(errs, text(e.Reason, maxReason, field.NewPath("reason"))...)
-	if len(e.Note) > maxNote {
-		errs = append(errs, field.TooLong(field.NewPath("message"), "", maxNote))
+	return append(errs, note(e)...)
+}
+
+func note(e *eventsv1.Event) field.ErrorList {
+	if len(e.Note) <= maxNote {
+		return nil
 	}
-	return errs
+	return field.ErrorList{field.TooLong(field.NewPath("message"), "", maxNote)}
 }
 
 // text is required and bounded.

@@ -145,7 +145,7 @@ func validatePolicyPort(p *networkingv1.NetworkPolicyPort, at *field.Path) field
 func validateEndPort(end, start int32, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if end < start {
-		errs = append(errs, field.Invalid(at, end, "must be greater than or equal to `port`"))
+		errs = append(errs, field.Invalid(at, start, "must be greater than or equal to `port`")) // upstream names the port
 	}
 	return append(errs, validate.Port(int(end), at)...)
 }

@@ -60,6 +60,8 @@ func ClusterRoleBinding() *api.Kind {
 }
 
 func bindingColumns(of, roleDoc string) []api.Column {
+	// The column is older than the sentence that ends the field's documentation.
+	roleDoc = strings.TrimSuffix(roleDoc, " This field is immutable.")
 	return []api.Column{
 		column.Name(), column.Text("Role", roleDoc), column.Age(),
 		column.Wide(column.Text("Users", "Users in the "+of)),

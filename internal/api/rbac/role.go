@@ -18,6 +18,8 @@ func Role() *api.Kind {
 		NewList:    func() runtime.Object { return &rbacv1.RoleList{} },
 		Main: api.RulesOf[*rbacv1.Role]{
 			NameRule:       nameRule,
+			PrepareCreate:  func(r *rbacv1.Role) { r.Rules = orNil(r.Rules) },
+			PrepareUpdate:  func(r, _ *rbacv1.Role) { r.Rules = orNil(r.Rules) },
 			Validate:       func(r *rbacv1.Role) field.ErrorList { return validateRules(r.Rules, true) },
 			ValidateUpdate: func(r, _ *rbacv1.Role) field.ErrorList { return validateRules(r.Rules, true) },
 		},
@@ -35,6 +37,8 @@ func ClusterRole() *api.Kind {
 		NewList: func() runtime.Object { return &rbacv1.ClusterRoleList{} },
 		Main: api.RulesOf[*rbacv1.ClusterRole]{
 			NameRule:       nameRule,
+			PrepareCreate:  func(r *rbacv1.ClusterRole) { r.Rules = orNil(r.Rules) },
+			PrepareUpdate:  func(r, _ *rbacv1.ClusterRole) { r.Rules = orNil(r.Rules) },
 			Validate:       validateClusterRole,
 			ValidateUpdate: func(r, _ *rbacv1.ClusterRole) field.ErrorList { return validateClusterRole(r) },
 		},
@@ -44,4 +48,13 @@ func ClusterRole() *api.Kind {
 
 func validateClusterRole(r *rbacv1.ClusterRole) field.ErrorList {
 	return append(validateRules(r.Rules, false), validateAggregation(r.AggregationRule)...)
+}
+
+// orNil makes no difference between no rules and an empty list, since
+// upstream's storage keeps none.
+func orNil(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
+	if len(rules) == 0 {
+		return nil
+	}
+	return rules
 }
