@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -53,6 +54,13 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 	if err := m.deps.Services.WaitSynced(ctx); err != nil {
 		return err
+	}
+	if m.deps.RuntimeName == "" {
+		version, err := m.deps.Runtime.Version(ctx)
+		if err != nil {
+			return fmt.Errorf("runtime's name: %w", err)
+		}
+		m.deps.RuntimeName = version.GetRuntimeName()
 	}
 	m.mu.Lock()
 	m.mu.ctx = ctx
@@ -187,4 +195,18 @@ func (m *Manager) Count() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.mu.workers)
+}
+
+// Ended is closed when an instance of the pod has ended, or is not known.
+func (m *Manager) Ended(uid types.UID, instance string) <-chan struct{} {
+	c := make(chan struct{})
+	m.mu.Lock()
+	e := m.mu.workers[uid]
+	m.mu.Unlock()
+	if e == nil {
+		close(c)
+		return c
+	}
+	e.worker.post(func() { e.worker.awaitEnd(instance, c) })
+	return c
 }

@@ -73,8 +73,36 @@ func (w *Worker) instance(sandbox string, c *runtimeapi.ContainerStatus) *podsta
 	if i.Exited() {
 		i.Message = w.terminationMessage(c)
 		delete(w.view.Resized, c.GetId())
+		w.tellEnded(c.GetId())
 	}
 	return i
+}
+
+// tellEnded wakes who waits for the instance's end.
+func (w *Worker) tellEnded(id string) {
+	for _, c := range w.waiters[id] {
+		close(c)
+	}
+	delete(w.waiters, id)
+}
+
+func (w *Worker) tellAllEnded() {
+	for id := range w.waiters {
+		w.tellEnded(id)
+	}
+}
+
+// awaitEnd closes c when the instance has ended, or is not known.
+func (w *Worker) awaitEnd(id string, c chan struct{}) {
+	for _, list := range w.view.Instances {
+		for _, i := range list {
+			if i.ID() == id && !i.Exited() {
+				w.waiters[id] = append(w.waiters[id], c)
+				return
+			}
+		}
+	}
+	close(c)
 }
 
 func (w *Worker) firstSeen(id string) {
@@ -89,6 +117,7 @@ func (w *Worker) forgetContainer(id string) {
 		for n, i := range list {
 			if i.ID() == id {
 				w.view.Instances[name] = append(list[:n:n], list[n+1:]...)
+				w.tellEnded(id)
 				delete(w.view.Probes, id)
 				delete(w.view.Resized, id)
 				delete(w.told, id)

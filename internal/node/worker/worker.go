@@ -48,6 +48,8 @@ type Worker struct {
 	renew     time.Time            // when volumes are to be written again
 	remount   bool                 // volumes have to be brought up to date
 	status    statusWriter
+	// waiters are told when an instance has ended.
+	waiters map[string][]chan struct{}
 }
 
 func newWorker(d *Deps, pod *corev1.Pod) *Worker {
@@ -56,6 +58,7 @@ func newWorker(d *Deps, pod *corev1.Pod) *Worker {
 		logger: d.Logger.With("pod", pod.Namespace+"/"+pod.Name, "uid", pod.UID),
 		view:   podstate.NewView(pod), probes: map[probeKey]*prober{}, users: map[string]render.ImageUser{},
 		pulls: map[string]time.Duration{}, pullRetry: map[string]time.Time{}, told: map[string]bool{}, seen: map[string]time.Time{},
+		waiters: map[string][]chan struct{}{},
 	}
 	w.view.HostIPs = d.HostIPs
 	w.view.RuntimeName = d.RuntimeName
@@ -99,6 +102,7 @@ func (w *Worker) run(ctx context.Context) {
 	defer w.ops.Wait()
 	defer w.stop()
 	defer w.stopProbes()
+	defer w.tellAllEnded()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	w.follow()

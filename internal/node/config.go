@@ -1,0 +1,114 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/knarr-io/knarr/internal/client"
+)
+
+// Config is what a node agent is started with. Fields without a remark are
+// needed.
+type Config struct {
+	// Client acts as system:node:<NodeName>.
+	Client *client.Client
+	// Informers may hold Services already (in the server's process); nil makes
+	// a set of the agent's own.
+	Informers *client.Informers
+	Logger    *slog.Logger
+
+	NodeName string
+	// Hostname is this machine's name; NodeName where empty.
+	Hostname string
+	// Addresses of the node that others reach it by, the primary one first.
+	Addresses []string
+	// Version that the node tells, as v1.36.0.
+	Version string
+	Labels  map[string]string // more labels of the Node; may be nil
+	Taints  []corev1.Taint    // of a new Node; may be nil
+	// MaxPods is 110 where zero; Reserved is kept from pods; may be nil.
+	MaxPods  int64
+	Reserved corev1.ResourceList
+
+	// RuntimeEndpoint is the CRI socket; RuntimeName prefixes container ids
+	// and is asked from the runtime where empty.
+	RuntimeEndpoint, RuntimeName string
+	// PodCIDR is used until the Node has a range; may be empty.
+	PodCIDR string
+
+	// RootDir holds volumes, LogDir the logs of containers.
+	RootDir, LogDir string
+	// SeccompDir holds localhost profiles; RootDir/seccomp where empty.
+	SeccompDir string
+	// CgroupRoot is the parent of kubepods, such as "knarr"; may be empty.
+	CgroupRoot string
+	// ResolvConf is the node's resolver file; /etc/resolv.conf where empty.
+	ResolvConf string
+	// ClusterDNS and ClusterDomain are what pods resolve names with.
+	ClusterDNS    []string
+	ClusterDomain string
+	// ParallelPulls is 4 where zero.
+	ParallelPulls int
+
+	// Listener takes the kubelet API's connections; nil serves none. Port is
+	// what the Node tells; the listener's where zero.
+	Listener net.Listener
+	Port     int32
+	// Certificate gives the API's serving certificate; ClientCAs sign callers.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	ClientCAs   *x509.CertPool
+
+	// BeforeStop is called once when a pod begins to end, and returns when no
+	// new connections reach it; its context ends with the grace period. May be
+	// nil.
+	BeforeStop func(ctx context.Context, pod *corev1.Pod) error
+}
+
+// complete checks the configuration and fills in defaults.
+func (c *Config) complete() error {
+	switch {
+	case c.Client == nil, c.Logger == nil:
+		return errors.New("node: client and logger are needed")
+	case c.NodeName == "":
+		return errors.New("node: the node has no name")
+	case len(c.Addresses) == 0:
+		return errors.New("node: the node has no address")
+	case c.RuntimeEndpoint == "", c.RootDir == "", c.LogDir == "":
+		return errors.New("node: runtime endpoint, root and log folder are needed")
+	case c.Listener != nil && (c.Certificate == nil || c.ClientCAs == nil):
+		return errors.New("node: the kubelet API needs a certificate and the callers' authority")
+	}
+	if c.Hostname == "" {
+		c.Hostname = c.NodeName
+	}
+	if c.MaxPods == 0 {
+		c.MaxPods = 110
+	}
+	if c.SeccompDir == "" {
+		c.SeccompDir = c.RootDir + "/seccomp"
+	}
+	if c.ResolvConf == "" {
+		c.ResolvConf = "/etc/resolv.conf"
+	}
+	if c.ParallelPulls == 0 {
+		c.ParallelPulls = 4
+	}
+	if tcp, ok := addr(c.Listener); ok && c.Port == 0 {
+		c.Port = int32(tcp.Port)
+	}
+	return nil
+}
+
+func addr(l net.Listener) (*net.TCPAddr, bool) {
+	if l == nil {
+		return nil, false
+	}
+	tcp, ok := l.Addr().(*net.TCPAddr)
+	return tcp, ok
+}

@@ -1,0 +1,166 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/client/record"
+	"github.com/knarr-io/knarr/internal/node/cri"
+	"github.com/knarr-io/knarr/internal/node/images"
+	"github.com/knarr-io/knarr/internal/node/kubeletapi"
+	"github.com/knarr-io/knarr/internal/node/objects"
+	"github.com/knarr-io/knarr/internal/node/register"
+	"github.com/knarr-io/knarr/internal/node/render"
+	"github.com/knarr-io/knarr/internal/node/stats"
+	"github.com/knarr-io/knarr/internal/node/volumes"
+	"github.com/knarr-io/knarr/internal/node/worker"
+)
+
+// Node is a running node agent.
+type Node struct {
+	cfg       Config
+	runtime   *cri.Client
+	registrar *register.Registrar
+	pods      *worker.Manager
+	recorder  *record.Recorder
+	machine   *register.Machine
+	informers *client.Informers // of pods and nodes, and of services where none were given
+	wg        sync.WaitGroup
+	failed    chan error
+}
+
+// Start starts the agent and returns at once; it runs until ctx ends. Errors
+// are those of the configuration and of the machine. It waits for neither the
+// runtime nor the API: the node becomes Ready when both answer.
+func Start(ctx context.Context, cfg Config) (*Node, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	for _, dir := range []string{cfg.RootDir, cfg.LogDir, cfg.SeccompDir} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, fmt.Errorf("node: %w", err)
+		}
+	}
+	machine, err := register.ReadMachine(cfg.RootDir)
+	if err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	runtime, err := cri.Dial(cfg.RuntimeEndpoint)
+	if err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	n := &Node{
+		cfg: cfg, runtime: runtime, machine: machine, failed: make(chan error, 1),
+		recorder: record.New(cfg.Client, "kubelet", cfg.NodeName, cfg.Logger),
+	}
+	if err := n.wire(ctx); err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	n.run(ctx)
+	return n, nil
+}
+
+// wire makes the parts, from those that need nothing to those that need all.
+func (n *Node) wire(ctx context.Context) error {
+	cfg := &n.cfg
+	n.informers = client.NewInformers(cfg.Client, cfg.Logger)
+	services := n.informers
+	if cfg.Informers != nil {
+		services = cfg.Informers
+	}
+	nodes := client.InformerWith[*corev1.Node](n.informers, client.Selection{Fields: "metadata.name=" + cfg.NodeName})
+	pods := client.InformerWith[*corev1.Pod](n.informers, client.Selection{Fields: "spec.nodeName=" + cfg.NodeName})
+	n.registrar = register.New(register.Config{
+		Name: cfg.NodeName, Hostname: cfg.Hostname, Addresses: cfg.Addresses, Port: cfg.Port, Version: cfg.Version,
+		MaxPods: cfg.MaxPods, Labels: cfg.Labels, Taints: cfg.Taints, Reserved: cfg.Reserved, Machine: n.machine, PodCIDR: cfg.PodCIDR,
+		Client: cfg.Client, Informer: nodes, Runtime: n.runtime, Recorder: n.recorder, Logger: cfg.Logger,
+	})
+	cache := objects.New(ctx, cfg.Client, cfg.Logger)
+	vols, err := volumes.New(cfg.RootDir, cfg.Client, cache)
+	if err != nil {
+		return err
+	}
+	resolver, err := os.ReadFile(cfg.ResolvConf)
+	if err != nil {
+		cfg.Logger.Warn("the node's resolver file is not readable", "path", cfg.ResolvConf, "err", err)
+	}
+	n.pods = worker.NewManager(&worker.Deps{
+		Runtime: n.runtime, Client: cfg.Client, Objects: cache, Volumes: vols,
+		Puller: images.NewPuller(n.runtime, cfg.ParallelPulls), Recorder: n.recorder,
+		Services: client.InformerFor[*corev1.Service](services), Logger: cfg.Logger,
+		NodeName: cfg.NodeName, Node: n.registrar.Node, HostIPs: cfg.Addresses, LogRoot: cfg.LogDir, Profiles: cfg.SeccompDir,
+		CgroupRoot: cfg.CgroupRoot, Cluster: render.Cluster{DNS: cfg.ClusterDNS, Domain: cfg.ClusterDomain},
+		HostResolver: render.ParseResolver(string(resolver)), MemoryCapacity: n.machine.MemoryBytes,
+		RuntimeName: cfg.RuntimeName, BeforeStop: cfg.BeforeStop,
+	}, pods)
+	return nil
+}
+
+// run starts the parts' goroutines.
+func (n *Node) run(ctx context.Context) {
+	n.informers.Start(ctx)
+	n.wg.Go(func() { n.recorder.Run(ctx) })
+	n.wg.Go(func() { n.report(ctx, n.registrar.Run(ctx)) })
+	n.wg.Go(func() { n.report(ctx, n.pods.Run(ctx)) })
+	n.wg.Go(func() { n.keepHouse(ctx) })
+	if n.cfg.Listener != nil {
+		n.wg.Go(func() { n.report(ctx, n.serve(ctx)) })
+	}
+}
+
+func (n *Node) serve(ctx context.Context) error {
+	api := kubeletapi.New(kubeletapi.Config{
+		NodeName: n.cfg.NodeName, LogRoot: n.cfg.LogDir, Pods: n.pods, Runtime: n.runtime,
+		Stats: &stats.Provider{
+			NodeName: n.cfg.NodeName, Runtime: n.runtime, Root: n.cfg.RootDir, Started: time.Now(), Pods: n.pods.Pods,
+		},
+		Client: n.cfg.Client, Certificate: n.cfg.Certificate, ClientCAs: n.cfg.ClientCAs, Logger: n.cfg.Logger,
+	})
+	return api.Serve(ctx, n.cfg.Listener)
+}
+
+func (n *Node) report(ctx context.Context, err error) {
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	select {
+	case n.failed <- err:
+	default:
+	}
+}
+
+// Failed gives an error when a part of the agent has ended before its time.
+func (n *Node) Failed() <-chan error { return n.failed }
+
+// Wait blocks until everything has stopped, after the end of Start's ctx.
+// Containers run on.
+func (n *Node) Wait() error {
+	n.wg.Wait()
+	n.informers.Wait()
+	return n.runtime.Close()
+}
+
+// Pods is the manager of the node's pods, for those in the same process who
+// ask what runs here.
+func (n *Node) Pods() *worker.Manager { return n.pods }
+
+// Cleanup removes everything that an agent with these folders left on the
+// machine: mounts, volumes and logs. Nothing of it may run any more.
+func Cleanup(rootDir, logDir string) error {
+	for _, dir := range []string{rootDir, logDir} {
+		if !filepath.IsAbs(dir) || filepath.Clean(dir) == "/" {
+			return fmt.Errorf("node: %q is not a folder to clean up", dir)
+		}
+	}
+	if err := volumes.Cleanup(rootDir); err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	return os.RemoveAll(logDir)
+}
