@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
@@ -25,8 +26,9 @@ import (
 // Authorizer is the whole decision. It implements authorizer.Authorizer and
 // authorizer.RuleResolver and is safe for concurrent use.
 type Authorizer struct {
-	rbac  *rbac.Index
-	nodes *node.Authorizer
+	rbac *rbac.Index
+	// inOrder are asked one after the other; roles come last.
+	inOrder []authorizer.Authorizer
 }
 
 // New reads roles and bindings from the cache. Run keeps them current.
@@ -39,7 +41,8 @@ func New(kinds *catalog.Catalog, objects *cache.Cache, logger *slog.Logger) (*Au
 	if err != nil {
 		return nil, err
 	}
-	return &Authorizer{rbac: index, nodes: nodes}, nil
+	secrets := objects.Of(kinds.Resource(corev1.SchemeGroupVersion.WithResource("secrets")))
+	return &Authorizer{rbac: index, inOrder: []authorizer.Authorizer{nodes, edge{secrets}, index}}, nil
 }
 
 // Run follows changes of bindings until ctx ends or the cache closes.
@@ -54,15 +57,17 @@ func (z *Authorizer) Authorize(ctx context.Context, a authorizer.Attributes) (au
 	if slices.Contains(a.GetUser().GetGroups(), user.SystemPrivilegedGroup) {
 		return authorizer.DecisionAllow, "", nil
 	}
-	decision, nodeReason, err := z.nodes.Authorize(ctx, a)
-	if decision == authorizer.DecisionAllow {
-		return decision, nodeReason, err
+	var reasons []string
+	for _, one := range z.inOrder {
+		decision, reason, err := one.Authorize(ctx, a)
+		if decision == authorizer.DecisionAllow || err != nil {
+			return decision, reason, err
+		}
+		if reason != "" {
+			reasons = append(reasons, reason)
+		}
 	}
-	decision, reason, err := z.rbac.Authorize(ctx, a)
-	if decision == authorizer.DecisionAllow || nodeReason == "" {
-		return decision, reason, err
-	}
-	return decision, strings.TrimSuffix(nodeReason+"\n"+reason, "\n"), err
+	return authorizer.DecisionNoOpinion, strings.Join(reasons, "\n"), nil
 }
 
 // RulesFor lists what a user may do in a namespace. What nodes may do as

@@ -37,19 +37,30 @@ type subjectKey struct {
 
 func newBindings() *bindings { return &bindings{byScope: map[string]map[subjectKey][]grant{}} }
 
-// of returns what is granted in exactly this scope, by name and each binding
-// once.
-func (b *bindings) of(u user.Info, scope string) []grant {
+// of returns what is granted in exactly this scope, one list per subject that
+// the user is. The lists are shared.
+func (b *bindings) of(u user.Info, scope string) [][]grant {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	subjects := b.byScope[scope]
 	if len(subjects) == 0 {
 		return nil
 	}
-	out := slices.Clone(subjects[subjectKey{name: u.GetName()}])
-	for _, group := range u.GetGroups() {
-		out = append(out, subjects[subjectKey{group: true, name: group}]...)
+	out := make([][]grant, 0, 4)
+	if list := subjects[subjectKey{name: u.GetName()}]; len(list) > 0 {
+		out = append(out, list)
 	}
+	for _, group := range u.GetGroups() {
+		if list := subjects[subjectKey{group: true, name: group}]; len(list) > 0 {
+			out = append(out, list)
+		}
+	}
+	return out
+}
+
+// once flattens lists: each binding once, by name.
+func once(lists [][]grant) []grant {
+	out := slices.Concat(lists...)
 	slices.SortStableFunc(out, func(x, y grant) int { return strings.Compare(x.binding.name, y.binding.name) })
 	return slices.CompactFunc(out, func(x, y grant) bool { return x.binding == y.binding })
 }

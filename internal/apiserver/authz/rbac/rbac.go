@@ -60,29 +60,42 @@ type grant struct {
 
 // Authorize decides one request.
 func (x *Index) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
-	var problems []error
-	var reason string
 	resource := requestedResource(a)
-	x.visit(a.GetUser(), a.GetNamespace(), func(g grant, rules []rbacv1.PolicyRule, err error) bool {
-		if err != nil {
-			problems = append(problems, err)
-			return true
-		}
-		for i := range rules {
-			if allows(&rules[i], a, resource) {
-				reason = "RBAC: allowed by " + g.describe()
-				return false
+	var problems []error
+	for _, scope := range scopes(a.GetNamespace()) {
+		for _, list := range x.bindings.of(a.GetUser(), scope) {
+			for _, g := range list {
+				rules, err := x.RoleRules(g.binding.role, scope)
+				if err != nil {
+					problems = append(problems, err)
+				}
+				if anyAllows(rules, a, resource) {
+					return authorizer.DecisionAllow, "RBAC: allowed by " + g.describe(), nil
+				}
 			}
 		}
-		return true
-	})
-	if reason != "" {
-		return authorizer.DecisionAllow, reason, nil
 	}
 	if len(problems) > 0 {
 		return authorizer.DecisionNoOpinion, fmt.Sprintf("RBAC: %v", aggregate(problems)), nil
 	}
 	return authorizer.DecisionNoOpinion, "", nil
+}
+
+func anyAllows(rules []rbacv1.PolicyRule, a authorizer.Attributes, resource string) bool {
+	for i := range rules {
+		if allows(&rules[i], a, resource) {
+			return true
+		}
+	}
+	return false
+}
+
+// scopes are where bindings for a namespace lie: the cluster, then itself.
+func scopes(namespace string) []string {
+	if namespace == "" {
+		return []string{""}
+	}
+	return []string{"", namespace}
 }
 
 // Rules are all rules that apply to a user in a namespace (cluster-wide ones
@@ -91,13 +104,15 @@ func (x *Index) Authorize(_ context.Context, a authorizer.Attributes) (authorize
 func (x *Index) Rules(u user.Info, namespace string) ([]rbacv1.PolicyRule, error) {
 	var out []rbacv1.PolicyRule
 	var problems []error
-	x.visit(u, namespace, func(_ grant, rules []rbacv1.PolicyRule, err error) bool {
-		if err != nil {
-			problems = append(problems, err)
+	for _, scope := range scopes(namespace) {
+		for _, g := range once(x.bindings.of(u, scope)) {
+			rules, err := x.RoleRules(g.binding.role, scope)
+			if err != nil {
+				problems = append(problems, err)
+			}
+			out = append(out, rules...)
 		}
-		out = append(out, rules...)
-		return true
-	})
+	}
 	return out, aggregate(problems)
 }
 
@@ -136,23 +151,6 @@ func (x *Index) RoleRules(ref rbacv1.RoleRef, namespace string) ([]rbacv1.Policy
 		return nil, apierrors.NewNotFound(rbacv1.Resource("clusterrole"), ref.Name)
 	default:
 		return nil, fmt.Errorf("unsupported role reference kind: %q", ref.Kind)
-	}
-}
-
-// visit calls fn for every binding that applies to the user, cluster-wide
-// ones first, in order of name, until fn returns false.
-func (x *Index) visit(u user.Info, namespace string, fn func(grant, []rbacv1.PolicyRule, error) bool) {
-	scopes := []string{"", namespace}
-	if namespace == "" {
-		scopes = scopes[:1]
-	}
-	for _, scope := range scopes {
-		for _, g := range x.bindings.of(u, scope) {
-			rules, err := x.RoleRules(g.binding.role, scope)
-			if !fn(g, rules, err) {
-				return
-			}
-		}
 	}
 }
 
