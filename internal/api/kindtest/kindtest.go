@@ -1,0 +1,188 @@
+// Package kindtest runs text scenarios against the declarations of kinds: a
+// manifest in, and out what the kind makes of it.
+//
+// A scenario file is a txtar archive. Each scenario is a group of files with
+// the same first path element: new.yaml, for an update also old.yaml, and
+// want, which the test compares and -rewrite writes anew. An old object goes
+// through a create first. want holds the field errors in the server's order,
+// or else the warnings, whether the generation rises, and the object.
+package kindtest
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/yaml"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/validate"
+)
+
+// Run runs every scenario of testdata/*.txtar against the given kinds.
+func Run(t *testing.T, rewrite bool, kinds []*api.Kind) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios in testdata: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { runFile(t, file, rewrite, kinds) })
+	}
+}
+
+// RewriteFlag registers the flag by which a test writes what it got into its
+// scenarios. Call it from a variable of the test package.
+func RewriteFlag() *bool {
+	return flag.Bool("rewrite", false, "write the results into the scenario files")
+}
+
+func runFile(t *testing.T, file string, rewrite bool, kinds []*api.Kind) {
+	archive, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range scenarios(archive) {
+		t.Run(s.name, func(t *testing.T) {
+			got, err := s.play(kinds)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rewrite {
+				s.rewrite(archive, got)
+				return
+			}
+			if s.want < 0 {
+				t.Fatal("no want: run with -rewrite and read what it writes")
+			}
+			if diff := cmp.Diff(string(archive.Files[s.want].Data), got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+	if rewrite {
+		if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+type scenario struct {
+	name       string
+	fresh, old []byte
+	last, want int // positions in the archive; want is -1 where there is none
+}
+
+func scenarios(a *txtar.Archive) []*scenario {
+	var out []*scenario
+	byName := map[string]*scenario{}
+	for i, f := range a.Files {
+		name, part, _ := strings.Cut(f.Name, "/")
+		s := byName[name]
+		if s == nil {
+			s = &scenario{name: name, want: -1}
+			byName[name] = s
+			out = append(out, s)
+		}
+		s.last = i
+		switch part {
+		case "new.yaml":
+			s.fresh = f.Data
+		case "old.yaml":
+			s.old = f.Data
+		case "want":
+			s.want = i
+		}
+	}
+	return out
+}
+
+func (s *scenario) rewrite(a *txtar.Archive, got string) {
+	if s.want >= 0 {
+		a.Files[s.want].Data = []byte(got)
+		return
+	}
+	a.Files = append(a.Files, txtar.File{Name: s.name + "/want", Data: []byte(got)})
+}
+
+func (s *scenario) play(kinds []*api.Kind) (string, error) {
+	k, obj, err := decode(kinds, s.fresh)
+	if err != nil {
+		return "", err
+	}
+	rules := &k.Main
+	if s.old == nil {
+		create(rules, obj)
+		return outcome(rules, obj, nil, validate.Create(k, obj).ToAggregate())
+	}
+	_, old, err := decode(kinds, s.old)
+	if err != nil {
+		return "", err
+	}
+	create(rules, old)
+	old.SetResourceVersion("1")
+	obj.SetResourceVersion("1")
+	if rules.Default != nil {
+		rules.Default(obj)
+	}
+	if rules.PrepareUpdate != nil {
+		rules.PrepareUpdate(obj, old)
+	}
+	return outcome(rules, obj, old, validate.Update(rules, obj, old).ToAggregate())
+}
+
+func create(rules *api.Rules, obj api.Object) {
+	if rules.Default != nil {
+		rules.Default(obj)
+	}
+	if rules.PrepareCreate != nil {
+		rules.PrepareCreate(obj)
+	}
+}
+
+func outcome(rules *api.Rules, obj, old api.Object, refused interface{ Errors() []error }) (string, error) {
+	var b bytes.Buffer
+	if refused != nil {
+		for _, err := range refused.Errors() {
+			fmt.Fprintln(&b, "error:", err)
+		}
+		return b.String(), nil
+	}
+	if rules.Warn != nil {
+		for _, w := range rules.Warn(obj, old) {
+			fmt.Fprintln(&b, "warning:", w)
+		}
+	}
+	if old != nil && rules.Generation != nil {
+		fmt.Fprintln(&b, "generation rises:", rules.Generation(obj, old))
+	}
+	obj.SetResourceVersion("")
+	text, err := yaml.Marshal(obj)
+	b.Write(text)
+	return b.String(), err
+}
+
+func decode(kinds []*api.Kind, manifest []byte) (*api.Kind, api.Object, error) {
+	var head struct{ APIVersion, Kind string }
+	if err := yaml.Unmarshal(manifest, &head); err != nil {
+		return nil, nil, err
+	}
+	for _, k := range kinds {
+		if k.GVK == schema.FromAPIVersionAndKind(head.APIVersion, head.Kind) {
+			obj := k.New()
+			err := yaml.UnmarshalStrict(manifest, obj)
+			if k.Namespaced && obj.GetNamespace() == "" {
+				obj.SetNamespace("default")
+			}
+			return k, obj, err
+		}
+	}
+	return nil, nil, fmt.Errorf("%s %s is not among the kinds", head.APIVersion, head.Kind)
+}
