@@ -23,6 +23,7 @@ func configMapKind() *api.Kind {
 		New:        func() *corev1.ConfigMap { return &corev1.ConfigMap{} },
 		NewList:    func() runtime.Object { return &corev1.ConfigMapList{} },
 		Main: api.RulesOf[*corev1.ConfigMap]{
+			Default:        func(c *corev1.ConfigMap) { emptyForNull(c.BinaryData) },
 			Validate:       validateConfigMap,
 			ValidateUpdate: validateConfigMapUpdate,
 		},
@@ -76,6 +77,15 @@ func validateConfigMapUpdate(c, old *corev1.ConfigMap) field.ErrorList {
 		errs = append(errs, frozen(apiequality.Semantic.DeepEqual(c.BinaryData, old.BinaryData), field.NewPath("binaryData"))...)
 	}
 	return append(errs, validateConfigMap(c)...)
+}
+
+// emptyForNull makes a value given as null the empty one.
+func emptyForNull(data map[string][]byte) {
+	for key, value := range data {
+		if value == nil {
+			data[key] = []byte{}
+		}
+	}
 }
 
 // frozen is the error of a field that an immutable ConfigMap or Secret must

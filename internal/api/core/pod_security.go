@@ -20,20 +20,16 @@ func (p *podCheck) hostNetwork(path *field.Path) field.ErrorList {
 		return nil
 	}
 	var errs field.ErrorList
-	check := func(list []corev1.Container, at *field.Path) {
-		for i, c := range list {
-			for j, port := range c.Ports {
-				// Templates get their host ports only when a pod is made.
-				if port.HostPort == port.ContainerPort || (port.HostPort == 0 && !p.isPod) {
-					continue
-				}
-				errs = append(errs, field.Invalid(at.Index(i).Child("ports").Index(j).Child("hostPort"), port.HostPort,
-					"must match `containerPort` when `hostNetwork` is true"))
+	for i, c := range p.spec.Containers {
+		for j, port := range c.Ports {
+			// Templates get their host ports only when a pod is made.
+			if port.HostPort == port.ContainerPort || (port.HostPort == 0 && !p.isPod) {
+				continue
 			}
+			errs = append(errs, field.Invalid(path.Child("containers").Index(i).Child("ports").Index(j).Child("hostPort"),
+				port.HostPort, "must match `containerPort` when `hostNetwork` is true"))
 		}
 	}
-	check(p.spec.Containers, path.Child("containers"))
-	check(p.spec.InitContainers, path.Child("initContainers"))
 	return errs
 }
 

@@ -51,6 +51,7 @@ func defaultSecret(s *corev1.Secret) {
 		s.Data[key] = []byte(value)
 	}
 	s.StringData = nil
+	emptyForNull(s.Data)
 }
 
 func warnSecret(s, _ *corev1.Secret, _ bool) []string {

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -17,11 +16,6 @@ func emptyDir(s *corev1.EmptyDirVolumeSource, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if s.SizeLimit != nil && s.SizeLimit.Sign() < 0 {
 		errs = append(errs, field.Forbidden(at.Child("sizeLimit"), "SizeLimit field must be a valid resource quantity"))
-	}
-	if s.Medium != corev1.StorageMediumDefault && s.Medium != corev1.StorageMediumMemory &&
-		!strings.HasPrefix(string(s.Medium), string(corev1.StorageMediumHugePages)) {
-		errs = append(errs, field.NotSupported(at.Child("medium"), s.Medium,
-			[]corev1.StorageMedium{corev1.StorageMediumDefault, corev1.StorageMediumHugePages, corev1.StorageMediumMemory}))
 	}
 	return errs
 }

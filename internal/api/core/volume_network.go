@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api/validate"
@@ -185,5 +186,6 @@ func csiDriver(name string, at *field.Path) field.ErrorList {
 	if len(name) > maxCSIDriverName {
 		errs = append(errs, field.TooLong(at, name, maxCSIDriverName))
 	}
-	return append(errs, validate.DNS1123Subdomain(strings.ToLower(name), at)...)
+	// Case does not count, but the error shows the name as it was given.
+	return append(errs, invalidEach(validation.IsDNS1123Subdomain(strings.ToLower(name)), name, at)...)
 }

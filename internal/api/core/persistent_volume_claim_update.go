@@ -1,0 +1,77 @@
+package core
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/diff"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api/validate"
+)
+
+func validatePersistentVolumeClaim(c *corev1.PersistentVolumeClaim) field.ErrorList {
+	return ValidatePersistentVolumeClaimSpec(&c.Spec, field.NewPath("spec"))
+}
+
+func validatePersistentVolumeClaimUpdate(c, old *corev1.PersistentVolumeClaim) field.ErrorList {
+	errs := validatePersistentVolumeClaim(c)
+	spec := field.NewPath("spec")
+	is, was := c.Spec.DeepCopy(), old.Spec.DeepCopy()
+	if was.VolumeName == "" {
+		was.VolumeName = is.VolumeName
+	}
+	if class := old.Annotations[corev1.BetaStorageClassAnnotation]; class != "" && was.StorageClassName == nil {
+		// The annotation's value may move into the field.
+		if orEmpty(is.StorageClassName) == class {
+			is.StorageClassName = nil
+		}
+	}
+	if c.Status.Phase == corev1.ClaimBound {
+		if is.Resources.Requests != nil {
+			is.Resources.Requests[corev1.ResourceStorage] = was.Resources.Requests[corev1.ResourceStorage]
+		}
+		is.VolumeAttributesClassName = was.VolumeAttributesClassName
+	}
+	if !apiequality.Semantic.DeepEqual(is, was) {
+		errs = append(errs, field.Forbidden(spec, "spec is immutable after creation except resources.requests "+
+			"and volumeAttributesClassName for bound claims\n"+diff.Diff(validate.Shown(was), validate.Shown(is))))
+	}
+	return append(errs, claimSize(c, old, spec)...)
+}
+
+// claimSize lets a claim shrink only as far as an expansion that failed, and
+// never to what it already has.
+func claimSize(c, old *corev1.PersistentVolumeClaim, spec *field.Path) field.ErrorList {
+	was, is := old.Spec.Resources.Requests[corev1.ResourceStorage], c.Spec.Resources.Requests[corev1.ResourceStorage]
+	has := old.Status.Capacity[corev1.ResourceStorage]
+	if is.Cmp(was) < 0 && is.Cmp(has) <= 0 {
+		return field.ErrorList{field.Forbidden(spec.Child("resources", "requests", "storage"), "field can not be less than status.capacity")}
+	}
+	return nil
+}
+
+func validatePersistentVolumeClaimStatus(c, _ *corev1.PersistentVolumeClaim) field.ErrorList {
+	var errs field.ErrorList
+	at := field.NewPath("status", "capacity")
+	if len(c.Status.AccessModes) > 0 {
+		errs = append(errs, accessModes(c.Status.AccessModes, field.NewPath("status", "accessModes"))...)
+	}
+	for _, name := range sortedResources(c.Status.Capacity) {
+		errs = append(errs, validate.NonNegativeQuantity(c.Status.Capacity[name], at.Key(string(name)))...)
+	}
+	return errs
+}
+
+func warnPersistentVolumeClaim(c *corev1.PersistentVolumeClaim) []string {
+	var out []string
+	if _, ok := c.Annotations[corev1.BetaStorageClassAnnotation]; ok {
+		out = append(out, fmt.Sprintf("metadata.annotations[%s]: deprecated since v1.8; use \"storageClassName\" attribute instead",
+			corev1.BetaStorageClassAnnotation))
+	}
+	w := podWarner{}
+	w.fractional(c.Spec.Resources.Requests, field.NewPath("spec", "resources", "requests"), corev1.ResourceStorage)
+	w.fractional(c.Spec.Resources.Limits, field.NewPath("spec", "resources", "limits"), corev1.ResourceStorage)
+	return append(out, w.out...)
+}

@@ -1,0 +1,203 @@
+package core
+
+import (
+	"path"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/diff"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api/validate"
+)
+
+func validatePersistentVolume(v *corev1.PersistentVolume) field.ErrorList {
+	spec, s := field.NewPath("spec"), &v.Spec
+	var errs field.ErrorList
+	errs = append(errs, requiredIf(len(s.AccessModes) == 0, spec.Child("accessModes"))...)
+	errs = append(errs, accessModes(s.AccessModes, spec.Child("accessModes"))...)
+	errs = append(errs, volumeCapacity(s.Capacity, spec.Child("capacity"))...)
+	if s.PersistentVolumeReclaimPolicy != "" {
+		errs = append(errs, validate.OneOf(s.PersistentVolumeReclaimPolicy, spec.Child("persistentVolumeReclaimPolicy"),
+			corev1.PersistentVolumeReclaimDelete, corev1.PersistentVolumeReclaimRecycle, corev1.PersistentVolumeReclaimRetain)...)
+	}
+	affinityErrs := volumeAffinity(s.NodeAffinity, spec.Child("nodeAffinity"))
+	errs = append(errs, affinityErrs...)
+	count, sourceErrs := oneSource(persistentSources(s, spec), spec)
+	errs = append(errs, sourceErrs...)
+	if count == 0 {
+		errs = append(errs, field.Required(spec, "must specify a volume type"))
+	}
+	if s.HostPath != nil && path.Clean(s.HostPath.Path) == "/" && s.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRecycle {
+		errs = append(errs, field.Forbidden(spec.Child("persistentVolumeReclaimPolicy"), "may not be 'recycle' for a hostPath mount of '/'"))
+	}
+	errs = append(errs, optionalName(s.StorageClassName, spec.Child("storageClassName"))...)
+	errs = append(errs, volumeMode(s.VolumeMode, spec)...)
+	if n := s.VolumeAttributesClassName; n != nil {
+		errs = append(errs, attributesClass(*n, s.CSI != nil, spec)...)
+	}
+	return errs
+}
+
+func attributesClass(name string, csi bool, spec *field.Path) field.ErrorList {
+	at := spec.Child("volumeAttributesClassName")
+	if name == "" {
+		return field.ErrorList{field.Required(at, "an empty string is disallowed")}
+	}
+	errs := validate.Name(validate.Subdomain, name, at)
+	if !csi {
+		errs = append(errs, field.Required(spec.Child("csi"), "has to be specified when using volumeAttributesClassName"))
+	}
+	return errs
+}
+
+func volumeCapacity(c corev1.ResourceList, at *field.Path) field.ErrorList {
+	errs := requiredIf(len(c) == 0, at)
+	if _, ok := c[corev1.ResourceStorage]; !ok || len(c) > 1 {
+		errs = append(errs, field.NotSupported(at, c, []string{string(corev1.ResourceStorage)}))
+	}
+	for _, name := range sortedResources(c) {
+		q := c[name]
+		if q.Sign() < 0 {
+			errs = append(errs, field.Invalid(at.Key(string(name)), q.Value(), "must be a valid resource quantity"))
+		}
+		errs = append(errs, validate.PositiveQuantity(q, at.Key(string(name)))...)
+	}
+	return errs
+}
+
+func volumeAffinity(a *corev1.VolumeNodeAffinity, at *field.Path) field.ErrorList {
+	switch {
+	case a == nil:
+		return nil
+	case a.Required == nil:
+		return field.ErrorList{field.Required(at.Child("required"), "must specify required node constraints")}
+	}
+	return nodeSelector(a.Required, at.Child("required"))
+}
+
+// persistentSources lists the sources in the order in which they are looked
+// at.
+func persistentSources(s *corev1.PersistentVolumeSpec, spec *field.Path) []source {
+	return []source{
+		{"hostPath", s.HostPath != nil, func(f *field.Path) field.ErrorList { return hostPath(s.HostPath, f) }},
+		{"gcePersistentDisk", s.GCEPersistentDisk != nil, func(f *field.Path) field.ErrorList { return gceDisk(s.GCEPersistentDisk, f) }},
+		{"awsElasticBlockStore", s.AWSElasticBlockStore != nil, func(f *field.Path) field.ErrorList { return awsDisk(s.AWSElasticBlockStore, f) }},
+		{"glusterfs", s.Glusterfs != nil, func(f *field.Path) field.ErrorList {
+			return glusterfs(s.Glusterfs.EndpointsName, s.Glusterfs.Path, f)
+		}},
+		{"flocker", s.Flocker != nil, func(f *field.Path) field.ErrorList { return flocker(s.Flocker, f) }},
+		{"nfs", s.NFS != nil, func(f *field.Path) field.ErrorList { return nfs(s.NFS, f) }},
+		{"rbd", s.RBD != nil, func(f *field.Path) field.ErrorList { return rbd(s.RBD.CephMonitors, s.RBD.RBDImage, f) }},
+		{"quobyte", s.Quobyte != nil, func(f *field.Path) field.ErrorList { return quobyte(s.Quobyte, f) }},
+		{"cephFS", s.CephFS != nil, func(f *field.Path) field.ErrorList {
+			return requiredIf(len(s.CephFS.Monitors) == 0, f.Child("monitors"))
+		}},
+		{"iscsi", s.ISCSI != nil, func(f *field.Path) field.ErrorList { return persistentISCSI(s.ISCSI, f) }},
+		{"cinder", s.Cinder != nil, func(f *field.Path) field.ErrorList { return requiredIf(s.Cinder.VolumeID == "", f.Child("volumeID")) }},
+		{"fc", s.FC != nil, func(f *field.Path) field.ErrorList { return fibreChannel(s.FC, f) }},
+		{"flexVolume", s.FlexVolume != nil, func(f *field.Path) field.ErrorList { return requiredIf(s.FlexVolume.Driver == "", f.Child("driver")) }},
+		{"azureFile", s.AzureFile != nil, func(f *field.Path) field.ErrorList {
+			return azureFile(s.AzureFile.SecretName, s.AzureFile.ShareName, f)
+		}},
+		{"vsphereVolume", s.VsphereVolume != nil, func(f *field.Path) field.ErrorList {
+			return requiredIf(s.VsphereVolume.VolumePath == "", f.Child("volumePath"))
+		}},
+		{"photonPersistentDisk", s.PhotonPersistentDisk != nil, func(f *field.Path) field.ErrorList {
+			return requiredIf(s.PhotonPersistentDisk.PdID == "", f.Child("pdID"))
+		}},
+		{"portworxVolume", s.PortworxVolume != nil, func(f *field.Path) field.ErrorList {
+			return requiredIf(s.PortworxVolume.VolumeID == "", f.Child("volumeID"))
+		}},
+		{"azureDisk", s.AzureDisk != nil, func(f *field.Path) field.ErrorList { return azureDisk(s.AzureDisk, f) }},
+		{"scaleIO", s.ScaleIO != nil, func(f *field.Path) field.ErrorList {
+			return scaleIO(s.ScaleIO.Gateway, s.ScaleIO.System, s.ScaleIO.VolumeName, f)
+		}},
+		{"local", s.Local != nil, func(f *field.Path) field.ErrorList {
+			errs := localVolume(s.Local, f)
+			if s.NodeAffinity == nil {
+				errs = append(errs, field.Required(spec.Child("nodeAffinity"), "Local volume requires node affinity"))
+			}
+			return errs
+		}},
+		{"storageos", s.StorageOS != nil, func(f *field.Path) field.ErrorList { return storageOS(s.StorageOS.VolumeName, f) }},
+		{"csi", s.CSI != nil, func(f *field.Path) field.ErrorList { return persistentCSI(s.CSI, f) }},
+	}
+}
+
+func localVolume(l *corev1.LocalVolumeSource, at *field.Path) field.ErrorList {
+	if l.Path == "" {
+		return field.ErrorList{field.Required(at.Child("path"), "")}
+	}
+	return noBacksteps(l.Path, at.Child("path"))
+}
+
+func persistentISCSI(s *corev1.ISCSIPersistentVolumeSource, at *field.Path) field.ErrorList {
+	t := iscsi{portal: s.TargetPortal, iqn: s.IQN, iface: s.ISCSIInterface, lun: s.Lun, initiator: orEmpty(s.InitiatorName),
+		authenticates: s.DiscoveryCHAPAuth || s.SessionCHAPAuth, secret: s.SecretRef != nil}
+	return t.check(at)
+}
+
+func persistentCSI(s *corev1.CSIPersistentVolumeSource, at *field.Path) field.ErrorList {
+	errs := csiDriver(s.Driver, at.Child("driver"))
+	errs = append(errs, requiredIf(s.VolumeHandle == "", at.Child("volumeHandle"))...)
+	for _, r := range []struct {
+		name string
+		ref  *corev1.SecretReference
+	}{
+		{"controllerPublishSecretRef", s.ControllerPublishSecretRef},
+		{"controllerExpandSecretRef", s.ControllerExpandSecretRef},
+		{"nodePublishSecretRef", s.NodePublishSecretRef},
+		{"nodeExpandSecretRef", s.NodeExpandSecretRef},
+	} {
+		if r.ref == nil {
+			continue
+		}
+		errs = append(errs, requiredIf(r.ref.Name == "", at.Child(r.name, "name"))...)
+		errs = append(errs, requiredIf(r.ref.Namespace == "", at.Child(r.name, "namespace"))...)
+	}
+	return errs
+}
+
+func validatePersistentVolumeUpdate(v, old *corev1.PersistentVolume) field.ErrorList {
+	// The volume as it is now is reported twice, as upstream does.
+	errs := append(validatePersistentVolume(v), validatePersistentVolume(v)...)
+	is, was := &v.Spec, &old.Spec
+	if !apiequality.Semantic.DeepEqual(is.PersistentVolumeSource, was.PersistentVolumeSource) {
+		const why = "spec.persistentvolumesource is immutable after creation"
+		errs = append(errs, field.Forbidden(field.NewPath("spec", "persistentvolumesource"),
+			why+"\n"+diff.Diff(validate.Shown(was.PersistentVolumeSource), validate.Shown(is.PersistentVolumeSource))))
+	}
+	errs = append(errs, validate.Immutable(is.VolumeMode, was.VolumeMode, field.NewPath("volumeMode"))...)
+	return append(errs, affinityUpdate(is.NodeAffinity, was.NodeAffinity)...)
+}
+
+// affinityUpdate lets a volume get an affinity, and deprecated labels in it
+// be replaced by their newer names.
+func affinityUpdate(is, was *corev1.VolumeNodeAffinity) field.ErrorList {
+	if was == nil || apiequality.Semantic.DeepEqual(is, was) {
+		return nil
+	}
+	if is != nil && apiequality.Semantic.DeepEqual(newerLabels(is), newerLabels(was)) {
+		return nil
+	}
+	const why = "field is immutable, except for updating from beta label to GA"
+	return field.ErrorList{field.Invalid(field.NewPath("nodeAffinity"), validate.Shown(is), why)}
+}
+
+func newerLabels(a *corev1.VolumeNodeAffinity) *corev1.VolumeNodeAffinity {
+	out := a.DeepCopy()
+	if out.Required == nil {
+		return out
+	}
+	newer := deprecatedLabels()
+	for i := range out.Required.NodeSelectorTerms {
+		list := out.Required.NodeSelectorTerms[i].MatchExpressions
+		for j := range list {
+			if key, ok := newer[list[j].Key]; ok {
+				list[j].Key = key
+			}
+		}
+	}
+	return out
+}
