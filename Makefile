@@ -8,7 +8,7 @@ PAYLOAD := internal/app/payload/bin
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := build
-.PHONY: build run test unit race e2e bench generate lint deps payload images clean help
+.PHONY: build run test unit race e2e bench generate lint deps payload images hello-image clean help
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,7 +22,7 @@ payload: deps
 build: payload ## build bin/knarr with everything in it
 	$(GO) build -trimpath -ldflags '-s -w' -o $(KNARR) ./cmd/knarr
 
-run: build ## bring a cluster up and show the hello example in it
+run: build hello-image ## bring a cluster up and show the hello example in it
 	examples/hello/run.sh $(KNARR)
 
 test: build unit race e2e ## everything: unit tests, the race detector, and a real cluster
@@ -39,7 +39,10 @@ e2e: build images ## a real cluster with real containers (needs root)
 	$(GO) test -count=1 -timeout 30m ./test/e2e/... -knarr=$(abspath $(KNARR)) -images=$(abspath $(BIN)/images)
 
 images: ## build the images that examples and tests use, from Debian's packages
-	$(GO) run ./tools/debimage -out $(BIN)/images test/images/*.yaml
+	$(GO) run ./tools/image -out $(BIN)/images examples/*/image.yaml test/images/*.yaml
+
+hello-image:
+	@$(GO) run ./tools/image -out $(BIN)/images examples/hello/image.yaml
 
 bench: build images ## measure what DESIGN.md's budgets are about; writes docs/benchmarks.md
 	$(GO) run ./test/bench -knarr $(abspath $(KNARR)) -images $(abspath $(BIN)/images) $(if $(ONLY),-only '$(ONLY)')
