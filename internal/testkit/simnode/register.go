@@ -1,0 +1,71 @@
+package simnode
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// register creates the node, or takes it over, with a status that says Ready.
+func (f *Fleet) register(ctx context.Context, n *node) error {
+	have, err := n.nodes.Create(ctx, f.object(n))
+	if apierrors.IsAlreadyExists(err) {
+		have, err = n.nodes.Get(ctx, "", n.name)
+	}
+	if err != nil {
+		return fmt.Errorf("registering %s: %w", n.name, err)
+	}
+	for {
+		changed := have.DeepCopy()
+		changed.Status = f.object(n).Status
+		if _, err = n.nodes.UpdateStatus(ctx, changed); !apierrors.IsConflict(err) {
+			break
+		}
+		if have, err = n.nodes.Get(ctx, "", n.name); err != nil {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("status of %s: %w", n.name, err)
+	}
+	if err := n.renew(ctx); err != nil {
+		return fmt.Errorf("lease of %s: %w", n.name, err)
+	}
+	return nil
+}
+
+func (f *Fleet) object(n *node) *corev1.Node {
+	labels := map[string]string{
+		corev1.LabelHostname: n.name, corev1.LabelOSStable: "linux", corev1.LabelArchStable: "amd64", "type": "simulated",
+	}
+	maps.Copy(labels, f.config.Labels)
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: n.name, Labels: labels},
+		Status: corev1.NodeStatus{
+			Capacity: f.config.Allocatable.DeepCopy(), Allocatable: f.config.Allocatable.DeepCopy(),
+			Conditions: conditions(),
+			Addresses: []corev1.NodeAddress{
+				{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("172.16.%d.%d", n.index/250%256, n.index%250+1)},
+				{Type: corev1.NodeHostName, Address: n.name},
+			},
+			NodeInfo: corev1.NodeSystemInfo{KubeletVersion: "v1.36.0", OperatingSystem: "linux", Architecture: "amd64", ContainerRuntimeVersion: "simulated://1"},
+		},
+	}
+}
+
+func conditions() []corev1.NodeCondition {
+	now := metav1.Now()
+	c := func(typ corev1.NodeConditionType, status corev1.ConditionStatus, reason, message string) corev1.NodeCondition {
+		return corev1.NodeCondition{Type: typ, Status: status, Reason: reason, Message: message, LastHeartbeatTime: now, LastTransitionTime: now}
+	}
+	return []corev1.NodeCondition{
+		c(corev1.NodeMemoryPressure, corev1.ConditionFalse, "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+		c(corev1.NodeDiskPressure, corev1.ConditionFalse, "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+		c(corev1.NodePIDPressure, corev1.ConditionFalse, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+		c(corev1.NodeReady, corev1.ConditionTrue, "KubeletReady", "kubelet is posting ready status"),
+	}
+}
