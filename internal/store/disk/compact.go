@@ -19,7 +19,21 @@ func (e *engine) Compact(ctx context.Context, rev store.Revision) error {
 	if err != nil {
 		return err
 	}
-	defer release()
+	// Its commits never return where the store fails: the caller must.
+	done := make(chan error, 1)
+	go func() {
+		defer release()
+		done <- e.compactTo(ctx, rev)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-e.failure.done:
+		return e.failure.err
+	}
+}
+
+func (e *engine) compactTo(ctx context.Context, rev store.Revision) (err error) {
 	e.compact.Lock()
 	defer e.compact.Unlock()
 	switch {

@@ -101,8 +101,8 @@ func (e *engine) openDatabase(base vfs.FS) (err error) {
 	if e.lock, err = lockDirectory(base, dir); err != nil {
 		return err
 	}
-	opts := pebbleOptions(e.options, vfs.OnDiskFull(base, e.space.dropBallast), e.lock, pebbleLog{e.log, e.fail})
-	e.db, err = pebble.Open(dir, opts)
+	fs := &logFS{FS: vfs.OnDiskFull(base, e.space.dropBallast), fail: e.fail}
+	e.db, err = pebble.Open(dir, pebbleOptions(e.options, fs, e.lock, pebbleLog{e.log, e.fail}))
 	if err != nil {
 		e.lock.Close()
 		return classifyOpen(err)
@@ -112,6 +112,7 @@ func (e *engine) openDatabase(base vfs.FS) (err error) {
 		e.lock.Close()
 		return err
 	}
+	fs.open.Store(true)
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/snapfile"
@@ -49,6 +50,22 @@ func TestReopen(t *testing.T) {
 	if next := mustCommit(t, e, setKey("/c", "1")); next != rev+1 {
 		t.Errorf("the next revision is %d, want %d", next, rev+1)
 	}
+}
+
+func TestNothingIsLeftBehind(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	e := openTest(t, Options{Dir: t.TempDir()})
+	rev := mustCommit(t, e, []store.Op{{Key: "/a", Value: []byte("1"), TTL: time.Hour}})
+	if _, err := e.Watch(t.Context(), "/", rev); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Compact(t.Context(), rev); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	goleak.VerifyNone(t, before)
 }
 
 func TestExpirySurvivesARestart(t *testing.T) {

@@ -5,20 +5,9 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"go.uber.org/goleak"
-
 	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/storetest"
 )
-
-// TestMain lets the goroutines be that a failed store leaves behind, and those
-// that wait for them.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("github.com/knarr-io/knarr/internal/store/disk.pebbleLog.Fatalf"),
-		goleak.IgnoreAnyFunction("github.com/knarr-io/knarr/internal/store/disk.(*engine).abandon.func1"),
-	)
-}
 
 // openTest opens an engine that the test closes.
 func openTest(t testing.TB, o Options) *engine {
