@@ -12,9 +12,12 @@
 package authn
 
 import (
+	"context"
 	"crypto/x509"
+	"errors"
 	"net/http"
 
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/group"
 	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
@@ -39,6 +42,9 @@ type Config struct {
 	NoAnonymous bool
 }
 
+// errBearer stands before what is wrong with a token, as in upstream's answers.
+var errBearer = errors.New("invalid bearer token")
+
 // Authenticator is the whole chain. Safe for concurrent use.
 type Authenticator struct {
 	chain       authenticator.Request
@@ -53,11 +59,18 @@ func New(c Config) *Authenticator {
 			return x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, roots != nil
 		}
 	}
+	tokens := func(ctx context.Context, token string) (*authenticator.Response, bool, error) {
+		response, ok, err := c.Tokens.AuthenticateToken(ctx, token)
+		if err != nil {
+			err = utilerrors.NewAggregate([]error{errBearer, err})
+		}
+		return response, ok, err
+	}
 	chain := union.New(
 		newFrontProxy(options(c.FrontProxyCAs), c.FrontProxyNames),
 		x509request.NewDynamic(options(c.ClientCAs), x509request.CommonNameUserConversion),
-		bearertoken.New(c.Tokens),
-		websocket.NewProtocolAuthenticator(c.Tokens),
+		bearertoken.New(authenticator.TokenFunc(tokens)),
+		websocket.NewProtocolAuthenticator(authenticator.TokenFunc(tokens)),
 	)
 	return &Authenticator{chain: group.NewAuthenticatedGroupAdder(withAudiences(chain, c.Audiences)), noAnonymous: c.NoAnonymous}
 }
