@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"k8s.io/apiserver/pkg/authentication/user"
 
+	"github.com/knarr-io/knarr/internal/api/request"
+	"github.com/knarr-io/knarr/internal/apiserver/action"
 	"github.com/knarr-io/knarr/internal/apiserver/codec"
 	"github.com/knarr-io/knarr/internal/apiserver/managed"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
@@ -58,11 +61,18 @@ func New(config Config) (*Server, error) {
 		reads:  make(chan struct{}, config.MaxReads),
 		writes: make(chan struct{}, config.MaxWrites),
 	}
+	action.Register(config.Endpoints, action.Config{Catalog: config.Catalog, Cache: config.Cache, Do: s.act})
 	s.metrics = newMetrics(config.Registry, config.Cache)
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.Handlers = s.ownHandlers(config.Handlers)
 	s.handler = s.chain()
 	return s, nil
+}
+
+// act carries out a request that an action consists of.
+func (s *Server) act(ctx context.Context, u user.Info, req *request.Request) error {
+	_, err := s.verbs.Do(ctx, u, req)
+	return err
 }
 
 // Handler is the whole chain.

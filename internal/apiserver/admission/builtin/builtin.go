@@ -1,0 +1,106 @@
+// Package builtin holds the admission plugins that every server runs, one per
+// file, and their order.
+//
+// Plugins read the object cache and keep nothing themselves. They bear the
+// names of upstream's, and refuse in the same words.
+package builtin
+
+import (
+	"context"
+	"math/rand/v2"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/catalog"
+	"github.com/knarr-io/knarr/internal/apiserver/admission"
+	"github.com/knarr-io/knarr/internal/store/cache"
+)
+
+// Config is what the plugins work with.
+type Config struct {
+	Catalog *catalog.Catalog
+	Cache   *cache.Cache
+	// Escalation refuses roles and bindings that would give more than their
+	// writer has; nil: nobody is refused.
+	Escalation func(ctx context.Context, u user.Info, obj, old api.Object) error
+	// Suffix makes the random end of volume names; nil is a good source.
+	Suffix func() string
+}
+
+// Chain is the plugins in upstream's order.
+func Chain(c Config) admission.Chain {
+	if c.Suffix == nil {
+		c.Suffix = randomSuffix
+	}
+	objects := lookup{c.Catalog, c.Cache}
+	out := admission.Chain{
+		namespaceLifecycle(objects),
+		serviceAccount(objects, c.Suffix),
+		nodeRestriction(objects),
+		taintNewNodes(),
+		priority(objects),
+		defaultTolerationSeconds(),
+		defaultStorageClass(objects),
+		defaultIngressClass(objects),
+	}
+	if c.Escalation != nil {
+		out = append(out, escalation(c.Escalation))
+	}
+	return out
+}
+
+func randomSuffix() string {
+	const letters = "bcdfghjklmnpqrstvwxz2456789"
+	var b [5]byte
+	for i := range b {
+		b[i] = letters[rand.IntN(len(letters))]
+	}
+	return string(b[:])
+}
+
+// lookup finds objects of kinds that the catalogue may or may not hold.
+type lookup struct {
+	catalog *catalog.Catalog
+	cache   *cache.Cache
+}
+
+func (l lookup) resource(group, version, plural string) *cache.Resource {
+	k := l.catalog.Resource(schema.GroupVersionResource{Group: group, Version: version, Resource: plural})
+	if k == nil {
+		return nil
+	}
+	return l.cache.Of(k)
+}
+
+// get finds one object of a type.
+func get[T api.Object](l lookup, group, version, plural, namespace, name string) (T, bool) {
+	var none T
+	r := l.resource(group, version, plural)
+	if r == nil {
+		return none, false
+	}
+	item, found := r.Get(namespace, name)
+	if !found {
+		return none, false
+	}
+	obj, isType := item.Object.(T)
+	return obj, isType
+}
+
+// all are the objects of a type, in order.
+func all[T api.Object](l lookup, group, version, plural, namespace string) []T {
+	r := l.resource(group, version, plural)
+	if r == nil {
+		return nil
+	}
+	var out []T
+	r.Snapshot().Ascend(namespace, "", "", func(item *cache.Item) bool {
+		if obj, isType := item.Object.(T); isType {
+			out = append(out, obj)
+		}
+		return true
+	})
+	return out
+}
