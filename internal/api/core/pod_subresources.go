@@ -65,23 +65,30 @@ func resizeContainers(list, asked []corev1.Container) {
 func validatePodResize(p, old *corev1.Pod) field.ErrorList {
 	spec := field.NewPath("spec")
 	errs := checkPod(p, old)
+	if p.Spec.OS != nil && p.Spec.OS.Name == corev1.Windows {
+		errs = append(errs, field.Forbidden(spec, "windows pods cannot be resized"))
+	}
+	if _, mirror := p.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+		errs = append(errs, field.Forbidden(field.NewPath(""), "static pods cannot be resized"))
+	}
 	if QOSClass(&p.Spec) != QOSClass(&old.Spec) {
-		errs = append(errs, field.Invalid(spec, QOSClass(&p.Spec), "Pod QOS Class may not change as a result of resizing"))
+		errs = append(errs, field.Invalid(spec, p.Status.QOSClass, "Pod QOS Class may not change as a result of resizing"))
 	}
 	for i := range p.Spec.Containers {
 		was, is := old.Spec.Containers[i].Resources, p.Spec.Containers[i].Resources
 		at := spec.Child("containers").Index(i).Child("resources")
-		errs = append(errs, onlyCompute(is.Limits, was.Limits, at.Child("limits"))...)
-		errs = append(errs, onlyCompute(is.Requests, was.Requests, at.Child("requests"))...)
+		errs = append(errs, onlyCompute(is.Limits, was.Limits, "limits", at)...)
+		errs = append(errs, onlyCompute(is.Requests, was.Requests, "requests", at)...)
 	}
 	return errs
 }
 
-func onlyCompute(is, was corev1.ResourceList, at *field.Path) field.ErrorList {
+// onlyCompute wants amounts other than CPU and memory to stay, and none to go.
+func onlyCompute(is, was corev1.ResourceList, what string, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, name := range sortedResources(was) {
 		if _, kept := is[name]; !kept {
-			errs = append(errs, field.Forbidden(at, "resource "+at.String()+" cannot be removed"))
+			errs = append(errs, field.Forbidden(at.Child(what), "resource "+what+" cannot be removed"))
 			break
 		}
 	}

@@ -12,20 +12,27 @@ import (
 
 // podWarner gathers warnings on one pod or template; path is nil for a pod.
 type podWarner struct {
-	meta, oldMeta *metav1.ObjectMeta
-	spec, old     *corev1.PodSpec
-	path          *field.Path
-	out           []string
+	meta *metav1.ObjectMeta
+	spec *corev1.PodSpec
+	path *field.Path
+	out  []string
 }
 
 func (w *podWarner) all() []string {
 	spec := w.path.Child("spec")
+	w.deprecatedAnnotations(w.path.Child("metadata", "annotations"))
 	w.deprecatedLabels(spec)
+	w.nullSelectors(spec)
 	w.volumes(spec.Child("volumes"))
 	w.duplicates(spec)
 	check := podCheck{spec: w.spec}
-	check.eachContainer(spec, func(c *corev1.Container, at *field.Path) { w.container(c, at) })
-	w.hostAliases(spec)
+	portNames := map[string]*field.Path{}
+	check.eachContainer(spec, func(c *corev1.Container, at *field.Path) {
+		w.container(c, at)
+		w.portNames(c.Ports, portNames, at.Child("ports"))
+	})
+	w.fractional(w.spec.Overhead, spec.Child("overhead"), corev1.ResourceMemory, corev1.ResourceEphemeralStorage)
+	w.addresses(spec)
 	return w.out
 }
 
@@ -33,24 +40,19 @@ func (w *podWarner) add(format string, args ...any) {
 	w.out = append(w.out, fmt.Sprintf(format, args...))
 }
 
-// deprecatedLabels are node labels that have a newer name.
-func deprecatedLabels() map[string]string {
-	return map[string]string{
-		corev1.LabelFailureDomainBetaZone:   corev1.LabelTopologyZone,
-		corev1.LabelFailureDomainBetaRegion: corev1.LabelTopologyRegion,
-		corev1.LabelInstanceType:            corev1.LabelInstanceTypeStable,
-		"beta.kubernetes.io/arch":           corev1.LabelArchStable,
-		"beta.kubernetes.io/os":             corev1.LabelOSStable,
-		"node-role.kubernetes.io/master":    "node-role.kubernetes.io/control-plane",
-	}
-}
-
 func deprecatedLabel(key string) (string, bool) {
 	newer, ok := deprecatedLabels()[key]
 	if !ok {
 		return "", false
 	}
-	return fmt.Sprintf("use %q instead", newer), true
+	since := ""
+	switch key {
+	case "beta.kubernetes.io/arch", "beta.kubernetes.io/os":
+		since = "deprecated since v1.14; "
+	case corev1.LabelFailureDomainBetaZone, corev1.LabelFailureDomainBetaRegion, corev1.LabelInstanceType:
+		since = "deprecated since v1.17; "
+	}
+	return fmt.Sprintf("%suse %q instead", since, newer), true
 }
 
 func (w *podWarner) deprecatedLabels(spec *field.Path) {
@@ -79,7 +81,7 @@ func (w *podWarner) deprecatedLabels(spec *field.Path) {
 func (w *podWarner) term(t *corev1.NodeSelectorTerm, at *field.Path) {
 	for i, e := range t.MatchExpressions {
 		if why, ok := deprecatedLabel(e.Key); ok {
-			w.add("%s: %s is %s", at.Child("matchExpressions").Index(i).Child("key"), e.Key, why)
+			w.add("%s: %s", at.Child("matchExpressions").Index(i).Child("key"), why)
 		}
 	}
 }
@@ -137,16 +139,6 @@ func (w *podWarner) duplicates(spec *field.Path) {
 	}
 	if g := w.spec.TerminationGracePeriodSeconds; g != nil && *g < 0 {
 		w.add("%s: must be >= 0; negative values are invalid and will be treated as 1", spec.Child("terminationGracePeriodSeconds"))
-	}
-}
-
-func (w *podWarner) hostAliases(spec *field.Path) {
-	seen := sets.New[string]()
-	for i, a := range w.spec.HostAliases {
-		if seen.Has(a.IP) {
-			w.add("%s: duplicate ip %q", spec.Child("hostAliases").Index(i).Child("ip"), a.IP)
-		}
-		seen.Insert(a.IP)
 	}
 }
 

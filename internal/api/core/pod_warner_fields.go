@@ -1,0 +1,109 @@
+package core
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// deprecatedLabels are labels of nodes that have a newer name.
+func deprecatedLabels() map[string]string {
+	return map[string]string{
+		corev1.LabelFailureDomainBetaZone:   corev1.LabelTopologyZone,
+		corev1.LabelFailureDomainBetaRegion: corev1.LabelTopologyRegion,
+		corev1.LabelInstanceType:            corev1.LabelInstanceTypeStable,
+		"beta.kubernetes.io/arch":           corev1.LabelArchStable,
+		"beta.kubernetes.io/os":             corev1.LabelOSStable,
+		"node-role.kubernetes.io/master":    "node-role.kubernetes.io/control-plane",
+	}
+}
+
+// deprecatedAnnotations warns of annotations that became fields.
+func (w *podWarner) deprecatedAnnotations(at *field.Path) {
+	gone := map[string]string{
+		"scheduler.alpha.kubernetes.io/critical-pod":  "non-functional in v1.16+; use the \"priorityClassName\" field instead",
+		"security.alpha.kubernetes.io/sysctls":        "non-functional in v1.11+; use the \"sysctls\" field instead",
+		"security.alpha.kubernetes.io/unsafe-sysctls": "non-functional in v1.11+; use the \"sysctls\" field instead",
+		seccompPod: "non-functional in v1.27+; use the \"seccompProfile\" field instead",
+	}
+	for _, key := range sortedKeys(w.meta.Annotations) {
+		switch why, ok := gone[key]; {
+		case ok:
+			w.add("%s: %s", at.Key(key), why)
+		case strings.HasPrefix(key, seccompContainerPrefix):
+			w.add("%s: %s", at.Key(key), gone[seccompPod])
+		case strings.HasPrefix(key, appArmorContainerPrefix):
+			w.add("%s: deprecated since v1.30; use the \"appArmorProfile\" field instead", at.Key(key))
+		}
+	}
+}
+
+// nullSelectors warns of terms without a selector, which match nothing.
+func (w *podWarner) nullSelectors(spec *field.Path) {
+	const why = "%s: a null labelSelector results in matching no pod"
+	for i, c := range w.spec.TopologySpreadConstraints {
+		if c.LabelSelector == nil {
+			w.add(why, spec.Child("topologySpreadConstraints").Index(i).Child("labelSelector"))
+		}
+	}
+	terms := func(must []corev1.PodAffinityTerm, weighted []corev1.WeightedPodAffinityTerm, at *field.Path) {
+		for i, t := range must {
+			if t.LabelSelector == nil {
+				w.add(why, at.Child(required).Index(i).Child("labelSelector"))
+			}
+		}
+		for i, t := range weighted {
+			if t.PodAffinityTerm.LabelSelector == nil {
+				w.add(why, at.Child(preferred).Index(i).Child("podAffinityTerm", "labelSelector"))
+			}
+		}
+	}
+	a := w.spec.Affinity
+	if a == nil {
+		return
+	}
+	if p := a.PodAffinity; p != nil {
+		terms(p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution, spec.Child("affinity", "podAffinity"))
+	}
+	if p := a.PodAntiAffinity; p != nil {
+		terms(p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution, spec.Child("affinity", "podAntiAffinity"))
+	}
+}
+
+// addresses warns of addresses that occur twice or are not in the form that
+// they are shown in.
+func (w *podWarner) addresses(spec *field.Path) {
+	if w.spec.DNSConfig != nil {
+		for i, ip := range w.spec.DNSConfig.Nameservers {
+			w.out = append(w.out, validation.GetWarningsForIP(spec.Child("dnsConfig", "nameservers").Index(i), ip)...)
+		}
+	}
+	seen := sets.New[string]()
+	for i, a := range w.spec.HostAliases {
+		at := spec.Child("hostAliases").Index(i).Child("ip")
+		if seen.Has(a.IP) {
+			w.add("%s: duplicate ip %q", at, a.IP)
+		}
+		seen.Insert(a.IP)
+		w.out = append(w.out, validation.GetWarningsForIP(at, a.IP)...)
+	}
+}
+
+// portNames warns of names that stand for several ports of the pod.
+func (w *podWarner) portNames(ports []corev1.ContainerPort, seen map[string]*field.Path, at *field.Path) {
+	for i, p := range ports {
+		if p.Name == "" {
+			continue
+		}
+		first, ok := seen[p.Name]
+		if !ok {
+			seen[p.Name] = at.Index(i)
+			continue
+		}
+		w.add("%s: duplicate port name %q with %s, services and probes that select ports by name will use %s",
+			at.Index(i), p.Name, first, first)
+	}
+}
