@@ -15,6 +15,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
+	"github.com/knarr-io/knarr/internal/controller/internal/expect"
 	"github.com/knarr-io/knarr/internal/controller/internal/own"
 	"github.com/knarr-io/knarr/internal/reconcile"
 )
@@ -27,6 +28,7 @@ type Controller struct {
 	setInf      *client.Informer[*appsv1.ReplicaSet]
 	podInf      *client.Informer[*corev1.Pod]
 	events      *record.Recorder
+	expects     *expect.Tracker[*appsv1.ReplicaSet]
 	loop        *reconcile.Controller[reconcile.Key]
 }
 
@@ -37,6 +39,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 		depInf: client.InformerFor[*appsv1.Deployment](inf), setInf: client.InformerFor[*appsv1.ReplicaSet](inf),
 		podInf: client.InformerFor[*corev1.Pod](inf), events: events,
 	}
+	r.expects = expect.New(r.setInf)
 	r.loop = reconcile.New("deployment", r.reconcile, opts)
 	own.AddIndex(r.setInf)
 	own.AddIndex(r.podInf)
@@ -118,7 +121,11 @@ func ownerKey(rs *appsv1.ReplicaSet) *reconcile.Key {
 func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 	d, ok := r.depInf.Get(key.Namespace, key.Name)
 	if !ok {
+		r.expects.Forget(key)
 		return reconcile.Result{}, nil
+	}
+	if !r.expects.Settled(key) { // sizes are promised over all sets, so all must be seen
+		return reconcile.Result{RequeueAfter: r.expects.Patience()}, nil
 	}
 	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
 	if err != nil {
@@ -156,6 +163,7 @@ func (r *Controller) podsOf(d *appsv1.Deployment, sets []*appsv1.ReplicaSet) map
 
 // apply makes the plan's writes in order and stops at the first that fails.
 func (r *Controller) apply(ctx context.Context, plan *rollout) error {
+	key := keyOf(plan.before)
 	for _, o := range plan.ops {
 		var err error
 		quiet := false
@@ -163,7 +171,10 @@ func (r *Controller) apply(ctx context.Context, plan *rollout) error {
 		case opCreate:
 			quiet, err = r.create(ctx, plan, o)
 		case opUpdate:
-			_, err = r.sets.Update(ctx, o.set.DeepCopy())
+			var out *appsv1.ReplicaSet
+			if out, err = r.sets.Update(ctx, o.set.DeepCopy()); err == nil {
+				r.expects.Created(key, out)
+			}
 		case opDelete:
 			err = r.sets.Delete(ctx, o.set.Namespace, o.set.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(o.set.UID))})
 			if apierrors.IsNotFound(err) {
@@ -183,9 +194,10 @@ func (r *Controller) apply(ctx context.Context, plan *rollout) error {
 // create makes the current set. A set of that name that is ours already is as
 // good (existed); one of another template means that the names collided.
 func (r *Controller) create(ctx context.Context, plan *rollout, o op) (existed bool, err error) {
-	_, err = r.sets.Create(ctx, o.set.DeepCopy())
+	out, err := r.sets.Create(ctx, o.set.DeepCopy())
 	switch {
 	case err == nil:
+		r.expects.Created(keyOf(plan.before), out)
 		return false, nil
 	case apierrors.IsAlreadyExists(err):
 		return true, r.collided(ctx, plan, o, err)

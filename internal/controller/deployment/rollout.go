@@ -168,7 +168,7 @@ func (r *rollout) shrinkOld() bool {
 		return false
 	}
 	least := replicas(r.d) - maxUnavailable(r.d)
-	notReady := setReplicas(r.current) - r.current.Status.AvailableReplicas
+	notReady := setReplicas(r.current) - available(r.current)
 	most := sumReplicas(r.all()) - least - notReady
 	if most <= 0 {
 		return false
@@ -188,10 +188,7 @@ func (r *rollout) shrinkUnhealthy(most int32) int32 {
 		if removed >= most {
 			break
 		}
-		if n == 0 || n == rs.Status.AvailableReplicas {
-			continue
-		}
-		cut := min(most-removed, n-rs.Status.AvailableReplicas)
+		cut := min(most-removed, n-available(rs))
 		if cut <= 0 {
 			continue
 		}
@@ -204,11 +201,10 @@ func (r *rollout) shrinkUnhealthy(most int32) int32 {
 // shrinkHealthy takes away available old pods beyond the least that must
 // stay.
 func (r *rollout) shrinkHealthy(least int32) int32 {
-	var available int32
+	spare := -least
 	for _, rs := range r.all() {
-		available += rs.Status.AvailableReplicas
+		spare += available(rs)
 	}
-	spare := available - least
 	var removed int32
 	for i, rs := range r.old {
 		n := setReplicas(rs)

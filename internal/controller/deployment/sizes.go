@@ -28,6 +28,12 @@ func setReplicas(rs *appsv1.ReplicaSet) int32 {
 	return *rs.Spec.Replicas
 }
 
+// available is how many available pods the set will keep: what its status
+// says, but never more than it was asked for since.
+func available(rs *appsv1.ReplicaSet) int32 {
+	return min(rs.Status.AvailableReplicas, setReplicas(rs))
+}
+
 func sumReplicas(sets []*appsv1.ReplicaSet) int32 {
 	var n int32
 	for _, rs := range sets {
