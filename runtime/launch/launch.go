@@ -191,3 +191,16 @@ func (l *Launcher) List() ([]string, error) {
 	}
 	return out, err
 }
+
+// Resume lets a container's program run if a start was cut short before that.
+func (l *Launcher) Resume(id string) error {
+	c, err := libcontainer.Load(l.root, id)
+	if err != nil {
+		return err
+	}
+	status, err := c.Status()
+	if err != nil || status != libcontainer.Created {
+		return err
+	}
+	return c.Exec()
+}

@@ -260,3 +260,12 @@ func (w *Writer) Close() {
 		}
 	}
 }
+
+// Finish writes what is staged, open lines included. It is for output whose streams are gone.
+func (w *Writer) Finish() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.stages {
+		w.flushLocked(i, true)
+	}
+}

@@ -115,26 +115,6 @@ func deleteLink(name string) error {
 	return nil
 }
 
-// HostLinks returns the names of every link of ours on the host.
-func HostLinks() ([]string, error) {
-	links, err := netlink.LinkList()
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, l := range links {
-		a := l.Attrs()
-		if l.Type() == "veth" && len(a.Name) == len(hostPrefix)+hostNameLen && a.Name[:len(hostPrefix)] == hostPrefix &&
-			a.HardwareAddr.String() == hostMAC.String() {
-			out = append(out, a.Name)
-		}
-	}
-	return out, nil
-}
-
-// DeleteHostLink removes a link by its name.
-func DeleteHostLink(name string) error { return deleteLink(name) }
-
 // defaultMTU is that of the link of the default route, or 1500.
 func defaultMTU() int {
 	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Dst: nil}, netlink.RT_FILTER_DST)

@@ -117,11 +117,7 @@ func pipe() (r, w *os.File, err error) {
 
 // Terminal receives the terminal that the container was created with, and has it held.
 func (s *Streams) Terminal(c *Child) error {
-	master, err := utils.RecvFile(c.console)
-	if err != nil {
-		return fmt.Errorf("container terminal: %w", err)
-	}
-	file, err := nonblocking(master)
+	file, err := ReceiveTerminal(c.console)
 	if err != nil {
 		return err
 	}
@@ -133,6 +129,15 @@ func (s *Streams) Terminal(c *Child) error {
 	s.files = []*os.File{file, r, w}
 	s.keeper.Hold(outKey(s.id), s.files)
 	return nil
+}
+
+// ReceiveTerminal receives the master of a terminal from the console socket.
+func ReceiveTerminal(console *os.File) (*os.File, error) {
+	master, err := utils.RecvFile(console)
+	if err != nil {
+		return nil, fmt.Errorf("container terminal: %w", err)
+	}
+	return nonblocking(master)
 }
 
 // nonblocking reopens f for the runtime's poller; f is closed.

@@ -1,0 +1,89 @@
+package container
+
+import (
+	"errors"
+	"time"
+
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/knarr-io/knarr/runtime/logs"
+	"github.com/knarr-io/knarr/runtime/proc"
+)
+
+const (
+	// drainWait is how long an ended container's output may take to its log
+	// while a descendant elsewhere keeps the pipes open.
+	drainWait = 2 * time.Second
+	// exitWait is how long keep may take to tell how a process ended.
+	exitWait = 5 * time.Second
+)
+
+// watch waits for the container's process and then ends the container. It
+// returns early, and leaves the container alone, when the runtime ends.
+func (m *Manager) watch(c *Container, h *proc.Handle, id proc.ID) {
+	exit := proc.Status{Code: codeUnknown}
+	known := false
+	if h != nil {
+		defer h.Close()
+		if err := h.Wait(m.life); err != nil && m.life.Err() != nil {
+			return
+		}
+		st, err := h.Peek()
+		switch {
+		case err == nil:
+			exit, known = st, true
+		case !errors.Is(err, proc.ErrNotChild):
+			c.logger(m.cfg.Log).Warn("cannot learn how a container ended", "error", err)
+		}
+	}
+	if !known {
+		if e, ok := m.cfg.Keeper.Exit(m.life, id, exitWait); ok {
+			exit, known = proc.Status{Code: e.ExitCode, Signal: e.Signal}, true
+		}
+		if m.life.Err() != nil {
+			return
+		}
+	}
+	status := m.exitStatus(c, exit, known)
+	// Written before the process is reaped: after a kill the next runtime reads
+	// it here, or asks keep, which reaps what is left to it.
+	if err := m.saveStatus(c, status); err != nil {
+		c.logger(m.cfg.Log).Error("cannot write down how a container ended", "code", status.ExitCode, "error", err)
+	}
+	if h != nil {
+		_, _ = h.Reap() // not a child: keep has reaped it
+	}
+	m.cfg.Keeper.Forget(id)
+	if !c.Meta.OwnPID {
+		if err := m.cfg.Launcher.KillAll(c.Meta.ID); err != nil {
+			c.logger(m.cfg.Log).Warn("cannot end what an ended container left", "error", err)
+		}
+	}
+	m.drain(c)
+	m.ended(c, status)
+}
+
+func (m *Manager) drain(c *Container) {
+	c.mu.Lock()
+	drained := c.drained
+	c.mu.Unlock()
+	if drained != nil && !logs.Drained(drained, drainWait) {
+		c.logger(m.cfg.Log).Warn("a container ended, but its output is still open elsewhere")
+	}
+}
+
+func (m *Manager) exitStatus(c *Container, exit proc.Status, known bool) Status {
+	s := c.Status()
+	s.State, s.Finished, s.ExitCode = cri.ContainerState_CONTAINER_EXITED, time.Now(), exit.Code
+	switch {
+	case m.cfg.Cgroups.OOMKills(c.Meta.Cgroup) > 0:
+		s.Reason = ReasonOOMKilled
+	case !known:
+		s.Reason, s.Message = ReasonUnknown, "the container ended while nothing could observe it"
+	case exit.Code == 0:
+		s.Reason = ReasonCompleted
+	default:
+		s.Reason = ReasonError
+	}
+	return s
+}

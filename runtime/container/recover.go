@@ -1,0 +1,101 @@
+package container
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/knarr-io/knarr/runtime/proc"
+	"github.com/knarr-io/knarr/runtime/stdio"
+)
+
+// Want asks keep about every container that ran. It must come before the keeper runs.
+func (m *Manager) Want() {
+	for _, c := range m.List() {
+		if s := c.Status(); s.State == cri.ContainerState_CONTAINER_RUNNING && s.Process.PID != 0 {
+			m.cfg.Keeper.Want(s.Process)
+		}
+	}
+}
+
+// Resume takes up the containers of earlier runs: those that run go on being
+// watched and logged, those that ended meanwhile are seen to their end, and
+// starts that were cut short are completed or undone.
+func (m *Manager) Resume() {
+	var wait sync.WaitGroup
+	for _, c := range m.List() {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			m.resume(c)
+		}()
+	}
+	wait.Wait()
+}
+
+func (m *Manager) resume(c *Container) {
+	log := c.logger(m.cfg.Log)
+	s := c.Status()
+	switch s.State {
+	case cri.ContainerState_CONTAINER_CREATED:
+		// A process may have been made, but none was let run.
+		if err := m.cfg.Launcher.Destroy(c.Meta.ID); err != nil {
+			log.Warn("cannot undo a start that was cut short", "error", err)
+		}
+	case cri.ContainerState_CONTAINER_EXITED:
+		close(c.ended)
+		if err := m.release(c); err != nil {
+			log.Warn("something of an ended container stays until its removal", "error", err)
+		}
+	case cri.ContainerState_CONTAINER_RUNNING:
+		m.resumeRunning(c, s)
+	}
+}
+
+func (m *Manager) resumeRunning(c *Container, s Status) {
+	log := c.logger(m.cfg.Log)
+	var handle *proc.Handle
+	if s.Boot == m.cfg.Boot && s.Process.PID != 0 {
+		h, err := s.Process.Watch()
+		if err == nil {
+			handle = h
+		}
+	}
+	if err := m.resumeOutput(c); err != nil {
+		log.Warn("output of a container from before is lost", "error", err)
+	}
+	if handle != nil && s.Process.Alive() {
+		if err := m.cfg.Launcher.Resume(c.Meta.ID); err != nil {
+			log.Warn("cannot complete the start of a container", "error", err)
+		}
+	}
+	go m.watch(c, handle, s.Process)
+}
+
+// resumeOutput finds the container's streams and goes on logging them. Where
+// they are gone, what had left them is still written.
+func (m *Manager) resumeOutput(c *Container) error {
+	dir := filepath.Join(m.state(c.Meta.ID), "log")
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil // before a reboot
+	}
+	writer, err := m.openLog(c)
+	if err != nil {
+		return err
+	}
+	streams, err := stdio.Recover(m.cfg.Keeper, c.Meta.ID, c.Config.GetTty())
+	if err != nil {
+		writer.Finish()
+		writer.Close()
+		return err
+	}
+	c.mu.Lock()
+	c.streams, c.writer = streams, writer
+	c.mu.Unlock()
+	m.pump(c)
+	return nil
+}

@@ -1,0 +1,147 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/knarr-io/knarr/runtime/fault"
+	"github.com/knarr-io/knarr/runtime/stdio"
+)
+
+// killWait is how long a killed container may take to end.
+const killWait = 30 * time.Second
+
+// Stop asks the container to end and kills it after timeout; with a timeout of
+// zero at once. It returns when the container has ended.
+func (m *Manager) Stop(ctx context.Context, c *Container, timeout time.Duration) error {
+	if c.State() != cri.ContainerState_CONTAINER_RUNNING {
+		return nil
+	}
+	if timeout > 0 {
+		sig, err := ParseSignal(c.Meta.StopSignal)
+		if err != nil {
+			c.logger(m.cfg.Log).Warn("unknown stop signal: using SIGTERM", "signal", c.Meta.StopSignal)
+			sig = unix.SIGTERM
+		}
+		if err := c.Status().Process.Signal(sig); err != nil {
+			return fmt.Errorf("signal container %s: %w", c.Meta.ID, err)
+		}
+		if ended, err := m.waitEnded(ctx, c, timeout); ended || err != nil {
+			return err
+		}
+	}
+	if err := m.kill(c); err != nil {
+		return err
+	}
+	ended, err := m.waitEnded(ctx, c, killWait)
+	if err == nil && !ended {
+		return fault.New(fault.DeadlineExceeded, "container %s does not end though it was killed", c.Meta.ID)
+	}
+	return err
+}
+
+func (m *Manager) kill(c *Container) error {
+	if err := c.Status().Process.Signal(unix.SIGKILL); err != nil {
+		return fmt.Errorf("kill container %s: %w", c.Meta.ID, err)
+	}
+	if c.Meta.OwnPID {
+		return nil
+	}
+	return m.cfg.Launcher.KillAll(c.Meta.ID)
+}
+
+func (m *Manager) waitEnded(ctx context.Context, c *Container, timeout time.Duration) (bool, error) {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-c.Ended():
+		return true, nil
+	case <-timer.C:
+		return false, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+// Remove ends the container if it runs, and removes everything of it. One that
+// is not there is no error.
+func (m *Manager) Remove(ctx context.Context, id string) error {
+	c, err := m.Get(id)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := m.Stop(ctx, c, 0); err != nil {
+		return err
+	}
+	c.op.Lock()
+	defer c.op.Unlock()
+	if c.State() == cri.ContainerState_CONTAINER_RUNNING {
+		return fault.New(fault.Precondition, "container %s was started meanwhile", c.Meta.ID)
+	}
+	if err := errors.Join(m.release(c), m.scrap(c.Meta.ID)); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	_, there := m.containers[c.Meta.ID]
+	delete(m.containers, c.Meta.ID)
+	m.mu.Unlock()
+	m.cfg.Images.Release(c.Meta.ID)
+	if there {
+		m.cfg.Notify(cri.ContainerEventType_CONTAINER_DELETED_EVENT, c)
+	}
+	return nil
+}
+
+// scrap removes the files of a container. The record goes first, so that a
+// kill in between leaves one that is found incomplete.
+func (m *Manager) scrap(id string) error {
+	os.Remove(m.dir(id) + "/meta.json")
+	stdio.Drop(m.cfg.Keeper, id)
+	// Nothing may be deleted through a mount that stayed.
+	if err := errors.Join(m.cfg.Launcher.Destroy(id), m.unmountAll(id)); err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(m.state(id)), os.RemoveAll(m.dir(id)))
+}
+
+// ParseSignal reads a signal by its number or name, such as 15, TERM, SIGTERM or SIGRTMIN+3.
+func ParseSignal(s string) (unix.Signal, error) {
+	if n, err := strconv.Atoi(s); err == nil {
+		if n <= 0 || n > 64 {
+			return 0, fmt.Errorf("signal %d is out of range", n)
+		}
+		return unix.Signal(n), nil
+	}
+	name := strings.ToUpper(s)
+	if !strings.HasPrefix(name, "SIG") {
+		name = "SIG" + name
+	}
+	if sig := unix.SignalNum(name); sig != 0 {
+		return sig, nil
+	}
+	for prefix, base := range map[string]int{"SIGRTMIN": 34, "SIGRTMAX": 64} {
+		rest, ok := strings.CutPrefix(name, prefix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.Atoi(rest)
+		if rest == "" {
+			n, err = 0, nil
+		}
+		if err == nil && base+n >= 34 && base+n <= 64 {
+			return unix.Signal(base + n), nil
+		}
+	}
+	return 0, fmt.Errorf("unknown signal %q", s)
+}

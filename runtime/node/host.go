@@ -1,0 +1,83 @@
+package node
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/moby/sys/capability"
+
+	"github.com/knarr-io/knarr/runtime/cgroup"
+	"github.com/knarr-io/knarr/runtime/spec"
+)
+
+// maxProfile bounds a local seccomp profile, in bytes.
+const maxProfile = 4 << 20
+
+// discoverHost finds out what this machine lets the runtime do.
+func discoverHost(h *cgroup.Hierarchy, log *slog.Logger) (spec.Host, error) {
+	caps, err := permitted()
+	if err != nil {
+		return spec.Host{}, err
+	}
+	host := spec.Host{Capabilities: caps, MinOOMScore: -1000, Cgroup2: h.V2, AppArmor: appArmor(), SeccompProfile: readProfile}
+	if !slices.Contains(caps, "CAP_SYS_RESOURCE") {
+		if host.MinOOMScore, err = ownOOMScore(); err != nil {
+			return host, err
+		}
+		log.Warn("no CAP_SYS_RESOURCE: out-of-memory scores below the runtime's own are raised to it", "lowest", host.MinOOMScore)
+	}
+	return host, nil
+}
+
+// permitted are the capabilities of this process.
+func permitted() ([]string, error) {
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range strings.Split(string(data), "\n") {
+		hex, ok := strings.CutPrefix(line, "CapPrm:")
+		if !ok {
+			continue
+		}
+		bits, err := strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
+		if err != nil {
+			return nil, fmt.Errorf("own capabilities: %w", err)
+		}
+		var out []string
+		for _, c := range capability.ListKnown() {
+			if bits&(1<<uint(c)) != 0 {
+				out = append(out, "CAP_"+strings.ToUpper(c.String()))
+			}
+		}
+		return out, nil
+	}
+	return nil, fmt.Errorf("own capabilities: not in /proc/self/status")
+}
+
+func ownOOMScore() (int, error) {
+	data, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(data)))
+}
+
+func appArmor() bool {
+	data, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+	return err == nil && strings.HasPrefix(string(data), "Y")
+}
+
+func readProfile(path string) ([]byte, error) {
+	f, err := os.Open(strings.TrimPrefix(path, "localhost/"))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxProfile))
+}

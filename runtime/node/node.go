@@ -1,0 +1,144 @@
+// Package node wires the runtime's parts together, in the order in which they
+// need each other, and runs them until it is told to end. Ending it ends no
+// container.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/opencontainers/runc/libcontainer/seccomp"
+	kcri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/knarr-io/knarr/runtime/cgroup"
+	"github.com/knarr-io/knarr/runtime/container"
+	"github.com/knarr-io/knarr/runtime/cri"
+	"github.com/knarr-io/knarr/runtime/image"
+	"github.com/knarr-io/knarr/runtime/image/registry"
+	"github.com/knarr-io/knarr/runtime/keeper"
+	"github.com/knarr-io/knarr/runtime/launch"
+	"github.com/knarr-io/knarr/runtime/sandbox"
+)
+
+// Config is how the runtime is set up.
+type Config struct {
+	// Socket serves CRI, AdminSocket images by hand, KeepSocket is knarr-keep's.
+	Socket, AdminSocket, KeepSocket string
+	// Root is a folder that outlives a reboot; State one on a tmpfs.
+	Root, State string
+	// CgroupParent is where pods go that name no cgroup.
+	CgroupParent string
+	// ConfigFile says how to reach registries; it may be empty.
+	ConfigFile string
+	// PauseBinary is the path of knarr-pause.
+	PauseBinary string
+	Version     string
+	Log         *slog.Logger
+}
+
+func (c Config) records(kind string) string { return filepath.Join(c.Root, kind) }
+func (c Config) state(kind string) string   { return filepath.Join(c.State, kind) }
+
+// Run is the runtime: it returns when ctx is done, or when it cannot go on.
+func Run(ctx context.Context, cfg Config) error {
+	if err := check(cfg); err != nil {
+		return err
+	}
+	k := keeper.New(cfg.KeepSocket, cfg.Log)
+	svc, err := build(ctx, cfg, k)
+	if err != nil {
+		return err
+	}
+	// What ran before is known now, and keep may tell how it ended.
+	svc.Containers.Want()
+	go k.Run(ctx)
+	svc.Containers.Resume()
+	err = serve(ctx, cfg, svc)
+	// A keep that came while this runtime was cut off must hold the streams before they close.
+	if herr := k.Rehold(); herr != nil {
+		cfg.Log.Warn("knarr-keep does not answer: output of running containers is lost", "error", herr)
+	}
+	return err
+}
+
+func check(cfg Config) error {
+	if os.Geteuid() != 0 {
+		return errors.New("must run as root: it makes namespaces, mounts and cgroups")
+	}
+	if !seccomp.Enabled {
+		return errors.New("this binary was built without the tag seccomp, so it cannot confine containers: build it with make -C runtime")
+	}
+	for _, dir := range []string{cfg.Root, cfg.State} {
+		// Containers' processes pass through, and see nothing.
+		if err := os.MkdirAll(dir, 0o711); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// build opens every part, bottom first.
+func build(ctx context.Context, cfg Config, k *keeper.Keeper) (*cri.Service, error) {
+	registries, err := registry.LoadConfig(cfg.ConfigFile)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	groups, err := cgroup.Discover()
+	if err != nil {
+		return nil, err
+	}
+	host, err := discoverHost(groups, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	images, err := image.Open(cfg.records("images"), registries, cfg.Log)
+	if err != nil {
+		return nil, fmt.Errorf("images: %w", err)
+	}
+	sandboxes, err := sandbox.Open(sandbox.Config{Records: cfg.records("sandboxes"), State: cfg.state("sandboxes"),
+		PauseBinary: cfg.PauseBinary, Log: cfg.Log})
+	if err != nil {
+		return nil, fmt.Errorf("sandboxes: %w", err)
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, err
+	}
+	svc := &cri.Service{Log: cfg.Log, Release: cfg.Version, Images: images, Sandboxes: sandboxes, Host: host}
+	svc.Containers, err = container.Open(ctx, container.Config{
+		Records: cfg.records("containers"), State: cfg.state("containers"), Boot: strings.TrimSpace(string(boot)),
+		CgroupParent: cfg.CgroupParent, Host: host, Images: images, Sandboxes: sandboxes, Keeper: k,
+		Launcher: launch.New(cfg.state("libcontainer")), Cgroups: groups, Log: cfg.Log,
+		Notify: func(kind kcri.ContainerEventType, c *container.Container) { svc.Publish(kind, c) }})
+	if err != nil {
+		return nil, fmt.Errorf("containers: %w", err)
+	}
+	return svc, nil
+}
+
+// listenUnix opens a socket that only root may use, in place of a stale one.
+func listenUnix(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil {
+		return nil, err
+	}
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("another runtime answers on %s", path)
+	}
+	_ = os.Remove(path)
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		ln.Close()
+		return nil, err
+	}
+	return ln, nil
+}
