@@ -5,13 +5,19 @@ import (
 	"net/netip"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/version"
 
+	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/apiserver"
+	"github.com/knarr-io/knarr/internal/apiserver/admission/builtin"
+	"github.com/knarr-io/knarr/internal/apiserver/allocate"
 	"github.com/knarr-io/knarr/internal/apiserver/authz"
+	"github.com/knarr-io/knarr/internal/apiserver/authz/escalate"
 	"github.com/knarr-io/knarr/internal/apiserver/bootstrap"
 	"github.com/knarr-io/knarr/internal/apiserver/openapi"
+	"github.com/knarr-io/knarr/internal/apiserver/verb"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/store/cache"
 	"github.com/knarr-io/knarr/internal/store/disk"
@@ -59,13 +65,27 @@ func (c *Cluster) startServer(ctx context.Context, t testing.TB, o Options) erro
 		}
 	}()
 	c.parts = append(c.parts, func() { <-following })
+	return c.newServer(objects, authorizer)
+}
+
+// newServer puts the API server together as the product does.
+func (c *Cluster) newServer(objects *cache.Cache, authorizer *authz.Authorizer) error {
 	types, err := openapi.New()
+	if err != nil {
+		return err
+	}
+	services := c.Catalog.TypeOf(&corev1.Service{})
+	addresses, err := allocate.New(allocate.Config{
+		Network: netip.MustParsePrefix("10.96.0.0/16"), FirstPort: 30000, LastPort: 32767,
+	}, objects.Of(services))
 	if err != nil {
 		return err
 	}
 	c.Server, err = apiserver.New(apiserver.Config{
 		Catalog: c.Catalog, Cache: objects, Authenticator: tokenAuth(), Authorizer: authorizer, Types: types,
-		Version: version.Info{Major: "1", Minor: "36", GitVersion: "v1.36.0"}, Logger: c.Logger, Registry: c.Registry,
+		Admission: builtin.Chain(builtin.Config{Catalog: c.Catalog, Cache: objects, Escalation: escalate.New(authorizer, authorizer.RBAC()).Check}),
+		Hooks:     map[*api.Kind]verb.Hook{services: addresses},
+		Version:   version.Info{Major: "1", Minor: "36", GitVersion: "v1.36.0"}, Logger: c.Logger, Registry: c.Registry,
 		MaxReads: 100_000, MaxWrites: 100_000,
 	})
 	if err != nil {
