@@ -8,6 +8,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api/apps"
 	"github.com/knarr-io/knarr/internal/api/authentication"
 	"github.com/knarr-io/knarr/internal/api/authorization"
+	"github.com/knarr-io/knarr/internal/api/batch"
 	"github.com/knarr-io/knarr/internal/api/coordination"
 	"github.com/knarr-io/knarr/internal/api/core"
 	"github.com/knarr-io/knarr/internal/api/discovery"
@@ -16,6 +17,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api/policy"
 	"github.com/knarr-io/knarr/internal/api/rbac"
 	"github.com/knarr-io/knarr/internal/api/scheduling"
+	"github.com/knarr-io/knarr/internal/api/storage"
 )
 
 // New is the catalogue of everything that is built in. Groups stand in the
@@ -36,9 +38,11 @@ func builtin() []*api.Kind {
 		events.Kinds(named(coreKinds, "Event")),
 		authentication.Kinds(),
 		authorization.Kinds(),
+		batch.Kinds(),
 		networking.Kinds(),
 		policy.Kinds(),
 		rbac.Kinds(),
+		storage.Kinds(),
 		scheduling.Kinds(),
 		coordination.Kinds(),
 		discovery.Kinds(),

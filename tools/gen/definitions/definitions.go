@@ -80,7 +80,7 @@ func generate(ctx context.Context, moduleDir, dir string) error {
 		}
 	}
 	args := []string{
-		"run", "k8s.io/kube-openapi/cmd/openapi-gen",
+		"tool", "openapi-gen",
 		"--output-dir", dir, "--output-pkg", "main", "--output-file", "definitions.go",
 		"--go-header-file", header, "--report-filename", filepath.Join(dir, "report.txt"),
 	}

@@ -1,0 +1,233 @@
+package batch
+
+import (
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api/template"
+	"github.com/knarr-io/knarr/internal/api/validate"
+)
+
+const (
+	maxParallelism = 100_000
+	maxIndexes     = 100_000
+	maxManagedBy   = 63
+)
+
+func validateJob(j *batchv1.Job) field.ErrorList {
+	errs := validateGenerated(j)
+	return append(errs, validateJobWithSelector(&j.Spec, nil, field.NewPath("spec"))...)
+}
+
+// validateGenerated refuses labels and selectors that only look generated.
+func validateGenerated(j *batchv1.Job) field.ErrorList {
+	if valueOf(j.Spec.ManualSelector) || j.Spec.Selector == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	path := field.NewPath("spec", "template", "metadata", "labels")
+	want := generatedLabels(j)
+	for _, key := range []string{oldControllerUID, oldJobName, batchv1.ControllerUidLabel, batchv1.JobNameLabel} {
+		switch value, ok := j.Spec.Template.Labels[key]; {
+		case !ok:
+			errs = append(errs, field.Required(path.Key(key), fmt.Sprintf("must be '%s'", want[key])))
+		case value != want[key]:
+			errs = append(errs, field.Invalid(path.Key(key), j.Spec.Template.Labels, fmt.Sprintf("must be '%s'", want[key])))
+		}
+	}
+	selector, err := metav1.LabelSelectorAsSelector(j.Spec.Selector)
+	if err == nil && !selector.Matches(labels.Set(want)) {
+		errs = append(errs, field.Invalid(field.NewPath("spec", "selector"), j.Spec.Selector, "`selector` not auto-generated"))
+	}
+	return errs
+}
+
+func validateJobWithSelector(s, old *batchv1.JobSpec, path *field.Path) field.ErrorList {
+	errs := validateJobSpec(s, old, path)
+	if s.Selector == nil {
+		errs = append(errs, field.Required(path.Child("selector"), ""))
+	} else {
+		errs = append(errs, validate.LabelSelector(s.Selector, path.Child("selector"))...)
+	}
+	selector, err := metav1.LabelSelectorAsSelector(s.Selector)
+	if err == nil && !selector.Matches(labels.Set(s.Template.Labels)) {
+		errs = append(errs, field.Invalid(path.Child("template", "metadata", "labels"), s.Template.Labels,
+			"`selector` does not match template `labels`"))
+	}
+	return errs
+}
+
+func validateJobSpec(s, old *batchv1.JobSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, n := range []struct {
+		name  string
+		value *int32
+	}{
+		{"parallelism", s.Parallelism}, {"completions", s.Completions},
+	} {
+		errs = append(errs, notNegative(n.value, path.Child(n.name))...)
+	}
+	if s.ActiveDeadlineSeconds != nil {
+		errs = append(errs, validate.NonNegative(*s.ActiveDeadlineSeconds, path.Child("activeDeadlineSeconds"))...)
+	}
+	errs = append(errs, notNegative(s.BackoffLimit, path.Child("backoffLimit"))...)
+	errs = append(errs, notNegative(s.TTLSecondsAfterFinished, path.Child("ttlSecondsAfterFinished"))...)
+	errs = append(errs, notNegative(s.BackoffLimitPerIndex, path.Child("backoffLimitPerIndex"))...)
+	errs = append(errs, notNegative(s.MaxFailedIndexes, path.Child("maxFailedIndexes"))...)
+	if s.MaxFailedIndexes != nil && s.BackoffLimitPerIndex == nil {
+		errs = append(errs, field.Required(path.Child("backoffLimitPerIndex"), "when maxFailedIndexes is specified"))
+	}
+	if s.ManagedBy != nil {
+		errs = append(errs, validation.IsDomainPrefixedPath(path.Child("managedBy"), *s.ManagedBy)...)
+		if len(*s.ManagedBy) > maxManagedBy {
+			errs = append(errs, field.TooLong(path.Child("managedBy"), *s.ManagedBy, maxManagedBy))
+		}
+	}
+	errs = append(errs, validateMode(s, path)...)
+	errs = append(errs, validateFailurePolicy(s, path.Child("podFailurePolicy"))...)
+	errs = append(errs, validateSuccessPolicy(s, path.Child("successPolicy"))...)
+	errs = append(errs, validateReplacement(s, path.Child("podReplacementPolicy"))...)
+	return append(errs, validateJobPods(s, old, path.Child("template"))...)
+}
+
+func notNegative(n *int32, path *field.Path) field.ErrorList {
+	if n == nil {
+		return nil
+	}
+	return validate.NonNegative(*n, path)
+}
+
+func validateJobPods(s, old *batchv1.JobSpec, path *field.Path) field.ErrorList {
+	var before *corev1.PodTemplateSpec
+	if old != nil {
+		before = &old.Template
+	}
+	errs := template.Pods(&s.Template, before, path)
+	restart := path.Child("spec", "restartPolicy")
+	switch p := s.Template.Spec.RestartPolicy; {
+	case p == "" || p == corev1.RestartPolicyAlways: // Always is what pods get by default
+		errs = append(errs, field.Required(restart, fmt.Sprintf("valid values: %q, %q", corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)))
+	case p != corev1.RestartPolicyOnFailure && p != corev1.RestartPolicyNever:
+		errs = append(errs, field.NotSupported(restart, p, []corev1.RestartPolicy{corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever}))
+	case s.PodFailurePolicy != nil && p != corev1.RestartPolicyNever:
+		errs = append(errs, field.Invalid(restart, p, fmt.Sprintf("only %q is supported when podFailurePolicy is specified", corev1.RestartPolicyNever)))
+	}
+	return errs
+}
+
+func validateMode(s *batchv1.JobSpec, path *field.Path) field.ErrorList {
+	if s.CompletionMode == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	if m := *s.CompletionMode; m != batchv1.NonIndexedCompletion && m != batchv1.IndexedCompletion {
+		errs = append(errs, field.NotSupported(path.Child("completionMode"), m,
+			[]batchv1.CompletionMode{batchv1.NonIndexedCompletion, batchv1.IndexedCompletion}))
+	}
+	switch *s.CompletionMode {
+	case batchv1.IndexedCompletion:
+		return append(errs, validateIndexed(s, path)...)
+	case batchv1.NonIndexedCompletion:
+		const text = "requires indexed completion mode"
+		if n := s.BackoffLimitPerIndex; n != nil {
+			errs = append(errs, field.Invalid(path.Child("backoffLimitPerIndex"), *n, text))
+		}
+		if n := s.MaxFailedIndexes; n != nil {
+			errs = append(errs, field.Invalid(path.Child("maxFailedIndexes"), *n, text))
+		}
+	}
+	return errs
+}
+
+func validateIndexed(s *batchv1.JobSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if s.Completions == nil {
+		errs = append(errs, field.Required(path.Child("completions"),
+			fmt.Sprintf("when completion mode is %s", batchv1.IndexedCompletion)))
+	}
+	if p := valueOf(s.Parallelism); p > maxParallelism {
+		errs = append(errs, field.Invalid(path.Child("parallelism"), p,
+			fmt.Sprintf("must be less than or equal to %d when completion mode is %s", maxParallelism, batchv1.IndexedCompletion)))
+	}
+	if s.Completions != nil && s.MaxFailedIndexes != nil && *s.MaxFailedIndexes > *s.Completions {
+		errs = append(errs, field.Invalid(path.Child("maxFailedIndexes"), *s.MaxFailedIndexes, "must be less than or equal to completions"))
+	}
+	if valueOf(s.Completions) > maxIndexes && s.BackoffLimitPerIndex != nil && s.MaxFailedIndexes == nil {
+		errs = append(errs, field.Required(path.Child("maxFailedIndexes"),
+			fmt.Sprintf("must be specified when completions is above %d", maxIndexes)))
+	}
+	return errs
+}
+
+func validateReplacement(s *batchv1.JobSpec, path *field.Path) field.ErrorList {
+	if s.PodReplacementPolicy == nil {
+		return nil
+	}
+	if s.PodFailurePolicy != nil {
+		return validate.OneOf(*s.PodReplacementPolicy, path, batchv1.Failed)
+	}
+	return validate.OneOf(*s.PodReplacementPolicy, path, batchv1.Failed, batchv1.TerminatingOrFailed)
+}
+
+// validateJobUpdate says what is wrong twice, as upstream does: once of the
+// job, once of the change.
+func validateJobUpdate(j, old *batchv1.Job) field.ErrorList {
+	path, s, was := field.NewPath("spec"), &j.Spec, &old.Spec
+	errs := validateGenerated(j)
+	errs = append(errs, validateJobWithSelector(s, was, path)...)
+	errs = append(errs, validateJobWithSelector(s, was, path)...)
+	resized := indexed(s) && indexed(was) && valueOf(s.Completions) == valueOf(s.Parallelism) &&
+		s.Completions != nil && was.Completions != nil
+	if !resized {
+		errs = append(errs, validate.Immutable(s.Completions, was.Completions, path.Child("completions"))...)
+	}
+	errs = append(errs, validate.Immutable(s.Selector, was.Selector, path.Child("selector"))...)
+	errs = append(errs, sameTemplate(s, old, path.Child("template"))...)
+	errs = append(errs, validate.Immutable(s.CompletionMode, was.CompletionMode, path.Child("completionMode"))...)
+	errs = append(errs, immutable(s.PodFailurePolicy, was.PodFailurePolicy, path.Child("podFailurePolicy"))...)
+	errs = append(errs, validate.Immutable(s.BackoffLimitPerIndex, was.BackoffLimitPerIndex, path.Child("backoffLimitPerIndex"))...)
+	errs = append(errs, validate.Immutable(s.ManagedBy, was.ManagedBy, path.Child("managedBy"))...)
+	return append(errs, immutable(s.SuccessPolicy, was.SuccessPolicy, path.Child("successPolicy"))...)
+}
+
+// immutable is validate.Immutable for values of which upstream shows the
+// internal form.
+func immutable[T any](value, old T, path *field.Path) field.ErrorList {
+	if equality.Semantic.DeepEqual(value, old) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, validate.Shown(value), "field is immutable")}
+}
+
+// sameTemplate lets the template change only in what directs pods to nodes,
+// and only while the job was suspended and has not started (KEP-2926).
+func sameTemplate(s *batchv1.JobSpec, old *batchv1.Job, path *field.Path) field.ErrorList {
+	was := old.Spec.Template.DeepCopy()
+	if valueOf(old.Spec.Suspend) && old.Status.StartTime == nil {
+		t := &s.Template
+		was.Annotations, was.Labels = t.Annotations, t.Labels
+		was.Spec.NodeSelector, was.Spec.Tolerations = t.Spec.NodeSelector, t.Spec.Tolerations
+		was.Spec.SchedulingGates = t.Spec.SchedulingGates
+		if was.Spec.Affinity != nil || t.Spec.Affinity != nil {
+			was.Spec.Affinity = t.Spec.Affinity
+		}
+	}
+	return immutable(s.Template, *was, path)
+}
+
+func validateJobStatus(j, _ *batchv1.Job) field.ErrorList {
+	path, s := field.NewPath("status"), &j.Status
+	errs := template.NonNegative(path,
+		template.Number{Name: "active", Value: int64(s.Active)},
+		template.Number{Name: "succeeded", Value: int64(s.Succeeded)},
+		template.Number{Name: "failed", Value: int64(s.Failed)})
+	errs = append(errs, notNegative(s.Ready, path.Child("ready"))...)
+	return append(errs, notNegative(s.Terminating, path.Child("terminating"))...)
+}

@@ -1,0 +1,86 @@
+// Package storage declares the kinds of storage.k8s.io. It holds no state.
+package storage
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/column"
+)
+
+// Kinds are the kinds of storage.k8s.io/v1.
+func Kinds() []*api.Kind { return []*api.Kind{StorageClass()} }
+
+// DefaultAnnotations mark the class of claims that name none; the second is
+// the name that the first once had.
+func DefaultAnnotations() []string {
+	return []string{"storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"}
+}
+
+// StorageClass says how volumes for claims are made.
+func StorageClass() *api.Kind {
+	return api.Spec[*storagev1.StorageClass]{
+		Group: "storage.k8s.io", Version: "v1", Name: "StorageClass",
+		Resource: "storageclasses", Singular: "storageclass", ShortNames: []string{"sc"},
+		New:     func() *storagev1.StorageClass { return &storagev1.StorageClass{} },
+		NewList: func() runtime.Object { return &storagev1.StorageClassList{} },
+		Main: api.RulesOf[*storagev1.StorageClass]{
+			Default: defaultClass, Validate: validateClass, ValidateUpdate: validateClassUpdate,
+		},
+		Columns: columns(), Row: row,
+		UnconditionalUpdate: true,
+	}.Kind()
+}
+
+func columns() []api.Column {
+	class := storagev1.StorageClass{}
+	return []api.Column{
+		column.Name(),
+		column.Text("Provisioner", column.Doc(class, "provisioner")),
+		column.Text("ReclaimPolicy", column.Doc(class, "reclaimPolicy")),
+		column.Text("VolumeBindingMode", column.Doc(class, "volumeBindingMode")),
+		column.Text("AllowVolumeExpansion", column.Doc(class, "allowVolumeExpansion")),
+		column.Age(),
+	}
+}
+
+func row(c *storagev1.StorageClass, now time.Time) []any {
+	name := c.Name
+	if IsDefault(c) {
+		name += " (default)"
+	}
+	reclaim, binding := corev1.PersistentVolumeReclaimDelete, storagev1.VolumeBindingImmediate
+	if c.ReclaimPolicy != nil {
+		reclaim = *c.ReclaimPolicy
+	}
+	if c.VolumeBindingMode != nil {
+		binding = *c.VolumeBindingMode
+	}
+	expansion := c.AllowVolumeExpansion != nil && *c.AllowVolumeExpansion
+	return []any{name, c.Provisioner, string(reclaim), string(binding), expansion, column.Since(c.CreationTimestamp, now)}
+}
+
+// IsDefault tells whether claims that name no class get this one.
+func IsDefault(c *storagev1.StorageClass) bool {
+	for _, a := range DefaultAnnotations() {
+		if c.Annotations[a] == "true" {
+			return true
+		}
+	}
+	return false
+}
+
+func defaultClass(c *storagev1.StorageClass) {
+	if c.ReclaimPolicy == nil {
+		reclaim := corev1.PersistentVolumeReclaimDelete
+		c.ReclaimPolicy = &reclaim
+	}
+	if c.VolumeBindingMode == nil {
+		binding := storagev1.VolumeBindingImmediate
+		c.VolumeBindingMode = &binding
+	}
+}

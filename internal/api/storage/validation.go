@@ -1,0 +1,114 @@
+package storage
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api/validate"
+)
+
+const (
+	maxParameters     = 512
+	maxParameterBytes = 256 * (1 << 10)
+)
+
+func validateClass(c *storagev1.StorageClass) field.ErrorList {
+	errs := validateProvisioner(c.Provisioner, field.NewPath("provisioner"))
+	errs = append(errs, validateParameters(c.Parameters, field.NewPath("parameters"))...)
+	if c.ReclaimPolicy != nil && *c.ReclaimPolicy != "" {
+		errs = append(errs, validate.OneOf(*c.ReclaimPolicy, field.NewPath("reclaimPolicy"),
+			corev1.PersistentVolumeReclaimDelete, corev1.PersistentVolumeReclaimRetain)...)
+	}
+	if mode := field.NewPath("volumeBindingMode"); c.VolumeBindingMode == nil {
+		errs = append(errs, field.Required(mode, ""))
+	} else {
+		errs = append(errs, validate.OneOf(*c.VolumeBindingMode, mode,
+			storagev1.VolumeBindingImmediate, storagev1.VolumeBindingWaitForFirstConsumer)...)
+	}
+	return append(errs, validateTopologies(c.AllowedTopologies, field.NewPath("allowedTopologies"))...)
+}
+
+func validateProvisioner(name string, path *field.Path) field.ErrorList {
+	if name == "" {
+		return field.ErrorList{field.Required(path, name)}
+	}
+	return validate.QualifiedName(strings.ToLower(name), path)
+}
+
+func validateParameters(parameters map[string]string, path *field.Path) field.ErrorList {
+	if len(parameters) > maxParameters {
+		return field.ErrorList{field.TooLong(path, "Provisioner Parameters exceeded max allowed", maxParameters)}
+	}
+	var errs field.ErrorList
+	total := 0
+	for k, v := range parameters {
+		if k == "" {
+			errs = append(errs, field.Invalid(path, k, "field can not be empty."))
+		}
+		total += len(k) + len(v)
+	}
+	if total > maxParameterBytes {
+		errs = append(errs, field.TooLong(path, "", maxParameterBytes))
+	}
+	return errs
+}
+
+func validateTopologies(terms []corev1.TopologySelectorTerm, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i := range terms {
+		at := path.Index(i).Child("matchLabelExpressions")
+		errs = append(errs, validateTerm(terms[i].MatchLabelExpressions, at)...)
+		for j := range i {
+			if len(terms[i].MatchLabelExpressions) > 0 && equality.Semantic.DeepEqual(terms[i], terms[j]) {
+				errs = append(errs, field.Duplicate(at, ""))
+				break
+			}
+		}
+		if len(terms[i].MatchLabelExpressions) == 0 { // upstream takes it for a repetition of nothing
+			errs = append(errs, field.Duplicate(at, ""))
+		}
+	}
+	return errs
+}
+
+func validateTerm(expressions []corev1.TopologySelectorLabelRequirement, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	keys := map[string]bool{}
+	for i, e := range expressions {
+		at := path.Index(i)
+		values := map[string]bool{}
+		if len(e.Values) == 0 {
+			errs = append(errs, field.Required(at.Child("values"), ""))
+		}
+		for j, v := range e.Values {
+			if values[v] {
+				errs = append(errs, field.Duplicate(at.Child("values").Index(j), v))
+			}
+			values[v] = true
+		}
+		errs = append(errs, validate.LabelKey(e.Key, at.Child("key"))...)
+		if keys[e.Key] {
+			errs = append(errs, field.Duplicate(at.Child("key"), e.Key))
+		}
+		keys[e.Key] = true
+	}
+	return errs
+}
+
+func validateClassUpdate(c, old *storagev1.StorageClass) field.ErrorList {
+	errs := validateTopologies(c.AllowedTopologies, field.NewPath("allowedTopologies"))
+	if !equality.Semantic.DeepEqual(c.Parameters, old.Parameters) {
+		errs = append(errs, validate.Immutable(c.Parameters, old.Parameters, field.NewPath("parameters"))...)
+	}
+	if c.Provisioner != old.Provisioner {
+		errs = append(errs, field.Forbidden(field.NewPath("provisioner"), "updates to provisioner are forbidden."))
+	}
+	if !equality.Semantic.DeepEqual(c.ReclaimPolicy, old.ReclaimPolicy) {
+		errs = append(errs, field.Forbidden(field.NewPath("reclaimPolicy"), "updates to reclaimPolicy are forbidden."))
+	}
+	return append(errs, validate.Immutable(c.VolumeBindingMode, old.VolumeBindingMode, field.NewPath("volumeBindingMode"))...)
+}
