@@ -24,6 +24,9 @@ func pebbleOptions(o Options, fs vfs.FS, lock *pebble.Lock, log pebble.Logger) *
 		DisableWAL:                  o.volatile(),
 		CompactionConcurrencyRange:  func() (lower, upper int) { return 1, 1 },
 	}
+	// The usual scheduler looks ten times a second whether it may allow more
+	// compactions. Ours never may: one at a time, and the next when it ends.
+	out.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
 	// Reads must not cause background work.
 	out.Experimental.ReadSamplingMultiplier = -1
 	return out
