@@ -1,8 +1,6 @@
 package apiserver
 
 import (
-	"net/http"
-
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -15,18 +13,4 @@ func deprecation(gvr schema.GroupVersionResource) string {
 		return "v1 ComponentStatus is deprecated in v1.19+"
 	}
 	return ""
-}
-
-func (s *Server) warnDeprecated(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := callOf(r)
-		if c.info.Resource {
-			if text := deprecation(c.info.GVR()); text != "" {
-				if k := s.Catalog.Resource(c.info.GVR()); k != nil && len(methods(c, k)) > 0 && offersMethod(c, k) {
-					c.warn(text)
-				}
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
 }

@@ -27,6 +27,10 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 			s.Extension.ServeHTTP(w, r)
 			return
 		}
+		if !s.knownGroup(c.info.Group) {
+			http.NotFound(w, r)
+			return
+		}
 		s.fail(w, r, notFound())
 		return
 	}
@@ -34,6 +38,17 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 	if err := s.serve(w, r, c, k); err != nil {
 		s.fail(w, r, err)
 	}
+}
+
+// knownGroup tells whether any version of a group is served. Upstream answers
+// for other groups as for any path that it does not know.
+func (s *Server) knownGroup(name string) bool {
+	for _, g := range s.Catalog.Groups() {
+		if g.Name == name {
+			return true
+		}
+	}
+	return false
 }
 
 // plain answers paths that are no API requests.
@@ -78,6 +93,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *call, k *api.K
 		return err
 	}
 	query := r.URL.Query()
+	if c.info.Verb == "patch" {
+		if _, err := patchType(r); err != nil {
+			return err
+		}
+	}
+	if text := deprecation(c.info.GVR()); text != "" {
+		c.warn(text)
+	}
 	answer.Pretty = answer.Pretty || negotiate.Pretty(query.Get("pretty"), r.UserAgent())
 	c.answer = answer
 	req, err := s.read(r, c, query)
@@ -101,11 +124,6 @@ func methodVerb(v string) string {
 		return "list"
 	}
 	return v
-}
-
-// offersMethod tells whether a path offers the request's method.
-func offersMethod(c *call, k *api.Kind) bool {
-	return slices.Contains(methods(c, k), methodVerb(c.info.Verb))
 }
 
 // methods are the verbs that a path offers; none where there is no such path.

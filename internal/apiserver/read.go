@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -139,13 +140,9 @@ func (s *Server) decode(c *call, req *request.Request, format codec.Format, body
 }
 
 func (s *Server) readPatch(r *http.Request, query url.Values, req *request.Request) error {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	switch kind := types.PatchType(media); {
-	case err == nil && (kind == types.JSONPatchType || kind == types.MergePatchType ||
-		kind == types.StrategicMergePatchType || kind == types.ApplyYAMLPatchType):
-		req.PatchType = kind
-	default:
-		return unsupportedPatch()
+	var err error
+	if req.PatchType, err = patchType(r); err != nil {
+		return err
 	}
 	if req.Body, err = limited(r); err != nil {
 		return err
@@ -159,6 +156,18 @@ func (s *Server) readPatch(r *http.Request, query url.Values, req *request.Reque
 	}
 	opts.FieldManager = managed.ManagerName(opts.FieldManager, r.UserAgent())
 	return nil
+}
+
+// patchType is the kind of patch that a request's Content-Type names.
+func patchType(r *http.Request) (types.PatchType, error) {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch kind := types.PatchType(media); kind {
+	case types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType:
+		if err == nil {
+			return kind, nil
+		}
+	}
+	return "", unsupportedPatch()
 }
 
 func unsupportedPatch() error {
@@ -194,6 +203,9 @@ func (s *Server) decodeDeleteOptions(r *http.Request, body []byte, into *metav1.
 		return err
 	}
 	d, err := s.codec.Decode(body, format, schema.GroupVersionKind{Version: "v1", Kind: "DeleteOptions"}, false)
+	if runtime.IsNotRegisteredError(d.Cause) {
+		return errors.NewBadRequest(d.Cause.Error())
+	}
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	stderrors "errors"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -126,7 +127,7 @@ func (s *Server) transformed(r *http.Request, c *call, res verb.Result) (func() 
 		if err != nil {
 			return nil, err
 		}
-		out = table.Of(c.kind, meta, objects, include, time.Now())
+		out = table.Of(shownAs(c.kind, res), meta, objects, include, time.Now())
 	case negotiate.MetadataList:
 		if res.List == nil {
 			return nil, errors.NewBadRequest("you requested PartialObjectMetadataList, but the requested object is not a list")
@@ -142,6 +143,15 @@ func (s *Server) transformed(r *http.Request, c *call, res verb.Result) (func() 
 	return func() ([]byte, error) {
 		return codec.Encode(out, out.GetObjectKind().GroupVersionKind(), c.answer.Format, c.answer.Pretty)
 	}, nil
+}
+
+// shownAs is the kind that says how a table looks: that of the answer, which
+// for a scale is not the parent's.
+func shownAs(k *api.Kind, res verb.Result) *api.Kind {
+	if res.Object != nil && reflect.TypeOf(res.Object) != reflect.TypeOf(k.New()) {
+		return &api.Kind{GVK: res.Object.GetObjectKind().GroupVersionKind()}
+	}
+	return k
 }
 
 func metadataList(meta metav1.ListMeta, objects []api.Object) *metav1.PartialObjectMetadataList {

@@ -10,6 +10,7 @@ package codec
 import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -90,6 +91,7 @@ func schemeOf(c *catalog.Catalog) *runtime.Scheme {
 			s.AddTypeDefaultingFunc(k.New(), func(obj any) { rules.Default(obj.(api.Object)) })
 		}
 	}
+	s.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.List{})
 	addSubresourceTypes(s)
 	return s
 }

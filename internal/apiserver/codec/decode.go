@@ -18,6 +18,8 @@ type Decoded struct {
 	GVK schema.GroupVersionKind
 	// Loose are the findings of strict decoding: unknown and duplicate fields.
 	Loose []error
+	// Cause is the decoder's own error where Decode failed.
+	Cause error
 }
 
 // Decode reads a body of the given format as the wanted kind. Errors are API
@@ -40,6 +42,7 @@ func (c *Codec) Decode(body []byte, format Format, want schema.GroupVersionKind,
 		err = mismatch(obj, into, want)
 	}
 	if err != nil {
+		out.Cause = err
 		return out, unreadable(err, got, want.Kind, body)
 	}
 	return out, nil

@@ -7,10 +7,12 @@ import (
 	"net/http"
 
 	"k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/apiserver/admission"
+	"github.com/knarr-io/knarr/internal/apiserver/listing"
 	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
@@ -87,9 +89,11 @@ func (h *Handler) changeOnce(ctx context.Context, c change) (res Result, raced b
 	return res, false, err
 }
 
+// preconditionFailed is the refusal of a write that names another object of
+// the same name, in the words of upstream's store.
 func (t *target) preconditionFailed(asked, have string) error {
-	return errors.NewConflict(t.groupResource(), t.req.Name,
-		fmt.Errorf("Precondition failed: UID in precondition: %s, UID in object meta: %s", asked, have))
+	return errors.NewConflict(t.groupResource(), t.req.Name, fmt.Errorf("StorageError: invalid object, Code: 4, Key: %s, ResourceVersion: 0, "+
+		"AdditionalErrorMsg: Precondition failed: UID in precondition: %s, UID in object meta: %s", t.storageKey(), asked, have))
 }
 
 // changeMissing answers a change of an object that is not there.
@@ -104,7 +108,11 @@ func (h *Handler) changeMissing(ctx context.Context, c change) (res Result, race
 	if err != nil {
 		return Result{}, false, err
 	}
-	if c.sent != nil && obj.GetResourceVersion() != "" && obj.GetResourceVersion() != "0" {
+	if c.sent == nil && obj.GetUID() != "" {
+		return Result{}, false, errors.NewConflict(c.groupResource(), c.req.Name,
+			fmt.Errorf("uid mismatch: the provided object specified uid %s, and no existing object was found", obj.GetUID()))
+	}
+	if rv := obj.GetResourceVersion(); rv != "" && rv != "0" {
 		return Result{}, false, c.conflict()
 	}
 	res, err = h.insertOnce(ctx, c.write, obj, false)
@@ -117,31 +125,25 @@ func (h *Handler) changeMissing(ctx context.Context, c change) (res Result, race
 // checkVersion compares the resourceVersion that the new state names with
 // the present one; pinned tells that it named one.
 func (c *change) checkVersion(obj, prior api.Object) (pinned bool, err error) {
-	switch rv := obj.GetResourceVersion(); {
-	case rv == prior.GetResourceVersion():
+	rv := obj.GetResourceVersion()
+	if rv == prior.GetResourceVersion() {
 		return c.sent != nil, nil
-	case rv == "" && c.sent == nil:
-		// A patch that removes the version asks for none.
-		obj.SetResourceVersion(prior.GetResourceVersion())
-		return false, nil
-	case rv == "" || rv == "0":
-		if !c.kind.UnconditionalUpdate {
-			errs := field.ErrorList{field.Invalid(field.NewPath("metadata", "resourceVersion"), 0, "must be specified for an update")}
-			errs[0].BadValue = uintptrZero{}
-			return false, invalid(c.kind.GVK.GroupKind(), obj.GetName(), errs)
-		}
-		obj.SetResourceVersion(prior.GetResourceVersion())
-		return false, nil
-	default:
-		return true, c.conflict()
 	}
+	asked, err := listing.ParseRevision(rv)
+	switch {
+	case err != nil:
+		return false, plainError(err)
+	case asked != 0:
+		return true, c.conflict()
+	case c.sent != nil && !c.kind.UnconditionalUpdate:
+		at := field.NewPath("metadata", "resourceVersion")
+		gr := c.kind.GroupResource()
+		return false, invalid(schema.GroupKind{Group: gr.Group, Kind: gr.Resource}, obj.GetName(),
+			field.ErrorList{field.Invalid(at, uint64(asked), "must be specified for an update")})
+	}
+	obj.SetResourceVersion(prior.GetResourceVersion())
+	return false, nil
 }
-
-// uintptrZero shows as upstream shows a missing resourceVersion.
-type uintptrZero struct{}
-
-// String is how the value stands in an error's text.
-func (uintptrZero) String() string { return "0x0" }
 
 // replace stores the new state of an object, or removes the object when the
 // change took its last finalizer.

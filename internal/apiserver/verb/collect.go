@@ -43,12 +43,14 @@ func (c *collector) byIndex(snap cache.Snapshot) bool {
 }
 
 func (c *collector) take(item *cache.Item) bool {
-	if !c.query.Selector.Matches(View(c.kind, item.Object)) {
-		return true
-	}
+	// Whether the rest matches is not looked at: a full list with anything
+	// behind it can be continued.
 	if c.query.Limit > 0 && int64(len(c.list.Items)) == c.query.Limit {
 		c.more = true
 		return false
+	}
+	if !c.query.Selector.Matches(View(c.kind, item.Object)) {
+		return true
 	}
 	c.list.Items = append(c.list.Items, item)
 	return true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -38,6 +39,7 @@ func (h *Handler) create(ctx context.Context, t *target) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	wipe(obj)
 	empty := t.kind.New()
 	empty.GetObjectKind().SetGroupVersionKind(t.kind.GVK)
 	obj = fm.UpdateNoErrors(empty, obj, w.manager).(api.Object)
@@ -85,12 +87,12 @@ func (h *Handler) insertOnce(ctx context.Context, w *write, obj api.Object, gene
 		return Result{}, err
 	}
 	dedupOwners(ctx, obj)
-	h.fillNew(t, obj)
 	if generated {
 		obj.SetName(h.generate(obj.GetGenerateName()))
 	}
+	h.fillNew(t, obj)
 	if errs := validate.Create(t.kind, obj); len(errs) > 0 {
-		return Result{}, invalid(t.kind.GVK.GroupKind(), obj.GetName(), errs)
+		return Result{}, t.invalid(obj.GetName(), errs)
 	}
 	if t.kind.Main.Warn != nil {
 		warnAll(ctx, t.kind.Main.Warn(obj, nil))
@@ -121,6 +123,9 @@ func (h *Handler) insertOnce(ctx context.Context, w *write, obj api.Object, gene
 // is free, and returns no item.
 func (h *Handler) storeNew(ctx context.Context, w *write, obj api.Object) (*cache.Item, error) {
 	t := w.target
+	if rv := obj.GetResourceVersion(); rv != "" && rv != "0" {
+		return nil, plainError(stderrors.New("resourceVersion should not be set on objects to be created"))
+	}
 	exists := func() error { return errors.NewAlreadyExists(t.groupResource(), obj.GetName()) }
 	if w.dryRun {
 		if _, taken := t.resource.Get(obj.GetNamespace(), obj.GetName()); taken {
@@ -137,10 +142,7 @@ func (h *Handler) storeNew(ctx context.Context, w *write, obj api.Object) (*cach
 
 // fillNew sets what the server owns in a new object's metadata.
 func (h *Handler) fillNew(t *target, obj api.Object) {
-	obj.SetDeletionTimestamp(nil)
-	obj.SetDeletionGracePeriodSeconds(nil)
-	obj.SetResourceVersion("")
-	obj.SetSelfLink("")
+	wipe(obj)
 	obj.SetCreationTimestamp(metav1.Time{Time: h.Now().UTC().Truncate(1e9)})
 	obj.SetUID(h.NewUID())
 	if t.kind.Main.PrepareCreate != nil {
@@ -148,6 +150,30 @@ func (h *Handler) fillNew(t *target, obj api.Object) {
 	}
 	if t.kind.Main.Generation != nil {
 		obj.SetGeneration(1)
+	}
+	stampConditions(obj, obj.GetCreationTimestamp())
+}
+
+// wipe clears what only the server sets.
+func wipe(obj api.Object) {
+	obj.SetDeletionTimestamp(nil)
+	obj.SetDeletionGracePeriodSeconds(nil)
+	obj.SetCreationTimestamp(metav1.Time{})
+	obj.SetUID("")
+	obj.SetSelfLink("")
+}
+
+// stampConditions gives a new pod's conditions the time that the kind's pure
+// rules cannot know.
+func stampConditions(obj api.Object, now metav1.Time) {
+	pod, isPod := obj.(*corev1.Pod)
+	if !isPod {
+		return
+	}
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.LastTransitionTime.IsZero() {
+			c.LastTransitionTime = now
+		}
 	}
 }
 

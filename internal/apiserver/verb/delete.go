@@ -60,6 +60,8 @@ func (h *Handler) deleteItem(ctx context.Context, w *write, item *cache.Item, op
 		return ok(w.kind, item), nil
 	case w.dryRun && plan.object == nil:
 		return w.deleted(item, item.Object), nil
+	case w.dryRun && plan.thenRemove:
+		return w.deleted(item, plan.object), nil
 	case w.dryRun:
 		return Result{Status: http.StatusOK, Kind: w.kind, Object: View(w.kind, plan.object)}, nil
 	case plan.object == nil:
@@ -127,11 +129,11 @@ func checkPreconditions(t *target, obj api.Object, p *metav1.Preconditions) erro
 		return nil
 	}
 	if p.UID != nil && *p.UID != obj.GetUID() {
-		return errors.NewConflict(t.groupResource(), obj.GetName(), fmt.Errorf("the UID in the precondition (%s) does not match the UID in record (%s). "+
+		return errors.NewConflict(t.groupKind(), obj.GetName(), fmt.Errorf("the UID in the precondition (%s) does not match the UID in record (%s). "+
 			"The object might have been deleted and then recreated", *p.UID, obj.GetUID()))
 	}
 	if p.ResourceVersion != nil && *p.ResourceVersion != obj.GetResourceVersion() {
-		return errors.NewConflict(t.groupResource(), obj.GetName(), fmt.Errorf("the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). "+
+		return errors.NewConflict(t.groupKind(), obj.GetName(), fmt.Errorf("the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). "+
 			"The object might have been modified", *p.ResourceVersion, obj.GetResourceVersion()))
 	}
 	return nil

@@ -24,7 +24,7 @@ type deletion struct {
 func planDeletion(k *api.Kind, stored api.Object, opts *metav1.DeleteOptions, now time.Time) deletion {
 	grace, graceful, pending := graceOf(k, stored, opts)
 	finalizers, finalizersChanged := propagationFinalizers(k, stored, opts)
-	if pending && !finalizersChanged {
+	if pending && !finalizersChanged { // on its way already
 		return deletion{nothing: true}
 	}
 	kept := len(finalizers) > 0 || heldBySpec(stored)
@@ -41,7 +41,7 @@ func planDeletion(k *api.Kind, stored api.Object, opts *metav1.DeleteOptions, no
 		markDeleting(obj, now)
 	}
 	terminate(obj)
-	return deletion{nothing: same(obj, stored), object: obj}
+	return deletion{nothing: same(obj, stored), object: obj, thenRemove: graceful && !pending && grace == 0 && !kept}
 }
 
 // graceOf tells how long an object is given. pending means that it is being
@@ -52,7 +52,7 @@ func graceOf(k *api.Kind, obj api.Object, opts *metav1.DeleteOptions) (seconds i
 	}
 	if obj.GetDeletionTimestamp() == nil {
 		seconds = k.Graceful(obj, opts.GracePeriodSeconds).Seconds
-		return seconds, seconds > 0, false
+		return seconds, true, false
 	}
 	have := obj.GetDeletionGracePeriodSeconds()
 	switch {
@@ -62,7 +62,7 @@ func graceOf(k *api.Kind, obj api.Object, opts *metav1.DeleteOptions) (seconds i
 		return 0, true, true
 	}
 	seconds = max(0, *opts.GracePeriodSeconds)
-	return seconds, seconds > 0, false
+	return seconds, true, false
 }
 
 // markGraceful starts, or shortens, the time until an object goes.

@@ -23,6 +23,22 @@ func (t *target) conflict() error {
 	return errors.NewConflict(t.groupResource(), t.req.Name, stderrors.New(lockMessage))
 }
 
+// storageKey is where upstream would keep the object: its errors name it.
+func (t *target) storageKey() string {
+	k := t.kind.Stored()
+	prefix, special := map[string]string{
+		"services": "services/specs", "endpoints": "services/endpoints", "nodes": "minions",
+		"replicationcontrollers": "controllers", "ingresses": "ingress",
+	}[k.Resource]
+	if !special {
+		prefix = k.Resource
+	}
+	if k.Namespaced {
+		prefix += "/" + t.req.Namespace
+	}
+	return "/registry/" + prefix + "/" + t.req.Name
+}
+
 func invalid(gk schema.GroupKind, name string, errs field.ErrorList) error {
 	return errors.NewInvalid(gk, name, errs)
 }

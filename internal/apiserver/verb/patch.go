@@ -80,7 +80,7 @@ func (h *Handler) patched(gvk schema.GroupVersionKind, live api.Object, req *req
 	}
 	findings := append([]error(loose), d.Loose...)
 	if validation == strictFields && len(findings) > 0 {
-		return nil, nil, errors.NewBadRequest(codec.StrictText(findings))
+		return nil, nil, unreadable(out, errors.NewBadRequest(codec.StrictText(findings)))
 	}
 	if validation == ignoreFields {
 		findings = nil

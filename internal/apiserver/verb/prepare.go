@@ -22,7 +22,10 @@ func (h *Handler) prepareUpdate(ctx context.Context, t *target, obj, old api.Obj
 	obj.SetGeneration(old.GetGeneration())
 	obj.SetSelfLink("")
 	if t.rules.PrepareUpdate != nil {
+		owned, version := obj.GetManagedFields(), obj.GetResourceVersion()
 		t.rules.PrepareUpdate(obj, old)
+		obj.SetManagedFields(owned) // rules may have started from a copy of old
+		obj.SetResourceVersion(version)
 	}
 	if t.rules.Generation != nil && t.rules.Generation(obj, old) {
 		obj.SetGeneration(old.GetGeneration() + 1)
@@ -31,7 +34,7 @@ func (h *Handler) prepareUpdate(ctx context.Context, t *target, obj, old api.Obj
 	errs := commonMeta(t.kind, obj, old)
 	errs = append(errs, validate.Update(t.rules, obj, old)...)
 	if len(errs) > 0 {
-		return invalid(t.kind.GVK.GroupKind(), obj.GetName(), errs)
+		return t.invalid(obj.GetName(), errs)
 	}
 	if t.rules.Warn != nil {
 		warnAll(ctx, t.rules.Warn(obj, old))

@@ -1,7 +1,9 @@
 package verb
 
 import (
+	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/request"
@@ -20,6 +22,17 @@ type target struct {
 }
 
 func (t *target) groupResource() schema.GroupResource { return t.kind.GroupResource() }
+
+// groupKind is the name that failed preconditions of deletions bear.
+func (t *target) groupKind() schema.GroupResource {
+	gvk := t.kind.Stored().GVK
+	return schema.GroupResource{Group: gvk.Group, Resource: gvk.Kind}
+}
+
+// invalid refuses an object of the endpoint's kind, under its stored name.
+func (t *target) invalid(name string, errs field.ErrorList) error {
+	return errors.NewInvalid(t.kind.Stored().GVK.GroupKind(), name, errs)
+}
 
 // lookup finds the object that the request names.
 func (t *target) lookup() (*cache.Item, bool) {

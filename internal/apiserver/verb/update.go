@@ -50,7 +50,7 @@ func (h *Handler) update(ctx context.Context, t *target) (Result, error) {
 func (t *target) matchURL(obj api.Object) error {
 	switch {
 	case obj.GetName() == "":
-		return errors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", obj.GetName(), t.req.Name))
+		return errors.NewBadRequest(fmt.Sprintf("the name of the object (%s based on URL) was undeterminable: name must be provided", t.req.Name))
 	case obj.GetName() != t.req.Name:
 		return errors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", obj.GetName(), t.req.Name))
 	}

@@ -25,6 +25,9 @@ type Config struct {
 	// Escalation refuses roles and bindings that would give more than their
 	// writer has; nil: nobody is refused.
 	Escalation func(ctx context.Context, u user.Info, obj, old api.Object) error
+	// ProtectVolumes puts finalizers on volumes and claims, which somebody has
+	// to take off again: set it where that controller runs.
+	ProtectVolumes bool
 	// Suffix makes the random end of volume names; nil is a good source.
 	Suffix func() string
 }
@@ -44,6 +47,9 @@ func Chain(c Config) admission.Chain {
 		defaultTolerationSeconds(),
 		defaultStorageClass(objects),
 		defaultIngressClass(objects),
+	}
+	if c.ProtectVolumes {
+		out = append(out, protectVolumes())
 	}
 	if c.Escalation != nil {
 		out = append(out, escalation(c.Escalation))

@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"context"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -54,6 +55,29 @@ func defaultStorageClass(l lookup) admission.Plugin {
 		}
 		return nil
 	}}
+}
+
+// protectVolumes keeps volumes and claims that are in use from going: the
+// finalizers stay until a controller finds them unused.
+func protectVolumes() admission.Plugin {
+	return admission.Plugin{Name: "StorageObjectInUseProtection", Mutate: func(_ context.Context, a *admission.Attributes) error {
+		if a.Operation != admission.Create || a.Subresource != "" {
+			return nil
+		}
+		switch obj := a.Object.(type) {
+		case *corev1.PersistentVolumeClaim:
+			addFinalizer(obj, "kubernetes.io/pvc-protection")
+		case *corev1.PersistentVolume:
+			addFinalizer(obj, "kubernetes.io/pv-protection")
+		}
+		return nil
+	}}
+}
+
+func addFinalizer(obj api.Object, name string) {
+	if have := obj.GetFinalizers(); !slices.Contains(have, name) {
+		obj.SetFinalizers(append(slices.Clip(have), name))
+	}
 }
 
 // newest is the youngest object of those that one of the annotations marks as

@@ -2,7 +2,9 @@ package builtin
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
@@ -10,12 +12,18 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver/admission"
 )
 
+// systemClassPrefix starts the names of classes that belong to the system.
+const systemClassPrefix = "system-"
+
 // priority resolves a pod's priority class to its number and preemption
 // policy, and keeps the default class single.
 func priority(l lookup) admission.Plugin {
 	return admission.Plugin{
 		Name: "Priority",
 		Mutate: func(_ context.Context, a *admission.Attributes) error {
+			if a.Operation == admission.Delete && a.Of("scheduling.k8s.io", "priorityclasses") && strings.HasPrefix(a.Name, systemClassPrefix) {
+				return admission.Forbidden(a, errors.New("this is a system priority class and cannot be deleted"))
+			}
 			pod, isPod := a.Object.(*corev1.Pod)
 			if !isPod || a.Subresource != "" {
 				return nil
