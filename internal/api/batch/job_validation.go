@@ -22,8 +22,23 @@ const (
 )
 
 func validateJob(j *batchv1.Job) field.ErrorList {
-	errs := validateGenerated(j)
+	errs := validateHostName(j)
+	errs = append(errs, validateGenerated(j)...)
 	return append(errs, validateJobWithSelector(&j.Spec, nil, field.NewPath("spec"))...)
+}
+
+// validateHostName refuses a name from which the last pod of an indexed job
+// could not make its host name.
+func validateHostName(j *batchv1.Job) field.ErrorList {
+	if !indexed(&j.Spec) || j.Spec.Completions == nil {
+		return nil
+	}
+	host := fmt.Sprintf("%s-%d", j.Name, *j.Spec.Completions-1)
+	if len(validation.IsDNS1123Label(host)) == 0 {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(field.NewPath("metadata", "name"), j.Name,
+		"will not able to create pod with invalid DNS label: "+host)}
 }
 
 // validateGenerated refuses labels and selectors that only look generated.
