@@ -50,6 +50,10 @@ func Discover() (*Hierarchy, error) {
 			}
 		}
 	}
+	// The second hierarchy of a mixed set-up has no controllers, but groups.
+	if cgroups.IsCgroup2HybridMode() {
+		h.all = append(h.all, "/sys/fs/cgroup/unified")
+	}
 	if h.memory == "" || h.cpu == "" {
 		return nil, errors.New("no memory and cpuacct cgroups are mounted: mount cgroup2 at /sys/fs/cgroup or the version 1 controllers below it")
 	}

@@ -30,6 +30,11 @@ func Cleanup(cfg Config) error {
 	if err != nil {
 		return err
 	}
+	for _, dir := range []string{cfg.Root, cfg.State} {
+		if err := os.MkdirAll(dir, 0o711); err != nil {
+			return err
+		}
+	}
 	return errors.Join(
 		endContainers(cfg),
 		endProcesses(groups, cfg.CgroupParent),
@@ -79,7 +84,11 @@ func endProcesses(groups *cgroup.Hierarchy, parent string) error {
 
 // endSandboxes takes away what sandboxes have.
 func endSandboxes(cfg Config) error {
-	m, err := sandbox.Open(sandbox.Config{Records: cfg.records("sandboxes"), State: cfg.state("sandboxes"), Log: cfg.Log})
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	m, err := sandbox.Open(sandbox.Config{Records: cfg.records("sandboxes"), State: cfg.state("sandboxes"), Boot: boot, Log: cfg.Log})
 	if err != nil {
 		return err
 	}

@@ -50,8 +50,15 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := check(cfg); err != nil {
 		return err
 	}
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	if err := prepare(cfg, boot); err != nil {
+		return fmt.Errorf("prepare folders: %w", err)
+	}
 	k := keeper.New(cfg.KeepSocket, cfg.Log)
-	svc, err := build(ctx, cfg, k)
+	svc, err := build(ctx, cfg, boot, k)
 	if err != nil {
 		return err
 	}
@@ -74,17 +81,45 @@ func check(cfg Config) error {
 	if !seccomp.Enabled {
 		return errors.New("this binary was built without the tag seccomp, so it cannot confine containers: build it with make -C runtime")
 	}
+	return nil
+}
+
+// prepare makes the folders, and empties the state of an earlier boot where
+// the state folder is no tmpfs.
+func prepare(cfg Config, boot string) error {
 	for _, dir := range []string{cfg.Root, cfg.State} {
 		// Containers' processes pass through, and see nothing.
 		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return err
 		}
 	}
-	return nil
+	mark := cfg.state("boot")
+	was, err := os.ReadFile(mark)
+	if err == nil && string(was) == boot {
+		return nil
+	}
+	entries, err := os.ReadDir(cfg.State)
+	if err != nil {
+		return err
+	}
+	if err := unmountBelow(cfg.State); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(cfg.state(e.Name())); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(mark, []byte(boot), 0o600)
+}
+
+func bootID() (string, error) {
+	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(data)), err
 }
 
 // build opens every part, bottom first.
-func build(ctx context.Context, cfg Config, k *keeper.Keeper) (*cri.Service, error) {
+func build(ctx context.Context, cfg Config, boot string, k *keeper.Keeper) (*cri.Service, error) {
 	registries, err := registry.LoadConfig(cfg.ConfigFile)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
@@ -102,17 +137,13 @@ func build(ctx context.Context, cfg Config, k *keeper.Keeper) (*cri.Service, err
 		return nil, fmt.Errorf("images: %w", err)
 	}
 	sandboxes, err := sandbox.Open(sandbox.Config{Records: cfg.records("sandboxes"), State: cfg.state("sandboxes"),
-		PauseBinary: cfg.PauseBinary, Log: cfg.Log})
+		Boot: boot, PauseBinary: cfg.PauseBinary, Log: cfg.Log})
 	if err != nil {
 		return nil, fmt.Errorf("sandboxes: %w", err)
 	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return nil, err
-	}
 	svc := &cri.Service{Log: cfg.Log, Release: cfg.Version, Images: images, Sandboxes: sandboxes, Host: host}
 	svc.Containers, err = container.Open(ctx, container.Config{
-		Records: cfg.records("containers"), State: cfg.state("containers"), Boot: strings.TrimSpace(string(boot)),
+		Records: cfg.records("containers"), State: cfg.state("containers"), Boot: boot,
 		CgroupParent: cfg.CgroupParent, Host: host, Images: images, Sandboxes: sandboxes, Keeper: k,
 		Launcher: launch.New(cfg.state("libcontainer")), Cgroups: groups, Log: cfg.Log,
 		Notify: func(kind kcri.ContainerEventType, c *container.Container) { svc.Publish(kind, c) }})

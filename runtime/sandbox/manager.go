@@ -27,6 +27,8 @@ import (
 type Config struct {
 	// Records is a folder that outlives a reboot; State one on a tmpfs.
 	Records, State string
+	// Boot names this boot of the machine: namespaces do not outlive it.
+	Boot string
 	// PauseBinary is the program that holds a shared PID namespace.
 	PauseBinary string
 	Log         *slog.Logger
@@ -34,9 +36,8 @@ type Config struct {
 
 // Manager owns the sandboxes of a node. It is safe for concurrent use.
 type Manager struct {
-	cfg  Config
-	boot string
-	net  *network
+	cfg Config
+	net *network
 
 	mu        sync.Mutex
 	sandboxes map[string]*Sandbox
@@ -49,11 +50,7 @@ func Open(cfg Config) (*Manager, error) {
 			return nil, err
 		}
 	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return nil, err
-	}
-	m := &Manager{cfg: cfg, boot: strings.TrimSpace(string(boot)), sandboxes: map[string]*Sandbox{}}
+	m := &Manager{cfg: cfg, sandboxes: map[string]*Sandbox{}}
 	files, err := filepath.Glob(filepath.Join(cfg.Records, "*.json"))
 	if err != nil {
 		return nil, err
@@ -79,7 +76,7 @@ func (m *Manager) recover(file string) error {
 	}
 	s := &Sandbox{ID: rec.ID, Config: config, Handler: rec.Handler, Created: rec.Created,
 		Dir: filepath.Join(m.cfg.State, rec.ID), ip: rec.IP, pause: rec.Pause}
-	s.ready = rec.Ready && rec.Boot == m.boot && s.whole()
+	s.ready = rec.Ready && rec.Boot == m.cfg.Boot && s.whole()
 	m.sandboxes[s.ID] = s
 	return nil
 }
@@ -163,7 +160,7 @@ func (m *Manager) NetworkReady() bool { return m.net.ready() }
 func (m *Manager) file(id string) string { return filepath.Join(m.cfg.Records, id+".json") }
 
 func (m *Manager) save(s *Sandbox) error {
-	rec, err := s.record(m.boot)
+	rec, err := s.record(m.cfg.Boot)
 	if err != nil {
 		return err
 	}
