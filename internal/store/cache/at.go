@@ -57,12 +57,12 @@ func (r *Resource) rewind(rev store.Revision) (*Snapshot, bool) {
 func (r *Resource) since(rev store.Revision) (s *state, events [][]Event, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	cursor, ok := r.history.seek(rev)
+	cursor, ok := r.all.history.seek(rev)
 	if !ok {
 		return nil, nil, false
 	}
-	for cursor < r.history.end {
-		run, _ := r.history.read(cursor)
+	for cursor < r.all.history.end {
+		run, _ := r.all.history.read(cursor)
 		events = append(events, run)
 		cursor += uint64(len(run))
 	}

@@ -50,8 +50,11 @@ func (c *Cache) stopExpiry() {
 // expire trims a resource and tells when that has to be done again.
 func (r *Resource) expire(now time.Time) (next time.Time, ok bool) {
 	r.mu.Lock()
-	r.history.trim(r.cache.limits, now)
-	oldest, ok := r.history.oldest()
+	r.all.history.trim(r.cache.limits, now)
+	for _, f := range r.scopes {
+		f.history.trim(r.cache.limits, now)
+	}
+	oldest, ok := r.all.history.oldest()
 	r.mu.Unlock()
 	next = oldest.Add(r.cache.limits.age)
 	if past, some := r.past.trim(now); some && (!ok || past.Before(next)) {

@@ -7,29 +7,30 @@ import (
 	"github.com/knarr-io/knarr/internal/store"
 )
 
-// chunkLen events lie in one allocation; histories are trimmed by chunks.
-const chunkLen = 64
+// resourceChunk events of a resource's history lie in one allocation.
+const resourceChunk = 64
 
-// chunk is a run of events. Those below n are never changed again, so that
-// readers keep slices of them without a lock.
+// chunk is a run of events. What lies in events is never changed again, and
+// appending does not move it: readers keep slices without a lock. Histories
+// are trimmed by chunks.
 type chunk struct {
-	events [chunkLen]Event
-	n      int
+	events []Event
 	bytes  int64
 	newest time.Time // when the last event came
 }
 
-func (c *chunk) last() store.Revision { return c.events[c.n-1].Revision }
+func (c *chunk) last() store.Revision { return c.events[len(c.events)-1].Revision }
 
 // history is the bounded tail of a resource's events. Each event has a
 // sequence number; cursors are sequence numbers, so that a reader that stops
 // reading holds nothing. The owner's lock guards it.
 type history struct {
-	chunks []*chunk       // oldest first, all full but the last
-	first  uint64         // sequence number of the first event in chunks
-	end    uint64         // sequence number that the next event gets
-	floor  store.Revision // every event after it is here
-	bytes  int64
+	chunkLen int
+	chunks   []*chunk       // oldest first, all full but the last
+	first    uint64         // sequence number of the first event in chunks
+	end      uint64         // sequence number that the next event gets
+	floor    store.Revision // every event after it is here
+	bytes    int64
 }
 
 // limits bound a history; see Options.
@@ -41,14 +42,13 @@ type limits struct {
 
 func (h *history) add(ev Event, now time.Time) {
 	var tail *chunk
-	if n := len(h.chunks); n > 0 && h.chunks[n-1].n < chunkLen {
+	if n := len(h.chunks); n > 0 && len(h.chunks[n-1].events) < h.chunkLen {
 		tail = h.chunks[n-1]
 	} else {
-		tail = &chunk{}
+		tail = &chunk{events: make([]Event, 0, h.chunkLen)}
 		h.chunks = append(h.chunks, tail)
 	}
-	tail.events[tail.n] = ev
-	tail.n++
+	tail.events = append(tail.events, ev)
 	tail.newest = now
 	tail.bytes += int64(ev.Item.size)
 	h.bytes += int64(ev.Item.size)
@@ -57,7 +57,7 @@ func (h *history) add(ev Event, now time.Time) {
 
 // reset empties the history; cursors from before lose their place.
 func (h *history) reset(floor store.Revision) {
-	*h = history{first: h.end + 1, end: h.end + 1, floor: floor}
+	*h = history{chunkLen: h.chunkLen, first: h.end + 1, end: h.end + 1, floor: floor}
 }
 
 // trim drops the oldest chunks that are over the limits.
@@ -65,11 +65,11 @@ func (h *history) trim(l limits, now time.Time) {
 	drop := 0
 	for ; drop < len(h.chunks); drop++ {
 		c := h.chunks[drop]
-		over := int(h.end-h.first)-chunkLen >= l.count || h.bytes > l.bytes && drop < len(h.chunks)-1
+		over := int(h.end-h.first)-h.chunkLen >= l.count || h.bytes > l.bytes && drop < len(h.chunks)-1
 		if !over && now.Sub(c.newest) < l.age {
 			break
 		}
-		h.first += uint64(c.n)
+		h.first += uint64(len(c.events))
 		h.bytes -= c.bytes
 		h.floor = c.last()
 	}
@@ -96,9 +96,10 @@ func (h *history) read(cursor uint64) (events []Event, ok bool) {
 	if cursor == h.end {
 		return nil, true
 	}
-	offset := cursor - h.first
-	c := h.chunks[offset/chunkLen]
-	return c.events[offset%chunkLen : c.n : c.n], true
+	offset := int(cursor - h.first)
+	c := h.chunks[offset/h.chunkLen]
+	n := len(c.events)
+	return c.events[offset%h.chunkLen : n : n], true
 }
 
 // seek is the cursor of the first event after rev; ok is false where such
@@ -112,6 +113,6 @@ func (h *history) seek(rev store.Revision) (cursor uint64, ok bool) {
 		return h.end, true
 	}
 	c := h.chunks[i]
-	j := sort.Search(c.n, func(j int) bool { return c.events[j].Revision > rev })
-	return h.first + uint64(i*chunkLen+j), true
+	j := sort.Search(len(c.events), func(j int) bool { return c.events[j].Revision > rev })
+	return h.first + uint64(i*h.chunkLen+j), true
 }

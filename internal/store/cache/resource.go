@@ -3,7 +3,6 @@ package cache
 import (
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/fields"
@@ -19,22 +18,21 @@ type Resource struct {
 	prefix string // of the store's keys, with a slash at the end
 	codec  *codec
 
-	waiting atomic.Bool // somebody waits for changed
-	past    pastStates
+	past pastStates
 
-	mu      sync.RWMutex
-	live    *state         // guarded by mu
-	shared  *Snapshot      // guarded by mu: live's copy while nothing changed
-	last    store.Revision // guarded by mu: of the newest event applied
-	history history        // guarded by mu
-	changed chan struct{}  // guarded by mu: closed when events came
-	closed  bool           // guarded by mu
+	mu     sync.RWMutex
+	live   *state             // guarded by mu
+	shared *Snapshot          // guarded by mu: live's copy while nothing changed
+	last   store.Revision     // guarded by mu: of the newest event applied
+	all    *feed              // guarded by mu: every event
+	scopes map[scopeKey]*feed // guarded by mu: those that are watched
+	closed bool               // guarded by mu
 }
 
 func newResource(c *Cache, k *api.Kind) *Resource {
 	return &Resource{
 		cache: c, kind: k, prefix: keyPrefix(k), codec: newCodec(k),
-		live: newState(k), changed: make(chan struct{}),
+		live: newState(k), all: newFeed(resourceChunk), scopes: map[scopeKey]*feed{},
 	}
 }
 
@@ -97,8 +95,8 @@ func (r *Resource) apply(batch []incoming, now time.Time) {
 		r.applyLocked(&batch[i], now)
 	}
 	r.shared = nil
-	r.history.trim(r.cache.limits, now)
-	r.wakeLocked()
+	r.all.history.trim(r.cache.limits, now)
+	r.all.wake()
 }
 
 func (r *Resource) applyLocked(in *incoming, now time.Time) {
@@ -123,7 +121,8 @@ func (r *Resource) applyLocked(in *incoming, now time.Time) {
 	if exists {
 		r.cache.check(old)
 	}
-	r.history.add(ev, now)
+	r.all.history.add(ev, now)
+	r.scopeEventLocked(ev, now)
 	r.last = in.rev
 }
 
@@ -132,14 +131,11 @@ func (r *Resource) reset(s *state, rev store.Revision) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.live, r.shared, r.last = s, nil, rev
-	r.history.reset(rev)
-	r.wakeLocked()
-}
-
-func (r *Resource) wakeLocked() {
-	if r.waiting.Swap(false) {
-		close(r.changed)
-		r.changed = make(chan struct{})
+	r.all.history.reset(rev)
+	r.all.wake()
+	for _, f := range r.scopes {
+		f.history.reset(rev)
+		f.wake()
 	}
 }
 
@@ -147,7 +143,10 @@ func (r *Resource) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	r.wakeLocked()
+	r.all.wake()
+	for _, f := range r.scopes {
+		f.wake()
+	}
 }
 
 // newItem describes an object that lies, or is to lie, under the key.

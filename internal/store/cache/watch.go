@@ -11,6 +11,8 @@ import (
 // watcher that reads too slowly loses its place and gets store.ErrTooOld.
 type Watch struct {
 	resource *Resource
+	feed     *feed
+	scope    scopeKey // of a scope's feed
 	after    store.Revision
 	stop     chan struct{}
 	stopOnce sync.Once
@@ -25,14 +27,18 @@ type Watch struct {
 func (r *Resource) Watch(after store.Revision) (*Watch, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	return r.watchLocked(r.all, after)
+}
+
+func (r *Resource) watchLocked(f *feed, after store.Revision) (*Watch, error) {
 	if r.closed {
 		return nil, store.ErrClosed
 	}
-	cursor, ok := r.history.seek(after)
+	cursor, ok := f.history.seek(after)
 	if !ok {
 		return nil, store.ErrTooOld
 	}
-	return &Watch{resource: r, after: after, cursor: cursor, stop: make(chan struct{})}, nil
+	return &Watch{resource: r, feed: f, after: after, cursor: cursor, stop: make(chan struct{})}, nil
 }
 
 // Next blocks until events are there and returns those that are ready, at
@@ -64,7 +70,7 @@ func (w *Watch) ready() ([]Event, <-chan struct{}, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for {
-		events, ok := r.history.read(w.cursor)
+		events, ok := w.feed.history.read(w.cursor)
 		if !ok {
 			return nil, nil, store.ErrTooOld
 		}
@@ -72,8 +78,8 @@ func (w *Watch) ready() ([]Event, <-chan struct{}, error) {
 			if r.closed {
 				return nil, nil, store.ErrClosed
 			}
-			r.waiting.Store(true)
-			return nil, r.changed, nil
+			w.feed.waiting.Store(true)
+			return nil, w.feed.changed, nil
 		}
 		w.cursor += uint64(len(events))
 		for len(events) > 0 && events[0].Revision <= w.after {
@@ -94,7 +100,7 @@ func (w *Watch) Position() store.Revision {
 	defer r.mu.RUnlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	events, ok := r.history.read(w.cursor)
+	events, ok := w.feed.history.read(w.cursor)
 	if !ok {
 		return w.after
 	}
@@ -105,4 +111,11 @@ func (w *Watch) Position() store.Revision {
 }
 
 // Stop ends the watch. It may be called more than once, at any time.
-func (w *Watch) Stop() { w.stopOnce.Do(func() { close(w.stop) }) }
+func (w *Watch) Stop() {
+	w.stopOnce.Do(func() {
+		close(w.stop)
+		if w.feed != w.resource.all {
+			w.resource.leaveScope(w.scope, w.feed)
+		}
+	})
+}

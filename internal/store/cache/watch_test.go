@@ -9,10 +9,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/store"
 )
+
+const chunkLen = resourceChunk
 
 func TestWatch(t *testing.T) {
 	f := newFixture(t, Options{})
@@ -54,6 +57,57 @@ func TestWatchStartsAhead(t *testing.T) {
 	}
 }
 
+func TestWatchScope(t *testing.T) {
+	f := newFixture(t, Options{})
+	r := f.pods()
+	scoped := func(after store.Revision, s Scope) *Watch {
+		w, ok, err := r.WatchScope(after, s)
+		if err != nil || !ok {
+			t.Fatalf("watch of %+v: %v, %v", s, ok, err)
+		}
+		t.Cleanup(w.Stop)
+		return w
+	}
+	onNode, one := Scope{Field: "spec.nodeName", Value: "n1"}, Scope{Namespace: "x", Name: "a"}
+	early := scoped(0, onNode)
+	moveTo := func(node string) func(api.Object) {
+		return func(o api.Object) { o.(*corev1.Pod).Spec.NodeName = node }
+	}
+	a := f.create(r, pod("x", "a", ""))
+	f.create(r, pod("x", "other", "n2"))
+	a = f.update(r, a, moveTo("n1"))
+	b := f.create(r, pod("x", "b", "n1"))
+	a = f.update(r, a, moveTo("n2"))
+	wantNode := []string{"MODIFIED x/a@3 was 1", "ADDED x/b@4", "MODIFIED x/a@5 was 3"}
+	wantOne := []string{"ADDED x/a@1", "MODIFIED x/a@3 was 1", "MODIFIED x/a@5 was 3"}
+	late, object := scoped(0, onNode), scoped(0, one)
+	f.delete(r, b)
+	f.delete(r, a)
+	wantNode = append(wantNode, "DELETED x/b@6 was 4")
+	wantOne = append(wantOne, "DELETED x/a@7 was 5")
+	for name, c := range map[string]struct {
+		watch *Watch
+		want  []string
+	}{
+		"live, by field": {early, wantNode}, "from the history, by field": {late, wantNode},
+		"by name": {object, wantOne}, "from the middle": {scoped(4, one), wantOne[2:]},
+	} {
+		if diff := cmp.Diff(c.want, f.collect(c.watch, len(c.want))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if got := c.watch.Position(); got != 7 {
+			t.Errorf("%s: position %d, want 7", name, got)
+		}
+		c.watch.Stop()
+	}
+	if len(r.scopes) != 0 {
+		t.Errorf("%d scopes are left after their watches stopped", len(r.scopes))
+	}
+	if _, ok, err := r.WatchScope(0, Scope{Field: "status.phase", Value: "Running"}); ok || err != nil {
+		t.Errorf("a scope without an index: %v, %v", ok, err)
+	}
+}
+
 func TestSlowWatchIsTooOld(t *testing.T) {
 	f := newFixture(t, Options{HistoryCount: chunkLen})
 	r := f.configMaps()
@@ -83,14 +137,14 @@ func TestHistoryBytes(t *testing.T) {
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if n := r.history.end - r.history.first; n > 2*chunkLen {
+	if n := r.all.history.end - r.all.history.first; n > 2*chunkLen {
 		t.Errorf("%d events of 1 KiB are kept under a budget of 10 KiB", n)
 	}
 }
 
 func TestHistoryAgesWithoutEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := history{}
+		h := history{chunkLen: chunkLen}
 		item := &Item{}
 		l := limits{count: 1000, bytes: 1 << 20, age: time.Minute}
 		for i := range chunkLen + 1 {

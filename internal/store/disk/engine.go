@@ -223,7 +223,7 @@ func (e *engine) stopped() <-chan struct{} {
 
 // abandonWait bounds the closing of a database that failed: its locks may be
 // held by a commit that will never end.
-const abandonWait = time.Second / 2
+const abandonWait = time.Second / 10
 
 // abandon closes what can be closed after a failure. The database is not
 // flushed: what counts is on disk already.
