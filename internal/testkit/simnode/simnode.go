@@ -192,7 +192,9 @@ func (f *Fleet) beat(ctx context.Context, n *node) {
 func (n *node) renew(ctx context.Context) error {
 	lease, err := n.leases.Get(ctx, corev1.NamespaceNodeLease, n.name)
 	if apierrors.IsNotFound(err) {
-		_, err = n.leases.Create(ctx, n.lease())
+		if _, err = n.leases.Create(ctx, n.lease()); apierrors.IsAlreadyExists(err) {
+			return nil // the heartbeat was there first
+		}
 		return err
 	}
 	if err != nil {
@@ -200,7 +202,9 @@ func (n *node) renew(ctx context.Context) error {
 	}
 	changed := lease.DeepCopy()
 	changed.Spec.RenewTime = n.lease().Spec.RenewTime
-	_, err = n.leases.Update(ctx, changed)
+	if _, err = n.leases.Update(ctx, changed); apierrors.IsConflict(err) {
+		return nil // renewed by the other of heartbeat and registration
+	}
 	return err
 }
 
