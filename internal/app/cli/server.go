@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/knarr-io/knarr/internal/app/machine"
+	"github.com/knarr-io/knarr/internal/app/server"
+)
+
+func newServer() *cobra.Command {
+	var c clusterFlags
+	var o server.Options
+	var storeKind string
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Run the server in the foreground (what `knarr up` supervises)",
+		Long: `Run the API, the controllers, the scheduler and this machine's node agent in the
+foreground. "knarr up" does this under supervision, with the container runtime
+and the edge beside it. With --api-only it is the API alone.`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().BoolVar(&o.APIOnly, "api-only", false, "serve the API alone: no controllers, scheduler or node")
+	cmd.Flags().StringVar(&storeKind, "store", "disk", "disk, or memory to keep nothing")
+	c.register(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := c.read(cmd); err != nil {
+			return err
+		}
+		if err := completeServer(&c, &o, storeKind); err != nil {
+			return err
+		}
+		return server.Run(cmd.Context(), o)
+	}
+	return cmd
+}
+
+// completeServer finds out what the flags left open.
+func completeServer(c *clusterFlags, o *server.Options, storeKind string) (err error) {
+	if o.Memory, err = inMemory(storeKind); err != nil {
+		return err
+	}
+	if c.NodeName == "" {
+		if c.NodeName, err = machine.NodeName(); err != nil {
+			return err
+		}
+	}
+	if !c.NodeAddress.IsValid() {
+		if c.NodeAddress, err = machine.NodeAddress(); err != nil {
+			return err
+		}
+	}
+	o.Settings = c.Settings
+	o.Logger, err = newLogger(os.Stderr, c.LogLevel)
+	return err
+}

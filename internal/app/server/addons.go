@@ -1,0 +1,59 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/edge/ingress"
+	"github.com/knarr-io/knarr/internal/network/proxy"
+)
+
+// runAddons makes the objects by which clients find what the node itself
+// answers: the DNS Service and the Ingress class. Ones that are there stay as
+// somebody may have changed them.
+func (p *process) runAddons(ctx context.Context, ready func()) error {
+	c := p.as("system:knarr:addons", "system:masters")
+	if err := create(ctx, c, p.dnsService()); err != nil {
+		return err
+	}
+	return create(ctx, c, ingressClass())
+}
+
+func create[T api.Object](ctx context.Context, c *client.Client, obj T) error {
+	if _, err := client.For[T](c).Create(ctx, obj); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("make %s: %w", obj.GetName(), err)
+	}
+	return nil
+}
+
+func (p *process) dnsService() *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: metav1.NamespaceSystem, Name: "kube-dns",
+			Labels:      map[string]string{"k8s-app": "kube-dns", "kubernetes.io/name": "CoreDNS"},
+			Annotations: map[string]string{proxy.EdgeAnnotation: "dns"},
+		},
+		Spec: corev1.ServiceSpec{
+			ClusterIP: p.DNS.String(),
+			Ports: []corev1.ServicePort{
+				{Name: "dns", Protocol: corev1.ProtocolUDP, Port: 53, TargetPort: intstr.FromInt32(53)},
+				{Name: "dns-tcp", Protocol: corev1.ProtocolTCP, Port: 53, TargetPort: intstr.FromInt32(53)},
+			},
+		},
+	}
+}
+
+func ingressClass() *networkingv1.IngressClass {
+	return &networkingv1.IngressClass{
+		ObjectMeta: metav1.ObjectMeta{Name: "knarr", Annotations: map[string]string{networkingv1.AnnotationIsDefaultIngressClass: "true"}},
+		Spec:       networkingv1.IngressClassSpec{Controller: ingress.Controller},
+	}
+}

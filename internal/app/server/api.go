@@ -1,0 +1,119 @@
+package server
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"net/netip"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/knarr-io/knarr/internal/apiserver"
+	"github.com/knarr-io/knarr/internal/apiserver/authn"
+	"github.com/knarr-io/knarr/internal/apiserver/authz"
+	"github.com/knarr-io/knarr/internal/apiserver/authz/escalate"
+	"github.com/knarr-io/knarr/internal/apiserver/bootstrap"
+	"github.com/knarr-io/knarr/internal/apiserver/discovery"
+	"github.com/knarr-io/knarr/internal/apiserver/endpoint"
+	"github.com/knarr-io/knarr/internal/apiserver/openapi"
+	"github.com/knarr-io/knarr/internal/apiserver/reviews"
+	"github.com/knarr-io/knarr/internal/apiserver/stream"
+	"github.com/knarr-io/knarr/internal/apiserver/tokens"
+	"github.com/knarr-io/knarr/internal/app/version"
+)
+
+// runAPI puts the API server together, writes what every cluster begins with,
+// and serves. It is ready when the socket is being answered.
+func (p *process) runAPI(ctx context.Context, ready func()) error {
+	first := bootstrap.Config{
+		Kinds: p.kinds, Objects: p.cache, ServiceNetwork: p.Services,
+		Address:  netip.AddrPortFrom(p.NodeAddress, uint16(p.APIPort)),
+		ClientCA: p.authority.ClusterCA().PEM(), FrontProxyCA: p.authority.FrontProxyCA().PEM(),
+		Logger: p.logOf("bootstrap"),
+	}
+	if err := bootstrap.Run(ctx, first); err != nil {
+		return fmt.Errorf("write the cluster's first objects: %w", err)
+	}
+	authorizer, err := authz.New(p.kinds, p.cache, p.logOf("authorization"))
+	if err != nil {
+		return err
+	}
+	streams, err := stream.New(stream.Config{Kinds: p.kinds, Objects: p.cache,
+		ClientCertificate: p.certs.kubeletClient.ForClient, NodeCAs: p.authority.ClusterCA().Pool()})
+	if err != nil {
+		return err
+	}
+	defer streams.Close()
+	if p.api, err = p.assemble(authorizer, streams); err != nil {
+		return err
+	}
+	followed := make(chan error, 1)
+	go func() { followed <- authorizer.Run(ctx) }()
+	served := make(chan error, 1)
+	go func() { served <- p.api.Serve(ctx, p.listener, p.serving()) }()
+	ready()
+	select {
+	case err = <-served:
+		return err
+	case err = <-followed:
+		if err != nil {
+			return err
+		}
+	}
+	return <-served
+}
+
+// assemble makes the server from its parts.
+func (p *process) assemble(authorizer *authz.Authorizer, streams *stream.Streams) (*apiserver.Server, error) {
+	issuer, err := tokens.New(tokens.Options{Issuer: "https://kubernetes.default.svc." + p.Domain, Key: p.authority.ServiceAccountKey(),
+		Kinds: p.kinds, Objects: p.cache})
+	if err != nil {
+		return nil, err
+	}
+	authenticator := authn.New(authn.Config{
+		ClientCAs:     func() *x509.CertPool { return p.authority.ClusterCA().Pool() },
+		FrontProxyCAs: func() *x509.CertPool { return p.authority.FrontProxyCA().Pool() },
+		Tokens:        issuer, Audiences: issuer.Audiences(),
+	})
+	documents, err := openapi.New()
+	if err != nil {
+		return nil, err
+	}
+	endpoints := endpoint.NewRegistry()
+	streams.Register(endpoints)
+	reviews.New(authenticator.Identified(), issuer.Audiences(), authorizer, authorizer).Register(endpoints)
+	endpoints.Act(schema.GroupResource{Resource: "serviceaccounts"}, "token", issuer.TokenRequest)
+	handlers, err := p.plainPaths(documents, issuer)
+	if err != nil {
+		return nil, err
+	}
+	config := apiserver.Config{
+		Catalog: p.kinds, Cache: p.cache, Authenticator: authenticator, Authorizer: authorizer, Types: documents,
+		Endpoints: endpoints, Handlers: handlers, Version: version.Get().API(),
+		Logger: p.logOf("api"), Registry: p.registry,
+	}
+	if err := p.builtin(&config, escalate.New(authorizer, authorizer.RBAC())); err != nil {
+		return nil, err
+	}
+	return apiserver.New(config)
+}
+
+// plainPaths are what is served beside resources.
+func (p *process) plainPaths(documents *openapi.Documents, issuer *tokens.Authority) (map[string]http.Handler, error) {
+	address := netip.AddrPortFrom(p.NodeAddress, uint16(p.APIPort)).String()
+	found := discovery.New(p.kinds, address)
+	keys, err := issuer.Keys()
+	if err != nil {
+		return nil, err
+	}
+	configuration, err := issuer.Configuration("https://" + address + tokens.KeysPath)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]http.Handler{
+		"/api": found, "/api/": found, "/apis": found, "/apis/": found,
+		"/openapi/":     documents,
+		tokens.KeysPath: keys, tokens.ConfigurationPath: configuration,
+	}, nil
+}

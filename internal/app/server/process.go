@@ -1,0 +1,166 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/knarr-io/knarr/internal/api/catalog"
+	"github.com/knarr-io/knarr/internal/apiserver"
+	"github.com/knarr-io/knarr/internal/base/lifecycle"
+	"github.com/knarr-io/knarr/internal/base/pki"
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/network/proxy"
+	"github.com/knarr-io/knarr/internal/store"
+	"github.com/knarr-io/knarr/internal/store/cache"
+	"github.com/knarr-io/knarr/internal/store/disk"
+)
+
+// process holds what the parts make for each other.
+type process struct {
+	Options
+	kinds    *catalog.Catalog
+	registry *prometheus.Registry
+	listener net.Listener
+
+	authority *pki.Authority
+	certs     certificates
+	store     store.Store
+	cache     *cache.Cache
+	api       *apiserver.Server
+	informers *client.Informers // of the controllers and the scheduler
+	proxy     *proxy.Proxy
+}
+
+// Run runs the server until ctx ends or a part fails.
+func Run(ctx context.Context, o Options) error {
+	listener, err := apiListener(o.Settings)
+	if err != nil {
+		return err
+	}
+	p := &process{Options: o, kinds: catalog.New(), registry: prometheus.NewRegistry(), listener: listener}
+	parts := []lifecycle.Part{
+		{Name: "certificates", Run: p.runCertificates},
+		{Name: "store", Run: p.runStore},
+		{Name: "api", Needs: []string{"certificates", "store"}, Run: p.runAPI},
+	}
+	if !o.APIOnly {
+		parts = append(parts,
+			lifecycle.Part{Name: "controllers", Needs: []string{"api"}, Run: p.runControllers},
+			lifecycle.Part{Name: "scheduler", Needs: []string{"api"}, Run: p.runScheduler},
+			lifecycle.Part{Name: "addons", Needs: []string{"api"}, Run: p.runAddons},
+			lifecycle.Part{Name: "proxy", Needs: []string{"api"}, Run: p.runProxy},
+			lifecycle.Part{Name: "node", Needs: []string{"api", "proxy"}, Run: p.runNode},
+		)
+	}
+	group, err := lifecycle.New(o.Logger, parts...)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	go func() {
+		select {
+		case <-group.Ready():
+			o.Logger.Info("everything is started", "milliseconds", time.Since(start).Milliseconds(), "parts", timings(group))
+		case <-ctx.Done():
+		}
+	}()
+	return group.Run(ctx)
+}
+
+func timings(g *lifecycle.Group) string {
+	text := ""
+	for _, s := range g.Status() {
+		text += fmt.Sprintf("%s %d ms; ", s.Name, s.Took.Milliseconds())
+	}
+	return text
+}
+
+// runStore opens the store and decodes its objects.
+func (p *process) runStore(ctx context.Context, ready func()) error {
+	failed := make(chan error, 1)
+	options := disk.Options{Dir: filepath.Join(p.DataDir, "store"), InMemory: p.Memory, Logger: p.Logger,
+		OnFailure: func(err error) { failed <- err }}
+	st, err := disk.Open(ctx, options)
+	if err != nil {
+		return fmt.Errorf("open the store in %s: %w", options.Dir, err)
+	}
+	defer func() { p.closed("store", st.Close()) }()
+	c, err := cache.Open(ctx, st, p.kinds.Kinds(), cache.Options{Logger: p.Logger})
+	if err != nil {
+		return fmt.Errorf("load the objects: %w", err)
+	}
+	defer c.Close()
+	p.store, p.cache = st, c
+	ready()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		return fmt.Errorf("the store failed and is opened anew: %w", err) // keep restarts the process
+	}
+}
+
+func (p *process) closed(what string, err error) {
+	if err != nil {
+		p.Logger.Error("could not be closed in good order", "what", what, "error", err)
+	}
+}
+
+// certificates are those that this process holds.
+type certificates struct {
+	api, kubeletClient, nodeServing, nodeClient, frontProxy *pki.Certificate
+}
+
+// runCertificates opens the cluster's keys and keeps certificates fresh.
+func (p *process) runCertificates(ctx context.Context, ready func()) error {
+	m := pki.Machine{NodeName: p.NodeName, Addresses: []netip.Addr{p.NodeAddress}, ServiceAddress: firstOf(p.Services), ClusterDomain: p.Domain}
+	orders := []pki.Order{m.APIServer(), pki.KubeletClient(), m.KubeletServing(), m.NodeClient(), pki.FrontProxyClient()}
+	a, err := pki.Open(pki.Options{Dir: p.PKI(), Orders: orders, Logger: p.Logger})
+	if err != nil {
+		return err
+	}
+	certs, err := a.Certificates(orders...)
+	if err != nil {
+		return err
+	}
+	p.authority = a
+	p.certs = certificates{api: certs[0], kubeletClient: certs[1], nodeServing: certs[2], nodeClient: certs[3], frontProxy: certs[4]}
+	ready()
+	return a.Run(ctx)
+}
+
+// firstOf is the first usable address of a network.
+func firstOf(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
+
+// as is a client in this process under an identity.
+func (p *process) as(name string, groups ...string) *client.Client {
+	groups = append(groups, user.AllAuthenticated)
+	return client.New(p.api.Transport(&user.DefaultInfo{Name: name, Groups: groups}), p.kinds)
+}
+
+// asController acts as a controller's service account.
+func (p *process) asController(name string) *client.Client {
+	const namespace = "kube-system"
+	return p.as("system:serviceaccount:"+namespace+":"+name, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
+}
+
+// serving is the API's TLS configuration: client certificates are asked for
+// and judged by the authenticator.
+func (p *process) serving() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: p.certs.api.ForServer, ClientAuth: tls.RequestClientCert,
+	}
+}
+
+// logOf names the part in its log lines.
+func (p *process) logOf(part string) *slog.Logger { return p.Logger.With("part", part) }
