@@ -26,6 +26,7 @@ func preparePodCreate(p *corev1.Pod) {
 }
 
 func preparePodUpdate(p, old *corev1.Pod) {
+	p.Generation = old.Generation
 	p.Status = old.Status
 	dropPodFields(&p.Spec, &old.Spec)
 }

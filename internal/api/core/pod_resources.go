@@ -23,7 +23,7 @@ func supportedPodResources() []string {
 	for _, name := range resourcehelper.SupportedPodLevelResources().UnsortedList() {
 		out = append(out, string(name))
 	}
-	return append(sorted(out), corev1.ResourceHugePagesPrefix)
+	return sorted(out)
 }
 
 // podResourceSums holds the pod's resources against those of its containers.

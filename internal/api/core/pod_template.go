@@ -22,6 +22,7 @@ func podTemplateKind() *api.Kind {
 		Main: api.RulesOf[*corev1.PodTemplate]{
 			Default:       func(t *corev1.PodTemplate) { DefaultPodTemplate(&t.Template) },
 			PrepareCreate: func(t *corev1.PodTemplate) { t.Generation = 1 },
+			PrepareUpdate: func(t, old *corev1.PodTemplate) { t.Generation = old.Generation },
 			Validate: func(t *corev1.PodTemplate) field.ErrorList {
 				return ValidatePodTemplate(&t.Template, path)
 			},

@@ -33,7 +33,10 @@ func replicationControllerKind() *api.Kind {
 				rc.Status = corev1.ReplicationControllerStatus{}
 				rc.Generation = 1
 			},
-			PrepareUpdate:  func(rc, old *replicationController) { rc.Status = old.Status },
+			PrepareUpdate: func(rc, old *replicationController) {
+				rc.Status = old.Status
+				rc.Generation = old.Generation
+			},
 			Validate:       func(rc *replicationController) field.ErrorList { return validateReplicationController(rc, nil) },
 			ValidateUpdate: validateReplicationController,
 			Warn:           warnReplicationController,
@@ -51,13 +54,7 @@ func replicationControllerKind() *api.Kind {
 			Scale: &api.ScaleOf{Get: scaleOf, Set: setScale, ReplicasPath: []string{"spec", "replicas"}},
 		}},
 		Columns: replicationControllerColumns(),
-		Row: func(rc *replicationController, now time.Time) []any {
-			names, images := containerNames(rc.Spec.Template.Spec.Containers)
-			return []any{
-				rc.Name, int64(*rc.Spec.Replicas), int64(rc.Status.Replicas), int64(rc.Status.ReadyReplicas),
-				column.Since(rc.CreationTimestamp, now), names, images, column.Labels(rc.Spec.Selector),
-			}
-		},
+		Row:     replicationControllerRow,
 		Fields: func(rc *replicationController) fields.Set {
 			return fields.Set{"status.replicas": itoa(rc.Status.Replicas)}
 		},
@@ -105,6 +102,18 @@ func replicationControllerColumns() []api.Column {
 		column.Wide(column.Text("Containers", "Names of each container in the template.")),
 		column.Wide(column.Text("Images", "Images referenced by each container in the template.")),
 		column.Wide(column.Text("Selector", column.Doc(spec, "selector"))),
+	}
+}
+
+func replicationControllerRow(rc *replicationController, now time.Time) []any {
+	names, images := "", ""
+	if rc.Spec.Template != nil {
+		names, images = containerNames(rc.Spec.Template.Spec.Containers)
+	}
+	desired, _, _ := scaleOf(rc)
+	return []any{
+		rc.Name, int64(desired), int64(rc.Status.Replicas), int64(rc.Status.ReadyReplicas),
+		column.Since(rc.CreationTimestamp, now), names, images, column.Labels(rc.Spec.Selector),
 	}
 }
 

@@ -36,7 +36,7 @@ func normalizeClusterIPs(s, old *corev1.Service) {
 		spec.ClusterIPs = nil
 	case spec.ClusterIP != was.ClusterIP && slices.Equal(spec.ClusterIPs, was.ClusterIPs):
 		spec.ClusterIPs = []string{spec.ClusterIP}
-	case was.ClusterIP == "" && spec.ClusterIP != "" && len(spec.ClusterIPs) == 0:
+	case spec.ClusterIP != "" && len(spec.ClusterIPs) == 0:
 		spec.ClusterIPs = []string{spec.ClusterIP}
 	}
 }
