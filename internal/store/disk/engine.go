@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,6 +98,12 @@ func (e *engine) openDatabase(base vfs.FS) (err error) {
 	dir := e.options.Dir
 	if err := base.MkdirAll(dir, 0o700); err != nil {
 		return err
+	}
+	if base == vfs.Default {
+		// Pebble's files are readable by all: an older directory may be too.
+		if err := os.Chmod(dir, 0o700); err != nil {
+			return err
+		}
 	}
 	if e.lock, err = lockDirectory(base, dir); err != nil {
 		return err

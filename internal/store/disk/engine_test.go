@@ -164,6 +164,17 @@ func TestLocked(t *testing.T) {
 	}
 }
 
+func TestNobodyElseCanRead(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	openTest(t, Options{Dir: dir})
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory has mode %v, %v; want 0700", info.Mode().Perm(), err)
+	}
+}
+
 func TestNewerFormat(t *testing.T) {
 	fs := vfs.NewMem()
 	e := openTest(t, Options{Dir: "store", FS: fs})

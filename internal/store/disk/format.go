@@ -71,6 +71,9 @@ const ownerFile = "OWNER"
 func lockDirectory(fs vfs.FS, dir string) (*pebble.Lock, error) {
 	owner := fs.PathJoin(dir, ownerFile)
 	lock, err := pebble.LockDirectory(dir, fs)
+	if path := (*os.PathError)(nil); errors.As(err, &path) {
+		return nil, err // the file could not even be opened
+	}
 	if err != nil {
 		if pid := readOwner(fs, owner); pid != "" {
 			return nil, fmt.Errorf("%w (process %s)", store.ErrLocked, pid)

@@ -26,6 +26,7 @@ type space struct {
 
 	free   atomic.Uint64 // at the last look
 	placed atomic.Bool   // the ballast lies on the disk
+	never  atomic.Bool   // there can be no ballast here
 
 	mu      sync.Mutex // held while the ballast is made or removed
 	refused bool       // belongs to the writer: writes are being refused
@@ -33,9 +34,7 @@ type space struct {
 
 func newSpace(fs vfs.FS, o Options, log *slog.Logger) *space {
 	s := &space{fs: fs, dir: o.Dir, floor: o.FreeFloor, ballast: o.Ballast, log: log}
-	if o.volatile() {
-		s.ballast = 0
-	}
+	s.never.Store(o.volatile())
 	s.free.Store(^uint64(0))
 	return s
 }
@@ -79,20 +78,27 @@ func onlyDeletions(ops []store.Op) bool {
 
 // wantsBallast tells that the ballast is missing and there is room for it.
 func (s *space) wantsBallast() bool {
-	return s.ballast > 0 && !s.placed.Load() && s.free.Load() >= s.floor+2*s.ballast
+	return !s.never.Load() && !s.placed.Load() && s.free.Load() >= s.floor+2*s.ballast
 }
 
 // makeBallast lays the ballast down where there is room for it.
 func (s *space) makeBallast() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	usage, err := s.fs.GetDiskUsage(s.dir)
-	if s.ballast == 0 || s.placed.Load() || err != nil || usage.AvailBytes < s.floor+2*s.ballast {
+	if s.never.Load() || s.placed.Load() {
 		return
 	}
-	if err := s.layLocked(); err != nil {
-		s.log.Warn("the ballast could not be laid down", "error", err)
+	usage, err := s.fs.GetDiskUsage(s.dir)
+	if err == nil && usage.AvailBytes < s.floor+2*s.ballast {
+		return
+	}
+	if err == nil {
+		err = s.layLocked()
+	}
+	if err != nil {
+		s.never.Store(true)
 		_ = s.fs.Remove(s.path())
+		s.log.Info("the store goes without a ballast file", "directory", s.dir, "error", err)
 		return
 	}
 	s.placed.Store(true)
