@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -59,9 +60,27 @@ func (t *transport) attributes(req *request.Request) authorizer.AttributesRecord
 	if req.Kind.Resource == "namespaces" && req.Kind.GVK.Group == "" {
 		namespace = name
 	}
-	return authorizer.AttributesRecord{
+	a := authorizer.AttributesRecord{
 		User: t.user, Verb: string(req.Verb), Namespace: namespace, APIGroup: req.Kind.GVK.Group, APIVersion: req.Kind.GVK.Version,
 		Resource: req.Kind.Resource, Subresource: req.Subresource, Name: name, ResourceRequest: true,
+	}
+	if name == "" && req.ListOptions.FieldSelector != "" {
+		narrow(&a, req.ListOptions.FieldSelector)
+	}
+	return a
+}
+
+// narrow tells authorization what a field selector narrows a collection to: a
+// node may read its own pods and objects by name where it may not read all.
+func narrow(a *authorizer.AttributesRecord, selector string) {
+	s, err := fields.ParseSelector(selector)
+	if err != nil {
+		a.FieldSelectorParsingErr = err
+		return
+	}
+	a.FieldSelectorRequirements = s.Requirements()
+	if name, ok := s.RequiresExactMatch("metadata.name"); ok {
+		a.Name = name
 	}
 }
 

@@ -2,6 +2,7 @@ package register
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -122,7 +123,9 @@ func (r *Registrar) round(ctx context.Context) bool {
 	o := r.observe(ctx)
 	ok := notReady(o) == ""
 	if err := r.report(ctx, node, o); err != nil {
-		r.cfg.Logger.Warn("the node's status is not written", "err", err)
+		if !apierrors.IsConflict(err) && !errors.Is(err, context.Canceled) {
+			r.cfg.Logger.Warn("the node's status is not written", "err", err)
+		}
 		ok = false
 	}
 	if err := r.lease.renew(ctx, node.UID); err != nil {

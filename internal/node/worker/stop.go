@@ -66,7 +66,7 @@ func (w *Worker) preStop(pod *corev1.Pod, c *corev1.Container, id, podIP string,
 // the API has forgotten it already.
 func (w *Worker) removeTraces() {
 	for _, s := range w.view.Sandboxes {
-		if err := w.deps.Runtime.RemoveSandbox(w.ctx, s.GetId()); err != nil {
+		if err := w.deps.Runtime.RemoveSandbox(w.ctx, s.GetId()); err != nil && w.ctx.Err() == nil {
 			w.logger.Warn("sandbox is not removed; the next listing tries again", "sandbox", s.GetId(), "err", err)
 		}
 	}
