@@ -1,4 +1,3 @@
-// Package storage declares the kinds of storage.k8s.io. It holds no state.
 package storage
 
 import (
@@ -12,9 +11,6 @@ import (
 	"github.com/knarr-io/knarr/internal/api/column"
 )
 
-// Kinds are the kinds of storage.k8s.io/v1.
-func Kinds() []*api.Kind { return []*api.Kind{StorageClass()} }
-
 // DefaultAnnotations mark the class of claims that name none; the second is
 // the name that the first once had.
 func DefaultAnnotations() []string {
@@ -24,7 +20,7 @@ func DefaultAnnotations() []string {
 // StorageClass says how volumes for claims are made.
 func StorageClass() *api.Kind {
 	return api.Spec[*storagev1.StorageClass]{
-		Group: "storage.k8s.io", Version: "v1", Name: "StorageClass",
+		Group: group, Version: version, Name: "StorageClass",
 		Resource: "storageclasses", Singular: "storageclass", ShortNames: []string{"sc"},
 		New:     func() *storagev1.StorageClass { return &storagev1.StorageClass{} },
 		NewList: func() runtime.Object { return &storagev1.StorageClassList{} },

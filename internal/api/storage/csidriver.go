@@ -1,0 +1,149 @@
+package storage
+
+import (
+	"strings"
+	"time"
+
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/validate"
+)
+
+// CSIDriver says what a driver can do and needs.
+func CSIDriver() *api.Kind {
+	return api.Spec[*storagev1.CSIDriver]{
+		Group: group, Version: version, Name: "CSIDriver",
+		Resource: "csidrivers", Singular: "csidriver",
+		New:     func() *storagev1.CSIDriver { return &storagev1.CSIDriver{} },
+		NewList: func() runtime.Object { return &storagev1.CSIDriverList{} },
+		Main: api.RulesOf[*storagev1.CSIDriver]{
+			Default: defaultDriver, Validate: validateDriver, ValidateUpdate: validateDriverUpdate,
+		},
+		Columns: driverColumns(), Row: driverRow,
+	}.Kind()
+}
+
+func driverColumns() []api.Column {
+	spec := storagev1.CSIDriverSpec{}
+	yes := func(name, field string) api.Column {
+		return api.Column{Name: name, Type: "boolean", Description: column.Doc(spec, field)}
+	}
+	return []api.Column{
+		column.Name(),
+		yes("AttachRequired", "attachRequired"),
+		yes("PodInfoOnMount", "podInfoOnMount"),
+		yes("StorageCapacity", "storageCapacity"),
+		column.Text("TokenRequests", column.Doc(spec, "tokenRequests")),
+		yes("RequiresRepublish", "requiresRepublish"),
+		column.Text("Modes", column.Doc(spec, "volumeLifecycleModes")),
+		column.Age(),
+	}
+}
+
+func driverRow(d *storagev1.CSIDriver, now time.Time) []any {
+	attach := d.Spec.AttachRequired == nil || *d.Spec.AttachRequired
+	tokens := "<unset>"
+	if len(d.Spec.TokenRequests) > 0 {
+		var audiences []string
+		for _, t := range d.Spec.TokenRequests {
+			audiences = append(audiences, t.Audience)
+		}
+		tokens = strings.Join(audiences, ",")
+	}
+	modes := column.None
+	if len(d.Spec.VolumeLifecycleModes) > 0 {
+		var names []string
+		for _, m := range d.Spec.VolumeLifecycleModes {
+			names = append(names, string(m))
+		}
+		modes = strings.Join(names, ",")
+	}
+	return []any{
+		d.Name, attach, valueOf(d.Spec.PodInfoOnMount), valueOf(d.Spec.StorageCapacity), tokens,
+		valueOf(d.Spec.RequiresRepublish), modes, column.Since(d.CreationTimestamp, now),
+	}
+}
+
+func defaultDriver(d *storagev1.CSIDriver) {
+	s := &d.Spec
+	setDefault(&s.AttachRequired, true)
+	setDefault(&s.PodInfoOnMount, false)
+	setDefault(&s.StorageCapacity, false)
+	setDefault(&s.FSGroupPolicy, storagev1.ReadWriteOnceWithFSTypeFSGroupPolicy)
+	if len(s.VolumeLifecycleModes) == 0 {
+		s.VolumeLifecycleModes = []storagev1.VolumeLifecycleMode{storagev1.VolumeLifecyclePersistent}
+	}
+	setDefault(&s.RequiresRepublish, false)
+	setDefault(&s.SELinuxMount, false)
+}
+
+func validateDriver(d *storagev1.CSIDriver) field.ErrorList {
+	errs := driverName(d.Name, field.NewPath("name"))
+	return append(errs, validateDriverSpec(&d.Spec)...)
+}
+
+func validateDriverSpec(s *storagev1.CSIDriverSpec) field.ErrorList {
+	path := field.NewPath("spec")
+	var errs field.ErrorList
+	for _, required := range []struct {
+		name string
+		set  bool
+	}{
+		{"attachedRequired", s.AttachRequired != nil}, {"podInfoOnMount", s.PodInfoOnMount != nil},
+		{"storageCapacity", s.StorageCapacity != nil},
+	} {
+		if !required.set {
+			errs = append(errs, field.Required(path.Child(required.name), ""))
+		}
+	}
+	if s.FSGroupPolicy != nil {
+		errs = append(errs, validate.OneOf(*s.FSGroupPolicy, path.Child("fsGroupPolicy"),
+			storagev1.ReadWriteOnceWithFSTypeFSGroupPolicy, storagev1.FileFSGroupPolicy, storagev1.NoneFSGroupPolicy)...)
+	}
+	errs = append(errs, validateTokenRequests(s.TokenRequests, path.Child("tokenRequests"))...)
+	for _, m := range s.VolumeLifecycleModes {
+		errs = append(errs, oneOf(m, path.Child("volumeLifecycleModes"),
+			storagev1.VolumeLifecyclePersistent, storagev1.VolumeLifecycleEphemeral)...)
+	}
+	if s.SELinuxMount == nil {
+		errs = append(errs, field.Required(path.Child("seLinuxMount"), ""))
+	}
+	if n := s.NodeAllocatableUpdatePeriodSeconds; n != nil && *n < 10 {
+		errs = append(errs, field.Invalid(path.Child("nodeAllocatableUpdatePeriodSeconds"), *n, "must be greater than or equal to 10 seconds"))
+	}
+	return errs
+}
+
+func validateTokenRequests(requests []storagev1.TokenRequest, path *field.Path) field.ErrorList {
+	const least, most = 10 * 60, 1 << 32 // seconds
+	var errs field.ErrorList
+	seen := map[string]bool{}
+	for i, r := range requests {
+		at := path.Index(i)
+		if seen[r.Audience] {
+			errs = append(errs, field.Duplicate(at.Child("audience"), r.Audience))
+		}
+		seen[r.Audience] = true
+		if r.ExpirationSeconds == nil {
+			continue
+		}
+		if *r.ExpirationSeconds < least {
+			errs = append(errs, field.Invalid(at.Child("expirationSeconds"), *r.ExpirationSeconds, "may not specify a duration less than 10 minutes"))
+		}
+		if *r.ExpirationSeconds > most {
+			errs = append(errs, field.Invalid(at.Child("expirationSeconds"), *r.ExpirationSeconds, "may not specify a duration larger than 2^32 seconds"))
+		}
+	}
+	return errs
+}
+
+func validateDriverUpdate(d, old *storagev1.CSIDriver) field.ErrorList {
+	path := field.NewPath("spec")
+	errs := validateDriverSpec(&d.Spec)
+	errs = append(errs, validate.Immutable(d.Spec.AttachRequired, old.Spec.AttachRequired, path.Child("attachedRequired"))...)
+	return append(errs, validate.Immutable(d.Spec.VolumeLifecycleModes, old.Spec.VolumeLifecycleModes, path.Child("volumeLifecycleModes"))...)
+}

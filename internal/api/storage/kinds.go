@@ -1,0 +1,63 @@
+// Package storage declares the kinds of storage.k8s.io: classes of volumes,
+// and what CSI drivers say of themselves. It holds no state.
+package storage
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api"
+)
+
+const (
+	group   = "storage.k8s.io"
+	version = "v1"
+)
+
+// Kinds are the kinds of storage.k8s.io/v1.
+func Kinds() []*api.Kind {
+	return []*api.Kind{
+		CSIDriver(), CSINode(), CSIStorageCapacity(), StorageClass(), VolumeAttachment(), VolumeAttributesClass(),
+	}
+}
+
+// driverName checks the name of a CSI driver.
+func driverName(name string, path *field.Path) field.ErrorList {
+	const most = 63
+	if name == "" {
+		return field.ErrorList{field.Required(path, "")}
+	}
+	var errs field.ErrorList
+	if len(name) > most {
+		errs = append(errs, field.TooLong(path, name, most))
+	}
+	for _, why := range validation.IsDNS1123Subdomain(strings.ToLower(name)) {
+		errs = append(errs, field.Invalid(path, name, why))
+	}
+	return errs
+}
+
+// oneOf refuses a value that is not in the list, named in the list's order.
+func oneOf[T ~string](value T, path *field.Path, list ...T) field.ErrorList {
+	if slices.Contains(list, value) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(path, value, list)}
+}
+
+func setDefault[T any](p **T, value T) {
+	if *p == nil {
+		*p = &value
+	}
+}
+
+func valueOf[T any](p *T) T {
+	if p == nil {
+		var none T
+		return none
+	}
+	return *p
+}

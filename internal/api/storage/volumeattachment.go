@@ -1,0 +1,77 @@
+package storage
+
+import (
+	"time"
+
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/validate"
+)
+
+// VolumeAttachment asks for a volume at a node.
+func VolumeAttachment() *api.Kind {
+	return api.Spec[*storagev1.VolumeAttachment]{
+		Group: group, Version: version, Name: "VolumeAttachment",
+		Resource: "volumeattachments", Singular: "volumeattachment",
+		New:     func() *storagev1.VolumeAttachment { return &storagev1.VolumeAttachment{} },
+		NewList: func() runtime.Object { return &storagev1.VolumeAttachmentList{} },
+		Main: api.RulesOf[*storagev1.VolumeAttachment]{
+			PrepareCreate: func(a *storagev1.VolumeAttachment) { a.Status = storagev1.VolumeAttachmentStatus{} },
+			PrepareUpdate: func(a, old *storagev1.VolumeAttachment) { a.Status = old.Status },
+			Validate:      func(a *storagev1.VolumeAttachment) field.ErrorList { return validateAttachment(&a.Spec) },
+			ValidateUpdate: func(a, old *storagev1.VolumeAttachment) field.ErrorList {
+				errs := validateAttachment(&a.Spec)
+				if !equality.Semantic.DeepEqual(a.Spec, old.Spec) {
+					errs = append(errs, field.Invalid(field.NewPath("spec"), validate.Shown(a.Spec), "field is immutable"))
+				}
+				return errs
+			},
+		},
+		Status: &api.RulesOf[*storagev1.VolumeAttachment]{
+			PrepareUpdate: func(a, old *storagev1.VolumeAttachment) { a.Spec = old.Spec },
+		},
+		Columns: attachmentColumns(), Row: attachmentRow,
+	}.Kind()
+}
+
+func attachmentColumns() []api.Column {
+	spec := storagev1.VolumeAttachmentSpec{}
+	return []api.Column{
+		column.Name(),
+		{Name: "Attacher", Type: "string", Format: "name", Description: column.Doc(spec, "attacher")},
+		column.Text("PV", column.Doc(storagev1.VolumeAttachmentSource{}, "persistentVolumeName")),
+		column.Text("Node", column.Doc(spec, "nodeName")),
+		{Name: "Attached", Type: "boolean", Description: column.Doc(storagev1.VolumeAttachmentStatus{}, "attached")},
+		column.Age(),
+	}
+}
+
+func attachmentRow(a *storagev1.VolumeAttachment, now time.Time) []any {
+	return []any{
+		a.Name, a.Spec.Attacher, valueOf(a.Spec.Source.PersistentVolumeName), a.Spec.NodeName,
+		a.Status.Attached, column.Since(a.CreationTimestamp, now),
+	}
+}
+
+func validateAttachment(s *storagev1.VolumeAttachmentSpec) field.ErrorList {
+	path := field.NewPath("spec")
+	errs := driverName(s.Attacher, path.Child("attacher"))
+	source := path.Child("source")
+	const text = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
+	switch name, inline := s.Source.PersistentVolumeName, s.Source.InlineVolumeSpec; {
+	case name == nil && inline == nil:
+		errs = append(errs, field.Required(source, text))
+	case name != nil && inline != nil:
+		errs = append(errs, field.Forbidden(source, text))
+	case name != nil && *name == "":
+		errs = append(errs, field.Required(source.Child("persistentVolumeName"), "must specify non empty persistentVolumeName"))
+	case name != nil:
+		errs = append(errs, validate.Name(validate.Subdomain, *name, source.Child("persistentVolumeName"))...)
+	}
+	return append(errs, validate.Name(validate.Subdomain, s.NodeName, path.Child("nodeName"))...)
+}
