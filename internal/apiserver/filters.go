@@ -10,8 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-
-	"github.com/knarr-io/knarr/internal/apiserver/route"
 )
 
 func (s *Server) recoverPanics(next http.Handler) http.Handler {
@@ -135,12 +133,13 @@ func (s *Server) allowed(ctx context.Context, a authorizer.Attributes) error {
 }
 
 func attributes(c *call) authorizer.AttributesRecord {
-	return attributesOf(c.info, c)
-}
-
-func attributesOf(i *route.Info, c *call) authorizer.AttributesRecord {
+	i := c.info
+	name := i.Name
+	if name == "" {
+		name = i.Selected
+	}
 	return authorizer.AttributesRecord{
 		User: c.user, Verb: i.Verb, Namespace: i.Namespace, APIGroup: i.Group, APIVersion: i.Version,
-		Resource: i.Plural, Subresource: i.Subresource, Name: i.Name, ResourceRequest: i.Resource, Path: i.Path,
+		Resource: i.Plural, Subresource: i.Subresource, Name: name, ResourceRequest: i.Resource, Path: i.Path,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -148,10 +149,13 @@ func (s *Server) transformed(r *http.Request, c *call, res verb.Result) (func() 
 // shownAs is the kind that says how a table looks: that of the answer, which
 // for a scale is not the parent's.
 func shownAs(k *api.Kind, res verb.Result) *api.Kind {
-	if res.Object != nil && reflect.TypeOf(res.Object) != reflect.TypeOf(k.New()) {
-		return &api.Kind{GVK: res.Object.GetObjectKind().GroupVersionKind()}
+	switch {
+	case res.Object == nil || reflect.TypeOf(res.Object) == reflect.TypeOf(k.New()):
+		return k
+	case reflect.TypeOf(res.Object) == reflect.TypeFor[*autoscalingv1.Scale]():
+		return table.Scale()
 	}
-	return k
+	return &api.Kind{GVK: res.Object.GetObjectKind().GroupVersionKind()}
 }
 
 func metadataList(meta metav1.ListMeta, objects []api.Object) *metav1.PartialObjectMetadataList {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -27,6 +28,9 @@ type Info struct {
 	Plural         string
 	Subresource    string
 	Name           string
+	// Selected is the name that a field selector narrows a collection to:
+	// authorization may allow it where it does not allow the whole.
+	Selected string
 	// Rest are the segments behind the subresource.
 	Rest []string
 	// Extra tells that the path holds more segments than its form allows.
@@ -96,6 +100,7 @@ func (i *Info) refine(u *url.URL) {
 	if i.Name != "" && !i.OldWatch {
 		return
 	}
+	i.Selected = selected(u)
 	switch i.Verb {
 	case "get":
 		i.Verb = "list"
@@ -105,6 +110,20 @@ func (i *Info) refine(u *url.URL) {
 	case "delete":
 		i.Verb = "deletecollection"
 	}
+}
+
+// selected reads metadata.name=x out of a field selector. What cannot be read
+// selects nothing here, and is refused later.
+func selected(u *url.URL) string {
+	if !strings.Contains(u.RawQuery, "fieldSelector") {
+		return ""
+	}
+	s, err := fields.ParseSelector(u.Query().Get("fieldSelector"))
+	if err != nil {
+		return ""
+	}
+	name, _ := s.RequiresExactMatch("metadata.name")
+	return name
 }
 
 func wantsWatch(values []string) bool {

@@ -112,7 +112,9 @@ func (h *Handler) changeMissing(ctx context.Context, c change) (res Result, race
 		return Result{}, false, errors.NewConflict(c.groupResource(), c.req.Name,
 			fmt.Errorf("uid mismatch: the provided object specified uid %s, and no existing object was found", obj.GetUID()))
 	}
-	if rv := obj.GetResourceVersion(); rv != "" && rv != "0" {
+	if c.sent == nil {
+		obj.SetResourceVersion("")
+	} else if rv := obj.GetResourceVersion(); rv != "" && rv != "0" {
 		return Result{}, false, c.conflict()
 	}
 	res, err = h.insertOnce(ctx, c.write, obj, false)
@@ -160,18 +162,26 @@ func (h *Handler) replace(ctx context.Context, c change, old *cache.Item, obj ap
 		finish(false)
 		return Result{Status: http.StatusOK, Kind: c.kind, Object: obj}, nil
 	}
+	if released(obj) {
+		return h.release(ctx, c, old, obj, finish)
+	}
 	item, err := c.resource.Update(ctx, old, c.stored(obj))
 	finish(err == nil)
 	if err != nil {
 		return Result{}, storeError(err, c.kind, c.req.Name)
 	}
-	if !released(item.Object) {
-		return ok(c.kind, item), nil
-	}
-	gone, err := c.resource.Delete(ctx, item)
+	return ok(c.kind, item), nil
+}
+
+// release removes an object whose last finalizer a change took, in place of
+// storing it once more.
+func (h *Handler) release(ctx context.Context, c change, old *cache.Item, obj api.Object, finish func(bool)) (Result, error) {
+	gone, err := c.resource.Delete(ctx, old)
+	finish(false)
 	if err != nil {
-		return ok(c.kind, item), nil // somebody else changed or removed it
+		return Result{}, storeError(err, c.kind, c.req.Name)
 	}
 	h.afterDelete(c.target, gone.Object)
-	return ok(c.kind, item), nil
+	obj.SetResourceVersion(old.Object.GetResourceVersion())
+	return Result{Status: http.StatusOK, Kind: c.kind, Object: obj}, nil
 }

@@ -89,8 +89,10 @@ func markDeleting(obj api.Object, now time.Time) {
 		at := metav1.NewTime(now.UTC().Truncate(time.Second))
 		obj.SetDeletionTimestamp(&at)
 	}
-	var zero int64
-	obj.SetDeletionGracePeriodSeconds(&zero)
+	if _, isNamespace := obj.(*corev1.Namespace); !isNamespace {
+		var zero int64
+		obj.SetDeletionGracePeriodSeconds(&zero)
+	}
 }
 
 // propagationFinalizers are an object's finalizers after the request's
