@@ -19,8 +19,9 @@ const (
 )
 
 // watch waits for the container's process and then ends the container. It
-// returns early, and leaves the container alone, when the runtime ends.
-func (m *Manager) watch(c *Container, h *proc.Handle, id proc.ID) {
+// returns early, and leaves the container alone, when the runtime ends. With
+// orphan, the process is no child of keep's either: nobody will tell how it ended.
+func (m *Manager) watch(c *Container, h *proc.Handle, id proc.ID, orphan bool) {
 	exit := proc.Status{Code: codeUnknown}
 	known := false
 	if h != nil {
@@ -37,7 +38,7 @@ func (m *Manager) watch(c *Container, h *proc.Handle, id proc.ID) {
 		}
 	}
 	if !known {
-		if e, ok := m.cfg.Keeper.Exit(m.life, id, exitWait); ok {
+		if e, ok := m.cfg.Keeper.Exit(m.life, id, h == nil || orphan, exitWait); ok {
 			exit, known = proc.Status{Code: e.ExitCode, Signal: e.Signal}, true
 		}
 		if m.life.Err() != nil {

@@ -73,7 +73,14 @@ func (m *Manager) resumeRunning(c *Container, s Status) {
 			log.Warn("cannot complete the start of a container", "error", err)
 		}
 	}
-	go m.watch(c, handle, s.Process)
+	go m.watch(c, handle, s.Process, orphan(s.Process))
+}
+
+// orphan says whether a process belongs neither to this runtime nor to the
+// keep that started it, as after a kill of an earlier keep.
+func orphan(id proc.ID) bool {
+	st, err := proc.ReadStat(id.PID)
+	return err == nil && st.PPID != os.Getppid() && st.PPID != os.Getpid()
 }
 
 // resumeOutput finds the container's streams and goes on logging them. Where

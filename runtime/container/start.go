@@ -38,7 +38,7 @@ func (m *Manager) Start(_ context.Context, id string) error {
 		m.startFailed(c, err)
 		return err
 	}
-	go m.watch(c, handle, c.Status().Process)
+	go m.watch(c, handle, c.Status().Process, false)
 	m.cfg.Notify(cri.ContainerEventType_CONTAINER_STARTED_EVENT, c)
 	return nil
 }

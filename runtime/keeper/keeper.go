@@ -134,31 +134,37 @@ func (k *Keeper) Want(id proc.ID) {
 	}
 }
 
-// Exit waits for the record of a wanted process, at most for wait after keep
-// has told all that it knows, and says whether there is one.
-func (k *Keeper) Exit(ctx context.Context, id proc.ID, wait time.Duration) (wire.Exit, bool) {
+// Exit returns the record of a wanted process, and whether there is one. With
+// gone, the process was away before Want, so that keep knows now or never;
+// else the record may take up to wait.
+func (k *Keeper) Exit(ctx context.Context, id proc.ID, gone bool, wait time.Duration) (wire.Exit, bool) {
 	k.mu.Lock()
 	slot := k.wanted[id]
 	k.mu.Unlock()
 	if slot == nil {
 		return wire.Exit{}, false
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
 	select {
 	case <-slot.done:
-		return slot.exit, true
 	case <-k.synced:
-	case <-timer.C:
 	case <-ctx.Done():
+	}
+	if gone {
+		cancel()
 	}
 	select {
 	case <-slot.done:
 		return slot.exit, true
-	case <-timer.C:
-	case <-ctx.Done():
+	default:
 	}
-	return wire.Exit{}, false
+	select {
+	case <-slot.done:
+		return slot.exit, true
+	case <-ctx.Done():
+		return wire.Exit{}, false
+	}
 }
 
 // Forget drops the record of a process whose end is written down.

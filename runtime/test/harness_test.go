@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -115,7 +116,7 @@ func (n *node) must(_ any, err error) {
 
 func (n *node) startKeep() {
 	n.t.Helper()
-	script := `ip link set lo up && echo 1 > /proc/sys/net/ipv4/ip_forward && exec "$0" "$@"`
+	script := `ip link set lo up && ip addr add 192.0.2.1/32 dev lo && echo 1 > /proc/sys/net/ipv4/ip_forward && exec "$0" "$@"`
 	n.keepCmd = exec.Command("/bin/sh", "-c", script, filepath.Join(n.bin, "knarr-keep"),
 		"--socket", n.path("keep.sock"), "--state", n.path("keep"), "--log", n.path("keep.log"))
 	n.keepCmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Setsid: true}
@@ -135,7 +136,7 @@ func (n *node) runtimeArgs(command string) []string {
 func (n *node) startRuntime() {
 	n.t.Helper()
 	_, err := n.keep.Start(wire.Service{Name: "runtime", Argv: n.runtimeArgs("serve"),
-		Env: []string{"PATH=" + os.Getenv("PATH"), "GOTRACEBACK=all"}, Log: n.path("runtime.log")})
+		Env: []string{"PATH=" + os.Getenv("PATH"), "GOTRACEBACK=all"}, Log: n.path("runtime.log"), BackoffMaxMillis: 100})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -144,7 +145,8 @@ func (n *node) startRuntime() {
 
 func (n *node) connect() {
 	n.t.Helper()
-	conn, err := grpc.NewClient("unix://"+n.path("cri.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("unix://"+n.path("cri.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 5 * time.Millisecond, Multiplier: 1, MaxDelay: 5 * time.Millisecond}}))
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -154,7 +156,10 @@ func (n *node) connect() {
 
 func (n *node) answers() {
 	n.t.Helper()
-	n.must(n.runtime.Version(n.ctx(), &cri.VersionRequest{}, grpc.WaitForReady(true)))
+	n.eventually("the runtime answers", func() bool {
+		_, err := n.runtime.Version(n.ctx(), &cri.VersionRequest{}, grpc.WaitForReady(true))
+		return err == nil
+	})
 }
 
 // runtimeProcess is the running runtime.

@@ -1,0 +1,213 @@
+package test
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/knarr-io/knarr/runtime/proc"
+)
+
+const manyLines = 100000
+
+// killRuntime kills the runtime and returns at once; keep starts it again.
+func (n *node) killRuntime() {
+	n.t.Helper()
+	id := n.runtimeProcess()
+	if err := id.Signal(unix.SIGKILL); err != nil {
+		n.t.Fatal(err)
+	}
+	n.eventually("the runtime is gone", func() bool { return !id.Alive() })
+}
+
+// suspendRestart keeps the killed runtime from being started again until resume is called.
+func (n *node) suspendRestart() (resume func()) {
+	n.t.Helper()
+	id := n.runtimeProcess()
+	keep, err := proc.Identify(n.keepCmd.Process.Pid)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if err := keep.Signal(unix.SIGSTOP); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := id.Signal(unix.SIGKILL); err != nil {
+		n.t.Fatal(err)
+	}
+	return func() {
+		if err := keep.Signal(unix.SIGCONT); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+}
+
+func TestKilledRuntimeLosesNoLineAndNoExitCode(t *testing.T) {
+	n := newNode(t)
+	n.load()
+	p := n.runPod("kill", nil)
+	for _, tty := range []bool{false, true} {
+		id := p.run("print-"+strconv.FormatBool(tty), []string{"print", strconv.Itoa(manyLines), "42"}, func(c *cri.ContainerConfig) { c.Tty = tty })
+		for range 5 {
+			n.killRuntime()
+			n.answers()
+		}
+		if st := n.ended(id); st.GetExitCode() != 42 || st.GetReason() != "Error" {
+			t.Fatalf("tty %v: %v", tty, st)
+		}
+		got := strings.ReplaceAll(n.log(id, "stdout"), "\r\n", "\n")
+		compareLines(t, got)
+	}
+}
+
+func compareLines(t *testing.T, got string) {
+	t.Helper()
+	if got == numbered(manyLines) {
+		return
+	}
+	lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")
+	for i, l := range lines {
+		if want := "line " + strconv.Itoa(i); l != want {
+			t.Fatalf("%d lines; number %d is %q, want %q", len(lines), i, l, want)
+		}
+	}
+	t.Fatalf("%d lines, want %d", len(lines), manyLines)
+}
+
+func TestContainerEndsWhileTheRuntimeIsDead(t *testing.T) {
+	n := newNode(t)
+	n.load()
+	p := n.runPod("dead", nil)
+	id := p.run("main", []string{"print", strconv.Itoa(manyLines), "42"}, nil)
+	resume := n.suspendRestart()
+	// The pipe fills and the container waits, for nobody reads.
+	resume()
+	n.answers()
+	if st := n.ended(id); st.GetExitCode() != 42 {
+		t.Fatalf("status: %v", st)
+	}
+	compareLines(t, n.log(id, "stdout"))
+
+	quick := p.run("quick", []string{"echo"}, func(c *cri.ContainerConfig) { c.Stdin = true })
+	pid := n.containerPID(p, quick)
+	resume = n.suspendRestart()
+	if err := pid.Signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	resume()
+	n.answers()
+	if st := n.ended(quick); st.GetExitCode() != 137 || st.GetReason() != "Error" {
+		t.Fatalf("killed while the runtime was dead: %v", st)
+	}
+}
+
+// containerPID is the first process of a container.
+func (n *node) containerPID(p *pod, id string) proc.ID {
+	n.t.Helper()
+	data, err := os.ReadFile("/sys/fs/cgroup/memory" + n.cgroup + "/" + p.id + "/" + id + "/cgroup.procs")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.Fields(string(data))[0])
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	out, err := proc.Identify(pid)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return out
+}
+
+func TestRunningContainersSurviveTheRuntime(t *testing.T) {
+	n := newNode(t)
+	n.load()
+	p := n.runPod("survive", nil)
+	id := p.run("main", []string{"wait"}, nil)
+	created := p.create("later", []string{"exit", "3"}, nil)
+	ip, pid := p.ip(), n.containerPID(p, id)
+	n.killRuntime()
+	n.answers()
+	if !pid.Alive() || p.ip() != ip {
+		t.Fatalf("the pod changed: alive %v, address %s, was %s", pid.Alive(), p.ip(), ip)
+	}
+	if out, code := n.exec(id, "print", "1", "0"); out != "line 0\n" || code != 0 {
+		t.Errorf("exec after a restart: %q %d", out, code)
+	}
+	n.must(n.runtime.StartContainer(n.ctx(), &cri.StartContainerRequest{ContainerId: created}))
+	if st := n.ended(created); st.GetExitCode() != 3 {
+		t.Errorf("started after a restart: %v", st)
+	}
+	if other := n.runPod("other", nil); other.ip() == ip {
+		t.Error("an address was given out twice")
+	}
+	n.must(n.runtime.StopContainer(n.ctx(), &cri.StopContainerRequest{ContainerId: id, Timeout: 30}))
+	if st := n.status(id); st.GetExitCode() != 0 || n.log(id, "stdout") != "waiting\n" {
+		t.Errorf("stopped after a restart: %v %q", st, n.log(id, "stdout"))
+	}
+}
+
+func TestKilledKeepAndRuntime(t *testing.T) {
+	n := newNode(t)
+	n.load()
+	p := n.runPod("cut", nil)
+	id := p.run("main", []string{"wait"}, nil)
+	pid := n.containerPID(p, id)
+	gone := p.run("gone", []string{"wait"}, nil)
+	gonePID := n.containerPID(p, gone)
+	rt := n.runtimeProcess()
+	// A process in the namespace keeps it while keep is away.
+	n.keepCmd.Process.Kill()
+	n.keepCmd.Process.Wait()
+	if err := rt.Signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := gonePID.Signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	n.keep.Close()
+	n.startKeep()
+	n.startRuntime()
+	if !pid.Alive() {
+		t.Fatal("a container died with its keepers")
+	}
+	if st := n.status(id); st.GetState() != cri.ContainerState_CONTAINER_RUNNING {
+		t.Errorf("the living one: %v", st)
+	}
+	if st := n.ended(gone); st.GetExitCode() != 255 || st.GetReason() != "Unknown" {
+		t.Errorf("the dead one: %v", st)
+	}
+	n.must(n.runtime.RemovePodSandbox(n.ctx(), &cri.RemovePodSandboxRequest{PodSandboxId: p.id}))
+	if pid.Alive() {
+		t.Error("removal left a process")
+	}
+}
+
+func TestReboot(t *testing.T) {
+	n := newNode(t)
+	n.load()
+	p := n.runPod("boot", nil)
+	id := p.run("main", []string{"wait"}, nil)
+	pid := n.containerPID(p, id)
+	n.must(nil, n.keep.Stop("runtime", 0))
+	if err := pid.Terminate(unix.SIGKILL, 0); err != nil {
+		t.Fatal(err)
+	}
+	// After a boot the state folder says another boot, and holds nothing that lives.
+	if err := os.WriteFile(n.path("state/boot"), []byte("another"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.startRuntime()
+	resp, err := n.runtime.PodSandboxStatus(n.ctx(), &cri.PodSandboxStatusRequest{PodSandboxId: p.id})
+	if err != nil || resp.GetStatus().GetState() != cri.PodSandboxState_SANDBOX_NOTREADY {
+		t.Fatalf("sandbox: %v, %v", resp, err)
+	}
+	if st := n.ended(id); st.GetReason() != "Unknown" && st.GetExitCode() != 137 {
+		t.Errorf("container: %v", st)
+	}
+	n.must(n.runtime.RemovePodSandbox(n.ctx(), &cri.RemovePodSandboxRequest{PodSandboxId: p.id}))
+	n.ended(n.runPod("again", nil).run("main", []string{"exit", "0"}, nil))
+}
