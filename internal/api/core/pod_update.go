@@ -19,7 +19,7 @@ const mutablePodFields = "pod updates may not change fields other than `spec.con
 
 func validatePodUpdate(p, old *corev1.Pod) field.ErrorList {
 	spec := field.NewPath("spec")
-	errs := append(podMetadata(p, old), checkPod(p, old)...)
+	errs := append(podMetadata(p), checkPod(p, old)...)
 	stop, more := containersKept(p, old, spec)
 	errs = append(errs, more...)
 	if stop {
@@ -33,16 +33,10 @@ func validatePodUpdate(p, old *corev1.Pod) field.ErrorList {
 	return append(errs, restUnchanged(p, old, spec)...)
 }
 
-// podMetadata checks the metadata of a changed pod as often as upstream does,
-// since each time is a cause in the answer: as that of a new object twice, and
-// once against the old.
-func podMetadata(p, old *corev1.Pod) field.ErrorList {
-	path := field.NewPath("metadata")
-	errs := apimachinery.ValidateObjectMetaUpdate(&p.ObjectMeta, &old.ObjectMeta, path)
-	for range 2 {
-		errs = append(errs, apimachinery.ValidateObjectMeta(&p.ObjectMeta, true, apimachinery.NameIsDNSSubdomain, path)...)
-	}
-	return errs
+// podMetadata checks the metadata of a changed pod once more than that of
+// other kinds, as upstream does: each time is a cause in the answer.
+func podMetadata(p *corev1.Pod) field.ErrorList {
+	return apimachinery.ValidateObjectMeta(&p.ObjectMeta, true, apimachinery.NameIsDNSSubdomain, field.NewPath("metadata"))
 }
 
 // imagesRequired stands beside the same check of every pod.

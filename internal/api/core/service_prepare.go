@@ -58,33 +58,23 @@ func keepAllocated(s, old *corev1.ServiceSpec) {
 	}
 }
 
-// keepNodePorts gives ports without a node port that of the same port before,
-// unless another one asks for it.
+// keepNodePorts gives ports without a node port that of the port of the same
+// name before, unless another one asks for it.
 func keepNodePorts(ports, old []corev1.ServicePort) {
-	type key struct {
-		protocol corev1.Protocol
-		port     int32
-	}
-	type taken struct {
-		protocol corev1.Protocol
-		nodePort int32
-	}
-	before := map[key]int32{}
+	before := make(map[string]int32, len(old))
 	for _, p := range old {
-		before[key{p.Protocol, p.Port}] = p.NodePort
+		before[p.Name] = p.NodePort
 	}
-	used := map[taken]bool{}
+	used := make(map[int32]bool, len(ports))
 	for _, p := range ports {
-		used[taken{p.Protocol, p.NodePort}] = true
+		used[p.NodePort] = true
 	}
 	for i := range ports {
 		p := &ports[i]
-		was := before[key{p.Protocol, p.Port}]
-		if p.NodePort != 0 || was == 0 || used[taken{p.Protocol, was}] {
-			continue
+		if was := before[p.Name]; p.NodePort == 0 && !used[was] {
+			p.NodePort = was
+			used[was] = true
 		}
-		p.NodePort = was
-		used[taken{p.Protocol, was}] = true
 	}
 }
 
