@@ -7,8 +7,9 @@
 // system:unauthenticated; who presents something that is not good is nobody,
 // and the request is answered with 401.
 //
-// The package holds no state of its own; it takes trust anchors through
-// functions, so that they can change while the server runs.
+// Trust anchors are taken through functions, so that they can change while the
+// server runs. The only state is a bounded memory of certificates that were
+// verified, since a connection presents the same one with every request.
 package authn
 
 import (
@@ -68,7 +69,7 @@ func New(c Config) *Authenticator {
 	}
 	chain := union.New(
 		newFrontProxy(options(c.FrontProxyCAs), c.FrontProxyNames),
-		x509request.NewDynamic(options(c.ClientCAs), x509request.CommonNameUserConversion),
+		newRemembering(x509request.NewDynamic(options(c.ClientCAs), x509request.CommonNameUserConversion), c.ClientCAs),
 		bearertoken.New(authenticator.TokenFunc(tokens)),
 		websocket.NewProtocolAuthenticator(authenticator.TokenFunc(tokens)),
 	)

@@ -116,7 +116,7 @@ func newCA(commonName string, life time.Duration) (*CA, []byte, error) {
 		return nil, nil, err
 	}
 	pair, err := encodePair(cert, key)
-	return &CA{cert: cert, key: key}, pair, err
+	return caOf(cert, key), pair, err
 }
 
 // sign gives the template a random serial number and signs it.

@@ -129,7 +129,7 @@ func (a *Authority) loadCA(name, commonName string, life time.Duration, files []
 	if err != nil {
 		return nil, nil, fmt.Errorf("certificate authority %s: %w", filepath.Join(a.dir, name), err)
 	}
-	return &CA{cert: cert, key: key}, files, nil
+	return caOf(cert, key), files, nil
 }
 
 func (a *Authority) loadSigningKey(files []file) (*ecdsa.PrivateKey, []file, error) {
@@ -166,6 +166,13 @@ func (a *Authority) ServiceAccountKey() *ecdsa.PrivateKey { return a.signing }
 type CA struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
+	pool *x509.CertPool
+}
+
+func caOf(cert *x509.Certificate, key *ecdsa.PrivateKey) *CA {
+	pool := x509.NewCertPool()
+	pool.AddCert(cert)
+	return &CA{cert: cert, key: key, pool: pool}
 }
 
 // PEM is the authority's certificate, without its key.
@@ -174,9 +181,5 @@ func (c *CA) PEM() []byte { return encodeCert(c.cert.Raw) }
 // Certificate is the authority's own certificate; not to be changed.
 func (c *CA) Certificate() *x509.Certificate { return c.cert }
 
-// Pool holds the authority alone.
-func (c *CA) Pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(c.cert)
-	return pool
-}
+// Pool holds the authority alone. It is shared: not to be changed.
+func (c *CA) Pool() *x509.CertPool { return c.pool }
