@@ -79,14 +79,9 @@ func (u *upper) startKeep(ctx context.Context) error {
 	return errors.New("knarr-keep does not answer")
 }
 
-// Config is how the administrator's client is set up.
-func (a admin) config(server string) *rest.Config {
-	return &rest.Config{Host: server, TLSClientConfig: rest.TLSClientConfig{CAData: a.ca, CertData: a.cert, KeyData: a.key}, QPS: -1}
-}
-
 // await waits until the API, the node, the default service account and the
 // cluster DNS are ready, and shows when each was.
-func (u *upper) await(ctx context.Context, a admin) error {
+func (u *upper) await(ctx context.Context, a Credentials) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
 	config := a.config(u.server())

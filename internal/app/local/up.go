@@ -194,16 +194,13 @@ func (u *upper) start(ctx context.Context) (already bool, err error) {
 		return false, fmt.Errorf("%w\n    what to do: look into %s", err, filepath.Join(u.logs(), "*.log"))
 	}
 	step = u.board.Step("write the kubeconfig")
-	entry := kubeconfig.Entry{Name: "knarr", Server: u.server(), CA: credentials.ca, Certificate: credentials.cert, Key: credentials.key}
+	entry := kubeconfig.Entry{Name: "knarr", Server: u.server(), CA: credentials.CA, Certificate: credentials.Certificate, Key: credentials.Key}
 	return already, step.End(kubeconfig.Merge(ctx, u.target, entry))
 }
 
-// admin is how the administrator reaches the API, as PEM.
-type admin struct{ ca, cert, key []byte }
-
 // prepare does what needs no running service, each part at its own pace.
-func (u *upper) prepare() (admin, error) {
-	var credentials admin
+func (u *upper) prepare() (Credentials, error) {
+	var credentials Credentials
 	unpacked := make(chan error, 1)
 	go func() { unpacked <- u.unpack() }()
 	networked := make(chan error, 1)
@@ -231,35 +228,12 @@ func (u *upper) unpack() error {
 	return nil
 }
 
-// certificates makes the cluster's keys and writes the two kubeconfigs that
-// are needed before the server runs: the administrator's and the edge's.
-func (u *upper) certificates() (admin, error) {
-	edge := pki.ClientOrder("edge", "system:knarr:edge")
-	authority, err := pki.Open(pki.Options{Dir: u.PKI(), Orders: []pki.Order{pki.Admin(), edge}, Logger: u.logger})
+// certificates makes the cluster's keys and the credentials that are needed
+// before the server runs.
+func (u *upper) certificates() (Credentials, error) {
+	authority, err := pki.Open(pki.Options{Dir: u.PKI(), Orders: clientOrders(), Logger: u.logger})
 	if err != nil {
-		return admin{}, err
+		return Credentials{}, err
 	}
-	certs, err := authority.Certificates(pki.Admin(), edge)
-	if err != nil {
-		return admin{}, err
-	}
-	out := admin{ca: authority.ClusterCA().PEM()}
-	out.cert, out.key = certs[0].PEM()
-	if err := u.writeKubeconfig(u.AdminKubeconfig(), out, 0); err != nil {
-		return admin{}, err
-	}
-	forEdge := admin{ca: out.ca}
-	forEdge.cert, forEdge.key = certs[1].PEM()
-	return out, u.writeKubeconfig(u.edgeKubeconfig(), forEdge, edgeUser)
-}
-
-func (u *upper) writeKubeconfig(path string, a admin, owner int) error {
-	data, err := kubeconfig.Encode(kubeconfig.Build(kubeconfig.Entry{Name: "knarr", Server: u.server(), CA: a.ca, Certificate: a.cert, Key: a.key}))
-	if err != nil {
-		return err
-	}
-	if err := writeFile(path, data, 0o600); err != nil {
-		return err
-	}
-	return os.Chown(path, owner, owner)
+	return u.WriteCredentials(authority)
 }

@@ -134,6 +134,9 @@ func (p *process) runCertificates(ctx context.Context, ready func()) error {
 	}
 	p.authority = a
 	p.certs = certificates{api: certs[0], kubeletClient: certs[1], nodeServing: certs[2], nodeClient: certs[3], frontProxy: certs[4]}
+	if _, err := p.WriteCredentials(a); err != nil {
+		return err
+	}
 	ready()
 	return a.Run(ctx)
 }
