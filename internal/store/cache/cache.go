@@ -26,7 +26,7 @@ type Options struct {
 	HistoryAge   time.Duration
 	// Replay is how many of the store's latest changes are read as events
 	// when the cache opens, so that watches go on across a restart; zero:
-	// 5,000, negative: none.
+	// 2,000, negative: none.
 	Replay int
 	// Mutated is told of every object that somebody changed after it was
 	// shared. Set it in tests only: each object is hashed when it comes and
@@ -42,7 +42,7 @@ func (o Options) withDefaults() Options {
 	o.HistoryCount = orDefault(o.HistoryCount, 16384)
 	o.HistoryBytes = orDefault(o.HistoryBytes, 8<<20)
 	o.HistoryAge = orDefault(o.HistoryAge, 3*time.Minute)
-	o.Replay = orDefault(o.Replay, 5000)
+	o.Replay = orDefault(o.Replay, 2000)
 	return o
 }
 

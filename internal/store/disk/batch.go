@@ -13,9 +13,11 @@ import (
 // batch gathers the operations of one group. Nobody sees it until it is
 // committed.
 type batch struct {
+	db       *pebble.DB
+	heads    *heads
 	pebble   *pebble.Batch
-	it       *pebble.Iterator
-	revision store.Revision // of the last change
+	it       *pebble.Iterator // over all versions; opened where it is needed
+	revision store.Revision   // of the last change
 	changes  []store.Change
 	// modified is the state of keys that the batch changed; zero: deleted.
 	modified    map[string]store.Revision
@@ -23,19 +25,17 @@ type batch struct {
 	key         []byte
 }
 
-func (w *writer) newBatch() (*batch, error) {
-	it, err := w.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tableData}, UpperBound: []byte{tableData + 1}})
-	if err != nil {
-		return nil, err
-	}
+func (w *writer) newBatch() *batch {
 	return &batch{
-		pebble: w.db.NewBatch(), it: it, revision: w.gate.Revision(),
+		db: w.db, heads: &w.heads, pebble: w.db.NewBatch(), revision: w.gate.Revision(),
 		modified: make(map[string]store.Revision),
-	}, nil
+	}
 }
 
 func (b *batch) close() {
-	b.it.Close()
+	if b.it != nil {
+		b.it.Close()
+	}
 	b.pebble.Close()
 }
 
@@ -96,6 +96,20 @@ func (b *batch) modifiedAt(key string) (store.Revision, error) {
 	if rev, ok := b.modified[key]; ok {
 		return rev, nil
 	}
+	if rev, ok := b.heads.get(key); ok {
+		return rev, nil
+	}
+	if b.it == nil {
+		it, err := b.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tableData}, UpperBound: []byte{tableData + 1}})
+		if err != nil {
+			return 0, err
+		}
+		b.it = it
+	}
+	return b.seekModified(key)
+}
+
+func (b *batch) seekModified(key string) (store.Revision, error) {
 	b.key = appendVersions(b.key[:0], key)
 	if !b.it.SeekGE(b.key) {
 		return 0, b.it.Error()

@@ -62,10 +62,7 @@ func (w *writer) expireDue() error {
 	if err != nil || len(entries) == 0 {
 		return err
 	}
-	b, err := w.newBatch()
-	if err != nil {
-		return err
-	}
+	b := w.newBatch()
 	defer b.close()
 	for _, d := range entries {
 		op := store.Op{Key: d.key, Expect: store.ModifiedAt(d.rev)}

@@ -35,13 +35,15 @@ type Options struct {
 	// 32 MiB.
 	FreeFloor, Ballast uint64
 
-	// CacheSize and MemTableSize, in bytes, are Pebble's; zero: 4 MiB each.
+	// CacheSize and MemTableSize, in bytes, are Pebble's; zero: 8 and 4 MiB.
 	CacheSize    int64
 	MemTableSize uint64
 
 	// OnFailure is called once, on a goroutine of its own, when the store
 	// failed for good: it must be closed and opened again.
 	OnFailure func(error)
+
+	heads int // slots of the writer's memory; tests make it forget
 }
 
 func (o Options) withDefaults() Options {
@@ -57,8 +59,9 @@ func (o Options) withDefaults() Options {
 	o.MaxCommit = orDefault(o.MaxCommit, 16<<20)
 	o.FreeFloor = orDefault(o.FreeFloor, 64<<20)
 	o.Ballast = orDefault(o.Ballast, 32<<20)
-	o.CacheSize = orDefault(o.CacheSize, 4<<20)
+	o.CacheSize = orDefault(o.CacheSize, 8<<20)
 	o.MemTableSize = orDefault(o.MemTableSize, 4<<20)
+	o.heads = orDefault(o.heads, headSlots)
 	return o
 }
 

@@ -32,7 +32,7 @@ func TestContract(t *testing.T) {
 // TestModel uses a small memtable so that versions spread over sstables.
 func TestModel(t *testing.T) {
 	storetest.RunModel(t, func(t testing.TB) store.Store {
-		e, err := open(t.Context(), Options{Dir: "store", FS: vfs.NewMem(), Keep: time.Hour, MemTableSize: 256 << 10})
+		e, err := open(t.Context(), Options{Dir: "store", FS: vfs.NewMem(), Keep: time.Hour, MemTableSize: 256 << 10, heads: 2})
 		if err != nil {
 			t.Fatalf("open: %v", err)
 		}

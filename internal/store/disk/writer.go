@@ -12,12 +12,13 @@ import (
 type writer struct {
 	*engine
 	group  []*request
+	heads  heads
 	expiry *time.Timer // fires when the next key expires
 	next   uint64      // when that is, in unix nanoseconds; zero: never
 }
 
 func newWriter(e *engine) *writer {
-	w := &writer{engine: e, expiry: time.NewTimer(time.Hour)}
+	w := &writer{engine: e, heads: newHeads(e.options.heads), expiry: time.NewTimer(time.Hour)}
 	w.expiry.Stop()
 	return w
 }
@@ -57,11 +58,7 @@ func (w *writer) finish() {
 // whose guards fail are answered alone and leave no trace in the batch.
 func (w *writer) commit(group []*request) {
 	w.space.look()
-	b, err := w.newBatch()
-	if err != nil {
-		answerAll(group, err)
-		return
-	}
+	b := w.newBatch()
 	defer b.close()
 	accepted := group[:0:0]
 	for _, r := range group {
@@ -110,6 +107,7 @@ func (w *writer) publish(b *batch) error {
 	if err := w.apply(b.pebble, w.sync); err != nil {
 		return err
 	}
+	w.heads.committed(b.modified)
 	w.gate.Advance(b.revision)
 	w.hub.publish(b.changes)
 	w.armExpiry(b.firstExpiry)
