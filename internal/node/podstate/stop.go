@@ -55,14 +55,14 @@ func (p *planner) release() {
 	for _, s := range up {
 		p.do(Action{Op: Op{Kind: StopSandbox, Target: s.GetId()}})
 	}
-	if p.v.busyWith(StopContainer, StopSandbox, BeforeStop) {
+	if len(up) > 0 || p.v.busyWith(StopContainer, StopSandbox, BeforeStop) {
 		return
 	}
 	if !p.v.Released {
 		p.do(Action{Op: Op{Kind: Release}})
 		return
 	}
-	p.Done = len(up) == 0 && !p.v.busyWith(Release)
+	p.Done = !p.v.busyWith(Release)
 }
 
 // stopInOrder stops the pod's containers together, then its sidecars one by
