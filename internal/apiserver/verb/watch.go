@@ -128,8 +128,9 @@ func watchError(err error, from store.Revision) error {
 func (w *Watch) Next(ctx context.Context) ([]Event, error) {
 	w.out = w.out[:0]
 	if !w.started {
-		w.sendState()
-		return w.out, nil
+		if w.sendState(); len(w.out) > 0 {
+			return w.out, nil
+		}
 	}
 	for {
 		until := w.deadline
