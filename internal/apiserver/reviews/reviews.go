@@ -58,6 +58,9 @@ func objectOf[T runtime.Object](a endpoint.Action) (T, error) {
 		var none T
 		return none, apierrors.NewBadRequest(fmt.Sprintf("not a %T: %T", none, a.Request.Object))
 	}
+	if k := a.Request.Kind; k != nil {
+		obj.GetObjectKind().SetGroupVersionKind(k.GVK) // the answer names its kind even where the request did not
+	}
 	return obj, nil
 }
 
