@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 
@@ -70,6 +71,13 @@ func Start(t testing.TB, o Options) *Cluster {
 	c.Informers = client.NewInformers(c.As("system:kube-controller-manager"), c.Logger)
 	if err := c.startParts(ctx, o); err != nil {
 		t.Fatal("starting the parts: ", err)
+	}
+	if !o.NoControllers { // no pod can be created without it
+		accounts := client.InformerFor[*corev1.ServiceAccount](c.Informers)
+		Eventually(t, 10*time.Second, "the default service account is there", func() bool {
+			_, ok := accounts.Get("default", "default")
+			return ok
+		})
 	}
 	return c
 }
@@ -141,10 +149,8 @@ func (c *Cluster) shutDown() {
 	}
 }
 
-// Eventually waits until the condition holds, looking whenever an object of
-// any informer's kind changed is not worth the trouble in a test: it looks
-// every few milliseconds, and fails the test with what at last says after
-// the deadline.
+// Eventually waits until the condition holds: it looks every few milliseconds
+// and fails the test, naming what was waited for, after the deadline.
 func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(within)

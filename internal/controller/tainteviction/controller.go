@@ -5,12 +5,14 @@ package tainteviction
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
@@ -26,6 +28,17 @@ type Controller struct {
 	nodeInf *client.Informer[*corev1.Node]
 	events  *record.Recorder
 	loop    *reconcile.Controller[reconcile.Key]
+
+	mu struct {
+		sync.Mutex
+		since map[reconcile.Key]sighting // pods that are to go later
+	}
+}
+
+// sighting is when a pod's eviction was first seen to be due some time.
+type sighting struct {
+	uid types.UID
+	at  time.Time
 }
 
 // New wires the controller to its informers.
@@ -34,6 +47,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 		pods: client.For[*corev1.Pod](c), podInf: client.InformerFor[*corev1.Pod](inf),
 		nodeInf: client.InformerFor[*corev1.Node](inf), events: events,
 	}
+	r.mu.since = map[reconcile.Key]sighting{}
 	r.loop = reconcile.New("taint-eviction", r.reconcile, opts)
 	pods.IndexByNode(r.podInf)
 	r.nodeInf.OnChange(r.nodeChanged)
@@ -50,7 +64,7 @@ func (r *Controller) Run(ctx context.Context) {
 }
 
 func (r *Controller) nodeChanged(old, new *corev1.Node) {
-	if new == nil || len(noExecute(new)) == 0 {
+	if new == nil || len(noExecute(new)) == 0 && (old == nil || len(noExecute(old)) == 0) {
 		return
 	}
 	if old != nil && equality.Semantic.DeepEqual(noExecute(old), noExecute(new)) {
@@ -64,7 +78,11 @@ func (r *Controller) nodeChanged(old, new *corev1.Node) {
 // podChanged looks at pods that arrive on a tainted node, or whose
 // tolerations changed there.
 func (r *Controller) podChanged(old, new *corev1.Pod) {
-	if new == nil || new.Spec.NodeName == "" || new.DeletionTimestamp != nil {
+	if new == nil {
+		r.forget(reconcile.Key{Namespace: old.Namespace, Name: old.Name})
+		return
+	}
+	if new.Spec.NodeName == "" || new.DeletionTimestamp != nil {
 		return
 	}
 	if old != nil && old.Spec.NodeName == new.Spec.NodeName && len(old.Spec.Tolerations) == len(new.Spec.Tolerations) {
@@ -75,18 +93,39 @@ func (r *Controller) podChanged(old, new *corev1.Pod) {
 	}
 }
 
+// firstSeen is since when the pod's tolerations run, where its node's taints
+// do not say it themselves.
+func (r *Controller) firstSeen(key reconcile.Key, uid types.UID, now time.Time) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s, ok := r.mu.since[key]; ok && s.uid == uid {
+		return s.at
+	}
+	r.mu.since[key] = sighting{uid: uid, at: now}
+	return now
+}
+
+func (r *Controller) forget(key reconcile.Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.mu.since, key)
+}
+
 func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 	pod, ok := r.podInf.Get(key.Namespace, key.Name)
 	if !ok || pod.DeletionTimestamp != nil {
+		r.forget(key)
 		return reconcile.Result{}, nil
 	}
 	node, ok := r.nodeInf.Get("", pod.Spec.NodeName)
 	if !ok {
+		r.forget(key)
 		return reconcile.Result{}, nil
 	}
 	now := time.Now()
-	at, evict := due(pod, noExecute(node), now)
+	at, evict := due(pod, noExecute(node), r.firstSeen(key, pod.UID, now))
 	if !evict {
+		r.forget(key)
 		return reconcile.Result{}, nil
 	}
 	if left := at.Sub(now); left > 0 {

@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knarr-io/knarr/internal/reconcile"
 )
 
 // register creates the node, or takes it over, with a status that says Ready.
@@ -19,23 +21,57 @@ func (f *Fleet) register(ctx context.Context, n *node) error {
 	if err != nil {
 		return fmt.Errorf("registering %s: %w", n.name, err)
 	}
-	for {
-		changed := have.DeepCopy()
-		changed.Status = f.object(n).Status
-		if _, err = n.nodes.UpdateStatus(ctx, changed); !apierrors.IsConflict(err) {
-			break
-		}
-		if have, err = n.nodes.Get(ctx, "", n.name); err != nil {
-			break
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("status of %s: %w", n.name, err)
+	if err := f.post(ctx, n, have); err != nil {
+		return err
 	}
 	if err := n.renew(ctx); err != nil {
 		return fmt.Errorf("lease of %s: %w", n.name, err)
 	}
 	return nil
+}
+
+// post writes the node's status; have is a version of the node.
+func (f *Fleet) post(ctx context.Context, n *node, have *corev1.Node) error {
+	for {
+		changed := have.DeepCopy()
+		changed.Status = f.object(n).Status
+		_, err := n.nodes.UpdateStatus(ctx, changed)
+		if err == nil {
+			return nil
+		}
+		if !apierrors.IsConflict(err) {
+			return fmt.Errorf("status of %s: %w", n.name, err)
+		}
+		if have, err = n.nodes.Get(ctx, "", n.name); err != nil {
+			return fmt.Errorf("reading %s: %w", n.name, err)
+		}
+	}
+}
+
+// lost tells whether the control plane holds the node for lost.
+func lost(node *corev1.Node) bool {
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionUnknown
+		}
+	}
+	return false
+}
+
+// report contradicts a control plane that holds a node for lost.
+func (f *Fleet) report(ctx context.Context, name string) (reconcile.Result, error) {
+	n := f.nodes[name]
+	if f.isSilent(name) {
+		return reconcile.Result{}, nil
+	}
+	have, err := n.nodes.Get(ctx, "", name)
+	if apierrors.IsNotFound(err) {
+		return reconcile.Result{}, nil
+	}
+	if err != nil || !lost(have) {
+		return reconcile.Result{}, err
+	}
+	return reconcile.Result{}, f.post(ctx, n, have)
 }
 
 func (f *Fleet) object(n *node) *corev1.Node {

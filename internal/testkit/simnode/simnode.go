@@ -48,10 +48,11 @@ type Config struct {
 
 // Fleet is a number of played nodes. Make it with New.
 type Fleet struct {
-	config Config
-	pods   *client.Informer[*corev1.Pod]
-	loop   *reconcile.Controller[reconcile.Key]
-	nodes  map[string]*node // fixed after New
+	config  Config
+	pods    *client.Informer[*corev1.Pod]
+	loop    *reconcile.Controller[reconcile.Key]
+	reports *reconcile.Controller[string] // nodes that are to say that they are ready
+	nodes   map[string]*node              // fixed after New
 
 	mu struct {
 		sync.Mutex
@@ -106,6 +107,12 @@ func New(c Config) *Fleet {
 			f.loop.Enqueue(reconcile.Key{Namespace: new.Namespace, Name: new.Name})
 		}
 	})
+	f.reports = reconcile.New("simulated-node-status", f.report, reconcile.Options{Workers: 4, Logger: c.Logger})
+	client.InformerFor[*corev1.Node](c.Informers).OnChange(func(_, new *corev1.Node) {
+		if new != nil && f.nodes[new.Name] != nil && lost(new) {
+			f.reports.Enqueue(new.Name)
+		}
+	})
 	return f
 }
 
@@ -126,6 +133,7 @@ func (f *Fleet) Silence(name string, silent bool) {
 	if silent {
 		return
 	}
+	f.reports.Enqueue(name)
 	for _, pod := range f.pods.List("", nil) {
 		if pod.Spec.NodeName == name && pending(pod) {
 			f.loop.Enqueue(reconcile.Key{Namespace: pod.Namespace, Name: pod.Name})
@@ -163,6 +171,7 @@ func (f *Fleet) Register(ctx context.Context) error {
 func (f *Fleet) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { f.loop.Run(ctx) })
+	running.Go(func() { f.reports.Run(ctx) })
 	for _, n := range f.nodes {
 		running.Go(func() { f.beat(ctx, n) })
 	}

@@ -1,0 +1,58 @@
+package controller_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/knarr-io/knarr/internal/testkit"
+)
+
+// TestLostNodeLosesItsPods follows a node that falls silent, in virtual time:
+// after the grace period its status is unknown and its pods are out of
+// service; five minutes later they are deleted and replaced elsewhere.
+func TestLostNodeLosesItsPods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testkit.Start(t, testkit.Options{Nodes: 2})
+		create(t, c, deployment("web", 4))
+		rolledOut(t, c, "web")
+		begun := time.Now()
+		c.Fleet.Silence("node-0", true)
+		within := func(d time.Duration, what string, ok func() bool) time.Duration {
+			t.Helper()
+			testkit.Eventually(t, d, what, ok)
+			return time.Since(begun)
+		}
+		took := within(2*time.Minute, "the node's state is unknown", func() bool {
+			n, _ := get[*corev1.Node](t, c, "", "node-0")
+			for _, cond := range n.Status.Conditions {
+				if cond.Type == corev1.NodeReady && cond.Status == corev1.ConditionUnknown && cond.Reason == "NodeStatusUnknown" {
+					return true
+				}
+			}
+			return false
+		})
+		if took < 30*time.Second || took > 61*time.Second {
+			t.Errorf("a silent node was given up after %s, want about 50 s after its last heartbeat", took)
+		}
+		within(2*time.Minute, "its pods are out of service", func() bool {
+			d, _ := get[*appsv1.Deployment](t, c, "default", "web")
+			return d.Status.ReadyReplicas < 4
+		})
+		took = within(10*time.Minute, "its pods are replaced on the other node", func() bool {
+			d, _ := get[*appsv1.Deployment](t, c, "default", "web")
+			return d.Status.AvailableReplicas == 4
+		})
+		if took < 5*time.Minute || took > 7*time.Minute {
+			t.Errorf("pods were replaced after %s, want five minutes after the node was given up", took)
+		}
+		c.Fleet.Silence("node-0", false)
+		within(15*time.Minute, "the node is ready again", func() bool {
+			n, _ := get[*corev1.Node](t, c, "", "node-0")
+			return len(n.Spec.Taints) == 0
+		})
+	})
+}
