@@ -107,7 +107,7 @@ type shownPath struct{ Path, Verb string }
 func validateMeta(meta metav1.ObjectMeta, namespace string) field.ErrorList {
 	bare := meta
 	bare.ManagedFields = nil
-	bare.CreationTimestamp, bare.SelfLink = metav1.Time{}, ""
+	bare.CreationTimestamp = metav1.Time{}
 	text := "must be empty"
 	if namespace != "" {
 		bare.Namespace = ""

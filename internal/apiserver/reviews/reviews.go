@@ -13,6 +13,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
@@ -57,6 +58,9 @@ func objectOf[T runtime.Object](a endpoint.Action) (T, error) {
 	if !ok {
 		var none T
 		return none, apierrors.NewBadRequest(fmt.Sprintf("not a %T: %T", none, a.Request.Object))
+	}
+	if meta, ok := any(obj).(metav1.Object); ok {
+		meta.SetSelfLink("") // nobody's to set, and never answered
 	}
 	if k := a.Request.Kind; k != nil {
 		obj.GetObjectKind().SetGroupVersionKind(k.GVK) // the answer names its kind even where the request did not
