@@ -81,6 +81,7 @@ var (
 	uidPattern  = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	timePattern = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 	randPattern = regexp.MustCompile(`(kube-api-access|gen)-[bcdfghjklmnpqrstvwxz2456789]{5}`)
+	agePattern  = regexp.MustCompile(`"\d+m?s"`)
 	addrPattern = regexp.MustCompile(`10\.96\.\d+\.\d+`)
 )
 
@@ -101,5 +102,6 @@ func (n *namer) steady(answer []byte) string {
 	})
 	text = timePattern.ReplaceAllString(text, "TIME")
 	text = randPattern.ReplaceAllString(text, "$1-RANDOM")
+	text = agePattern.ReplaceAllString(text, `"AGE"`)
 	return addrPattern.ReplaceAllString(text, "10.96.ADDR")
 }
