@@ -8,6 +8,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api/apps"
 	"github.com/knarr-io/knarr/internal/api/authentication"
 	"github.com/knarr-io/knarr/internal/api/authorization"
+	"github.com/knarr-io/knarr/internal/api/autoscaling"
 	"github.com/knarr-io/knarr/internal/api/batch"
 	"github.com/knarr-io/knarr/internal/api/coordination"
 	"github.com/knarr-io/knarr/internal/api/core"
@@ -38,6 +39,7 @@ func builtin() []*api.Kind {
 		events.Kinds(named(coreKinds, "Event")),
 		authentication.Kinds(),
 		authorization.Kinds(),
+		autoscaling.Kinds(),
 		batch.Kinds(),
 		networking.Kinds(),
 		policy.Kinds(),
