@@ -65,12 +65,19 @@ func dataSources(s *corev1.PersistentVolumeClaimSpec, path *field.Path) field.Er
 	}
 	if d := s.DataSourceRef; d != nil {
 		errs = append(errs, dataSource(d.Name, d.Kind, d.APIGroup, path.Child("dataSourceRef"))...)
+		if ns := orEmpty(d.Namespace); ns != "" {
+			errs = append(errs, validate.Name(validate.Label, ns, path.Child("dataSourceRef", "namespace"))...)
+		}
 	}
-	if s.DataSource == nil || s.DataSourceRef == nil || (s.DataSourceRef.Namespace != nil && *s.DataSourceRef.Namespace != "") {
+	if s.DataSource == nil || s.DataSourceRef == nil {
 		return errs
 	}
-	if !sameSource(s.DataSource, s.DataSourceRef) {
-		errs = append(errs, field.Invalid(path, path.Child("dataSource").String(), "must match dataSourceRef"))
+	// Upstream's texts show an empty object in place of the source.
+	switch {
+	case orEmpty(s.DataSourceRef.Namespace) != "":
+		errs = append(errs, field.Invalid(path, struct{}{}, "may not be specified when dataSourceRef.namespace is specified"))
+	case !sameSource(s.DataSource, s.DataSourceRef):
+		errs = append(errs, field.Invalid(path, struct{}{}, "must match dataSourceRef"))
 	}
 	return errs
 }

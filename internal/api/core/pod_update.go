@@ -119,7 +119,7 @@ func restUnchanged(p, old *corev1.Pod, path *field.Path) field.ErrorList {
 	if apiequality.Semantic.DeepEqual(*is, *was) {
 		return nil
 	}
-	changed := diff.Diff(showPodSpec(was), showPodSpec(is))
+	changed := diff.Diff(validate.Shown(was), validate.Shown(is))
 	return field.ErrorList{field.Forbidden(path, mutablePodFields+"\n"+changed)}
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"reflect"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // Shown is a value as upstream's error texts show it: objects of k8s.io/api
@@ -31,6 +33,8 @@ func show(b *bytes.Buffer, v reflect.Value) error {
 		return nil
 	case v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface:
 		return show(b, v.Elem())
+	case v.Type() == reflect.TypeFor[corev1.PodSpec]():
+		return show(b, reflect.ValueOf(showPodSpec(v.Interface().(corev1.PodSpec))))
 	case v.Kind() == reflect.Struct && plain(v.Type()):
 		return showStruct(b, v)
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() != reflect.Uint8:

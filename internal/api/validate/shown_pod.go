@@ -1,11 +1,7 @@
-package core
+package validate
 
 import (
-	"encoding/json"
-
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
 // shownSecurity and shownSpec have the layout in which upstream's error texts
@@ -69,12 +65,12 @@ type shownSpec struct {
 	HostnameOverride              *string
 }
 
-func showPodSpec(s *corev1.PodSpec) json.Marshaler {
+func showPodSpec(s corev1.PodSpec) *shownSpec {
 	sc := s.SecurityContext
 	if sc == nil {
 		sc = &corev1.PodSecurityContext{}
 	}
-	return validate.Shown(&shownSpec{
+	return &shownSpec{
 		Volumes: s.Volumes, InitContainers: s.InitContainers, Containers: s.Containers,
 		EphemeralContainers: s.EphemeralContainers, RestartPolicy: s.RestartPolicy,
 		TerminationGracePeriodSeconds: s.TerminationGracePeriodSeconds, ActiveDeadlineSeconds: s.ActiveDeadlineSeconds,
@@ -97,5 +93,5 @@ func showPodSpec(s *corev1.PodSpec) json.Marshaler {
 		EnableServiceLinks: s.EnableServiceLinks, TopologySpreadConstraints: s.TopologySpreadConstraints, OS: s.OS,
 		SchedulingGates: s.SchedulingGates, ResourceClaims: s.ResourceClaims, Resources: s.Resources,
 		HostnameOverride: s.HostnameOverride,
-	})
+	}
 }
