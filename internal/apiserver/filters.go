@@ -112,7 +112,13 @@ func mutates(verb string) bool {
 func (s *Server) authorize(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r)
-		if err := s.allowed(r.Context(), attributes(c)); err != nil {
+		a := attributes(c)
+		if c.info.Resource && c.info.Name == "" && r.URL.RawQuery != "" {
+			if selector := r.URL.Query().Get("fieldSelector"); selector != "" {
+				narrow(&a, selector)
+			}
+		}
+		if err := s.allowed(r.Context(), a); err != nil {
 			s.fail(w, r, err)
 			return
 		}
