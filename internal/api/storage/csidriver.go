@@ -5,6 +5,7 @@ import (
 	"time"
 
 	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -22,6 +23,7 @@ func CSIDriver() *api.Kind {
 		NewList: func() runtime.Object { return &storagev1.CSIDriverList{} },
 		Main: api.RulesOf[*storagev1.CSIDriver]{
 			Default: defaultDriver, Validate: validateDriver, ValidateUpdate: validateDriverUpdate,
+			PrepareUpdate: countDriverChange, Warn: warnDriver,
 		},
 		Columns: driverColumns(), Row: driverRow,
 	}.Kind()
@@ -79,6 +81,24 @@ func defaultDriver(d *storagev1.CSIDriver) {
 	}
 	setDefault(&s.RequiresRepublish, false)
 	setDefault(&s.SELinuxMount, false)
+}
+
+// countDriverChange raises the generation with changes of what can change. It
+// starts at none, unlike that of other kinds.
+func countDriverChange(d, old *storagev1.CSIDriver) {
+	d.Generation = old.Generation
+	if !equality.Semantic.DeepEqual(d.Spec.TokenRequests, old.Spec.TokenRequests) ||
+		!equality.Semantic.DeepEqual(d.Spec.RequiresRepublish, old.Spec.RequiresRepublish) ||
+		!equality.Semantic.DeepEqual(d.Spec.SELinuxMount, old.Spec.SELinuxMount) {
+		d.Generation++
+	}
+}
+
+func warnDriver(d, _ *storagev1.CSIDriver, isUpdate bool) []string {
+	if isUpdate || len(d.Spec.TokenRequests) == 0 || d.Spec.ServiceAccountTokenInSecrets != nil {
+		return nil
+	}
+	return []string{"spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes"}
 }
 
 func validateDriver(d *storagev1.CSIDriver) field.ErrorList {

@@ -21,6 +21,8 @@ func CSINode() *api.Kind {
 		New:     func() *storagev1.CSINode { return &storagev1.CSINode{} },
 		NewList: func() runtime.Object { return &storagev1.CSINodeList{} },
 		Main: api.RulesOf[*storagev1.CSINode]{
+			PrepareCreate:  dropEmpty,
+			PrepareUpdate:  func(n, _ *storagev1.CSINode) { dropEmpty(n) },
 			Validate:       validateNode,
 			ValidateUpdate: validateNodeUpdate,
 		},
@@ -33,6 +35,19 @@ func CSINode() *api.Kind {
 			return []any{n.Name, int64(len(n.Spec.Drivers)), column.Since(n.CreationTimestamp, now)}
 		},
 	}.Kind()
+}
+
+// dropEmpty makes no difference between no list and an empty one, since
+// upstream's storage keeps none.
+func dropEmpty(n *storagev1.CSINode) {
+	if len(n.Spec.Drivers) == 0 {
+		n.Spec.Drivers = nil
+	}
+	for i := range n.Spec.Drivers {
+		if len(n.Spec.Drivers[i].TopologyKeys) == 0 {
+			n.Spec.Drivers[i].TopologyKeys = nil
+		}
+	}
 }
 
 func validateNode(n *storagev1.CSINode) field.ErrorList {
@@ -90,7 +105,7 @@ func validateNodeUpdate(n, old *storagev1.CSINode) field.ErrorList {
 			a, b := d, was
 			a.Allocatable, b.Allocatable = nil, nil
 			if !equality.Semantic.DeepEqual(a, b) {
-				errs = append(errs, field.Invalid(field.NewPath("spec", "drivers"), validate.Shown(d), "field is immutable"))
+				errs = append(errs, field.Invalid(field.NewPath("spec", "drivers"), validate.Shown(a), "field is immutable"))
 			}
 		}
 	}

@@ -70,8 +70,10 @@ func validateAttachment(s *storagev1.VolumeAttachmentSpec) field.ErrorList {
 		errs = append(errs, field.Forbidden(source, text))
 	case name != nil && *name == "":
 		errs = append(errs, field.Required(source.Child("persistentVolumeName"), "must specify non empty persistentVolumeName"))
-	case name != nil:
+	}
+	errs = append(errs, validate.Name(validate.Subdomain, s.NodeName, path.Child("nodeName"))...)
+	if name := s.Source.PersistentVolumeName; name != nil && *name != "" {
 		errs = append(errs, validate.Name(validate.Subdomain, *name, source.Child("persistentVolumeName"))...)
 	}
-	return append(errs, validate.Name(validate.Subdomain, s.NodeName, path.Child("nodeName"))...)
+	return errs
 }
