@@ -1,0 +1,324 @@
+package realtest
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/node"
+	"github.com/knarr-io/knarr/internal/testkit"
+)
+
+const (
+	image  = "example.test/busybox:1"
+	within = 30 * time.Second
+)
+
+// machine is a supervisor, a runtime, an API server and an agent.
+type machine struct {
+	t       testing.TB
+	bin     string
+	dir     string
+	cgroup  string
+	keep    *exec.Cmd
+	cluster *testkit.Cluster
+	pods    client.Typed[*corev1.Pod]
+	stop    func()
+}
+
+func newMachine(t testing.TB) *machine {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "knarr-real-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{t: t, bin: os.Getenv(inside), dir: dir, cgroup: "/" + filepath.Base(dir)}
+	t.Cleanup(m.destroy)
+	m.startRuntime()
+	m.load()
+	m.cluster = testkit.Start(t, testkit.Options{NoScheduler: true})
+	m.pods = client.For[*corev1.Pod](m.cluster.Admin)
+	m.startAgent()
+	m.eventually("the node is ready", func() bool {
+		n, err := client.For[*corev1.Node](m.cluster.Admin).Get(t.Context(), "", "n1")
+		if err != nil {
+			return false
+		}
+		for _, c := range n.Status.Conditions {
+			if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+				return true
+			}
+		}
+		return false
+	})
+	return m
+}
+
+func (m *machine) path(name string) string { return filepath.Join(m.dir, name) }
+
+func (m *machine) runtimeArgs(command string) []string {
+	return []string{filepath.Join(m.bin, "knarr-runtime"), command, "--socket", m.path("cri.sock"), "--admin-socket", m.path("admin.sock"),
+		"--keep-socket", m.path("keep.sock"), "--root", m.path("runtime"), "--state", m.path("state"), "--cgroup-parent", m.cgroup}
+}
+
+func (m *machine) startRuntime() {
+	m.t.Helper()
+	m.keep = exec.Command(filepath.Join(m.bin, "knarr-keep"), "--socket", m.path("keep.sock"), "--state", m.path("keep"), "--log", m.path("keep.log"))
+	m.keep.Stderr = os.Stderr
+	if err := m.keep.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	service := map[string]any{"name": "runtime", "argv": m.runtimeArgs("serve"), "env": []string{"PATH=" + os.Getenv("PATH")}, "log": m.path("runtime.log")}
+	m.eventually("the supervisor starts the runtime", func() bool { return m.ask(map[string]any{"op": "start", "service": service}) == nil })
+	m.eventually("the runtime answers", func() bool {
+		c, err := net.Dial("unix", m.path("admin.sock"))
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+// ask sends the supervisor one request.
+func (m *machine) ask(request map[string]any) error {
+	c, err := net.Dial("unix", m.path("keep.sock"))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := json.NewEncoder(c).Encode(request); err != nil {
+		return err
+	}
+	var answer struct {
+		Error *struct{ Message string } `json:"error"`
+	}
+	if err := json.NewDecoder(c).Decode(&answer); err != nil {
+		return err
+	}
+	if answer.Error != nil {
+		return fmt.Errorf("supervisor: %s", answer.Error.Message)
+	}
+	return nil
+}
+
+// load imports an image that holds busybox.
+func (m *machine) load() {
+	m.t.Helper()
+	busybox, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		m.t.Fatal("these tests need a static busybox (apt-get install busybox-static): ", err)
+	}
+	var files bytes.Buffer
+	w := tar.NewWriter(&files)
+	add := func(h *tar.Header, data []byte) {
+		h.Size = int64(len(data))
+		if err := w.WriteHeader(h); err != nil {
+			m.t.Fatal(err)
+		}
+		if _, err := w.Write(data); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	add(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}, nil)
+	add(&tar.Header{Name: "bin/", Typeflag: tar.TypeDir, Mode: 0o755}, nil)
+	add(&tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755}, busybox)
+	for _, applet := range []string{"sh", "cat", "sleep", "echo", "true", "false", "id", "httpd", "nc", "wget", "grep", "touch", "stat", "env", "hostname", "ls"} {
+		add(&tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox"}, nil)
+	}
+	if err := w.Close(); err != nil {
+		m.t.Fatal(err)
+	}
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(files.Bytes())), nil })
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	img, err := mutate.AppendLayers(empty.Image, layer)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	cfg, err := img.ConfigFile()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	cfg = cfg.DeepCopy()
+	cfg.Architecture, cfg.OS = "amd64", "linux"
+	cfg.Config.Env = []string{"PATH=/bin"}
+	if img, err = mutate.ConfigFile(img, cfg); err != nil {
+		m.t.Fatal(err)
+	}
+	ref, err := name.NewTag(image)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	var archive bytes.Buffer
+	if err := tarball.Write(ref, img, &archive); err != nil {
+		m.t.Fatal(err)
+	}
+	hc := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", m.path("admin.sock"))
+	}}}
+	defer hc.CloseIdleConnections()
+	resp, err := hc.Post("http://runtime/v1/images/import", "application/x-tar", &archive)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
+		m.t.Fatalf("import: %s %s", resp.Status, body)
+	}
+}
+
+func (m *machine) startAgent() {
+	m.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	level := slog.LevelWarn
+	if testing.Verbose() {
+		level = slog.LevelInfo
+	}
+	n, err := node.Start(ctx, node.Config{
+		Client:   m.cluster.As("system:node:n1", "system:nodes").WithManager("kubelet"),
+		Logger:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+		NodeName: "n1", Addresses: []string{"127.0.0.1"}, Version: "v1.36.0", RuntimeEndpoint: m.path("cri.sock"), PodCIDR: "10.244.78.0/24",
+		RootDir: m.path("root"), LogDir: m.path("logs"), ClusterDomain: "cluster.local", CgroupRoot: m.cgroup,
+	})
+	if err != nil {
+		cancel()
+		m.t.Fatal(err)
+	}
+	m.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := n.Wait(); err != nil {
+			m.t.Error(err)
+		}
+	})
+}
+
+func (m *machine) destroy() {
+	if m.stop != nil {
+		m.stop()
+	}
+	if m.t.Failed() {
+		data, _ := os.ReadFile(m.path("runtime.log"))
+		m.t.Logf("the runtime's log:\n%s", data)
+	}
+	if err := m.ask(map[string]any{"op": "stop", "name": "runtime", "graceMillis": 5000}); err != nil {
+		m.t.Error(err)
+	}
+	args := m.runtimeArgs("cleanup")
+	if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+		m.t.Errorf("clean-up of the runtime: %v\n%s", err, out)
+	}
+	if err := m.keep.Process.Kill(); err != nil {
+		m.t.Error(err)
+	}
+	_ = m.keep.Wait()
+	if err := node.Cleanup(m.path("root"), m.path("logs")); err != nil {
+		m.t.Error(err)
+	}
+	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), m.dir) {
+		m.t.Errorf("mounts are left below %s (%v)", m.dir, err)
+	}
+	for _, controller := range []string{"memory", "cpu", "pids", "unified", ""} {
+		if _, err := os.Stat(filepath.Join("/sys/fs/cgroup", controller, m.cgroup)); err == nil {
+			m.t.Errorf("cgroup %s is left in %q", m.cgroup, controller)
+		}
+	}
+	if err := os.RemoveAll(m.dir); err != nil {
+		m.t.Error(err)
+	}
+}
+
+func (m *machine) eventually(what string, ok func() bool) {
+	m.t.Helper()
+	testkit.Eventually(m.t, within, what, ok)
+}
+
+// pod is a pod of one container that runs a shell script.
+func pod(name, script string, change ...func(*corev1.Pod)) *corev1.Pod {
+	grace, no := int64(5), false
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"},
+		Spec: corev1.PodSpec{
+			NodeName: "n1", TerminationGracePeriodSeconds: &grace, AutomountServiceAccountToken: &no,
+			Containers: []corev1.Container{{Name: "app", Image: image, Command: []string{"/bin/sh", "-c", script}}},
+		},
+	}
+	for _, fn := range change {
+		fn(p)
+	}
+	return p
+}
+
+func (m *machine) create(p *corev1.Pod) {
+	m.t.Helper()
+	if _, err := m.pods.Create(m.t.Context(), p); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *machine) await(name, what string, ok func(*corev1.Pod) bool) *corev1.Pod {
+	m.t.Helper()
+	var p *corev1.Pod
+	m.eventually(name+" "+what, func() bool {
+		var err error
+		p, err = m.pods.Get(m.t.Context(), "default", name)
+		return err == nil && ok(p)
+	})
+	return p
+}
+
+func ready(p *corev1.Pod) bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+func ended(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}
+
+func (m *machine) delete(name string) {
+	m.t.Helper()
+	if err := m.pods.Delete(m.t.Context(), "default", name, metav1.DeleteOptions{}); err != nil {
+		m.t.Fatal(err)
+	}
+	m.eventually(name+" is gone", func() bool {
+		_, err := m.pods.Get(m.t.Context(), "default", name)
+		return apierrors.IsNotFound(err)
+	})
+}
+
+// log is what a container has written.
+func (m *machine) log(p *corev1.Pod) string {
+	m.t.Helper()
+	data, err := os.ReadFile(filepath.Join(m.path("logs"), p.Namespace+"_"+p.Name+"_"+string(p.UID), "app", "0.log"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return string(data)
+}
