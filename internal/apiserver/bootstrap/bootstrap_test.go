@@ -1,9 +1,11 @@
 package bootstrap
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -133,6 +135,43 @@ func TestReconcilingAddsAndKeeps(t *testing.T) {
 	b, _ = get(t, w, &rbacv1.ClusterRoleBinding{}, "", "system:basic-user")
 	if b.RoleRef.Name != "system:basic-user" {
 		t.Errorf("system:basic-user: %+v", b.RoleRef)
+	}
+}
+
+func TestKeepPutsBack(t *testing.T) {
+	w := authtest.New(t)
+	run(t, config(w))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- Keep(ctx, config(w)) }()
+	for _, one := range []api.Object{
+		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes"}},
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-public"}},
+		&discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes"}},
+	} {
+		resource := w.Resource(one)
+		watch, err := resource.Watch(w.Objects.Revision())
+		if err != nil {
+			t.Fatal(err)
+		}
+		item, _ := resource.Get(one.GetNamespace(), one.GetName())
+		w.Delete(item)
+		for back := false; !back; {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			events, err := watch.Next(ctx)
+			cancel()
+			if err != nil {
+				t.Fatalf("%s did not come back: %v", one.GetName(), err)
+			}
+			for _, ev := range events {
+				back = back || ev.Type == cache.Added
+			}
+		}
+		watch.Stop()
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

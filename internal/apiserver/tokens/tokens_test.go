@@ -207,6 +207,24 @@ func TestTokenEndsWithItsObjects(t *testing.T) {
 	}
 }
 
+func TestTokenOutlivesADeletionThatIsUnderWay(t *testing.T) {
+	w := newWorld(t)
+	token := w.token(t, authenticationv1.TokenRequestSpec{BoundObjectRef: bound("Pod", "p")})
+	item, _ := w.pods.Get("ns", "p")
+	for _, c := range []struct {
+		ago  time.Duration
+		good bool
+	}{{-30 * time.Second, true}, {30 * time.Second, true}, {2 * time.Minute, false}} {
+		item = w.Update(item, func(o api.Object) {
+			when := metav1.NewTime(time.Now().Add(-c.ago))
+			o.SetDeletionTimestamp(&when)
+		})
+		if _, ok, err := w.AuthenticateToken(t.Context(), token); ok != c.good {
+			t.Errorf("deleted %s ago: %v %v", c.ago, ok, err)
+		}
+	}
+}
+
 func TestRefusedTokens(t *testing.T) {
 	w := newWorld(t)
 	good := w.token(t, authenticationv1.TokenRequestSpec{})

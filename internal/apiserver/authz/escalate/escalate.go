@@ -22,7 +22,6 @@ import (
 	"k8s.io/component-helpers/auth/rbac/validation"
 
 	"github.com/knarr-io/knarr/internal/api"
-	"github.com/knarr-io/knarr/internal/apiserver/admission"
 	"github.com/knarr-io/knarr/internal/apiserver/authz/rbac"
 )
 
@@ -164,16 +163,4 @@ func onlyCollected(obj, old api.Object) bool {
 	before.SetFinalizers(obj.GetFinalizers())
 	before.SetManagedFields(obj.GetManagedFields())
 	return equality.Semantic.DeepEqual(obj, before)
-}
-
-// Plugin is the check as a step of admission, on the final object.
-func (c *Checker) Plugin() admission.Plugin {
-	return admission.Plugin{Name: "RBACEscalation", Validate: func(ctx context.Context, a *admission.Attributes) error {
-		obj, ok := a.Object.(api.Object)
-		if !ok || a.Subresource != "" || a.Operation != admission.Create && a.Operation != admission.Update {
-			return nil
-		}
-		old, _ := a.Old.(api.Object) // none for a create
-		return c.Check(ctx, a.User, obj, old)
-	}}
 }
