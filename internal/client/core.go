@@ -136,7 +136,11 @@ func (c *core) run(ctx context.Context) {
 			pause = 0
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
-			c.logger.Debug("watch ended", "error", err, "again_in", pause)
+			level := slog.LevelDebug
+			if !c.hasSynced() {
+				level = slog.LevelWarn // whoever waits for the first state would wait in silence
+			}
+			c.logger.Log(ctx, level, "watch ended", "kind", c.kind.GVK.Kind, "error", err, "again_in", pause)
 		}
 		if !sleep(ctx, jitter(pause)) {
 			return

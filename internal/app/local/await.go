@@ -145,21 +145,36 @@ func awaitAPI(ctx context.Context, config *rest.Config) error {
 	}
 }
 
-// follow watches objects of a kind by name until done says so.
+// follow watches objects of a kind by name until done says so. A watch that
+// breaks, as when the server restarts, is begun again.
 func follow[T api.Object](ctx context.Context, c *client.Client, namespace, name string, done func(T) bool) error {
+	for {
+		found, err := followOnce(ctx, c, namespace, name, done)
+		if found {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func followOnce[T api.Object](ctx context.Context, c *client.Client, namespace, name string, done func(T) bool) (bool, error) {
 	stream, err := client.For[T](c).Watch(ctx, namespace, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer stream.Stop()
 	for {
 		events, err := stream.Next(ctx)
 		if err != nil {
-			return err
+			return false, err
 		}
 		for _, e := range events {
 			if obj, ok := e.Object.(T); ok && done(obj) {
-				return nil
+				return true, nil
 			}
 		}
 	}

@@ -28,7 +28,13 @@ func (p *process) runAddons(ctx context.Context, ready func()) error {
 }
 
 func create[T api.Object](ctx context.Context, c *client.Client, obj T) error {
-	if _, err := client.For[T](c).Create(ctx, obj); err != nil && !apierrors.IsAlreadyExists(err) {
+	// Looked for first: a Service that exists holds its address, which would
+	// be the create's first objection.
+	_, err := client.For[T](c).Get(ctx, obj.GetNamespace(), obj.GetName())
+	if apierrors.IsNotFound(err) {
+		_, err = client.For[T](c).Create(ctx, obj)
+	}
+	if err != nil {
 		return fmt.Errorf("make %s: %w", obj.GetName(), err)
 	}
 	return nil

@@ -22,11 +22,14 @@ func (p *process) runProxy(ctx context.Context, ready func()) error {
 	}
 	defer func() { p.closed("nftables", table.Close()) }()
 	informers := client.NewInformers(p.as("system:kube-proxy"), log)
-	p.proxy = proxy.New(proxy.Config{Node: p.NodeName, Informers: informers, Table: table, Forget: proxy.ForgetUDP, Logger: log})
+	pods := client.NewInformers(p.as("system:node:"+p.NodeName, "system:nodes"), log)
+	p.proxy = proxy.New(proxy.Config{Node: p.NodeName, Informers: informers, Pods: pods, Table: table, Forget: proxy.ForgetUDP, Logger: log})
 	ctx, cancel := context.WithCancel(ctx)
 	defer informers.Wait()
+	defer pods.Wait()
 	defer cancel()
 	informers.Start(ctx)
+	pods.Start(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- p.proxy.Run(ctx) }()
 	if err := p.proxy.WaitSynced(ctx); err == nil {

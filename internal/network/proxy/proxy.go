@@ -24,9 +24,11 @@ type Table interface {
 
 // Config says what a proxy works with.
 type Config struct {
-	Node      string
-	Informers *client.Informers
-	Table     Table
+	Node string
+	// Informers read Services and endpoint slices, Pods the pods of the node;
+	// the two may be of different identities.
+	Informers, Pods *client.Informers
+	Table           Table
 	// Forget ends the tracked UDP flows to an address that is no longer an
 	// endpoint; nil: nothing is tracked.
 	Forget func(netip.Addr) error
@@ -58,7 +60,7 @@ func New(cfg Config) *Proxy {
 		cfg:      cfg,
 		services: client.InformerFor[*corev1.Service](cfg.Informers),
 		slices:   client.InformerFor[*discoveryv1.EndpointSlice](cfg.Informers),
-		pods:     client.InformerWith[*corev1.Pod](cfg.Informers, client.Selection{Fields: "spec.nodeName=" + cfg.Node}),
+		pods:     client.InformerWith[*corev1.Pod](cfg.Pods, client.Selection{Fields: "spec.nodeName=" + cfg.Node}),
 		dirty:    map[owner]struct{}{},
 		wake:     make(chan struct{}, 1),
 		applied:  make(chan struct{}),
