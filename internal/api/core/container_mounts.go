@@ -15,6 +15,11 @@ import (
 func (p *podCheck) volumeMounts(c *corev1.Container, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := sets.New[string]()
+	names, paths := sets.New[string](), sets.New[string]()
+	for _, d := range c.VolumeDevices {
+		names.Insert(d.Name)
+		paths.Insert(d.DevicePath)
+	}
 	for i := range c.VolumeMounts {
 		m, idx := &c.VolumeMounts[i], at.Index(i)
 		if m.Name == "" {
@@ -30,7 +35,7 @@ func (p *podCheck) volumeMounts(c *corev1.Container, at *field.Path) field.Error
 			errs = append(errs, field.Invalid(idx.Child("mountPath"), m.MountPath, "must be unique"))
 		}
 		seen.Insert(m.MountPath)
-		errs = append(errs, notInDevices(m, c.VolumeDevices, idx)...)
+		errs = append(errs, notInDevices(m, names, paths, idx)...)
 		errs = append(errs, subPaths(m, at, idx)...)
 		errs = append(errs, mountPropagation(m, c, at.Child("mountPropagation"))...)
 		errs = append(errs, recursiveReadOnly(m, at.Child("recursiveReadOnly"))...)
@@ -38,12 +43,12 @@ func (p *podCheck) volumeMounts(c *corev1.Container, at *field.Path) field.Error
 	return errs
 }
 
-func notInDevices(m *corev1.VolumeMount, devices []corev1.VolumeDevice, idx *field.Path) field.ErrorList {
+func notInDevices(m *corev1.VolumeMount, names, paths sets.Set[string], idx *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	if slices.ContainsFunc(devices, func(d corev1.VolumeDevice) bool { return d.Name == m.Name }) {
+	if names.Has(m.Name) {
 		errs = append(errs, field.Invalid(idx.Child("name"), m.Name, "must not already exist in volumeDevices"))
 	}
-	if slices.ContainsFunc(devices, func(d corev1.VolumeDevice) bool { return d.DevicePath == m.MountPath }) {
+	if paths.Has(m.MountPath) {
 		errs = append(errs, field.Invalid(idx.Child("mountPath"), m.MountPath, "must not already exist as a path in volumeDevices"))
 	}
 	return errs
@@ -126,6 +131,11 @@ func recursiveReadOnly(m *corev1.VolumeMount, at *field.Path) field.ErrorList {
 func (p *podCheck) volumeDevices(c *corev1.Container, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	paths, names := sets.New[string](), sets.New[string]()
+	mounted, mountPaths := sets.New[string](), sets.New[string]()
+	for _, m := range c.VolumeMounts {
+		mounted.Insert(m.Name)
+		mountPaths.Insert(m.MountPath)
+	}
 	for i, d := range c.VolumeDevices {
 		idx := at.Index(i)
 		if d.Name == "" {
@@ -145,10 +155,10 @@ func (p *podCheck) volumeDevices(c *corev1.Container, at *field.Path) field.Erro
 		}
 		paths.Insert(d.DevicePath)
 		names.Insert(d.Name)
-		if slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == d.Name }) {
+		if mounted.Has(d.Name) {
 			errs = append(errs, field.Invalid(idx.Child("name"), d.Name, "must not already exist in volumeMounts"))
 		}
-		if slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == d.DevicePath }) {
+		if mountPaths.Has(d.DevicePath) {
 			errs = append(errs, field.Invalid(idx.Child("devicePath"), d.DevicePath, "must not already exist as a path in volumeMounts"))
 		}
 	}

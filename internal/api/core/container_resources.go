@@ -3,8 +3,10 @@ package core
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -60,10 +62,17 @@ func (p *podCheck) resourceRequirements(
 func amount(name corev1.ResourceName, l corev1.ResourceList, at *field.Path) field.ErrorList {
 	q := l[name]
 	errs := validate.ResourceQuantity(name, q, at)
-	if isHugePage(name) && len(errs) == 0 && q.MilliValue()%1000 != 0 {
-		errs = append(errs, field.Invalid(at, q.String(), "must be a whole number of bytes"))
+	if isHugePage(name) && !wholePages(name, q) {
+		errs = append(errs, field.Invalid(at, q.String(), fmt.Sprintf("%s is not positive integer multiple of %s", q.String(), name)))
 	}
 	return errs
+}
+
+// wholePages tells whether an amount of huge pages is a multiple of the size
+// that their name ends in.
+func wholePages(name corev1.ResourceName, q resource.Quantity) bool {
+	size, err := resource.ParseQuantity(strings.TrimPrefix(string(name), corev1.ResourceHugePagesPrefix))
+	return err == nil && size.Sign() > 0 && size.MilliValue()%1000 == 0 && q.Value()%size.Value() == 0
 }
 
 // withinLimit checks a request against the limit of the same resource.
@@ -87,10 +96,6 @@ func withinLimit(name corev1.ResourceName, r *corev1.ResourceRequirements, reque
 // resourceClaimNames checks that claims of a container are among the pod's.
 func (p *podCheck) resourceClaimNames(claims []corev1.ResourceClaim, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	names := sets.New[string]()
-	for _, c := range p.spec.ResourceClaims {
-		names.Insert(c.Name)
-	}
 	seen := sets.New[corev1.ResourceClaim]()
 	for i, c := range claims {
 		at := path.Index(i)
@@ -105,11 +110,11 @@ func (p *podCheck) resourceClaimNames(claims []corev1.ResourceClaim, path *field
 		if c.Request != "" {
 			errs = append(errs, validate.DNS1123Label(c.Request, at.Child("request"))...)
 		}
-		if !names.Has(c.Name) {
+		if !p.claims.Has(c.Name) {
 			// The detail is part of the value's text, as upstream prints it.
 			e := field.NotFound(at, c.Name)
 			e.Detail = "must be one of the names in pod.spec.resourceClaims"
-			if names.Len() == 0 {
+			if p.claims.Len() == 0 {
 				e.Detail += " which is empty"
 			}
 			errs = append(errs, e)

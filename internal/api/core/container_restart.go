@@ -37,13 +37,13 @@ func (p *podCheck) containerRestart(c *corev1.Container, path *field.Path) field
 }
 
 func restartRule(r *corev1.ContainerRestartRule, path *field.Path) field.ErrorList {
-	errs := validate.RequiredOneOf(r.Action, path.Child("action"),
+	errs := validate.OneOf(r.Action, path.Child("action"),
 		corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)
 	at := path.Child("exitCodes")
 	if r.ExitCodes == nil {
 		return append(errs, field.Required(at, "must be specified"))
 	}
-	errs = append(errs, validate.RequiredOneOf(r.ExitCodes.Operator, at.Child("operator"),
+	errs = append(errs, validate.OneOf(r.ExitCodes.Operator, at.Child("operator"),
 		corev1.ContainerRestartRuleOnExitCodesOpIn, corev1.ContainerRestartRuleOnExitCodesOpNotIn)...)
 	switch n := len(r.ExitCodes.Values); {
 	case n == 0:

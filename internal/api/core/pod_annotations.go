@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -20,6 +21,11 @@ func podAnnotations(a map[string]string, spec *corev1.PodSpec, path *field.Path)
 		errs = append(errs, field.Invalid(path.Key(corev1.MirrorPodAnnotationKey), mirror,
 			"must set spec.nodeName if mirror pod annotation is set"))
 	}
+	if len(a) == 0 {
+		return errs
+	}
+	containers := sets.New[string]()
+	(&podCheck{spec: spec}).eachContainer(path, func(c *corev1.Container, _ *field.Path) { containers.Insert(c.Name) })
 	for _, key := range sortedKeys(a) {
 		switch {
 		case key == seccompPod || strings.HasPrefix(key, seccompContainerPrefix):
@@ -27,7 +33,7 @@ func podAnnotations(a map[string]string, spec *corev1.PodSpec, path *field.Path)
 				errs = append(errs, field.Invalid(path.Child(key), a[key], "must be a valid seccomp profile"))
 			}
 		case strings.HasPrefix(key, appArmorContainerPrefix):
-			errs = append(errs, appArmorAnnotation(key, a[key], spec, path)...)
+			errs = append(errs, appArmorAnnotation(key, a[key], containers, path)...)
 		}
 	}
 	return errs
@@ -42,12 +48,10 @@ func seccompValue(v string) bool {
 	return local && len(descendingPath(name, field.NewPath(""))) == 0
 }
 
-func appArmorAnnotation(key, value string, spec *corev1.PodSpec, path *field.Path) field.ErrorList {
+func appArmorAnnotation(key, value string, containers sets.Set[string], path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	name := strings.TrimPrefix(key, appArmorContainerPrefix)
-	found := false
-	(&podCheck{spec: spec}).eachContainer(path, func(c *corev1.Container, _ *field.Path) { found = found || c.Name == name })
-	if !found {
+	if !containers.Has(name) {
 		errs = append(errs, field.Invalid(path.Key(key), name, "container not found"))
 	}
 	switch {

@@ -3,6 +3,7 @@ package core
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 // podCheck checks one pod spec. It is made for one check and then dropped.
@@ -16,4 +17,6 @@ type podCheck struct {
 	isPod bool
 	// volumes are the valid volumes by name.
 	volumes map[string]*corev1.VolumeSource
+	// claims are the names of the pod's resource claims.
+	claims sets.Set[string]
 }

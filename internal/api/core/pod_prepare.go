@@ -38,12 +38,13 @@ func preparePodStatus(p, old *corev1.Pod) {
 	p.OwnerReferences = old.OwnerReferences
 	orSet(&p.Status.QOSClass, old.Status.QOSClass)
 	orSet(&p.Status.ObservedGeneration, old.Status.ObservedGeneration)
+	observed := make(map[corev1.PodConditionType]int64, len(old.Status.Conditions))
+	for _, c := range old.Status.Conditions {
+		observed[c.Type] = c.ObservedGeneration
+	}
 	for i := range p.Status.Conditions {
 		c := &p.Status.Conditions[i]
-		j := slices.IndexFunc(old.Status.Conditions, func(o corev1.PodCondition) bool { return o.Type == c.Type })
-		if j >= 0 {
-			orSet(&c.ObservedGeneration, old.Status.Conditions[j].ObservedGeneration)
-		}
+		orSet(&c.ObservedGeneration, observed[c.Type])
 	}
 }
 

@@ -29,7 +29,8 @@ func supportedPodResources() []string {
 // podResourceSums holds the pod's resources against those of its containers.
 func (p *podCheck) podResourceSums(r *corev1.ResourceRequirements, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	sums := resourcehelper.AggregateContainerRequests(&corev1.Pod{Spec: *p.spec}, resourcehelper.PodResourcesOptions{})
+	pod, options := &corev1.Pod{Spec: *p.spec}, resourcehelper.PodResourcesOptions{}
+	sums := resourcehelper.AggregateContainerRequests(pod, options)
 	for _, name := range sortedResources(sums) {
 		sum := sums[name]
 		if q, ok := r.Requests[name]; ok && sum.Cmp(q) > 0 {
@@ -37,22 +38,27 @@ func (p *podCheck) podResourceSums(r *corev1.ResourceRequirements, path *field.P
 				fmt.Sprintf("must be greater than or equal to aggregate container requests of %s", sum.String())))
 		}
 	}
-	lists := map[string][]corev1.Container{"initContainers": p.spec.InitContainers, "containers": p.spec.Containers}
-	for _, list := range []string{"initContainers", "containers"} {
-		for i, c := range lists[list] {
-			at := field.NewPath("spec", list).Index(i).Child("resources", "limits")
-			errs = append(errs, withinPodLimits(c.Resources.Limits, r.Limits, at)...)
+	sums = resourcehelper.AggregateContainerLimits(pod, options)
+	for _, name := range sortedResources(sums) {
+		sum := sums[name]
+		if q, ok := r.Limits[name]; ok && isHugePage(name) && sum.Cmp(q) > 0 {
+			errs = append(errs, field.Invalid(path.Child("limits").Key(string(name)), q.String(),
+				fmt.Sprintf("must be greater than or equal to aggregate container limits of %s", sum.String())))
 		}
+	}
+	for i, c := range p.spec.Containers {
+		errs = append(errs, withinPodLimits(c.Resources.Limits, r.Limits, path.Child("containers").Index(i))...)
 	}
 	return errs
 }
 
+// withinPodLimits reports below the pod's resources, as upstream does.
 func withinPodLimits(limits, pod corev1.ResourceList, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, name := range sortedResources(limits) {
 		limit := limits[name]
 		if whole, ok := pod[name]; ok && limit.Cmp(whole) > 0 {
-			errs = append(errs, field.Invalid(at.Key(string(name)), limit.String(),
+			errs = append(errs, field.Invalid(at.Key(string(name)).Child("limits"), limit.String(),
 				fmt.Sprintf("must be less than or equal to pod limits of %s", whole.String())))
 		}
 	}

@@ -76,7 +76,11 @@ const (
 )
 
 func (p *podCheck) sysctls(list []corev1.Sysctl, path *field.Path) field.ErrorList {
+	if len(list) == 0 {
+		return nil
+	}
 	var errs field.ErrorList
+	pattern := regexp.MustCompile(sysctlPattern)
 	seen := sets.New[string]()
 	for i, s := range list {
 		at := path.Index(i).Child("name")
@@ -84,7 +88,7 @@ func (p *podCheck) sysctls(list []corev1.Sysctl, path *field.Path) field.ErrorLi
 		switch {
 		case s.Name == "":
 			errs = append(errs, field.Required(at, ""))
-		case len(s.Name) > maxSysctlName || !regexp.MustCompile(sysctlPattern).MatchString(s.Name):
+		case len(s.Name) > maxSysctlName || !pattern.MatchString(s.Name):
 			errs = append(errs, field.Invalid(at, s.Name,
 				fmt.Sprintf("must have at most %d characters and match regex %s", maxSysctlName, sysctlPattern)))
 		case seen.Has(name):

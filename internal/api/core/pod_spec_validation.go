@@ -77,6 +77,7 @@ func (p *podCheck) names(path *field.Path) field.ErrorList {
 func (p *podCheck) resourceClaims(path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	names := sets.New[string]()
+	p.claims = names
 	for i := range p.spec.ResourceClaims {
 		c, at := &p.spec.ResourceClaims[i], path.Index(i)
 		switch {
@@ -114,6 +115,9 @@ func (p *podCheck) podResources(path *field.Path) field.ErrorList {
 	r := p.spec.Resources
 	if r == nil {
 		return nil
+	}
+	if p.spec.OS != nil && p.spec.OS.Name == corev1.Windows {
+		return field.ErrorList{field.Forbidden(path, "may not be set for a windows pod")}
 	}
 	errs := forbidden(len(r.Claims) > 0, path.Child("claims"), "claims may not be set for Resources at pod-level")
 	errs = append(errs, p.resourceRequirements(r, path, podResourceName)...)

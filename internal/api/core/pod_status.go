@@ -2,6 +2,7 @@ package core
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api/validate"
@@ -48,15 +49,19 @@ func ended(
 	now, before []corev1.ContainerStatus, policy corev1.RestartPolicy, restarting map[string]bool, path *field.Path,
 ) field.ErrorList {
 	var errs field.ErrorList
+	again := sets.New[string]()
+	for _, is := range now {
+		if is.State.Terminated == nil {
+			again.Insert(is.Name)
+		}
+	}
 	for i, was := range before {
 		t := was.State.Terminated
 		if t == nil || restarting[was.Name] || (t.ExitCode != 0 && policy == corev1.RestartPolicyOnFailure) {
 			continue
 		}
-		for _, is := range now {
-			if is.Name == was.Name && is.State.Terminated == nil {
-				errs = append(errs, field.Forbidden(path.Index(i).Child("state"), "may not be transitioned to non-terminated state"))
-			}
+		if again.Has(was.Name) {
+			errs = append(errs, field.Forbidden(path.Index(i).Child("state"), "may not be transitioned to non-terminated state"))
 		}
 	}
 	return errs

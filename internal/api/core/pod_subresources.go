@@ -51,12 +51,14 @@ func preparePodResize(p, old *corev1.Pod) {
 }
 
 func resizeContainers(list, asked []corev1.Container) {
+	byName := make(map[string]*corev1.Container, len(asked))
+	for i := range asked {
+		byName[asked[i].Name] = &asked[i]
+	}
 	for i := range list {
-		for j := range asked {
-			if asked[j].Name == list[i].Name {
-				list[i].Resources = asked[j].Resources
-				list[i].ResizePolicy = asked[j].ResizePolicy
-			}
+		if c := byName[list[i].Name]; c != nil {
+			list[i].Resources = c.Resources
+			list[i].ResizePolicy = c.ResizePolicy
 		}
 	}
 }

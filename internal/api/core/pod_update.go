@@ -1,12 +1,11 @@
 package core
 
 import (
-	"slices"
-
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apimachinery "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/diff"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api/validate"
@@ -76,8 +75,9 @@ func deadlineUpdate(p, old *corev1.Pod, spec *field.Path) field.ErrorList {
 
 func gatesUpdate(p, old *corev1.Pod, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
+	before := sets.New(old.Spec.SchedulingGates...)
 	for i, g := range p.Spec.SchedulingGates {
-		if !slices.Contains(old.Spec.SchedulingGates, g) {
+		if !before.Has(g) {
 			errs = append(errs, field.Forbidden(path.Index(i).Child("name"),
 				"only deletion is allowed, but found new scheduling gate '"+g.Name+"'"))
 		}
@@ -86,12 +86,14 @@ func gatesUpdate(p, old *corev1.Pod, path *field.Path) field.ErrorList {
 }
 
 func tolerationsUpdate(list, old []corev1.Toleration, path *field.Path) field.ErrorList {
+	now := sets.New[corev1.Toleration]()
+	for _, t := range list {
+		t.TolerationSeconds = nil
+		now.Insert(t)
+	}
 	for _, was := range old {
-		kept := slices.ContainsFunc(list, func(t corev1.Toleration) bool {
-			t.TolerationSeconds = was.TolerationSeconds
-			return apiequality.Semantic.DeepEqual(t, was)
-		})
-		if !kept {
+		was.TolerationSeconds = nil
+		if !now.Has(was) {
 			return field.ErrorList{field.Forbidden(path, "existing toleration can not be modified except its tolerationSeconds")}
 		}
 	}

@@ -59,7 +59,12 @@ func scopeFits(scope corev1.ResourceQuotaScope, name corev1.ResourceName) (fits,
 
 func quotaScopes(s *corev1.ResourceQuotaSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
+	seen := sets.New[corev1.ResourceQuotaScope]()
 	for _, scope := range s.Scopes {
+		if seen.Has(scope) {
+			continue
+		}
+		seen.Insert(scope)
 		if _, known := scopeFits(scope, ""); !known {
 			errs = append(errs, field.Invalid(path, s.Scopes, "unsupported scope"))
 			continue

@@ -102,21 +102,15 @@ func projected(s *corev1.ProjectedVolumeSource, at *field.Path) field.ErrorList 
 	taken := sets.New[string]()
 	for i := range s.Sources {
 		src, idx := &s.Sources[i], at.Child("sources").Index(i)
-		sources := projections(src, idx)
 		count := 0
-		for _, one := range sources {
-			switch {
-			case !one.set:
-				continue
-			case count > 0:
-				errs = append(errs, field.Forbidden(idx.Child(one.name), "may not specify more than 1 volume type per source"))
-			default:
+		for _, one := range projections(src) {
+			if one.set {
+				count++
 				errs = append(errs, one.check(idx.Child(one.name))...)
 			}
-			count++
 		}
-		if count == 0 {
-			errs = append(errs, field.Required(idx, "must specify a volume type"))
+		if count > 1 {
+			errs = append(errs, field.Forbidden(idx, "may not specify more than 1 volume type"))
 		}
 		for _, p := range projectedPaths(src) {
 			if p == "" {
@@ -169,7 +163,7 @@ func projectedPaths(s *corev1.VolumeProjection) []string {
 	return out
 }
 
-func projections(s *corev1.VolumeProjection, idx *field.Path) []source {
+func projections(s *corev1.VolumeProjection) []source {
 	return []source{
 		{"secret", s.Secret != nil, func(f *field.Path) field.ErrorList {
 			return append(requiredIf(s.Secret.Name == "", f.Child("name")), keyItems(s.Secret.Items, f.Child("items"))...)

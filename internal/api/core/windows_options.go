@@ -2,8 +2,8 @@ package core
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+	"unicode"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -17,9 +17,6 @@ const (
 	maxUserName       = 104
 	maxUserDomain     = 256
 )
-
-// Patterns are compiled at first use, so that start-up does not pay for them.
-func controlCharacters() *regexp.Regexp { return regexp.MustCompile(`[[:cntrl:]]+`) }
 
 func windowsOptions(w *corev1.WindowsSecurityContextOptions, path *field.Path) field.ErrorList {
 	if w == nil {
@@ -50,7 +47,7 @@ func windowsUser(name string, path *field.Path) field.ErrorList {
 	switch {
 	case name == "":
 		return invalid("runAsUserName cannot be an empty string")
-	case controlCharacters().MatchString(name):
+	case strings.ContainsFunc(name, unicode.IsControl):
 		return invalid("runAsUserName cannot contain control characters")
 	case strings.Count(name, `\`) > 1:
 		return invalid("runAsUserName cannot contain more than one backslash")

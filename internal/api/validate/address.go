@@ -2,6 +2,7 @@ package validate
 
 import (
 	"net"
+	"slices"
 
 	apimachinery "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -12,12 +13,21 @@ import (
 // (KEP-4858): no leading zeros, no IPv4 inside IPv6. Values that the object
 // held before stay valid.
 func IP(value string, path *field.Path, before ...string) field.ErrorList {
-	return apimachinery.IsValidIPForLegacyField(path, value, true, before)
+	return unless(before, value, apimachinery.IsValidIPForLegacyField(path, value, true, nil))
 }
 
 // CIDR is IP for address ranges; bits behind the mask must be zero.
 func CIDR(value string, path *field.Path, before ...string) field.ErrorList {
-	return apimachinery.IsValidCIDRForLegacyField(path, value, true, before)
+	return unless(before, value, apimachinery.IsValidCIDRForLegacyField(path, value, true, nil))
+}
+
+// unless looks among the values of before only where there is an error, so
+// that long lists of valid addresses cost nothing.
+func unless(before []string, value string, errs field.ErrorList) field.ErrorList {
+	if len(errs) > 0 && slices.Contains(before, value) {
+		return nil
+	}
+	return errs
 }
 
 // OrdinaryIP refuses addresses that no other machine can be reached at:
