@@ -5,7 +5,7 @@
 // the same first path element: new.yaml, for an update also old.yaml, and
 // want, which the test compares and -rewrite writes anew. An old object goes
 // through a create first. want holds the field errors in the server's order,
-// or else the warnings, whether the generation rises, and the object.
+// or else the warnings, whether the generation rises, and the object. Errors that show a whole object are cut.
 package kindtest
 
 import (
@@ -151,7 +151,7 @@ func outcome(rules *api.Rules, obj, old api.Object, refused interface{ Errors() 
 	var b bytes.Buffer
 	if refused != nil {
 		for _, err := range refused.Errors() {
-			fmt.Fprintln(&b, "error:", err)
+			fmt.Fprintln(&b, "error:", shorten(err.Error()))
 		}
 		return b.String(), nil
 	}
@@ -167,6 +167,15 @@ func outcome(rules *api.Rules, obj, old api.Object, refused interface{ Errors() 
 	text, err := yaml.Marshal(obj)
 	b.Write(text)
 	return b.String(), err
+}
+
+// shorten cuts texts that show a whole object.
+func shorten(text string) string {
+	const most = 300
+	if len(text) <= most {
+		return text
+	}
+	return text[:most] + "..."
 }
 
 func decode(kinds []*api.Kind, manifest []byte) (*api.Kind, api.Object, error) {
