@@ -26,6 +26,7 @@ const (
 	idleTimeout      = 3 * time.Minute
 	maxHeaderBytes   = 1 << 20
 	maxStreams       = 250
+	writeByteTimeout = 30 * time.Second
 	shutdownPatience = 10 * time.Second
 )
 
@@ -94,7 +95,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config)
 		config.NextProtos = []string{"h2", "http/1.1"}
 		ln = tls.NewListener(ln, config)
 		srv.TLSConfig = config
-		if err := http2.ConfigureServer(srv, &http2.Server{MaxConcurrentStreams: maxStreams, IdleTimeout: idleTimeout}); err != nil {
+		if err := http2.ConfigureServer(srv, &http2.Server{MaxConcurrentStreams: maxStreams, IdleTimeout: idleTimeout, WriteByteTimeout: writeByteTimeout}); err != nil {
 			return err
 		}
 	}

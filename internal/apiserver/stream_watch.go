@@ -19,7 +19,7 @@ const (
 	// flushEvery is the shortest time between two flushes of a watch: what
 	// comes meanwhile goes out together.
 	flushEvery = time.Millisecond
-	// writeLimit ends a watch whose client does not read.
+	// writeLimit is how long a client may take for what a watch sends last.
 	writeLimit = 30 * time.Second
 )
 
@@ -47,6 +47,11 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *call, req
 		}
 	} else {
 		out = s.newBodySink(w, c, enc)
+		if running != nil {
+			// One for the watch's life: an idle HTTP/2 stream would not
+			// survive a shorter one, and setting it costs more than an event.
+			_ = http.NewResponseController(w).SetWriteDeadline(running.Deadline().Add(writeLimit))
+		}
 	}
 	defer out.close()
 	if running == nil {
@@ -62,7 +67,11 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *call, req
 
 // pump carries events from a watch to its client.
 func (s *Server) pump(ctx context.Context, running *verb.Watch, enc *eventEncoder, out sink) {
+	var flushed time.Time
 	for {
+		if wait := flushEvery - time.Since(flushed); wait > 0 && !pause(ctx, wait) {
+			return
+		}
 		events, err := running.Next(ctx)
 		if err != nil {
 			if !stderrors.Is(err, io.EOF) && ctx.Err() == nil {
@@ -80,9 +89,10 @@ func (s *Server) pump(ctx context.Context, running *verb.Watch, enc *eventEncode
 				return
 			}
 		}
-		if !out.flush() || !pause(ctx, flushEvery) {
+		if !out.flush() {
 			return
 		}
+		flushed = time.Now()
 	}
 }
 
@@ -131,7 +141,6 @@ func (s *Server) newBodySink(w http.ResponseWriter, c *call, enc *eventEncoder) 
 }
 
 func (b *bodySink) write(event []byte) bool {
-	_ = b.control.SetWriteDeadline(time.Now().Add(writeLimit)) // not every writer has one
 	_, err := b.w.Write(event)
 	return err == nil
 }

@@ -53,6 +53,31 @@ type Watch struct {
 	deadline time.Time
 	bookmark time.Time
 	out      []Event
+	bound    bound
+}
+
+// bound is the context of the last wait, kept as long as it serves: making
+// one costs more than an event.
+type bound struct {
+	parent, ctx context.Context
+	cancel      context.CancelFunc
+	until       time.Time
+}
+
+func (b *bound) within(parent context.Context, until time.Time) context.Context {
+	if b.parent != parent || !b.until.Equal(until) {
+		b.end()
+		b.parent, b.until = parent, until
+		b.ctx, b.cancel = context.WithDeadline(parent, until)
+	}
+	return b.ctx
+}
+
+func (b *bound) end() {
+	if b.cancel != nil {
+		b.cancel()
+	}
+	*b = bound{}
 }
 
 // Watch starts a watch. ctx bounds only the start.
@@ -133,6 +158,9 @@ func (w *Watch) Next(ctx context.Context) ([]Event, error) {
 		}
 	}
 	for {
+		if !time.Now().Before(w.deadline) {
+			return nil, io.EOF
+		}
 		until := w.deadline
 		if w.query.Bookmarks && w.bookmark.Before(until) {
 			until = w.bookmark
@@ -143,9 +171,6 @@ func (w *Watch) Next(ctx context.Context) ([]Event, error) {
 		}
 		for i := range events {
 			w.translate(&events[i])
-		}
-		if !time.Now().Before(w.deadline) && len(w.out) == 0 {
-			return nil, io.EOF
 		}
 		if w.query.Bookmarks && len(events) == 0 && !time.Now().Before(w.bookmark) {
 			w.bookmark = time.Now().Add(bookmarkEvery)
@@ -160,12 +185,12 @@ func (w *Watch) Next(ctx context.Context) ([]Event, error) {
 // wait blocks for events until the time; none and no error means that the
 // time came first.
 func (w *Watch) wait(ctx context.Context, until time.Time) ([]cache.Event, error) {
-	bounded, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
-	events, err := w.events.Next(bounded)
-	switch {
-	case err == nil:
+	events, err := w.events.Next(w.bound.within(ctx, until))
+	if err == nil {
 		return events, nil
+	}
+	w.bound.end()
+	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case stderrors.Is(err, context.DeadlineExceeded):
@@ -215,6 +240,9 @@ func left(ev *cache.Event) Event {
 	last.SetResourceVersion(cache.FormatRevision(ev.Revision))
 	return Event{Type: watch.Deleted, Object: last, Revision: ev.Revision}
 }
+
+// Deadline is when the watch ends at the latest.
+func (w *Watch) Deadline() time.Time { return w.deadline }
 
 // Stop frees the watch. It may be called more than once, from any goroutine.
 func (w *Watch) Stop() { w.events.Stop() }
