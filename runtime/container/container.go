@@ -75,6 +75,9 @@ type Container struct {
 	// op serializes start, update and removal.
 	op sync.Mutex
 
+	// releasing lets one at a time give back what the container held.
+	releasing sync.Mutex
+
 	// disk orders writes of the status; final says that the end is written.
 	disk  sync.Mutex
 	final bool

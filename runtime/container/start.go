@@ -144,6 +144,8 @@ func (m *Manager) ended(c *Container, s Status) {
 
 // release gives back processes, cgroups, streams and mounts. It may be repeated.
 func (m *Manager) release(c *Container) error {
+	c.releasing.Lock()
+	defer c.releasing.Unlock()
 	err := m.cfg.Launcher.Destroy(c.Meta.ID)
 	c.mu.Lock()
 	streams, writer := c.streams, c.writer

@@ -95,6 +95,7 @@ func endSandboxes(cfg Config) error {
 	for _, s := range m.List() {
 		err = errors.Join(err, m.Remove(s))
 	}
+	m.Wait()
 	return err
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/knarr-io/knarr/runtime/keeper"
 	"github.com/knarr-io/knarr/runtime/launch"
 	"github.com/knarr-io/knarr/runtime/sandbox"
+	"github.com/knarr-io/knarr/runtime/seal"
 )
 
 // Config is how the runtime is set up.
@@ -57,6 +58,9 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := prepare(cfg, boot); err != nil {
 		return fmt.Errorf("prepare folders: %w", err)
 	}
+	if err := seal.Ensure(cfg.state("libcontainer"), cfg.Log); err != nil {
+		return err
+	}
 	k := keeper.New(cfg.KeepSocket, cfg.Log)
 	svc, err := build(ctx, cfg, boot, k)
 	if err != nil {
@@ -67,6 +71,7 @@ func Run(ctx context.Context, cfg Config) error {
 	go k.Run(ctx)
 	svc.Containers.Resume()
 	err = serve(ctx, cfg, svc)
+	svc.Sandboxes.Wait()
 	// A keep that came while this runtime was cut off must hold the streams before they close.
 	if herr := k.Rehold(); herr != nil {
 		cfg.Log.Warn("knarr-keep does not answer: output of running containers is lost", "error", herr)

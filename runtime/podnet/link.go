@@ -95,7 +95,17 @@ func host(addr netip.Addr) *net.IPNet {
 	return &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(addr.BitLen(), addr.BitLen())}
 }
 
-// Detach removes a sandbox's link. One that is gone is no error.
+// Unroute takes the route to addr away, at once. One that is gone is no error.
+func Unroute(addr netip.Addr) error {
+	err := netlink.RouteDel(&netlink.Route{Dst: host(addr), Scope: netlink.SCOPE_LINK})
+	if err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("remove route to %s: %w", addr, err)
+	}
+	return nil
+}
+
+// Detach removes a sandbox's link. One that is gone is no error. The kernel
+// takes its time: it waits until nobody can be using the link.
 func Detach(sandboxID string) error {
 	return deleteLink(HostLink(sandboxID))
 }

@@ -38,6 +38,8 @@ type Config struct {
 type Manager struct {
 	cfg Config
 	net *network
+	// detaching are links whose removal goes on in the background.
+	detaching sync.WaitGroup
 
 	mu        sync.Mutex
 	sandboxes map[string]*Sandbox
@@ -260,8 +262,9 @@ func (m *Manager) Stop(s *Sandbox) error {
 
 func (m *Manager) tearDown(s *Sandbox) error {
 	err := m.stopPause(s)
-	if !s.HostNetwork() {
-		err = errors.Join(err, podnet.Detach(s.ID))
+	if !s.HostNetwork() && s.IP().IsValid() {
+		err = errors.Join(err, podnet.Unroute(s.IP()))
+		m.detach(s.ID)
 	}
 	err = errors.Join(err, nspace.Remove(s.NamespaceDir()), s.removeFiles())
 	if err == nil {
@@ -272,6 +275,19 @@ func (m *Manager) tearDown(s *Sandbox) error {
 	}
 	return err
 }
+
+// detach removes the pod's link in the background. Without its namespace the
+// kernel would remove it as well: this is for one that somebody else holds.
+func (m *Manager) detach(id string) {
+	m.detaching.Go(func() {
+		if err := podnet.Detach(id); err != nil {
+			m.cfg.Log.Warn("cannot remove a pod's link", "sandbox", id, "error", err)
+		}
+	})
+}
+
+// Wait returns when no removal goes on in the background.
+func (m *Manager) Wait() { m.detaching.Wait() }
 
 // Remove forgets a sandbox, after it was stopped.
 func (m *Manager) Remove(s *Sandbox) error {

@@ -3,6 +3,8 @@ package name
 import (
 	"strings"
 	"testing"
+
+	"github.com/distribution/reference"
 )
 
 func TestParse(t *testing.T) {
@@ -13,7 +15,9 @@ func TestParse(t *testing.T) {
 		"user/app":                      "docker.io/user/app:latest",
 		"index.docker.io/library/nginx": "docker.io/library/nginx:latest",
 		"localhost:5000/a/b:c":          "localhost:5000/a/b:c",
+		"localhost/a":                   "localhost/a:latest",
 		"registry.k8s.io/pause":         "registry.k8s.io/pause:latest",
+		"[::1]:5000/x":                  "[::1]:5000/x:latest",
 		"nginx:1.27@" + digest:          "docker.io/library/nginx@" + digest,
 		"quay.io/x@" + digest:           "quay.io/x@" + digest,
 	} {
@@ -22,23 +26,32 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s", in, got, err, want)
 		}
 	}
-	for _, in := range []string{"", "Upper/Case", "a b", "x@sha256:short", "a:b:c", "-"} {
+	for _, in := range []string{"", "Upper/Case", "a b", "x@sha256:short", "a:b:c", "-", "a//b", "a/", "/a", "a_/b", "a..b/c", "x:", "host:/x", "x@" + digest + "@" + digest} {
 		if got, err := Parse(in); err == nil {
 			t.Errorf("%q was accepted as %s", in, got)
 		}
 	}
 }
 
+// FuzzParse holds the parser against the library that defines the grammar.
 func FuzzParse(f *testing.F) {
-	f.Add("nginx:1.27")
+	for _, seed := range []string{"nginx:1.27", "a.b/c__d/e--f:g", "localhost:1/x", "[::1]:5/x", "A/b", "x@sha256:" + strings.Repeat("0", 64)} {
+		f.Add(seed)
+	}
 	f.Fuzz(func(t *testing.T, in string) {
-		r, err := Parse(in)
-		if err != nil {
-			return
+		got, err := Parse(in)
+		want, werr := reference.ParseDockerRef(in)
+		if err == nil && werr != nil {
+			t.Fatalf("%q was accepted as %s: %v", in, got, werr)
 		}
-		again, err := Parse(r.String())
-		if err != nil || again != r {
-			t.Fatalf("%q: %v is not stable: %v, %v", in, r, again, err)
+		if err != nil {
+			return // stricter is safe: digests of other algorithms, odd IPv6 hosts
+		}
+		if got.String() != want.String() {
+			t.Fatalf("%q: %s, want %s", in, got, want)
+		}
+		if again, err := Parse(got.String()); err != nil || again != got {
+			t.Fatalf("%q: %v is not stable: %v, %v", in, got, again, err)
 		}
 	})
 }
