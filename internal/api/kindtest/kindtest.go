@@ -171,7 +171,7 @@ func outcome(rules *api.Rules, obj, old api.Object, refused interface{ Errors() 
 
 // shorten cuts texts that show a whole object.
 func shorten(text string) string {
-	const most = 300
+	const most = 600
 	if len(text) <= most {
 		return text
 	}
