@@ -171,3 +171,28 @@ func TestExtraGroups(t *testing.T) {
 		t.Error("a removed group is still served")
 	}
 }
+
+func TestRootNamesEveryPath(t *testing.T) {
+	h := New(catalog.New(), "")
+	root := h.Root(func() []string { return []string{"/version", "/healthz", "/apis"} })
+	paths := decode[metav1.RootPaths](t, get(t, root, "/", nil)).Paths
+	if !slices.IsSorted(paths) || !slices.Contains(paths, "/apis/apps/v1") || !slices.Contains(paths, "/version") {
+		t.Errorf("paths: %v", paths)
+	}
+	if n := len(slices.Compact(slices.Clone(paths))); n != len(paths) {
+		t.Errorf("paths are named twice: %v", paths)
+	}
+	if w := get(t, root, "/other", nil); w.Code != http.StatusNotFound {
+		t.Errorf("another path answers %d", w.Code)
+	}
+}
+
+func FuzzAccept(f *testing.F) {
+	f.Add(aggregatedAccept + "," + jsonType + ";q=0.5,*/*;q=0")
+	f.Add(",;,q=;=;application/")
+	f.Fuzz(func(t *testing.T, header string) {
+		if c, ok := choose(header, true); ok && !c.removed && !slices.Contains(mediaTypes(), c.mediaType) {
+			t.Errorf("%q chose %q", header, c.mediaType)
+		}
+	})
+}

@@ -204,3 +204,26 @@ func TestTypeConverterOfEveryKind(t *testing.T) {
 		t.Error("an unknown version has a converter")
 	}
 }
+
+func BenchmarkTypeConverter(b *testing.B) {
+	for b.Loop() {
+		if _, err := loadTypes(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkServeV2(b *testing.B) {
+	d, err := New()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, encoding := range map[string]string{"plain": "identity", "gzip": "gzip"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				get(d, "/openapi/v2", http.Header{"Accept-Encoding": {encoding}})
+			}
+		})
+	}
+}
