@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"syscall"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
 
 	"github.com/knarr-io/knarr/runtime/fault"
 	"github.com/knarr-io/knarr/runtime/image/archives"
@@ -68,9 +68,10 @@ func (s *Store) registerAll(ctx context.Context, found []archives.Image, tags []
 
 // importError blames the archive for every failure that is not the system's.
 func importError(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) || errors.Is(err, context.Canceled) {
-		return err
+	for _, system := range []error{context.Canceled, unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EROFS, unix.EPERM, unix.EACCES, unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
+		if errors.Is(err, system) {
+			return err
+		}
 	}
 	return fault.As(fault.Invalid, fmt.Errorf("archive is corrupt: %w", err))
 }

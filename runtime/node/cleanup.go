@@ -115,7 +115,7 @@ func unmountBelow(dir string) error {
 }
 
 func removeFolders(cfg Config) error {
-	for _, dir := range []string{cfg.State, cfg.Root} {
+	for _, dir := range cfg.removable() {
 		left, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
 		if err != nil {
 			return err
@@ -128,4 +128,12 @@ func removeFolders(cfg Config) error {
 		}
 	}
 	return nil
+}
+
+// removable are the folders that cleaning up removes.
+func (c Config) removable() []string {
+	if c.KeepImages {
+		return []string{c.State, c.records("sandboxes"), c.records("containers")}
+	}
+	return []string{c.State, c.Root}
 }

@@ -40,7 +40,9 @@ type Config struct {
 	// PauseBinary is the path of knarr-pause.
 	PauseBinary string
 	Version     string
-	Log         *slog.Logger
+	// KeepImages has Cleanup leave the images.
+	KeepImages bool
+	Log        *slog.Logger
 }
 
 func (c Config) records(kind string) string { return filepath.Join(c.Root, kind) }

@@ -68,6 +68,7 @@ func parse(command string, args []string) (node.Config, error) {
 	f.StringVar(&cfg.CgroupParent, "cgroup-parent", "/knarr", "cgroup of pods that name none")
 	f.StringVar(&cfg.ConfigFile, "config", "", "JSON file that says how to reach registries")
 	f.StringVar(&cfg.PauseBinary, "pause", besideSelf("knarr-pause"), "program that holds a shared PID namespace")
+	f.BoolVar(&cfg.KeepImages, "keep-images", false, "cleanup: leave the images")
 	f.TextVar(&level, "log-level", slog.LevelInfo, "least level that is logged: debug, info, warn or error")
 	if err := f.Parse(args); err != nil {
 		return cfg, err

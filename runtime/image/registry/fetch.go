@@ -97,6 +97,7 @@ func (c *Client) fetchFrom(ctx context.Context, ep endpoint, ref name.Ref, auth 
 		rt = c.insecure
 	}
 	opts := []remote.Option{remote.WithContext(ctx), remote.WithTransport(rt), remote.WithUserAgent("knarr"),
+		remote.WithRetryBackoff(remote.Backoff{Duration: 200 * time.Millisecond, Factor: 3, Jitter: 0.1, Steps: 3}),
 		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: runtime.GOARCH}), remote.WithAuth(auth.authenticator(ep))}
 	desc, err := remote.Get(target, opts...)
 	if err != nil {
