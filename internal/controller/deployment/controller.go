@@ -29,6 +29,7 @@ type Controller struct {
 	podInf      *client.Informer[*corev1.Pod]
 	events      *record.Recorder
 	expects     *expect.Tracker[*appsv1.ReplicaSet]
+	own         expect.Own
 	loop        *reconcile.Controller[reconcile.Key]
 }
 
@@ -122,9 +123,10 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	d, ok := r.depInf.Get(key.Namespace, key.Name)
 	if !ok {
 		r.expects.Forget(key)
+		r.own.Forget(key)
 		return reconcile.Result{}, nil
 	}
-	if !r.expects.Settled(key) { // sizes are promised over all sets, so all must be seen
+	if r.own.Stale(key, d) || !r.expects.Settled(key) { // sizes are promised over all sets, so all must be seen
 		return reconcile.Result{RequeueAfter: r.expects.Patience()}, nil
 	}
 	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
@@ -244,9 +246,12 @@ func (r *Controller) writeStatus(ctx context.Context, before, after *appsv1.Depl
 		before.Annotations[revisionAnnotation] == after.Annotations[revisionAnnotation] {
 		return nil
 	}
-	_, err := r.deployments.UpdateStatus(ctx, after)
+	out, err := r.deployments.UpdateStatus(ctx, after)
 	if apierrors.IsNotFound(err) {
 		return nil
+	}
+	if err == nil {
+		r.own.Wrote(keyOf(after), out)
 	}
 	return err
 }

@@ -34,6 +34,7 @@ type Controller struct {
 	podInf  *client.Informer[*corev1.Pod]
 	events  *record.Recorder
 	expects *expect.Tracker[*corev1.Pod]
+	own     expect.Own
 	loop    *reconcile.Controller[reconcile.Key]
 }
 
@@ -106,7 +107,11 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	rs, ok := r.setInf.Get(key.Namespace, key.Name)
 	if !ok {
 		r.expects.Forget(key)
+		r.own.Forget(key)
 		return reconcile.Result{}, nil
+	}
+	if r.own.Stale(key, rs) {
+		return reconcile.Result{RequeueAfter: r.expects.Patience()}, nil
 	}
 	selector, err := metav1.LabelSelectorAsSelector(rs.Spec.Selector)
 	if err != nil {
@@ -210,9 +215,12 @@ func (r *Controller) updateStatus(ctx context.Context, rs *appsv1.ReplicaSet, ow
 	}
 	changed := rs.DeepCopy()
 	changed.Status = status
-	_, err := r.sets.UpdateStatus(ctx, changed)
+	out, err := r.sets.UpdateStatus(ctx, changed)
 	if apierrors.IsNotFound(err) {
 		return 0, nil
+	}
+	if err == nil {
+		r.own.Wrote(keyOf(rs), out)
 	}
 	return wait, err
 }
