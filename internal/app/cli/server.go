@@ -4,6 +4,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 
 	"github.com/knarr-io/knarr/internal/app/machine"
 	"github.com/knarr-io/knarr/internal/app/server"
@@ -31,6 +32,7 @@ and the edge beside it. With --api-only it is the API alone.`,
 		if err := completeServer(&c, &o, storeKind); err != nil {
 			return err
 		}
+		klog.SetSlogLogger(o.Logger.With("part", "libraries"))
 		return server.Run(cmd.Context(), o)
 	}
 	return cmd

@@ -21,6 +21,7 @@ import (
 	"github.com/knarr-io/knarr/internal/kubeconfig"
 	"github.com/knarr-io/knarr/internal/network/podnet"
 	"github.com/knarr-io/knarr/internal/node/cri"
+	"github.com/knarr-io/knarr/internal/node/volumes"
 )
 
 // maxGrace bounds how long down lets a container end by itself.
@@ -57,7 +58,8 @@ func Down(ctx context.Context, s Settings, target kubeconfig.Target, purge bool,
 	}
 	step("stop the server and the edge", d.services)
 	step("stop the pods", func(ctx context.Context) error { return d.pods(ctx, purge) })
-	step("stop the runtime", d.runtime)
+	step("stop the runtime", func(ctx context.Context) error { return d.runtime(ctx, purge) })
+	step("release the volumes", func(context.Context) error { return d.volumes(purge) })
 	step("restore the network", func(context.Context) error { return podnet.Remove(s.Network(logger)) })
 	step("take the kubeconfig back", func(ctx context.Context) error { return kubeconfig.Remove(ctx, target, "knarr") })
 	if purge {
@@ -120,6 +122,15 @@ func (d downer) pods(ctx context.Context, purge bool) error {
 	return group.Wait()
 }
 
+// volumes unmounts what pods had mounted; the files of their volumes stay for
+// when they run again, unless everything goes.
+func (d downer) volumes(purge bool) error {
+	if purge {
+		return volumes.Cleanup(d.NodeRoot())
+	}
+	return volumes.Unmount(d.NodeRoot())
+}
+
 // graceAnnotation is what node agents note on containers.
 const graceAnnotation = "io.kubernetes.pod.terminationGracePeriod"
 
@@ -146,7 +157,7 @@ func (d downer) removeLogs(ctx context.Context, c *cri.Client, id string) {
 
 // runtime stops the runtime and the keep, and removes what containers left:
 // mounts, cgroups, namespaces, links.
-func (d downer) runtime(ctx context.Context) error {
+func (d downer) runtime(ctx context.Context, purge bool) error {
 	var failed []error
 	if d.up(ctx) {
 		failed = append(failed, d.keep.Stop(ctx, serviceRuntime, stopGraceMillis*time.Millisecond))
@@ -155,7 +166,11 @@ func (d downer) runtime(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(append(failed, err)...)
 	}
-	cleanup := exec.CommandContext(ctx, programs{folder: folder}.runtime(), append([]string{"cleanup"}, d.runtimeFlags()...)...)
+	args := append([]string{"cleanup"}, d.runtimeFlags()...)
+	if !purge {
+		args = append(args, "--keep-images")
+	}
+	cleanup := exec.CommandContext(ctx, programs{folder: folder}.runtime(), args...)
 	if out, err := cleanup.CombinedOutput(); err != nil {
 		failed = append(failed, fmt.Errorf("clean up after containers: %w: %s", err, out))
 	}

@@ -49,6 +49,9 @@ func (s Settings) keepSocket() string    { return filepath.Join(s.RunDir, "keep.
 func (s Settings) PKI() string           { return filepath.Join(s.DataDir, "pki") }
 func (s Settings) RuntimeSocket() string { return filepath.Join(s.RunDir, "runtime.sock") }
 
+// NodeRoot is where the node agent keeps volumes.
+func (s Settings) NodeRoot() string { return filepath.Join(s.DataDir, "node") }
+
 // AdminSocket is where the runtime takes image imports.
 func (s Settings) AdminSocket() string { return filepath.Join(s.RunDir, "runtime-admin.sock") }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,7 +26,7 @@ func (p *process) runNode(ctx context.Context, ready func()) error {
 	agent, err := node.Start(ctx, node.Config{
 		Client: p.as("system:node:"+p.NodeName, "system:nodes"), Logger: p.logOf("node"),
 		NodeName: p.NodeName, Addresses: []string{p.NodeAddress.String()}, Version: version.Get().Kubernetes + "+knarr",
-		RuntimeEndpoint: p.RuntimeSocket(), RootDir: filepath.Join(p.DataDir, "node"), LogDir: p.LogDir,
+		RuntimeEndpoint: p.RuntimeSocket(), RootDir: p.NodeRoot(), LogDir: p.LogDir,
 		CgroupRoot: strings.Trim(p.CgroupParent, "/"),
 		ClusterDNS: []string{p.DNS.String()}, ClusterDomain: p.Domain,
 		Listener: listener, Certificate: p.certs.nodeServing.ForServer, ClientCAs: p.authority.ClusterCA().Pool(),

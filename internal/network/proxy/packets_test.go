@@ -135,6 +135,21 @@ func TestNodePortAnswersOnTheNodesAddress(t *testing.T) {
 	}
 }
 
+// A Service that loses its last endpoint drops chains that lead to each other.
+func TestServiceThatLosesItsEndpoints(t *testing.T) {
+	l := newLab(t)
+	svc := service()
+	svc.Spec.Type = corev1.ServiceTypeNodePort
+	svc.Spec.Ports[0].NodePort = 30080
+	for range 8 { // the order in which chains go is random
+		l.apply(svc, endpoint(podA, true))
+		l.apply(svc)
+	}
+	if answer, err := l.c.Ask("10.96.0.20:80"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("want connection refused, got %q, %v", answer, err)
+	}
+}
+
 func TestServiceWithoutEndpointsIsRefused(t *testing.T) {
 	l := newLab(t)
 	svc := service()

@@ -75,6 +75,12 @@ func (t *Table) Apply(c Change) error {
 			return err
 		}
 	}
+	// Chains may lead to each other: all are emptied before the first goes.
+	for name := range c.DropChains {
+		if err := q.do(func() error { return t.emptyChain(name) }); err != nil {
+			return err
+		}
+	}
 	for name := range c.DropChains {
 		if err := q.do(func() error { return t.dropChain(name) }); err != nil {
 			return err
@@ -144,11 +150,15 @@ func (t *Table) element(key Key, verdict string, apply func(*nftables.Set, []nft
 	return fmt.Errorf("no set is named %s", key.Set)
 }
 
+// emptyChain takes the rules out of a chain; adding it first makes this no
+// error where it never came to be.
+func (t *Table) emptyChain(name string) error {
+	t.conn.FlushChain(t.conn.AddChain(&nftables.Chain{Table: t.table, Name: name}))
+	return nil
+}
+
 func (t *Table) dropChain(name string) error {
-	// Adding it first makes this no error where it never came to be.
-	chain := t.conn.AddChain(&nftables.Chain{Table: t.table, Name: name})
-	t.conn.FlushChain(chain)
-	t.conn.DelChain(chain)
+	t.conn.DelChain(&nftables.Chain{Table: t.table, Name: name})
 	for _, set := range t.sticky[name] {
 		t.conn.DelSet(&nftables.Set{Table: t.table, Name: set})
 	}

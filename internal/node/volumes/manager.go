@@ -172,7 +172,7 @@ func (m *Manager) RenewAt(uid types.UID) time.Time { return m.tokens.next(uid) }
 // never deletes through a mount.
 func (m *Manager) Release(uid types.UID) error {
 	m.tokens.drop(uid)
-	if uid == "" || filepath.Base(string(uid)) != string(uid) {
+	if uid == "" || uid == "." || uid == ".." || filepath.Base(string(uid)) != string(uid) {
 		return fmt.Errorf("volumes: %q is no pod's uid", uid)
 	}
 	for _, dir := range []string{m.PodDir(uid), filepath.Join(m.memoryDir(), string(uid))} {
@@ -204,6 +204,10 @@ func (m *Manager) Leftovers() ([]types.UID, error) {
 	}
 	return out, nil
 }
+
+// Unmount takes every mount of a node agent away and leaves its files; root is
+// a root folder that New was given. Nothing of the agent may run any more.
+func Unmount(root string) error { return unmountBelow(root) }
 
 // Cleanup takes every mount and file of a node agent away; root is a root
 // folder that New was given. Used when Knarr is removed from the machine.
