@@ -7,6 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
 // deprecatedLabels are labels of nodes that have a newer name.
@@ -78,7 +80,7 @@ func (w *podWarner) nullSelectors(spec *field.Path) {
 func (w *podWarner) addresses(spec *field.Path) {
 	if w.spec.DNSConfig != nil {
 		for i, ip := range w.spec.DNSConfig.Nameservers {
-			w.out = append(w.out, validation.GetWarningsForIP(spec.Child("dnsConfig", "nameservers").Index(i), ip)...)
+			w.address(ip, spec.Child("dnsConfig", "nameservers").Index(i))
 		}
 	}
 	seen := sets.New[string]()
@@ -88,7 +90,13 @@ func (w *podWarner) addresses(spec *field.Path) {
 			w.add("%s: duplicate ip %q", at, a.IP)
 		}
 		seen.Insert(a.IP)
-		w.out = append(w.out, validation.GetWarningsForIP(at, a.IP)...)
+		w.address(a.IP, at)
+	}
+}
+
+func (w *podWarner) address(ip string, at *field.Path) {
+	if len(validate.IP(ip, at)) == 0 {
+		w.out = append(w.out, validation.GetWarningsForIP(at, ip)...)
 	}
 }
 

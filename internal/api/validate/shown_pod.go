@@ -63,6 +63,7 @@ type shownSpec struct {
 	ResourceClaims                []corev1.PodResourceClaim
 	Resources                     *corev1.ResourceRequirements
 	HostnameOverride              *string
+	SchedulingGroup               *corev1.PodSchedulingGroup
 }
 
 func showPodSpec(s corev1.PodSpec) *shownSpec {
@@ -92,6 +93,6 @@ func showPodSpec(s corev1.PodSpec) *shownSpec {
 		ReadinessGates: s.ReadinessGates, RuntimeClassName: s.RuntimeClassName, Overhead: s.Overhead,
 		EnableServiceLinks: s.EnableServiceLinks, TopologySpreadConstraints: s.TopologySpreadConstraints, OS: s.OS,
 		SchedulingGates: s.SchedulingGates, ResourceClaims: s.ResourceClaims, Resources: s.Resources,
-		HostnameOverride: s.HostnameOverride,
+		HostnameOverride: s.HostnameOverride, SchedulingGroup: s.SchedulingGroup,
 	}
 }
