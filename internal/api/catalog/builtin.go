@@ -15,6 +15,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api/discovery"
 	"github.com/knarr-io/knarr/internal/api/events"
 	"github.com/knarr-io/knarr/internal/api/networking"
+	"github.com/knarr-io/knarr/internal/api/node"
 	"github.com/knarr-io/knarr/internal/api/policy"
 	"github.com/knarr-io/knarr/internal/api/rbac"
 	"github.com/knarr-io/knarr/internal/api/scheduling"
@@ -47,6 +48,7 @@ func builtin() []*api.Kind {
 		storage.Kinds(),
 		scheduling.Kinds(),
 		coordination.Kinds(),
+		node.Kinds(),
 		discovery.Kinds(),
 	)
 }
