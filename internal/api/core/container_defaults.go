@@ -6,7 +6,9 @@ import (
 )
 
 func defaultContainer(c *corev1.Container) {
-	orSet(&c.ImagePullPolicy, pullPolicyOf(c.Image))
+	if c.ImagePullPolicy == "" {
+		c.ImagePullPolicy = pullPolicyOf(c.Image)
+	}
 	orSet(&c.TerminationMessagePath, corev1.TerminationMessagePathDefault)
 	orSet(&c.TerminationMessagePolicy, corev1.TerminationMessageReadFile)
 	for i := range c.Ports {

@@ -41,8 +41,8 @@ func defaultVolume(v *corev1.Volume) {
 	if s.Ephemeral != nil && s.Ephemeral.VolumeClaimTemplate != nil {
 		DefaultPersistentVolumeClaimSpec(&s.Ephemeral.VolumeClaimTemplate.Spec)
 	}
-	if s.Image != nil {
-		orSet(&s.Image.PullPolicy, pullPolicyOf(s.Image.Reference))
+	if s.Image != nil && s.Image.PullPolicy == "" {
+		s.Image.PullPolicy = pullPolicyOf(s.Image.Reference)
 	}
 	defaultNetworkVolume(s)
 }
