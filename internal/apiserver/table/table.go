@@ -39,6 +39,9 @@ func Of(k *api.Kind, meta metav1.ListMeta, objects []api.Object, include Include
 		TypeMeta: metav1.TypeMeta{APIVersion: metav1.SchemeGroupVersion.String(), Kind: "Table"},
 		ListMeta: meta, ColumnDefinitions: columns(k), Rows: make([]metav1.TableRow, len(objects)),
 	}
+	if k.Row == nil && len(objects) == 0 {
+		t.Rows = nil // shows as null, as the default printer of upstream has it
+	}
 	for i, obj := range objects {
 		t.Rows[i] = metav1.TableRow{Cells: cells(k, obj, now), Object: runtime.RawExtension{Object: included(k, obj, include)}}
 	}

@@ -134,7 +134,7 @@ func (c *change) checkVersion(obj, prior api.Object) (pinned bool, err error) {
 	asked, err := listing.ParseRevision(rv)
 	switch {
 	case err != nil:
-		return false, plainError(err)
+		return false, plainError(stderrors.Unwrap(err))
 	case asked != 0:
 		return true, c.conflict()
 	case c.sent != nil && !c.kind.UnconditionalUpdate:

@@ -50,9 +50,6 @@ func (h *Handler) create(ctx context.Context, t *target) (Result, error) {
 func (t *target) placeInNamespace(obj api.Object) error {
 	switch {
 	case !t.kind.Namespaced:
-		if obj.GetNamespace() != "" && t.kind.Resource != "namespaces" {
-			return errors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
-		}
 		obj.SetNamespace("")
 	case obj.GetNamespace() == "":
 		obj.SetNamespace(t.req.Namespace)
