@@ -50,6 +50,7 @@ func (w *Worker) launch(a podstate.Action, now time.Time) {
 	}
 	w.ops.Go(func() {
 		apply := do()
+		w.logger.Debug("action done", "action", a.Kind, "target", a.Target, "took", time.Since(now))
 		w.post(func() {
 			delete(w.view.Ops, a.Op)
 			apply()

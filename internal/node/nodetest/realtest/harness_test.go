@@ -195,7 +195,7 @@ func (m *machine) startAgent() {
 	ctx, cancel := context.WithCancel(context.Background())
 	level := slog.LevelWarn
 	if testing.Verbose() {
-		level = slog.LevelInfo
+		level = slog.LevelDebug
 	}
 	n, err := node.Start(ctx, node.Config{
 		Client:   m.cluster.As("system:node:n1", "system:nodes").WithManager("kubelet"),

@@ -19,8 +19,8 @@ const inside = "KNARR_REALTEST_PROGRAMS"
 // their own, so that pods' links touch nothing of the machine's.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(inside); dir != "" {
-		if err := linkUp("lo"); err != nil {
-			fmt.Fprintln(os.Stderr, "loopback:", err)
+		if err := prepare(); err != nil {
+			fmt.Fprintln(os.Stderr, "network namespace:", err)
 			os.Exit(1)
 		}
 		os.Exit(m.Run())
@@ -59,9 +59,18 @@ func outside() int {
 	return 0
 }
 
-func linkUp(name string) error {
-	link, err := netlink.LinkByName(name)
+// prepare gives the namespace what a machine has: loopback, and an address
+// that connections to pods can come from.
+func prepare() error {
+	link, err := netlink.LinkByName("lo")
 	if err != nil {
+		return err
+	}
+	address, err := netlink.ParseAddr("192.0.2.1/32")
+	if err != nil {
+		return err
+	}
+	if err := netlink.AddrAdd(link, address); err != nil {
 		return err
 	}
 	return netlink.LinkSetUp(link)

@@ -132,9 +132,10 @@ func BenchmarkPod(b *testing.B) {
 	var up, down []time.Duration
 	for b.Loop() {
 		began := time.Now()
-		m.create(pod("a", "trap 'exit 0' TERM; while :; do sleep 1000 & wait; done"))
-		m.await("a", "is ready", ready)
+		m.create(pod("a", "trap 'exit 0' TERM; echo trapped; while :; do sleep 1000 & wait; done"))
+		p := m.await("a", "is ready", ready)
 		up = append(up, time.Since(began))
+		m.eventually("the stop signal is taken", func() bool { return strings.Contains(m.log(p), "trapped") })
 		began = time.Now()
 		m.delete("a")
 		down = append(down, time.Since(began))
