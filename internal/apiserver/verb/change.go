@@ -151,12 +151,13 @@ func (c *change) checkVersion(obj, prior api.Object) (pinned bool, err error) {
 // change took its last finalizer.
 func (h *Handler) replace(ctx context.Context, c change, old *cache.Item, obj api.Object) (Result, error) {
 	prior := View(c.kind, old.Object)
-	if unchanged(obj, prior) {
-		return ok(c.kind, old), nil
-	}
 	finish, err := h.beginUpdate(ctx, c.target, obj, prior, c.dryRun)
 	if err != nil {
 		return Result{}, err
+	}
+	if unchanged(obj, prior) {
+		finish(false)
+		return ok(c.kind, old), nil
 	}
 	if c.dryRun {
 		finish(false)
