@@ -48,21 +48,26 @@ func (p *process) runAPI(ctx context.Context, ready func()) error {
 	if p.api, err = p.assemble(authorizer, streams); err != nil {
 		return err
 	}
-	followed := make(chan error, 1)
+	followed := make(chan error, 2)
 	go func() { followed <- authorizer.Run(ctx) }()
+	go func() { followed <- bootstrap.Keep(ctx, first) }()
 	served := make(chan error, 1)
 	go func() { served <- p.api.Serve(ctx, p.listener, p.serving()) }()
 	ready()
-	select {
-	case err = <-served:
-		return err
-	case err = <-followed:
-		if err != nil {
+	for {
+		select {
+		case err := <-served:
 			return err
+		case err := <-followed:
+			if err != nil {
+				return err
+			}
 		}
 	}
-	return <-served
 }
+
+// frontProxyName is the only name that may vouch for users in headers.
+const frontProxyName = "front-proxy-client"
 
 // assemble makes the server from its parts.
 func (p *process) assemble(authorizer *authz.Authorizer, streams *stream.Streams) (*apiserver.Server, error) {
@@ -72,9 +77,9 @@ func (p *process) assemble(authorizer *authz.Authorizer, streams *stream.Streams
 		return nil, err
 	}
 	authenticator := authn.New(authn.Config{
-		ClientCAs:     func() *x509.CertPool { return p.authority.ClusterCA().Pool() },
-		FrontProxyCAs: func() *x509.CertPool { return p.authority.FrontProxyCA().Pool() },
-		Tokens:        issuer, Audiences: issuer.Audiences(),
+		ClientCAs:       func() *x509.CertPool { return p.authority.ClusterCA().Pool() },
+		FrontProxyCAs:   func() *x509.CertPool { return p.authority.FrontProxyCA().Pool() },
+		FrontProxyNames: []string{frontProxyName}, Tokens: issuer, Audiences: issuer.Audiences(),
 	})
 	documents, err := openapi.New()
 	if err != nil {

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"crypto/sha256"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// calibration tells how fast the machine is at the moment, so that figures of
+// different days can be compared.
+type calibration struct {
+	HashMBps float64
+	SyncMs   float64
+}
+
+func calibrate() (calibration, error) {
+	block := make([]byte, 1<<20)
+	const rounds = 200
+	start := time.Now()
+	for range rounds {
+		sum := sha256.Sum256(block)
+		block[0] = sum[0]
+	}
+	c := calibration{HashMBps: rounds / time.Since(start).Seconds()}
+	f, err := os.CreateTemp(".", ".bench-sync-")
+	if err != nil {
+		return c, err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	var took []time.Duration
+	for range 100 {
+		start := time.Now()
+		if _, err := f.Write(block[:4096]); err != nil {
+			return c, err
+		}
+		if err := unix.Fdatasync(int(f.Fd())); err != nil {
+			return c, err
+		}
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	c.SyncMs = milliseconds(took[len(took)/2])
+	return c, nil
+}

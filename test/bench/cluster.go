@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/knarr-io/knarr/internal/api/catalog"
+	"github.com/knarr-io/knarr/internal/client"
+)
+
+// cluster is the one that is measured. It has folders of its own, so that a
+// cluster that stands on the machine is not touched, but only one can run.
+type cluster struct {
+	options
+	dir        string
+	kubeconfig string
+	client     *client.Client // set while it is up
+}
+
+func newCluster(o options) (*cluster, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("a cluster needs root: run `sudo make bench`")
+	}
+	if err := exec.Command("pgrep", "-x", "knarr-keep").Run(); err == nil {
+		return nil, errors.New("a cluster runs on this machine and would disturb the figures: stop it with `knarr down`")
+	}
+	dir, err := os.MkdirTemp("/var/lib", "knarr-bench-")
+	if err != nil {
+		return nil, err
+	}
+	return &cluster{options: o, dir: dir, kubeconfig: filepath.Join(dir, "kubeconfig")}, nil
+}
+
+func (c *cluster) remove() {
+	if out, err := c.command(context.Background(), "down", "--purge").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: down: %v: %s\n", err, out)
+	}
+	_ = os.RemoveAll(c.dir)
+}
+
+func (c *cluster) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, c.knarr, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig,
+		"KNARR_DATA_DIR="+filepath.Join(c.dir, "data"), "KNARR_RUN_DIR="+filepath.Join(c.dir, "run"),
+		"KNARR_POD_LOG_DIR="+filepath.Join(c.dir, "pod-logs"), "KNARR_CGROUP_PARENT=/"+filepath.Base(c.dir))
+	return cmd
+}
+
+// knarrRun runs a command of knarr to its end.
+func (c *cluster) knarrRun(ctx context.Context, args ...string) ([]byte, error) {
+	var out, errs bytes.Buffer
+	cmd := c.command(ctx, args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("knarr %s: %w: %s%s", strings.Join(args, " "), err, out.Bytes(), errs.Bytes())
+	}
+	return out.Bytes(), nil
+}
+
+// up brings the cluster up and tells how long the whole command took.
+func (c *cluster) up(ctx context.Context) (time.Duration, error) {
+	start := time.Now()
+	if _, err := c.knarrRun(ctx, "up", "-o", "json"); err != nil {
+		return 0, err
+	}
+	took := time.Since(start)
+	config, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
+	if err != nil {
+		return 0, err
+	}
+	config.QPS = -1
+	transport, err := client.NewHTTPS(config, catalog.New())
+	if err != nil {
+		return 0, err
+	}
+	c.client = client.New(transport, catalog.New())
+	return took, nil
+}
+
+func (c *cluster) down(ctx context.Context, flags ...string) error {
+	c.client = nil
+	_, err := c.knarrRun(ctx, append([]string{"down"}, flags...)...)
+	return err
+}
+
+func (c *cluster) ensureUp(ctx context.Context) error {
+	if c.client != nil {
+		return nil
+	}
+	if _, err := c.up(ctx); err != nil {
+		return err
+	}
+	return c.importImage(ctx)
+}
+
+// image is small and starts at once: what is measured is the cluster.
+const image = "knarr.io/hello:1"
+
+func (c *cluster) importImage(ctx context.Context) error {
+	_, err := c.knarrRun(ctx, "image", "import", filepath.Join(c.images, "knarr.io_hello_1.tar"))
+	return err
+}
+
+// processes are the pids of everything of the cluster's own.
+func (c *cluster) processes() (map[string]int, error) {
+	out, err := exec.Command("pgrep", "-f", c.dir).Output()
+	if err != nil {
+		return nil, fmt.Errorf("find the cluster's processes: %w", err)
+	}
+	found := map[string]int{}
+	for _, line := range strings.Fields(string(out)) {
+		pid, err := strconv.Atoi(line)
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil {
+			continue
+		}
+		args := strings.Split(string(cmdline), "\x00")
+		name := filepath.Base(args[0])
+		if len(args) > 1 && strings.HasPrefix(name, "knarr-") && (args[1] == "server" || args[1] == "edge") {
+			name = args[1]
+		}
+		found[name] = pid
+	}
+	if len(found) < 4 {
+		return nil, fmt.Errorf("only %d of the cluster's processes were found: %v", len(found), found)
+	}
+	return found, nil
+}
+
+// apply creates objects from their JSON form.
+func (c *cluster) apply(ctx context.Context, objects ...any) error {
+	for _, obj := range objects {
+		data, err := json.Marshal(obj)
+		if err != nil {
+			return err
+		}
+		cmd := c.command(ctx, "kubectl", "apply", "-f", "-")
+		cmd.Stdin = bytes.NewReader(data)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("apply: %w: %s", err, out)
+		}
+	}
+	return nil
+}
