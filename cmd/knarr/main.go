@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // CronJobs name time zones, on machines that may have none
 
 	"github.com/knarr-io/knarr/internal/app/cli"
 )

@@ -25,6 +25,7 @@ func main() {
 	flag.StringVar(&o.knarr, "knarr", "bin/knarr", "the program to measure")
 	flag.StringVar(&o.images, "images", "bin/images", "folder of image archives")
 	flag.StringVar(&o.report, "report", "docs/benchmarks.md", "where the report goes; the JSON goes beside the program")
+	flag.BoolVar(&o.beside, "beside", false, "measure although another cluster runs on the machine")
 	only := flag.String("only", "", "measure what matches this regular expression alone, and write no report")
 	flag.Parse()
 	o.only = regexp.MustCompile(*only)
@@ -40,7 +41,7 @@ func main() {
 type options struct {
 	knarr, images, report string
 	only                  *regexp.Regexp
-	whole                 bool
+	whole, beside         bool
 }
 
 // measurement is one thing that is measured; it may give several figures.

@@ -104,6 +104,11 @@ func (p *process) assemble(authorizer *authz.Authorizer, streams *stream.Streams
 	return apiserver.New(config)
 }
 
+// otherPaths are those that the API's root lists beside discovery's.
+func otherPaths() []string {
+	return []string{tokens.ConfigurationPath, "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", tokens.KeysPath, "/readyz", "/version"}
+}
+
 // plainPaths are what is served beside resources.
 func (p *process) plainPaths(documents *openapi.Documents, issuer *tokens.Authority) (map[string]http.Handler, error) {
 	address := netip.AddrPortFrom(p.NodeAddress, uint16(p.APIPort)).String()
@@ -117,6 +122,7 @@ func (p *process) plainPaths(documents *openapi.Documents, issuer *tokens.Author
 		return nil, err
 	}
 	return map[string]http.Handler{
+		"/":    found.Root(otherPaths),
 		"/api": found, "/api/": found, "/apis": found, "/apis/": found,
 		"/openapi/":     documents,
 		tokens.KeysPath: keys, tokens.ConfigurationPath: configuration,
