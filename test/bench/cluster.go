@@ -39,6 +39,9 @@ func newCluster(o options) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := os.Chmod(dir, 0o711); err != nil { // the edge's user passes through
+		return nil, err
+	}
 	return &cluster{options: o, dir: dir, kubeconfig: filepath.Join(dir, "kubeconfig")}, nil
 }
 

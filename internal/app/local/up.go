@@ -105,6 +105,21 @@ func (u *upper) folders() error {
 	if err := os.Chown(u.edgeState(), edgeUser, edgeUser); err != nil {
 		return fmt.Errorf("give the edge its folder: %w", err)
 	}
+	return passable(u.DataDir)
+}
+
+// passable refuses a folder that the edge's unprivileged user cannot reach.
+func passable(dir string) error {
+	for dir != "/" {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o001 == 0 {
+			return fmt.Errorf("the data cannot lie below %s: only its owner can enter that, and the edge runs as an unprivileged user\n    what to do: choose another --data-dir, or chmod o+x %s", dir, dir)
+		}
+		dir = filepath.Dir(dir)
+	}
 	return nil
 }
 
