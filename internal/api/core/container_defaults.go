@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/distribution/reference"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 func defaultContainer(c *corev1.Container) {
@@ -50,6 +51,7 @@ func defaultEnv(e *corev1.EnvVar) {
 		return
 	}
 	defaultFieldRef(e.ValueFrom.FieldRef)
+	defaultDivisor(e.ValueFrom.ResourceFieldRef)
 	if f := e.ValueFrom.FileKeyRef; f != nil {
 		orNew(&f.Optional, false)
 	}
@@ -58,6 +60,14 @@ func defaultEnv(e *corev1.EnvVar) {
 func defaultFieldRef(f *corev1.ObjectFieldSelector) {
 	if f != nil {
 		orSet(&f.APIVersion, version)
+	}
+}
+
+// defaultDivisor makes an unset divisor the zero that it reads as, so that
+// writing back what was read changes nothing.
+func defaultDivisor(r *corev1.ResourceFieldSelector) {
+	if r != nil && r.Divisor == (resource.Quantity{}) {
+		r.Divisor = *resource.NewQuantity(0, resource.DecimalSI)
 	}
 }
 

@@ -24,6 +24,15 @@ func orNew[T any](field **T, value T) {
 	}
 }
 
+// nilIfEmpty makes an empty list the unset one, for lists that are shown even
+// where they are unset: storage of protobuf keeps no difference.
+func nilIfEmpty[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
 func put(l corev1.ResourceList, name corev1.ResourceName, q resource.Quantity) corev1.ResourceList {
 	if l == nil {
 		l = corev1.ResourceList{}

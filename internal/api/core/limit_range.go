@@ -25,6 +25,7 @@ func limitRangeKind() *api.Kind {
 }
 
 func defaultLimitRange(l *corev1.LimitRange) {
+	l.Spec.Limits = nilIfEmpty(l.Spec.Limits)
 	for i := range l.Spec.Limits {
 		item := &l.Spec.Limits[i]
 		for _, list := range []corev1.ResourceList{item.Max, item.Min, item.Default, item.DefaultRequest, item.MaxLimitRequestRatio} {

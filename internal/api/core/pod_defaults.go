@@ -23,6 +23,7 @@ func DefaultPodSpec(s *corev1.PodSpec) {
 	orSet(&s.ServiceAccountName, s.DeprecatedServiceAccount)
 	s.DeprecatedServiceAccount = s.ServiceAccountName
 
+	defaultAffinity(s.Affinity)
 	for i := range s.Volumes {
 		defaultVolume(&s.Volumes[i])
 	}
@@ -42,6 +43,28 @@ func DefaultPodSpec(s *corev1.PodSpec) {
 		roundResources(s.Resources.Requests)
 	}
 	roundResources(s.Overhead)
+}
+
+// defaultAffinity makes empty lists of namespaces unset ones: terms are
+// compared as a whole.
+func defaultAffinity(a *corev1.Affinity) {
+	if a == nil {
+		return
+	}
+	terms := func(must []corev1.PodAffinityTerm, weighted []corev1.WeightedPodAffinityTerm) {
+		for i := range must {
+			must[i].Namespaces = nilIfEmpty(must[i].Namespaces)
+		}
+		for i := range weighted {
+			weighted[i].PodAffinityTerm.Namespaces = nilIfEmpty(weighted[i].PodAffinityTerm.Namespaces)
+		}
+	}
+	if p := a.PodAffinity; p != nil {
+		terms(p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution)
+	}
+	if p := a.PodAntiAffinity; p != nil {
+		terms(p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution)
+	}
 }
 
 func defaultPod(p *corev1.Pod) {

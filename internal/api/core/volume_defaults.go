@@ -49,6 +49,7 @@ func defaultVolume(v *corev1.Volume) {
 
 func defaultProjected(p *corev1.ProjectedVolumeSource) {
 	orNew(&p.DefaultMode, podFileMode)
+	p.Sources = nilIfEmpty(p.Sources)
 	for i := range p.Sources {
 		src := &p.Sources[i]
 		if src.DownwardAPI != nil {
@@ -66,6 +67,7 @@ func defaultProjected(p *corev1.ProjectedVolumeSource) {
 func defaultDownwardItems(items []corev1.DownwardAPIVolumeFile) {
 	for i := range items {
 		defaultFieldRef(items[i].FieldRef)
+		defaultDivisor(items[i].ResourceFieldRef)
 	}
 }
 
