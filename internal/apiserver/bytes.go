@@ -29,8 +29,8 @@ func bareItem(item *cache.Item, k *api.Kind, f codec.Format) ([]byte, error) {
 	})
 }
 
-// bareList joins the encodings of a list's items.
-func bareList(list *verb.List, k *api.Kind, f codec.Format) ([]byte, error) {
+// wholeList joins the encodings of a list's items to an answer.
+func wholeList(list *verb.List, k *api.Kind, f codec.Format, pretty bool) ([]byte, error) {
 	items := make([][]byte, len(list.Items))
 	for i, item := range list.Items {
 		bare, err := bareItem(item, k, f)
@@ -39,8 +39,16 @@ func bareList(list *verb.List, k *api.Kind, f codec.Format) ([]byte, error) {
 		}
 		items[i] = bare
 	}
-	if f == codec.Protobuf {
-		return codec.ListProtobuf(list.ListMeta, items)
+	if f == codec.JSON && !pretty {
+		return codec.WholeListJSON(listKind(k), list.ListMeta, items)
 	}
-	return codec.ListJSON(list.ListMeta, items)
+	join := codec.ListJSON
+	if f == codec.Protobuf {
+		join = codec.ListProtobuf
+	}
+	bare, err := join(list.ListMeta, items)
+	if err != nil {
+		return nil, err
+	}
+	return codec.Wrap(bare, f, listKind(k), pretty)
 }

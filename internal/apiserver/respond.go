@@ -105,11 +105,7 @@ func (s *Server) whole(c *call, res verb.Result) ([]byte, error) {
 		}
 		return codec.Wrap(bare, f, res.Kind.GVK, c.answer.Pretty)
 	case res.List != nil:
-		bare, err := bareList(res.List, res.Kind, f)
-		if err != nil {
-			return nil, err
-		}
-		return codec.Wrap(bare, f, listKind(res.Kind), c.answer.Pretty)
+		return wholeList(res.List, res.Kind, f, c.answer.Pretty)
 	}
 	return codec.Encode(res.Object, res.Object.GetObjectKind().GroupVersionKind(), f, c.answer.Pretty)
 }

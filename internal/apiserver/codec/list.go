@@ -5,20 +5,33 @@ import (
 	"encoding/json"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // ListJSON builds a bare list in JSON from its items' bare forms.
 func ListJSON(meta metav1.ListMeta, items [][]byte) ([]byte, error) {
+	return listJSON([]byte{'{'}, meta, items)
+}
+
+// WholeListJSON builds a list that says its kind, with the line's end, in one
+// piece: large lists are not copied once more.
+func WholeListJSON(gvk schema.GroupVersionKind, meta metav1.ListMeta, items [][]byte) ([]byte, error) {
+	out, err := listJSON(append(Head(gvk), ','), meta, items)
+	return append(out, '\n'), err
+}
+
+func listJSON(open []byte, meta metav1.ListMeta, items [][]byte) ([]byte, error) {
 	m, err := json.Marshal(meta)
 	if err != nil {
 		return nil, err
 	}
-	size := len(m) + 32
+	size := len(open) + len(m) + 32
 	for _, item := range items {
 		size += len(item) + 1
 	}
-	out := make([]byte, 0, size+64)
-	out = append(out, `{"metadata":`...)
+	out := make([]byte, 0, size)
+	out = append(out, open...)
+	out = append(out, `"metadata":`...)
 	out = append(out, m...)
 	out = append(out, `,"items":[`...)
 	for i, item := range items {

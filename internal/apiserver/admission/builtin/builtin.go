@@ -40,6 +40,7 @@ func Chain(c Config) admission.Chain {
 	objects := lookup{c.Catalog, c.Cache}
 	out := admission.Chain{
 		namespaceLifecycle(objects),
+		limitRanger(objects),
 		serviceAccount(objects, c.Suffix),
 		nodeRestriction(objects),
 		taintNewNodes(),
