@@ -211,8 +211,13 @@ func (n *node) eventually(what string, ok func() bool) {
 
 // destroy stops everything, cleans up, and checks that nothing is left.
 func (n *node) destroy() {
+	data, _ := os.ReadFile(n.path("runtime.log"))
+	for _, bad := range []string{"DATA RACE", "panic: ", "fatal error: ", "level=ERROR"} {
+		if bytes.Contains(data, []byte(bad)) {
+			n.t.Errorf("the runtime's log has %q", bad)
+		}
+	}
 	if n.t.Failed() {
-		data, _ := os.ReadFile(n.path("runtime.log"))
 		n.t.Logf("runtime's log:\n%s", data)
 	}
 	if n.conn != nil {
