@@ -127,16 +127,17 @@ func (r *Recorder) Run(ctx context.Context) {
 }
 
 func (r *Recorder) write(ctx context.Context, q <-chan *report) {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(flushTimeout, stop) })()
 	merged := newCorrelator()
 	for {
 		select {
 		case rep := <-q:
-			r.put(ctx, merged, rep)
+			r.put(work, merged, rep)
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-			defer cancel()
-			for len(q) > 0 && last.Err() == nil {
-				r.put(last, merged, <-q)
+			for len(q) > 0 && work.Err() == nil {
+				r.put(work, merged, <-q)
 			}
 			return
 		}
