@@ -104,7 +104,6 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, prepare func() (
 			p.Out.Host = target.Host
 			// Who called is settled here; the runtime serves whoever has the URL.
 			p.Out.Header.Del("Authorization")
-			p.Out.Header.Del("Origin")
 		},
 		Transport:     &http.Transport{DisableCompression: true, DisableKeepAlives: true},
 		FlushInterval: -1,

@@ -20,6 +20,10 @@ const (
 	maxMountDelay   = 2 * time.Minute
 )
 
+// maxBeforeStop bounds the wait for the service rules: most of the grace
+// period is the container's own.
+const maxBeforeStop = 5 * time.Second
+
 // launch carries out an action beside the worker. The functions below run on
 // goroutines of their own with a copy of what they need; what they return
 // runs on the worker's goroutine and takes the result in.
@@ -193,10 +197,10 @@ func (w *Worker) resizeContainer(a podstate.Action) func() func() {
 }
 
 func (w *Worker) beforeStop() func() func() {
-	pod, deadline := w.view.Pod, w.view.Stop.Deadline
+	pod, wait := w.view.Pod, min(time.Until(w.view.Stop.Deadline)/2, maxBeforeStop)
 	return func() func() {
 		if w.deps.BeforeStop != nil {
-			ctx, cancel := context.WithDeadline(w.ctx, deadline)
+			ctx, cancel := context.WithTimeout(w.ctx, wait)
 			defer cancel()
 			if err := w.deps.BeforeStop(ctx, pod); err != nil && !errors.Is(err, context.Canceled) {
 				w.logger.Warn("pod ends before it has left the service rules", "err", err)

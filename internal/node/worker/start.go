@@ -129,6 +129,9 @@ func (s *start) event(typ, reason, message string) {
 func (s *start) look() {
 	st, err := s.w.deps.Runtime.ContainerStatus(s.ctx, s.id)
 	if err != nil {
+		if s.ctx.Err() != nil {
+			return
+		}
 		s.w.logger.Warn("container status is unknown", "container", s.c.Name, "id", s.id, "err", err)
 		return
 	}

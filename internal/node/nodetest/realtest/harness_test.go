@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/node"
@@ -46,6 +48,8 @@ type machine struct {
 	cluster *testkit.Cluster
 	pods    client.Typed[*corev1.Pod]
 	stop    func()
+	api     string // address of the kubelet API
+	tls     rest.TLSClientConfig
 }
 
 func newMachine(t testing.TB) *machine {
@@ -197,10 +201,20 @@ func (m *machine) startAgent() {
 	if testing.Verbose() {
 		level = slog.LevelDebug
 	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		cancel()
+		m.t.Fatal(err)
+	}
+	serving, pool, callers := credentials(m.t)
+	m.api, m.tls = listener.Addr().String(), callers
+	node1 := m.cluster.As("system:node:n1", "system:nodes")
 	n, err := node.Start(ctx, node.Config{
-		Client:   m.cluster.As("system:node:n1", "system:nodes").WithManager("kubelet"),
-		Logger:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
-		NodeName: "n1", Addresses: []string{"127.0.0.1"}, Version: "v1.36.0", RuntimeEndpoint: m.path("cri.sock"), PodCIDR: "10.244.78.0/24",
+		Client:   client.New(lenient{node1.Transport()}, m.cluster.Catalog).WithManager("kubelet"),
+		Listener: listener, ClientCAs: pool,
+		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &serving, nil },
+		Logger:      slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+		NodeName:    "n1", Addresses: []string{"127.0.0.1"}, Version: "v1.36.0", RuntimeEndpoint: m.path("cri.sock"), PodCIDR: "10.244.78.0/24",
 		RootDir: m.path("root"), LogDir: m.path("logs"), ClusterDomain: "cluster.local", CgroupRoot: m.cgroup,
 	})
 	if err != nil {

@@ -1,0 +1,201 @@
+package kubeletapi
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/knarr-io/knarr/internal/api/catalog"
+	"github.com/knarr-io/knarr/internal/api/request"
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/node/cri"
+	"github.com/knarr-io/knarr/internal/node/logs"
+	"github.com/knarr-io/knarr/internal/node/nodetest"
+)
+
+// reviewer is an API server that only answers reviews: user "admin" may do
+// everything, "logger" may proxy reads, anybody else nothing.
+type reviewer struct {
+	mu    sync.Mutex
+	asked []string
+}
+
+func (r *reviewer) Do(_ context.Context, req *request.Request) (runtime.Object, error) {
+	review, ok := req.Object.(*authorizationv1.SubjectAccessReview)
+	if !ok {
+		return nil, errors.New("only reviews are answered")
+	}
+	a := review.Spec.ResourceAttributes
+	r.mu.Lock()
+	r.asked = append(r.asked, review.Spec.User+" "+a.Verb+" "+a.Resource+"/"+a.Subresource+" "+a.Name)
+	r.mu.Unlock()
+	out := review.DeepCopy()
+	out.Status.Allowed = review.Spec.User == "admin" || (review.Spec.User == "logger" && a.Verb == "get" && a.Subresource == "proxy")
+	return out, nil
+}
+
+func (r *reviewer) Watch(context.Context, *request.Request) (request.Stream, error) {
+	return nil, errors.New("nothing is watched")
+}
+
+// authority signs certificates for a test.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &authority{cert, key}
+}
+
+func (a *authority) issue(t *testing.T, name string, groups ...string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name, Organization: groups}, NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func TestWhoMayCall(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "cri.sock")
+	fake := nodetest.NewRuntime()
+	if err := fake.Serve(socket); err != nil {
+		t.Fatal(err)
+	}
+	defer fake.Stop()
+	rt, err := cri.Dial(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rt.Close()
+	ca, stranger := newAuthority(t), newAuthority(t)
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	serving := ca.issue(t, "node")
+	review := &reviewer{}
+	srv := New(Config{
+		NodeName: "n1", Runtime: rt, Client: client.New(review, catalog.New()), ClientCAs: pool, Logger: slog.New(slog.DiscardHandler),
+		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &serving, nil },
+	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- srv.Serve(ctx, l) }()
+	defer func() { cancel(); <-over }()
+
+	get := func(path string, certs ...tls.Certificate) int {
+		hc := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: certs}, DisableKeepAlives: true}}
+		resp, err := hc.Get("https://" + l.Addr().String() + path)
+		if err != nil {
+			return 0
+		}
+		defer resp.Body.Close()
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			t.Error(err)
+		}
+		return resp.StatusCode
+	}
+	admin, logger := ca.issue(t, "admin", "system:masters"), ca.issue(t, "logger")
+	cases := []struct {
+		name, path string
+		certs      []tls.Certificate
+		want       int
+	}{
+		{"nobody", "/healthz", nil, http.StatusUnauthorized},
+		{"a stranger's certificate", "/healthz", []tls.Certificate{stranger.issue(t, "admin", "system:masters")}, 0},
+		{"who is allowed", "/healthz", []tls.Certificate{admin}, http.StatusOK},
+		{"who is allowed the whole node", "/healthz", []tls.Certificate{logger}, http.StatusOK},
+		{"who is not allowed statistics", "/stats/summary", []tls.Certificate{logger}, http.StatusForbidden},
+		{"what is not there", "/nothing", []tls.Certificate{admin}, http.StatusNotFound},
+	}
+	for _, tc := range cases {
+		if got := get(tc.path, tc.certs...); got != tc.want && !(tc.want == 0 && got == http.StatusUnauthorized) {
+			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
+		}
+	}
+	before := len(review.asked)
+	if got := get("/healthz", admin); got != http.StatusOK || len(review.asked) != before {
+		t.Errorf("an answer was not kept: %d, %v", got, review.asked)
+	}
+	want := []string{"admin get nodes/healthz n1", "logger get nodes/healthz n1", "logger get nodes/proxy n1", "logger get nodes/stats n1", "admin get nodes/proxy n1"}
+	if diff := cmp.Diff(want, review.asked); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestLogOptions(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	cases := []struct {
+		query string
+		want  logs.Options
+		ok    bool
+	}{
+		{"", logs.Options{Tail: -1}, true},
+		{"tailLines=all", logs.Options{Tail: -1}, true},
+		{"tailLines=5&follow=true&timestamps=true", logs.Options{Tail: 5, Follow: true, Timestamps: true}, true},
+		{"limitBytes=9&stream=Stderr", logs.Options{Tail: -1, Limit: 9, Stream: "stderr"}, true},
+		{"sinceSeconds=60", logs.Options{Tail: -1, Since: now.Add(-time.Minute)}, true},
+		{"tailLines=-1", logs.Options{}, false},
+		{"limitBytes=x", logs.Options{}, false},
+		{"sinceTime=yesterday", logs.Options{}, false},
+		{"stream=stdin", logs.Options{}, false},
+	}
+	for _, tc := range cases {
+		q, err := url.ParseQuery(tc.query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := logOptions(q, now)
+		if (err == nil) != tc.ok {
+			t.Errorf("%s: %v", tc.query, err)
+		}
+		if tc.ok && got != tc.want {
+			t.Errorf("%s: %+v, want %+v", tc.query, got, tc.want)
+		}
+	}
+}
