@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -93,7 +94,7 @@ func (m *Manager) launch(c *Container) (*proc.Handle, error) {
 func (m *Manager) openLog(c *Container) (*logs.Writer, error) {
 	path := c.Meta.LogPath
 	if path == "" {
-		path = "/dev/null"
+		path = os.DevNull
 	}
 	return logs.Open(filepath.Join(m.state(c.Meta.ID), "log"), path, &m.buffers, c.logger(m.cfg.Log))
 }

@@ -21,6 +21,11 @@ func (s *Service) Publish(kind cri.ContainerEventType, c *container.Container) {
 	}
 }
 
+// SandboxEnded tells followers that a sandbox became not ready by itself.
+func (s *Service) SandboxEnded(sb *sandbox.Sandbox) {
+	s.publishSandbox(cri.ContainerEventType_CONTAINER_STOPPED_EVENT, sb)
+}
+
 // publishSandbox tells them that a sandbox changed; it passes for a container of the same ID.
 func (s *Service) publishSandbox(kind cri.ContainerEventType, sb *sandbox.Sandbox) {
 	if s.events.Followed() {

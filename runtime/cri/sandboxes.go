@@ -14,14 +14,14 @@ import (
 const handler = "knarr"
 
 // RunPodSandbox makes a sandbox.
-func (s *Service) RunPodSandbox(ctx context.Context, r *cri.RunPodSandboxRequest) (*cri.RunPodSandboxResponse, error) {
+func (s *Service) RunPodSandbox(_ context.Context, r *cri.RunPodSandboxRequest) (*cri.RunPodSandboxResponse, error) {
 	if h := r.GetRuntimeHandler(); h != "" && h != handler && h != "runc" {
 		return nil, toStatus(fault.New(fault.Invalid, "no runtime for %q is configured", h))
 	}
 	if r.GetConfig().GetMetadata() == nil {
 		return nil, toStatus(fault.New(fault.Invalid, "sandbox has no metadata"))
 	}
-	sb, err := s.Sandboxes.Run(ctx, r.GetConfig(), r.GetRuntimeHandler())
+	sb, err := s.Sandboxes.Run(r.GetConfig(), r.GetRuntimeHandler())
 	if err != nil {
 		return nil, toStatus(err)
 	}

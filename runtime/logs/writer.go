@@ -45,7 +45,7 @@ type stage struct {
 	punched int64
 }
 
-// Open opens the log at path, whose journal and staging files are in dir, a
+// Open opens the log at path (os.DevNull for none), whose journal and staging files are in dir, a
 // folder on a tmpfs. After a kill it first puts right what was under way.
 func Open(dir, path string, pool *Pool, log *slog.Logger) (*Writer, error) {
 	w := &Writer{log: log, path: path, pool: pool}
@@ -98,6 +98,9 @@ func (w *Writer) recover(s state) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.state = s
+	if w.path == os.DevNull {
+		return w.openLogLocked()
+	}
 	f, err := findInode(w.path, s.inode)
 	if err != nil {
 		return err

@@ -88,7 +88,7 @@ func endSandboxes(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	m, err := sandbox.Open(sandbox.Config{Records: cfg.records("sandboxes"), State: cfg.state("sandboxes"), Boot: boot, Log: cfg.Log})
+	m, err := sandbox.Open(context.Background(), sandbox.Config{Records: cfg.records("sandboxes"), State: cfg.state("sandboxes"), Boot: boot, Log: cfg.Log, Notify: func(*sandbox.Sandbox) {}})
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runc/libcontainer/seccomp"
-	kcri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/knarr-io/knarr/runtime/cgroup"
 	"github.com/knarr-io/knarr/runtime/container"
@@ -143,17 +142,17 @@ func build(ctx context.Context, cfg Config, boot string, k *keeper.Keeper) (*cri
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
 	}
-	sandboxes, err := sandbox.Open(sandbox.Config{Records: cfg.records("sandboxes"), State: cfg.state("sandboxes"),
-		Boot: boot, PauseBinary: cfg.PauseBinary, Log: cfg.Log})
+	svc := &cri.Service{Log: cfg.Log, Release: cfg.Version, Images: images, Host: host}
+	svc.Sandboxes, err = sandbox.Open(ctx, sandbox.Config{Records: cfg.records("sandboxes"), State: cfg.state("sandboxes"), Boot: boot,
+		PauseBinary: cfg.PauseBinary, Log: cfg.Log, Notify: svc.SandboxEnded})
 	if err != nil {
 		return nil, fmt.Errorf("sandboxes: %w", err)
 	}
-	svc := &cri.Service{Log: cfg.Log, Release: cfg.Version, Images: images, Sandboxes: sandboxes, Host: host}
 	svc.Containers, err = container.Open(ctx, container.Config{
 		Records: cfg.records("containers"), State: cfg.state("containers"), Boot: boot,
-		CgroupParent: cfg.CgroupParent, Host: host, Images: images, Sandboxes: sandboxes, Keeper: k,
+		CgroupParent: cfg.CgroupParent, Host: host, Images: images, Sandboxes: svc.Sandboxes, Keeper: k,
 		Launcher: launch.New(cfg.state("libcontainer")), Cgroups: groups, Log: cfg.Log,
-		Notify: func(kind kcri.ContainerEventType, c *container.Container) { svc.Publish(kind, c) }})
+		Notify: svc.Publish})
 	if err != nil {
 		return nil, fmt.Errorf("containers: %w", err)
 	}

@@ -32,12 +32,16 @@ type Config struct {
 	// PauseBinary is the program that holds a shared PID namespace.
 	PauseBinary string
 	Log         *slog.Logger
+	// Notify is called after a sandbox became not ready by itself. It must not block.
+	Notify func(*Sandbox)
 }
 
 // Manager owns the sandboxes of a node. It is safe for concurrent use.
 type Manager struct {
 	cfg Config
-	net *network
+	// life ends with the runtime, not with the sandboxes.
+	life context.Context
+	net  *network
 	// detaching are links whose removal goes on in the background.
 	detaching sync.WaitGroup
 
@@ -46,13 +50,13 @@ type Manager struct {
 }
 
 // Open recovers the sandboxes of earlier runs. Those whose namespaces are gone are not ready.
-func Open(cfg Config) (*Manager, error) {
+func Open(ctx context.Context, cfg Config) (*Manager, error) {
 	for _, dir := range []string{cfg.Records, cfg.State} {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return nil, err
 		}
 	}
-	m := &Manager{cfg: cfg, sandboxes: map[string]*Sandbox{}}
+	m := &Manager{cfg: cfg, life: ctx, sandboxes: map[string]*Sandbox{}}
 	files, err := filepath.Glob(filepath.Join(cfg.Records, "*.json"))
 	if err != nil {
 		return nil, err
@@ -80,6 +84,9 @@ func (m *Manager) recover(file string) error {
 		Dir: filepath.Join(m.cfg.State, rec.ID), ip: rec.IP, pause: rec.Pause}
 	s.ready = rec.Ready && rec.Boot == m.cfg.Boot && s.whole()
 	m.sandboxes[s.ID] = s
+	if s.ready && s.SharedPID() {
+		return m.watchPause(s)
+	}
 	return nil
 }
 
@@ -170,7 +177,7 @@ func (m *Manager) save(s *Sandbox) error {
 }
 
 // Run makes a sandbox. On an error nothing of it stays.
-func (m *Manager) Run(ctx context.Context, config *cri.PodSandboxConfig, handler string) (*Sandbox, error) {
+func (m *Manager) Run(config *cri.PodSandboxConfig, handler string) (*Sandbox, error) {
 	s := &Sandbox{ID: NewID(), Config: config, Handler: handler, Created: time.Now()}
 	s.Dir = filepath.Join(m.cfg.State, s.ID)
 	if err := checkSysctls(s); err != nil {
@@ -181,7 +188,7 @@ func (m *Manager) Run(ctx context.Context, config *cri.PodSandboxConfig, handler
 	}
 	s.op.Lock()
 	defer s.op.Unlock()
-	if err := m.build(ctx, s); err != nil {
+	if err := m.build(s); err != nil {
 		if cerr := m.tearDown(s); cerr != nil {
 			m.cfg.Log.Error("cannot remove a failed sandbox", "sandbox", s.ID, "error", cerr)
 			err = errors.Join(err, cerr)
@@ -195,7 +202,7 @@ func (m *Manager) Run(ctx context.Context, config *cri.PodSandboxConfig, handler
 	return s, nil
 }
 
-func (m *Manager) build(ctx context.Context, s *Sandbox) error {
+func (m *Manager) build(s *Sandbox) error {
 	if err := os.MkdirAll(s.Dir, 0o711); err != nil {
 		return err
 	}
@@ -218,7 +225,7 @@ func (m *Manager) build(ctx context.Context, s *Sandbox) error {
 		return fmt.Errorf("sandbox files: %w", err)
 	}
 	if s.SharedPID() {
-		if err := m.startPause(ctx, s); err != nil {
+		if err := m.startPause(s); err != nil {
 			return err
 		}
 	}

@@ -21,34 +21,62 @@ func setHostname(name string) error {
 }
 
 // startPause starts the first process of the pod's PID namespace. It reaps
-// what the pod's containers leave behind, and uses their IPC and network.
-func (m *Manager) startPause(_ context.Context, s *Sandbox) error {
-	run := func() error {
-		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-		if err != nil {
-			return err
-		}
-		defer null.Close()
-		fd := null.Fd()
-		pid, err := syscall.ForkExec(m.cfg.PauseBinary, []string{"knarr-pause"}, &syscall.ProcAttr{
-			Dir: "/", Env: []string{}, Files: []uintptr{fd, fd, fd},
-			Sys: &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Setsid: true}})
-		if err != nil {
-			return fmt.Errorf("start %s: %w", m.cfg.PauseBinary, err)
-		}
-		id, err := proc.Identify(pid)
-		if err != nil {
-			return err
-		}
-		s.mu.Lock()
-		s.pause = id
-		s.mu.Unlock()
-		return nil
-	}
+// what the pod's containers leave behind, and uses their IPC namespace.
+func (m *Manager) startPause(s *Sandbox) error {
+	var err error
 	if s.HostIPC() {
-		return run()
+		err = m.forkPause(s)
+	} else {
+		err = nspace.Do(nspace.Path(s.NamespaceDir(), nspace.IPC), nspace.IPC, func() error { return m.forkPause(s) })
 	}
-	return nspace.Do(nspace.Path(s.NamespaceDir(), nspace.IPC), nspace.IPC, run)
+	if err != nil {
+		return err
+	}
+	return m.watchPause(s)
+}
+
+func (m *Manager) forkPause(s *Sandbox) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	fd := null.Fd()
+	pid, err := syscall.ForkExec(m.cfg.PauseBinary, []string{"knarr-pause"}, &syscall.ProcAttr{
+		Dir: "/", Env: []string{}, Files: []uintptr{fd, fd, fd},
+		Sys: &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Setsid: true}})
+	if err != nil {
+		return fmt.Errorf("start %s: %w", m.cfg.PauseBinary, err)
+	}
+	id, err := proc.Identify(pid)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pause = id
+	return nil
+}
+
+// watchPause makes the sandbox not ready when its process ends before it was stopped.
+func (m *Manager) watchPause(s *Sandbox) error {
+	h, err := s.Pause().Watch()
+	if err != nil {
+		return fmt.Errorf("pause process: %w", err)
+	}
+	go func() {
+		defer h.Close()
+		if h.Wait(m.life) != nil {
+			return
+		}
+		_, _ = h.Reap() // not a child: keep reaps it
+		if s.Ready() {
+			m.cfg.Log.Warn("the process of a pod's PID namespace ended", "sandbox", s.ID)
+			s.setReady(false)
+			m.cfg.Notify(s)
+		}
+	}()
+	return nil
 }
 
 // stopPause ends the process, and with it all that is left in its PID namespace.
@@ -70,6 +98,6 @@ func (m *Manager) stopPause(s *Sandbox) error {
 	if err := h.Wait(ctx); err != nil {
 		return fmt.Errorf("pause process %d does not end: %w", id.PID, err)
 	}
-	_, _ = h.Reap() // fails where it is a child of knarr-keep's, which reaps it
+	_, _ = h.Reap() // not a child: keep reaps it
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/knarr-io/knarr/runtime/keep/wire"
 	"github.com/knarr-io/knarr/runtime/proc"
 )
 
@@ -210,4 +211,75 @@ func TestReboot(t *testing.T) {
 	}
 	n.must(n.runtime.RemovePodSandbox(n.ctx(), &cri.RemovePodSandboxRequest{PodSandboxId: p.id}))
 	n.ended(n.runPod("again", nil).run("main", []string{"exit", "0"}, nil))
+}
+
+// A keep that died is replaced while the runtime lives: the runtime has the new
+// one hold its streams, and the next runtime finds them there.
+func TestKeepIsReplacedUnderARunningRuntime(t *testing.T) {
+	n := newNode(t)
+	n.load()
+	p := n.runPod("keep", nil)
+	id := p.run("main", []string{"print", strconv.Itoa(manyLines), "0"}, nil)
+	old := n.runtimeProcess()
+	n.keepCmd.Process.Kill()
+	n.keepCmd.Process.Wait()
+	n.keep.Close()
+	n.answers()
+	n.startKeep()
+	n.eventually("the new keep holds the streams", func() bool {
+		holds, err := n.keep.Holds()
+		return err == nil && len(holds) == 1 || n.status(id).GetState() == cri.ContainerState_CONTAINER_EXITED
+	})
+	n.startRuntime()
+	if old.Alive() {
+		t.Fatal("two runtimes run")
+	}
+	n.ended(id)
+	compareLines(t, n.log(id, "stdout"))
+}
+
+func TestUpgradeOfKeep(t *testing.T) {
+	n := newNode(t)
+	n.load()
+	p := n.runPod("upgrade", nil)
+	id := p.run("main", []string{"echo"}, func(c *cri.ContainerConfig) { c.Stdin = true })
+	pid := n.containerPID(p, id)
+	_, _, _ = n.keep.Do(wire.Request{Op: wire.OpReexec, Path: n.bin + "/knarr-keep"}, nil)
+	n.eventually("keep answers", func() bool { _, err := n.keep.List(); return err == nil })
+	resume := n.suspendRestart()
+	if err := pid.Signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	resume()
+	n.answers()
+	if st := n.ended(id); st.GetExitCode() != 137 || st.GetReason() != "Error" {
+		t.Fatalf("ended after an upgrade of keep: %v", st)
+	}
+}
+
+func TestPauseThatDies(t *testing.T) {
+	n := newNode(t)
+	n.load()
+	p := n.runPod("pause", func(c *cri.PodSandboxConfig) {
+		c.Linux.SecurityContext.NamespaceOptions = &cri.NamespaceOption{Pid: cri.NamespaceMode_POD}
+	})
+	id := p.run("main", []string{"wait"}, nil)
+	st, err := proc.ReadStat(n.containerPID(p, id).PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pause proc.ID
+	for _, kid := range proc.Descendants(proc.ID{PID: st.PPID}) {
+		if data, _ := os.ReadFile("/proc/" + strconv.Itoa(kid.PID) + "/comm"); strings.HasPrefix(string(data), "knarr-pause") {
+			pause = kid
+		}
+	}
+	if err := pause.Signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	n.eventually("the sandbox is not ready", func() bool {
+		resp, err := n.runtime.PodSandboxStatus(n.ctx(), &cri.PodSandboxStatusRequest{PodSandboxId: p.id})
+		return err == nil && resp.GetStatus().GetState() == cri.PodSandboxState_SANDBOX_NOTREADY
+	})
+	n.ended(id)
 }
