@@ -44,6 +44,7 @@ func Chain(c Config) admission.Chain {
 		serviceAccount(objects, c.Suffix),
 		nodeRestriction(objects),
 		taintNewNodes(),
+		podSecurity(objects),
 		priority(objects),
 		defaultTolerationSeconds(),
 		defaultStorageClass(objects),

@@ -173,3 +173,25 @@ func TestNodesKeepToThemselves(t *testing.T) {
 		t.Errorf("a new node has taints %v, %v", n.Spec.Taints, err)
 	}
 }
+
+func TestPodSecurity(t *testing.T) {
+	strict := namespaceObject("strict", corev1.NamespaceActive)
+	strict.Labels = map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}
+	chain, kinds := world(t, strict, account("strict"))
+	plain := pod()
+	plain.Namespace = "strict"
+	if err := admit(t, chain, kinds, admission.Create, "pods", plain.DeepCopy(), nil, anyone); err != nil {
+		t.Fatal(err)
+	}
+	plain.Spec.HostNetwork = true
+	err := admit(t, chain, kinds, admission.Create, "pods", plain, nil, anyone)
+	if err == nil || !strings.Contains(err.Error(), `violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true)`) {
+		t.Fatalf("got %v", err)
+	}
+	bogus := namespaceObject("bogus", corev1.NamespaceActive)
+	bogus.Labels = map[string]string{"pod-security.kubernetes.io/enforce": "bogus"}
+	err = admit(t, chain, kinds, admission.Create, "namespaces", bogus, nil, anyone)
+	if err == nil || !strings.Contains(err.Error(), "must be one of privileged, baseline, restricted") {
+		t.Fatalf("got %v", err)
+	}
+}
