@@ -6,8 +6,10 @@
 // node.kubernetes.io/*, and the Ready condition of pods on lost nodes. Time
 // is kept per node by one timer; a heartbeat costs a map entry.
 //
-// While no node of the cluster is ready nothing is evicted: then it is more
-// likely that the control plane lost its network than that every node died.
+// Lost nodes are emptied one by one, at a pace that depends on how much of
+// their zone is lost. While no node of the cluster is ready nothing is evicted:
+// then it is more likely that the control plane lost its network than that
+// every node died.
 package nodelifecycle
 
 import (
@@ -44,8 +46,7 @@ type Controller struct {
 	mu struct {
 		sync.Mutex
 		heard map[string]time.Time // when a node last gave a sign of life, by our clock
-		ready map[string]bool      // by node
-		count int                  // of ready nodes
+		pace  *pacer
 	}
 }
 
@@ -56,7 +57,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 		nodeInf: client.InformerFor[*corev1.Node](inf), podInf: client.InformerFor[*corev1.Pod](inf),
 		leaseInf: client.InformerWith[*coordinationv1.Lease](inf, client.Selection{}), events: events,
 	}
-	r.mu.heard, r.mu.ready = map[string]time.Time{}, map[string]bool{}
+	r.mu.heard, r.mu.pace = map[string]time.Time{}, newPacer()
 	r.loop = reconcile.New("node-lifecycle", r.reconcile, opts)
 	pods.IndexByNode(r.podInf)
 	r.leaseInf.OnChange(r.leaseChanged)
@@ -87,12 +88,11 @@ func (r *Controller) nodeChanged(old, new *corev1.Node) {
 		r.forget(old.Name)
 		return
 	}
-	ready := readiness(new) == corev1.ConditionTrue
 	if old == nil || !sameHeartbeat(old, new) {
 		r.hear(new.Name)
 	}
-	if r.count(new.Name, ready) {
-		for _, node := range r.nodeInf.List("", nil) { // eviction was switched on or off
+	if r.count(new) {
+		for _, node := range r.nodeInf.List("", nil) { // eviction became faster, slower, or was stopped
 			r.loop.Enqueue(node.Name)
 		}
 	}
@@ -136,36 +136,41 @@ func (r *Controller) hear(name string) {
 	r.mu.heard[name] = time.Now()
 }
 
-// count keeps the number of ready nodes; it tells whether it moved to or from
-// zero.
-func (r *Controller) count(name string, ready bool) bool {
+// count keeps the numbers of ready and lost nodes; it tells whether the pace
+// of eviction changed.
+func (r *Controller) count(node *corev1.Node) bool {
+	zone := node.Labels[corev1.LabelTopologyRegion] + "/" + node.Labels[corev1.LabelTopologyZone]
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before := r.mu.count
-	if was := r.mu.ready[name]; was != ready {
-		if ready {
-			r.mu.count++
-		} else {
-			r.mu.count--
-		}
-	}
-	r.mu.ready[name] = ready
-	return (before == 0) != (r.mu.count == 0)
+	return r.mu.pace.set(node.Name, zone, readiness(node) == corev1.ConditionTrue, time.Now())
 }
 
 func (r *Controller) forget(name string) {
-	r.count(name, false)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.mu.pace.drop(name)
 	delete(r.mu.heard, name)
-	delete(r.mu.ready, name)
 }
 
-// lastHeard is when the node gave a sign of life, and whether any is ready.
-func (r *Controller) lastHeard(name string) (time.Time, bool) {
+// lastHeard is when the node gave a sign of life.
+func (r *Controller) lastHeard(name string) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.mu.heard[name], r.mu.count > 0
+	return r.mu.heard[name]
+}
+
+// mayEvict tells whether the node's pods may be driven away now. One that is
+// being emptied already stays so. wait is when to ask again.
+func (r *Controller) mayEvict(node *corev1.Node, now time.Time) (ok bool, wait time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case !r.mu.pace.anyReady():
+		return false, 0
+	case readiness(node) == corev1.ConditionTrue || emptied(node) || condition(node, corev1.NodeReady) == nil:
+		return true, 0
+	}
+	return r.mu.pace.take(node.Name, now)
 }
 
 func (r *Controller) reconcile(ctx context.Context, name string) (reconcile.Result, error) {
@@ -173,16 +178,19 @@ func (r *Controller) reconcile(ctx context.Context, name string) (reconcile.Resu
 	if !ok {
 		return reconcile.Result{}, nil
 	}
-	heard, anyReady := r.lastHeard(name)
 	now := time.Now()
-	left := heard.Add(grace(node)).Sub(now)
+	left := r.lastHeard(name).Add(grace(node)).Sub(now)
 	if left <= 0 {
 		if conditions, changed := silent(node, now); changed {
 			return reconcile.Result{}, r.declareLost(ctx, node, conditions)
 		}
 	}
-	if err := r.keepTaints(ctx, node, anyReady, now); err != nil {
+	evict, wait := r.mayEvict(node, now)
+	if err := r.keepTaints(ctx, node, evict, now); err != nil {
 		return reconcile.Result{}, err
+	}
+	if wait > 0 && (left <= 0 || wait < left) {
+		left = wait
 	}
 	if readiness(node) != corev1.ConditionTrue && condition(node, corev1.NodeReady) != nil {
 		if err := r.markPods(ctx, node); err != nil {

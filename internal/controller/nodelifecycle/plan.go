@@ -106,6 +106,13 @@ func taints(node *corev1.Node, evict bool, now time.Time) (list []corev1.Taint, 
 	return out, changed
 }
 
+// emptied tells whether the node drives its pods away for not being ready.
+func emptied(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
+		return t.Effect == corev1.TaintEffectNoExecute && (t.Key == corev1.TaintNodeNotReady || t.Key == corev1.TaintNodeUnreachable)
+	})
+}
+
 func wanted(node *corev1.Node, evict bool) []corev1.Taint {
 	var want []corev1.Taint
 	switch ready := condition(node, corev1.NodeReady); {
