@@ -6,7 +6,6 @@ package keeper
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"sync"
@@ -232,8 +231,25 @@ func (k *Keeper) await(ctx context.Context, arrival *os.File, cause error) {
 		if _, err := arrival.Read(buf[:]); err != nil {
 			return
 		}
-		if _, err := k.client.Holds(); err == nil || errors.Is(err, context.Canceled) {
+		if k.responds(ctx) {
 			return
 		}
 	}
+}
+
+// responds asks a keep whose socket has just appeared: it may not listen yet.
+func (k *Keeper) responds(ctx context.Context) bool {
+	for pause := time.Millisecond; pause < time.Second; pause *= 2 {
+		if _, err := k.client.Holds(); err == nil {
+			return true
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return true
+		}
+	}
+	return false
 }
