@@ -16,6 +16,7 @@ import (
 	"github.com/knarr-io/knarr/internal/node/images"
 	"github.com/knarr-io/knarr/internal/node/kubeletapi"
 	"github.com/knarr-io/knarr/internal/node/objects"
+	"github.com/knarr-io/knarr/internal/node/podcgroup"
 	"github.com/knarr-io/knarr/internal/node/register"
 	"github.com/knarr-io/knarr/internal/node/render"
 	"github.com/knarr-io/knarr/internal/node/stats"
@@ -98,7 +99,7 @@ func (n *Node) wire(ctx context.Context) error {
 		NodeName: cfg.NodeName, Node: n.registrar.Node, HostIPs: cfg.Addresses, LogRoot: cfg.LogDir, Profiles: cfg.SeccompDir,
 		CgroupRoot: cfg.CgroupRoot, Cluster: render.Cluster{DNS: cfg.ClusterDNS, Domain: cfg.ClusterDomain},
 		HostResolver: render.ParseResolver(string(resolver)), MemoryCapacity: n.machine.MemoryBytes,
-		RuntimeName: cfg.RuntimeName, BeforeStop: cfg.BeforeStop,
+		RuntimeName: cfg.RuntimeName, BeforeStop: cfg.BeforeStop, Cgroups: podcgroup.New(cfg.CgroupRoot),
 	}, pods)
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/cgroups"
+	"github.com/opencontainers/cgroups/manager"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -53,6 +55,9 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() {
 		w.stop()
 		w.runtime.Stop()
+		if err := removeCgroup(filepath.Base(dir)); err != nil {
+			t.Error(err)
+		}
 		if err := node.Cleanup(filepath.Join(dir, "root"), filepath.Join(dir, "logs")); err != nil {
 			t.Error(err)
 		}
@@ -67,6 +72,15 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// removeCgroup takes away what the agent keeps as long as it may come back.
+func removeCgroup(name string) error {
+	group, err := manager.New(&cgroups.Cgroup{Path: "/" + name, Resources: &cgroups.Resources{}})
+	if err != nil {
+		return err
+	}
+	return group.Destroy()
+}
+
 // start starts an agent; the world's stop ends it.
 func (w *world) start() {
 	w.t.Helper()
@@ -79,6 +93,7 @@ func (w *world) start() {
 		Client: w.cluster.As("system:node:n1", "system:nodes").WithManager("kubelet"), Logger: logger,
 		NodeName: "n1", Addresses: []string{"127.0.0.1"}, Version: "v1.36.0", RuntimeEndpoint: filepath.Join(w.dir, "cri.sock"),
 		PodCIDR: "10.1.0.0/24", RootDir: filepath.Join(w.dir, "root"), LogDir: filepath.Join(w.dir, "logs"), ClusterDomain: "cluster.local",
+		CgroupRoot: filepath.Base(w.dir),
 		BeforeStop: func(_ context.Context, pod *corev1.Pod) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -76,14 +76,19 @@ func addQOS(c *corev1.Container, requests, limits corev1.ResourceList) bool {
 
 // CgroupParent is the cgroup of a pod below root, by its QoS class.
 func CgroupParent(root string, pod *corev1.Pod) string {
-	parts := []string{"/", root, "kubepods"}
-	switch QOS(pod) {
+	return path.Join(ClassCgroup(root, QOS(pod)), "pod"+string(pod.UID))
+}
+
+// ClassCgroup is the cgroup of a QoS class below root.
+func ClassCgroup(root string, class corev1.PodQOSClass) string {
+	top := path.Join("/", root, "kubepods")
+	switch class {
 	case corev1.PodQOSBestEffort:
-		parts = append(parts, "besteffort")
+		return top + "/besteffort"
 	case corev1.PodQOSBurstable:
-		parts = append(parts, "burstable")
+		return top + "/burstable"
 	}
-	return path.Join(append(parts, "pod"+string(pod.UID))...)
+	return top
 }
 
 // ContainerResources are a container's cgroup settings.

@@ -114,10 +114,8 @@ func (w *Worker) runSandbox(a podstate.Action) func() func() {
 			w.deps.podEvent(pod, corev1.EventTypeNormal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
 		}
 		var id string
-		err := w.ensureCgroup(pod)
-		if err == nil {
-			err = makeLogDir(cfg.GetLogDirectory())
-		}
+		w.ensureCgroup(pod)
+		err := makeLogDir(cfg.GetLogDirectory())
 		if err == nil {
 			id, err = w.deps.Runtime.RunSandbox(w.ctx, cfg, runtimeHandler(pod))
 		}
@@ -157,11 +155,15 @@ func runtimeHandler(pod *corev1.Pod) string {
 	return *pod.Spec.RuntimeClassName
 }
 
-func (w *Worker) ensureCgroup(pod *corev1.Pod) error {
+// ensureCgroup makes the pod's cgroup. A pod can do without: its containers
+// keep their own limits.
+func (w *Worker) ensureCgroup(pod *corev1.Pod) {
 	if w.deps.Cgroups == nil {
-		return nil
+		return
 	}
-	return w.deps.Cgroups.Ensure(pod)
+	if err := w.deps.Cgroups.Ensure(pod); err != nil {
+		w.logger.Warn("pod runs without a cgroup of its own", "err", err)
+	}
 }
 
 func (w *Worker) removeContainer(a podstate.Action) func() func() {
@@ -182,10 +184,8 @@ func (w *Worker) resizeContainer(a podstate.Action) func() func() {
 	c := render.Find(pod, a.Container)
 	res := render.ContainerResources(pod, c, w.deps.MemoryCapacity)
 	return func() func() {
-		err := w.ensureCgroup(pod)
-		if err == nil {
-			err = w.deps.Runtime.UpdateResources(w.ctx, a.Target, res)
-		}
+		w.ensureCgroup(pod)
+		err := w.deps.Runtime.UpdateResources(w.ctx, a.Target, res)
 		return func() {
 			// A size that does not fit is tried again with the next change.
 			w.view.Resized[a.Target] = c.Resources
