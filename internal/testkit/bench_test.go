@@ -12,6 +12,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/client"
@@ -90,4 +91,43 @@ func resident(b *testing.B) float64 {
 		}
 	}
 	return 0
+}
+
+// BenchmarkOnePod takes one Deployment of one replica from its creation to
+// Ready on a simulated node: the control plane's share of a pod's start.
+func BenchmarkOnePod(b *testing.B) {
+	c := Start(b, Options{Nodes: 3})
+	api := client.For[*appsv1.Deployment](c.Admin)
+	pods := client.InformerFor[*corev1.Pod](c.Informers)
+	ready := make(chan string, 16)
+	pods.OnChange(func(_, new *corev1.Pod) {
+		if new == nil {
+			return
+		}
+		for _, cond := range new.Status.Conditions {
+			if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue {
+				select {
+				case ready <- new.Labels["app"]:
+				default:
+				}
+			}
+		}
+	})
+	for i := 0; b.Loop(); i++ {
+		name := fmt.Sprint("d", i)
+		if _, err := api.Create(b.Context(), deployment(name, 1)); err != nil {
+			b.Fatal(err)
+		}
+		for app := range ready {
+			if app == name {
+				break
+			}
+		}
+		b.StopTimer()
+		if err := api.Delete(b.Context(), "default", name, metav1.DeleteOptions{}); err != nil {
+			b.Fatal(err)
+		}
+		Eventually(b, 10*time.Second, "the pod is gone", func() bool { return pods.Len() == 0 })
+		b.StartTimer()
+	}
 }
