@@ -60,8 +60,12 @@ func containerStatus(v *View, c *corev1.Container, old *corev1.ContainerStatus, 
 	case newest.Exited() && !starting:
 		ended(v, c, newest, &cs, init, now)
 	default:
+		// While it is being started again, the newest that is known has ended.
 		cs.State.Waiting = waiting(v, c.Name, waits)
-		cs.LastTerminationState = lastEnd(v, c.Name, 1)
+		cs.LastTerminationState = lastEnd(v, c.Name, 0)
+	}
+	if given, ok := v.Resized[newest.ID()]; ok && newest.Running() {
+		cs.Resources, cs.AllocatedResources = given.DeepCopy(), given.DeepCopy().Requests
 	}
 	started := v.started(c, newest)
 	cs.Started = &started

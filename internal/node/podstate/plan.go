@@ -182,10 +182,15 @@ func (p *planner) collect() {
 	for name, list := range p.v.Instances {
 		dead := 0
 		for n, i := range list {
-			if n == 0 || !i.Exited() {
+			if n == 0 || i.Running() {
 				continue
 			}
-			if dead++; dead > deadPerContainer {
+			if i.Exited() {
+				dead++
+			}
+			// One that was made and never started is left over from an agent
+			// that was killed in between.
+			if dead > deadPerContainer || !i.Exited() {
 				p.do(Action{Op: Op{Kind: RemoveContainer, Target: i.ID()}, Container: name})
 			}
 		}

@@ -40,7 +40,7 @@ func view(t *testing.T, pod *corev1.Pod, words string) *View {
 			v.Sandboxes = append([]*runtimeapi.PodSandboxStatus{s}, v.Sandboxes...)
 		case "image":
 			v.Images[part[1]] = "sha256:x"
-		case "run", "exit":
+		case "run", "exit", "made":
 			addInstance(t, v, pod, part)
 		case "busy":
 			v.Ops[Op{Kind: OpKind(part[1]), Target: part[2]}] = epoch
@@ -70,6 +70,9 @@ func addInstance(t *testing.T, v *View, pod *corev1.Pod, part []string) {
 	}
 	if c := render.Find(pod, name); c != nil {
 		st.Annotations[render.AnnotationHash] = render.ContainerHash(c)
+	}
+	if part[0] == "made" {
+		st.State = runtimeapi.ContainerState_CONTAINER_CREATED
 	}
 	if part[0] == "exit" {
 		st.State, st.FinishedAt = runtimeapi.ContainerState_CONTAINER_EXITED, epoch.Add(-time.Second).UnixNano()
@@ -154,6 +157,8 @@ func TestNext(t *testing.T) {
 		{"init again in a new sandbox", "i a", "Always", "vol lost exit:i:0 exit:a:255 sandbox", "pull-image:i"},
 		{"liveness failed", "a", "Always", "vol sandbox run:a unhealthy:a", "stop-container:a0"},
 		{"older ends are removed", "a", "Always", "vol sandbox exit:a:1 exit:a:1 exit:a:1 run:a", "remove-container:a0 remove-container:a1"},
+		{"made and never started", "a", "Always", "vol sandbox made:a image:a", "start-container:a#1"},
+		{"and removed", "a", "Always", "vol sandbox made:a run:a", "remove-container:a0"},
 		{"leave the rules before the stop", "a", "Always", "vol sandbox run:a stop", "before-stop"},
 		{"leaving the rules", "a", "Always", "vol sandbox run:a stop busy:before-stop", ""},
 		{"stop together", "a b", "Always", "vol sandbox run:a run:b stop left", "stop-container:a0 stop-container:b0"},

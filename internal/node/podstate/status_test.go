@@ -24,6 +24,7 @@ func TestPhase(t *testing.T) {
 		{"one failed", "a b", "Never", "vol sandbox exit:a:0 exit:b:1", corev1.PodFailed},
 		{"one still runs", "a b", "Never", "vol sandbox exit:a:1 run:b", corev1.PodRunning},
 		{"init failed for good", "i a", "Never", "vol sandbox exit:i:1", corev1.PodFailed},
+		{"being started again", "a", "Always", "vol sandbox exit:a:1 busy:start-container:a", corev1.PodRunning},
 		{"deleted, still runs", "a", "Always", "vol sandbox run:a stop", corev1.PodRunning},
 		{"deleted and ended well", "a", "Always", "vol sandbox exit:a:0 stop", corev1.PodSucceeded},
 		{"deleted and killed", "a", "Always", "vol sandbox exit:a:137 stop", corev1.PodFailed},

@@ -27,6 +27,7 @@ type Manager struct {
 		ctx     context.Context // set by Run
 		workers map[types.UID]*entry
 		listed  bool // the runtime was listed once
+		ended   bool // no workers are started any more
 	}
 }
 
@@ -65,14 +66,25 @@ func (m *Manager) Run(ctx context.Context) error {
 	m.mu.Lock()
 	m.mu.ctx = ctx
 	m.mu.Unlock()
-	defer m.wg.Wait()
+	defer m.wait()
 	return m.follow(ctx)
+}
+
+// wait lets no worker start any more and waits for those that run.
+func (m *Manager) wait() {
+	m.mu.Lock()
+	m.mu.ended = true
+	m.mu.Unlock()
+	m.wg.Wait()
 }
 
 // changed takes in a pod's change at the API.
 func (m *Manager) changed(old, pod *corev1.Pod) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.mu.ended {
+		return
+	}
 	switch {
 	case pod == nil:
 		if e := m.mu.workers[old.UID]; e != nil {

@@ -69,9 +69,16 @@ func (w *Worker) retryLater() {
 }
 
 func (w *Worker) mountVolumes(ctx context.Context) func() func() {
-	pod, in := w.view.Pod, volumes.Input{Allocatable: w.deps.allocatable()}
+	pod, in, again := w.view.Pod, volumes.Input{Allocatable: w.deps.allocatable()}, w.view.VolumesReady
 	return func() func() {
-		mounted, err := w.deps.Volumes.Mount(ctx, pod, in)
+		var mounted map[string]volumes.Mounted
+		var err error
+		if !again {
+			err = w.pullVolumes(ctx, pod)
+		}
+		if err == nil {
+			mounted, err = w.deps.Volumes.Mount(ctx, pod, in)
+		}
 		return func() {
 			w.renew = w.deps.Volumes.RenewAt(w.uid)
 			switch {
@@ -243,6 +250,7 @@ func (w *Worker) release() func() func() {
 				return
 			}
 			w.view.Released = true
+			w.deps.Objects.Use(w.uid, nil, nil)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/knarr-io/knarr/internal/node/images"
 	"github.com/knarr-io/knarr/internal/node/podstate"
 	"github.com/knarr-io/knarr/internal/node/render"
+	"github.com/knarr-io/knarr/internal/node/volumes"
 )
 
 // backOffShown is how long the state says that a pull failed before it says
@@ -106,4 +107,23 @@ func (w *Worker) keyring(ctx context.Context, pod *corev1.Pod) *images.Keyring {
 		w.logger.Warn("image pull secrets are not all usable", "err", err)
 	}
 	return k
+}
+
+// pullVolumes makes the images present that the pod mounts as volumes.
+func (w *Worker) pullVolumes(ctx context.Context, pod *corev1.Pod) error {
+	for i := range pod.Spec.Volumes {
+		v := &pod.Spec.Volumes[i]
+		if v.Image == nil || v.Image.Reference == "" {
+			continue
+		}
+		_, err := w.deps.Puller.Ensure(ctx, images.Request{
+			Image: v.Image.Reference, Policy: v.Image.PullPolicy, Keyring: w.keyring(ctx, pod),
+			Sandbox: render.Sandbox(w.sandboxInput(pod, 0)),
+			Event:   func(kind, reason, message string) { w.deps.podEvent(pod, kind, reason, message) },
+		})
+		if err != nil {
+			return &volumes.Error{Volume: v.Name, Err: err}
+		}
+	}
+	return nil
 }

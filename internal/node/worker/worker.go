@@ -224,6 +224,10 @@ func (w *Worker) begin(s *podstate.Stop) {
 // follow watches the objects that the pod refers to.
 func (w *Worker) follow() {
 	pod := w.view.Pod
+	if podstate.Terminal(w.view, time.Now()) {
+		w.deps.Objects.Use(w.uid, nil, nil)
+		return
+	}
 	refs := volumes.Refs(pod)
 	for c := range render.Containers(pod) {
 		configMaps, secrets := render.EnvRefs(c)
