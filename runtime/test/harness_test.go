@@ -1,5 +1,3 @@
-// Package test runs the real programs, knarr-keep and knarr-runtime, as root
-// in a network namespace of their own, and drives them by CRI.
 package test
 
 import (
