@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/knarr-io/knarr/internal/base/footprint"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/edge/dns"
 	"github.com/knarr-io/knarr/internal/edge/ingress"
@@ -70,6 +71,9 @@ func Run(ctx context.Context, cfg Config) error {
 			return fmt.Errorf("edge: %w", err)
 		}
 		cfg.Logger.Info("the edge serves", "resolvers", resolvers)
+		if err := footprint.Release(); err != nil {
+			cfg.Logger.Warn("memory of the start-up was not given back", "error", err)
+		}
 		<-ctx.Done()
 		return nil
 	})

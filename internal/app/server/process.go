@@ -15,6 +15,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/apiserver"
+	"github.com/knarr-io/knarr/internal/base/footprint"
 	"github.com/knarr-io/knarr/internal/base/lifecycle"
 	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/client"
@@ -39,6 +40,9 @@ type process struct {
 	informers *client.Informers // of the controllers and the scheduler
 	proxy     *proxy.Proxy
 }
+
+// settleTime is how long after the start the process is at rest.
+const settleTime = 3 * time.Second
 
 // Run runs the server until ctx ends or a part fails.
 func Run(ctx context.Context, o Options) error {
@@ -71,6 +75,15 @@ func Run(ctx context.Context, o Options) error {
 		case <-group.Ready():
 			o.Logger.Info("everything is started", "milliseconds", time.Since(start).Milliseconds(), "parts", timings(group))
 		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(settleTime):
+		case <-ctx.Done():
+			return
+		}
+		if err := footprint.Release(); err != nil {
+			o.Logger.Warn("memory of the start-up was not given back", "error", err)
 		}
 	}()
 	return group.Run(ctx)
