@@ -2,7 +2,8 @@
 //
 // The order is upstream's: members of system:masters may do everything; nodes
 // (package node) may do what their pods need; everybody else, and everything
-// that a node may not do as a node, is decided by roles (package rbac). The
+// that a node may not do as a node, is decided by roles (package rbac). Before
+// the roles stands one rule of Knarr's own, for the edge's TLS secrets. The
 // first that allows wins, nobody denies, and what nobody allows is refused
 // with the reasons that were given.
 package authz

@@ -1,5 +1,6 @@
 // Package server is the process that `knarr server` runs: store, object cache,
-// API, controllers and scheduler, and the agent of this machine's own node.
+// API, controllers and scheduler, and of this machine's own node the Service
+// rules and the agent.
 //
 // Run lists the parts and what each needs; package lifecycle starts every part
 // the moment that is there, and stops them in the opposite order. Parts meet

@@ -9,7 +9,9 @@
 //	postrouting (nat)          marked and hairpin traffic is masqueraded, as is
 //	                           what leaves the pod network
 //
-// Nothing outside the table is touched. Every change is one atomic batch, so
-// that a packet meets either the old or the new rules; installing the base
-// again (after a restart) keeps what is in the sets and the proxy's chains.
+// Nothing outside the table is touched. A change is one atomic batch, so that
+// a packet meets either the old or the new rules; one that is too large for a
+// batch is several, in an order in which nothing leads to what is not there.
+// Installing the base again (after a restart) keeps what is in the sets and
+// the proxy's chains.
 package ruleset
