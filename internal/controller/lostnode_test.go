@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/testkit"
 )
@@ -54,5 +55,32 @@ func TestLostNodeLosesItsPods(t *testing.T) {
 			n, _ := get[*corev1.Node](t, c, "", "node-0")
 			return len(n.Spec.Taints) == 0
 		})
+	})
+}
+
+// TestPodsOfADeletedNodeAreCollected: once the Node object is gone for the
+// quarantine, its pods fail, go, and are replaced; its range is free again.
+func TestPodsOfADeletedNodeAreCollected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testkit.Start(t, testkit.Options{Nodes: 2})
+		create(t, c, deployment("web", 4))
+		rolledOut(t, c, "web")
+		c.Fleet.Silence("node-0", true)
+		begun := time.Now()
+		remove[*corev1.Node](t, c, "", "node-0", metav1.DeletePropagationBackground)
+		testkit.Eventually(t, 5*time.Minute, "all pods are on the other node", func() bool {
+			n := 0
+			for _, pod := range list[*corev1.Pod](t, c, "default", labelsOf("web")) {
+				if pod.Spec.NodeName != "node-1" {
+					return false
+				}
+				n++
+			}
+			return n == 4
+		})
+		if took := time.Since(begun); took < 40*time.Second || took > time.Minute {
+			t.Errorf("they were collected after %s, want after 40 s", took)
+		}
+		rolledOut(t, c, "web")
 	})
 }

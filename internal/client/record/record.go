@@ -45,6 +45,7 @@ type Recorder struct {
 	seed    maphash.Seed
 	queues  []chan *report
 	dropped atomic.Uint64
+	last    atomic.Int64 // the newest report's time, in nanoseconds
 }
 
 // report is one event as it was reported.
@@ -91,7 +92,7 @@ func (r *Recorder) EventRef(regarding corev1.ObjectReference, typ, reason, messa
 	if r == nil {
 		return
 	}
-	rep := &report{regarding: regarding, typ: typ, reason: reason, message: bounded(message), at: time.Now()}
+	rep := &report{regarding: regarding, typ: typ, reason: reason, message: bounded(message), at: r.now()}
 	shard := maphash.String(r.seed, string(regarding.UID)+regarding.Namespace+"/"+regarding.Name) % writers
 	select {
 	case r.queues[shard] <- rep:
@@ -102,7 +103,20 @@ func (r *Recorder) EventRef(regarding corev1.ObjectReference, typ, reason, messa
 	}
 }
 
-// Reference names an object of a kind of the catalogue.
+// now is the time, but no time twice: events are named after it.
+func (r *Recorder) now() time.Time {
+	for {
+		now, last := time.Now(), r.last.Load()
+		if now.UnixNano() <= last {
+			now = time.Unix(0, last+1)
+		}
+		if r.last.CompareAndSwap(last, now.UnixNano()) {
+			return now
+		}
+	}
+}
+
+// reference names an object of a kind of the catalogue.
 func (r *Recorder) reference(obj api.Object) corev1.ObjectReference {
 	ref := corev1.ObjectReference{
 		Namespace: obj.GetNamespace(), Name: obj.GetName(), UID: obj.GetUID(), ResourceVersion: obj.GetResourceVersion(),

@@ -3,40 +3,49 @@ package disrupt
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/controller/internal/pods"
 )
 
 // Mark sets the DisruptionTarget condition and, where fail is set, the phase
-// Failed of a pod that is not finished. A pod that is gone needs no mark.
+// Failed of a pod that is not finished. A pod that is gone needs no mark. It
+// patches the status, which is what its callers are allowed to do.
 func Mark(ctx context.Context, all client.Typed[*corev1.Pod], pod *corev1.Pod, reason, message string, fail bool) error {
-	changed := pod.DeepCopy()
-	dirty := false
-	if c := pods.Condition(changed, corev1.DisruptionTarget); c == nil {
-		changed.Status.Conditions = append(changed.Status.Conditions, corev1.PodCondition{
-			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: reason, Message: message,
-			ObservedGeneration: pod.Generation, LastTransitionTime: metav1.Now(),
-		})
-		dirty = true
-	} else if c.Status != corev1.ConditionTrue {
-		c.Status, c.Reason, c.Message, c.LastTransitionTime = corev1.ConditionTrue, reason, message, metav1.Now()
-		dirty = true
-	}
-	if fail && !pods.Finished(changed) {
-		changed.Status.Phase = corev1.PodFailed
-		dirty = true
-	}
-	if !dirty {
+	status := plan(pod, reason, message, fail, time.Now())
+	if len(status) == 0 {
 		return nil
 	}
-	_, err := all.UpdateStatus(ctx, changed)
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": pod.UID}, "status": status})
+	if err != nil {
+		return fmt.Errorf("encoding the mark: %w", err)
+	}
+	_, err = all.Patch(ctx, pod.Namespace, pod.Name, types.StrategicMergePatchType, patch, "status")
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
 	return err
+}
+
+// plan is the part of the status that is to change; empty for none.
+func plan(pod *corev1.Pod, reason, message string, fail bool, now time.Time) map[string]any {
+	status := map[string]any{}
+	if c := pods.Condition(pod, corev1.DisruptionTarget); c == nil || c.Status != corev1.ConditionTrue {
+		status["conditions"] = []corev1.PodCondition{{
+			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: reason, Message: message,
+			ObservedGeneration: pod.Generation, LastTransitionTime: metav1.NewTime(now),
+		}}
+	}
+	if fail && !pods.Finished(pod) {
+		status["phase"] = corev1.PodFailed
+	}
+	return status
 }
