@@ -1,13 +1,10 @@
 package cli
 
 import (
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/knarr-io/knarr/internal/app/local"
 	"github.com/knarr-io/knarr/internal/app/progress"
-	"github.com/knarr-io/knarr/internal/kubeconfig"
 )
 
 func newDown() *cobra.Command {
@@ -26,28 +23,17 @@ again. With --purge the data goes too, for good.`,
 	cmd.Flags().StringVarP(&output, "output", "o", "", "json: one object per line, for programs")
 	c.register(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := c.read(cmd); err != nil {
-			return err
-		}
-		board, err := newBoard(output)
+		run, err := c.begin(cmd, output)
 		if err != nil {
 			return err
 		}
-		logger, err := newLogger(os.Stderr, "warn")
-		if err != nil {
-			return err
-		}
-		target, err := kubeconfig.Locate(os.Getenv, os.Geteuid())
-		if err != nil {
-			return err
-		}
-		if err := local.Down(cmd.Context(), c.Settings, target, purge, board, logger); err != nil {
+		if err := local.Down(cmd.Context(), c.Settings, run.target, purge, run.board, run.logger); err != nil {
 			return err
 		}
 		if purge {
-			board.Say("The cluster and its data are gone (%s).", progress.Short(board.Took()))
+			run.board.Say("The cluster and its data are gone (%s).", progress.Short(run.board.Took()))
 		} else {
-			board.Say("The cluster is down (%s). `knarr up` brings it back; `knarr down --purge` removes its data.", progress.Short(board.Took()))
+			run.board.Say("The cluster is down (%s). `knarr up` brings it back; `knarr down --purge` removes its data.", progress.Short(run.board.Took()))
 		}
 		return nil
 	}

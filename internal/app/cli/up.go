@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -28,35 +29,46 @@ that runs already is left alone.`,
 	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay, show the server's log, and stop the cluster on Ctrl-C")
 	c.register(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := c.read(cmd); err != nil {
-			return err
-		}
-		board, err := newBoard(output)
+		run, err := c.begin(cmd, output)
 		if err != nil {
 			return err
 		}
-		logger, err := newLogger(os.Stderr, "warn")
+		result, err := local.Up(cmd.Context(), c.Settings, run.target, run.board, run.logger)
 		if err != nil {
 			return err
 		}
-		target, err := kubeconfig.Locate(os.Getenv, os.Geteuid())
-		if err != nil {
-			return err
-		}
-		result, err := local.Up(cmd.Context(), c.Settings, target, board, logger)
-		if err != nil {
-			return err
-		}
-		tellUp(board, result)
+		tellUp(run.board, result)
 		if !foreground {
 			return nil
 		}
 		if err := local.Watch(cmd.Context(), result.Settings, os.Stdout); err != nil {
 			return err
 		}
-		return local.Down(cmd.Context(), result.Settings, target, false, progress.New(os.Stderr, progress.Plain), logger)
+		return local.Down(cmd.Context(), result.Settings, run.target, false, progress.New(os.Stderr, progress.Plain), run.logger)
 	}
 	return cmd
+}
+
+// localRun is what the commands that change the cluster work with.
+type localRun struct {
+	board  *progress.Board
+	logger *slog.Logger
+	target kubeconfig.Target
+}
+
+// begin reads the settings and finds the person's kubeconfig.
+func (c *clusterFlags) begin(cmd *cobra.Command, output string) (run localRun, err error) {
+	if err := c.read(cmd); err != nil {
+		return run, err
+	}
+	if run.board, err = newBoard(output); err != nil {
+		return run, err
+	}
+	if run.logger, err = newLogger(os.Stderr, "warn"); err != nil {
+		return run, err
+	}
+	run.target, err = kubeconfig.Locate(os.Getenv, os.Geteuid())
+	return run, err
 }
 
 func newBoard(output string) (*progress.Board, error) {
