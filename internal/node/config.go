@@ -48,7 +48,8 @@ type Config struct {
 	SeccompDir string
 	// CgroupRoot is the parent of kubepods, such as "knarr"; may be empty.
 	CgroupRoot string
-	// ResolvConf is the node's resolver file; /etc/resolv.conf where empty.
+	// ResolvConf is the node's resolver file; where empty /etc/resolv.conf, or
+	// what systemd-resolved knows behind it.
 	ResolvConf string
 	// ClusterDNS and ClusterDomain are what pods resolve names with.
 	ClusterDNS    []string
@@ -92,9 +93,6 @@ func (c *Config) complete() error {
 	}
 	if c.SeccompDir == "" {
 		c.SeccompDir = c.RootDir + "/seccomp"
-	}
-	if c.ResolvConf == "" {
-		c.ResolvConf = "/etc/resolv.conf"
 	}
 	if c.ParallelPulls == 0 {
 		c.ParallelPulls = 4

@@ -88,17 +88,13 @@ func (n *Node) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resolver, err := os.ReadFile(cfg.ResolvConf)
-	if err != nil {
-		cfg.Logger.Warn("the node's resolver file is not readable", "path", cfg.ResolvConf, "err", err)
-	}
 	n.pods = worker.NewManager(&worker.Deps{
 		Runtime: n.runtime, Client: cfg.Client, Objects: cache, Volumes: vols,
 		Puller: images.NewPuller(n.runtime, cfg.ParallelPulls), Recorder: n.recorder,
 		Services: client.InformerFor[*corev1.Service](services), Logger: cfg.Logger,
 		NodeName: cfg.NodeName, Node: n.registrar.Node, HostIPs: cfg.Addresses, LogRoot: cfg.LogDir, Profiles: cfg.SeccompDir,
 		CgroupRoot: cfg.CgroupRoot, Cluster: render.Cluster{DNS: cfg.ClusterDNS, Domain: cfg.ClusterDomain},
-		HostResolver: render.ParseResolver(string(resolver)), MemoryCapacity: n.machine.MemoryBytes,
+		HostResolver: hostResolver(cfg.ResolvConf, cfg.Logger), MemoryCapacity: n.machine.MemoryBytes,
 		RuntimeName: cfg.RuntimeName, BeforeStop: cfg.BeforeStop, Cgroups: podcgroup.New(cfg.CgroupRoot),
 	}, pods)
 	return nil

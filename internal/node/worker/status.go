@@ -109,6 +109,10 @@ func (w *Worker) wrote(pod *corev1.Pod, err error) {
 		w.setPod(pod)
 	case err == nil, apierrors.IsNotFound(err):
 		w.vanished()
+	case apierrors.IsForbidden(err):
+		// A node may not read a pod that is gone: the watch will tell.
+		w.logger.Debug("pod status is refused", "err", err)
+		w.status.retry = time.Now().Add(retryWrite)
 	default:
 		w.logger.Warn("pod status is not written", "err", err)
 		w.status.retry = time.Now().Add(retryWrite)

@@ -1,12 +1,15 @@
 package realtest
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -144,4 +147,45 @@ func BenchmarkPod(b *testing.B) {
 	slices.Sort(down)
 	b.ReportMetric(float64(up[len(up)/2].Microseconds())/1000, "ms-ready-p50")
 	b.ReportMetric(float64(down[len(down)/2].Microseconds())/1000, "ms-gone-p50")
+}
+
+// BenchmarkFiftyPods measures how long fifty pods at once take to be ready,
+// and what API server and agent together then use while nothing happens.
+func BenchmarkFiftyPods(b *testing.B) {
+	m := newMachine(b)
+	for b.Loop() {
+		began := time.Now()
+		for i := range 50 {
+			m.create(pod(fmt.Sprintf("p%d", i), "exec sleep 100000"))
+		}
+		for i := range 50 {
+			m.await(fmt.Sprintf("p%d", i), "is ready", ready)
+		}
+		b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms-all-ready")
+		b.ReportMetric(idleCPU(b, 10*time.Second), "%cpu-idle")
+		zero := int64(0)
+		for i := range 50 {
+			if err := m.pods.Delete(b.Context(), "default", fmt.Sprintf("p%d", i), metav1.DeleteOptions{GracePeriodSeconds: &zero}); err != nil && !apierrors.IsNotFound(err) {
+				b.Fatal(err)
+			}
+		}
+		m.eventually("all are gone", func() bool {
+			list, _, err := m.pods.List(b.Context(), "default", metav1.ListOptions{})
+			return err == nil && len(list) == 0
+		})
+	}
+}
+
+// idleCPU is the share of a core, in per cent, that this process uses.
+func idleCPU(b *testing.B, over time.Duration) float64 {
+	used := func() time.Duration {
+		var r syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	}
+	before := used()
+	<-time.After(over)
+	return 100 * float64(used()-before) / float64(over)
 }
