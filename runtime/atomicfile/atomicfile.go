@@ -16,6 +16,18 @@ import (
 // MaxSize bounds what Read reads, in bytes.
 const MaxSize = 16 << 20
 
+// tmpPrefix begins the names of files that are being written.
+const tmpPrefix = ".tmp-"
+
+// Sweep removes what killed writers left in dir. Nobody may be writing there.
+func Sweep(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, tmpPrefix+"*"))
+	for _, f := range left {
+		err = errors.Join(err, os.Remove(f))
+	}
+	return err
+}
+
 // ErrCorrupt says that a file is not what was written.
 var ErrCorrupt = errors.New("file is corrupt")
 
@@ -30,7 +42,7 @@ func WriteJSON(path string, v any, sync bool) error {
 }
 
 func write(path string, data []byte, sync bool) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	tmp, err := os.CreateTemp(filepath.Dir(path), tmpPrefix+"*")
 	if err != nil {
 		return err
 	}

@@ -53,6 +53,8 @@ func (s *Service) GetContainerEvents(_ *cri.GetEventsRequest, out cri.RuntimeSer
 		select {
 		case <-out.Context().Done():
 			return nil
+		case <-s.Stopping:
+			return status.Error(codes.Unavailable, "the runtime is ending")
 		case e, ok := <-all:
 			if !ok {
 				return status.Error(codes.ResourceExhausted, "the client did not keep up with events: list containers and follow again")

@@ -34,6 +34,8 @@ type Service struct {
 	Containers *container.Manager
 	Host       spec.Host
 	Streaming  streaming.Server
+	// Stopping is closed when the runtime ends, which ends streams of events.
+	Stopping <-chan struct{}
 	// events are what GetContainerEvents passes on.
 	events events.Hub[*cri.ContainerEventResponse]
 	disk   diskCache

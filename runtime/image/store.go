@@ -63,6 +63,9 @@ func Open(dir string, cfg registry.Config, log *slog.Logger) (*Store, error) {
 }
 
 func (s *Store) load() error {
+	if err := atomicfile.Sweep(s.dir); err != nil {
+		return err
+	}
 	files, err := filepath.Glob(filepath.Join(s.dir, "*.json"))
 	if err != nil {
 		return err

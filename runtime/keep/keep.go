@@ -29,6 +29,8 @@ type Config struct {
 	// State is the folder of what outlives keep.
 	State string
 	Log   *slog.Logger
+	// LogFile is where Log writes, to be bounded; it may be empty.
+	LogFile string
 }
 
 // Run is keep: it returns after a shutdown, or when it cannot start.
@@ -49,6 +51,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	sup.BoundLog(cfg.LogFile)
 	earlier, err := takeOver()
 	if err != nil {
 		return err

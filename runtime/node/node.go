@@ -142,7 +142,7 @@ func build(ctx context.Context, cfg Config, boot string, k *keeper.Keeper) (*cri
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
 	}
-	svc := &cri.Service{Log: cfg.Log, Release: cfg.Version, Images: images, Host: host}
+	svc := &cri.Service{Log: cfg.Log, Stopping: ctx.Done(), Release: cfg.Version, Images: images, Host: host}
 	svc.Sandboxes, err = sandbox.Open(ctx, sandbox.Config{Records: cfg.records("sandboxes"), State: cfg.state("sandboxes"), Boot: boot,
 		PauseBinary: cfg.PauseBinary, Log: cfg.Log, Notify: svc.SandboxEnded})
 	if err != nil {
@@ -155,6 +155,10 @@ func build(ctx context.Context, cfg Config, boot string, k *keeper.Keeper) (*cri
 		Notify: svc.Publish})
 	if err != nil {
 		return nil, fmt.Errorf("containers: %w", err)
+	}
+	// What a killed runtime was fetching belongs to nobody.
+	if err := images.Collect(); err != nil {
+		cfg.Log.Warn("cannot remove unused image data", "error", err)
 	}
 	return svc, nil
 }

@@ -57,6 +57,9 @@ func Open(ctx context.Context, cfg Config) (*Manager, error) {
 		}
 	}
 	m := &Manager{cfg: cfg, life: ctx, sandboxes: map[string]*Sandbox{}}
+	if err := atomicfile.Sweep(cfg.Records); err != nil {
+		return nil, err
+	}
 	files, err := filepath.Glob(filepath.Join(cfg.Records, "*.json"))
 	if err != nil {
 		return nil, err

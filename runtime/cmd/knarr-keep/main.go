@@ -46,5 +46,5 @@ func run() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
-	return keep.Run(ctx, keep.Config{Socket: *socket, State: *state, Log: slog.New(slog.NewTextHandler(out, nil))})
+	return keep.Run(ctx, keep.Config{Socket: *socket, State: *state, LogFile: *logFile, Log: slog.New(slog.NewTextHandler(out, nil))})
 }

@@ -68,6 +68,9 @@ func New(dir string, log *slog.Logger) (*Supervisor, error) {
 	return s, err
 }
 
+// BoundLog bounds keep's own log as it does those of services.
+func (s *Supervisor) BoundLog(path string) { s.rotating.watch(path) }
+
 // Start makes spec run and says whether it ran before with the same spec. A
 // program with another spec is replaced; sockets that both specs name stay open.
 func (s *Supervisor) Start(spec wire.Service) (bool, error) {
