@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -84,16 +85,18 @@ func newBoard(output string) (*progress.Board, error) {
 }
 
 func tellUp(board *progress.Board, r local.Result) {
-	for _, moved := range r.Moved {
-		board.Say("note: %s", moved)
+	aside := ""
+	if len(r.Moved) > 0 {
+		aside = " (" + strings.Join(r.Moved, "; ") + ")"
 	}
+	ready := "Ready"
 	if r.Already {
-		board.Say("The cluster was up already.")
+		ready = "The cluster was up already; ready"
 	}
-	board.Say("Ready in %s. Try: knarr kubectl get pods -A   (kubectl works too: context \"knarr\" in %s)", progress.Short(board.Took()), r.Kubeconfig)
+	board.Say("%s in %s%s. Try: knarr kubectl get pods -A   (kubectl works too: context \"knarr\" in %s)", ready, progress.Short(board.Took()), aside, r.Kubeconfig)
 	board.Result(map[string]any{
 		"ready": true, "already": r.Already, "milliseconds": board.Took().Milliseconds(), "kubeconfig": r.Kubeconfig, "context": "knarr",
-		"node": r.Settings.NodeName, "nodeAddress": r.Settings.NodeAddress.String(),
+		"node": r.Settings.NodeName, "nodeAddress": r.Settings.NodeAddress.String(), "moved": r.Moved,
 		"apiPort": r.Settings.APIPort, "httpPort": r.Settings.HTTPPort, "httpsPort": r.Settings.HTTPSPort,
 	})
 }
