@@ -23,8 +23,6 @@ const (
 	AnnotationRestartCount      = "io.kubernetes.container.restartCount"
 	AnnotationMessagePath       = "io.kubernetes.container.terminationMessagePath"
 	AnnotationMessagePolicy     = "io.kubernetes.container.terminationMessagePolicy"
-	AnnotationContainerPreStop  = "io.kubernetes.container.preStopHandler"
-	AnnotationContainerPorts    = "io.kubernetes.container.ports"
 	AnnotationPodGrace          = "io.kubernetes.pod.terminationGracePeriod"
 	AnnotationPodDeletionGrace  = "io.kubernetes.pod.deletionGracePeriod"
 	annotationMessageHostPath   = "knarr.io/termination-message-file"
@@ -110,4 +108,14 @@ func RestartCount(s *runtimeapi.ContainerStatus) int32 {
 		return int32(s.GetMetadata().GetAttempt())
 	}
 	return int32(n)
+}
+
+// Seconds reads one of the annotations that hold a time; nil where there is
+// none.
+func Seconds(s *runtimeapi.ContainerStatus, annotation string) *int64 {
+	n, err := strconv.ParseInt(s.GetAnnotations()[annotation], 10, 64)
+	if err != nil || n < 0 {
+		return nil
+	}
+	return &n
 }

@@ -156,7 +156,7 @@ func (m *Manager) take(found map[types.UID][]podListing, began time.Time) (first
 // adoptOrphanLocked ends a pod that the API does not hold. One that it holds
 // by now has a worker soon, or the next listing finds it.
 func (m *Manager) adoptOrphanLocked(uid types.UID, l listing) {
-	pod := orphan(l.pods[0].sandbox)
+	pod := orphan(l.pods[0])
 	if current, ok := m.pods.Get(pod.Namespace, pod.Name); uid == "" || (ok && current.UID == uid) {
 		return
 	}

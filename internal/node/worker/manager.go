@@ -155,12 +155,18 @@ func (m *Manager) admitLocked(pod *corev1.Pod) *podstate.Verdict {
 	return podstate.Admit(pod, others, node)
 }
 
-// orphan is a pod that only the runtime knows, as far as its labels tell.
-func orphan(s *runtimeapi.PodSandboxStatus) *corev1.Pod {
-	labels := s.GetLabels()
-	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+// orphan is a pod that only the runtime knows, as far as labels and
+// annotations tell.
+func orphan(l podListing) *corev1.Pod {
+	labels := l.sandbox.GetLabels()
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Name: labels[render.LabelPodName], Namespace: labels[render.LabelPodNamespace], UID: types.UID(labels[render.LabelPodUID]),
 	}}
+	for _, c := range l.containers {
+		pod.Spec.TerminationGracePeriodSeconds = render.Seconds(c, render.AnnotationPodGrace)
+		pod.DeletionGracePeriodSeconds = render.Seconds(c, render.AnnotationPodDeletionGrace)
+	}
+	return pod
 }
 
 // Pods are the node's pods as the API last told.
