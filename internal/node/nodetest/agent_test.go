@@ -90,7 +90,7 @@ func (w *world) start() {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	n, err := node.Start(ctx, node.Config{
-		Client: w.cluster.As("system:node:n1", "system:nodes").WithManager("kubelet"), Logger: logger,
+		Client: client.New(issuer{w.cluster.As("system:node:n1", "system:nodes").Transport()}, w.cluster.Catalog).WithManager("kubelet"), Logger: logger,
 		NodeName: "n1", Addresses: []string{"127.0.0.1"}, Version: "v1.36.0", RuntimeEndpoint: filepath.Join(w.dir, "cri.sock"),
 		PodCIDR: "10.1.0.0/24", RootDir: filepath.Join(w.dir, "root"), LogDir: filepath.Join(w.dir, "logs"), ClusterDomain: "cluster.local",
 		CgroupRoot: filepath.Base(w.dir),
@@ -129,7 +129,7 @@ func (w *world) eventually(what string, ok func() bool) {
 
 // pod is a pod of one container, bound to the node.
 func pod(name string, change ...func(*corev1.Pod)) *corev1.Pod {
-	grace, no := int64(5), false // nobody issues tokens here
+	grace, no := int64(5), false
 	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"},
 		Spec: corev1.PodSpec{
