@@ -44,17 +44,33 @@ func New() *Map {
 // SetService takes a Service's selector; all are the pods there are, read only
 // where the selector is new.
 func (m *Map) SetService(svc *corev1.Service, all *client.Informer[*corev1.Pod]) {
+	if !m.setSelector(svc) {
+		return
+	}
+	selected := all.List(svc.Namespace, labels.Set(svc.Spec.Selector).AsSelectorPreValidated())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.mu.services[reconcile.Key{Namespace: svc.Namespace, Name: svc.Name}]
+	if s == nil {
+		return // dropped meanwhile
+	}
+	for _, pod := range selected {
+		s.pods[pod.Name] = struct{}{}
+	}
+}
+
+// setSelector takes the selector, without pods; it tells whether there is a
+// new one.
+func (m *Map) setSelector(svc *corev1.Service) bool {
 	key := reconcile.Key{Namespace: svc.Namespace, Name: svc.Name}
 	m.mu.Lock()
-	have := m.mu.services[key]
-	if have != nil && maps.Equal(have.selector, svc.Spec.Selector) {
-		m.mu.Unlock()
-		return
+	defer m.mu.Unlock()
+	if have := m.mu.services[key]; have != nil && maps.Equal(have.selector, svc.Spec.Selector) {
+		return false
 	}
 	m.dropLocked(key)
 	if len(svc.Spec.Selector) == 0 {
-		m.mu.Unlock()
-		return
+		return false
 	}
 	s := &service{selector: svc.Spec.Selector, pair: pairOf(svc), pods: map[string]struct{}{}}
 	m.mu.services[key] = s
@@ -62,14 +78,7 @@ func (m *Map) SetService(svc *corev1.Service, all *client.Informer[*corev1.Pod])
 		m.mu.byPair[s.pair] = make(map[reconcile.Key]struct{})
 	}
 	m.mu.byPair[s.pair][key] = struct{}{}
-	m.mu.Unlock()
-
-	selected := all.List(svc.Namespace, labels.Set(svc.Spec.Selector).AsSelectorPreValidated())
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, pod := range selected {
-		s.pods[pod.Name] = struct{}{}
-	}
+	return true
 }
 
 // DropService forgets a Service.
