@@ -22,8 +22,10 @@ const EdgeAnnotation = "knarr.io/served-by-node"
 // Rendered is what one Service, or one pod with host ports, asks of the table.
 type Rendered struct {
 	ruleset.State
-	// Ready are the pod addresses that new connections are sent to; true
-	// where UDP is among what is sent.
+	// Ready are the pod addresses that new connections are sent to while
+	// their pods live on; true where UDP is among what is sent. Endpoints
+	// that end and still serve, in want of others, are not among them: nobody
+	// waits for those to leave.
 	Ready map[netip.Addr]bool
 }
 
@@ -48,7 +50,7 @@ func RenderService(svc *corev1.Service, slices []*discoveryv1.EndpointSlice, nod
 		}
 		p := portRender{svc: svc, port: port, protocol: protocol, out: &out,
 			id: chainID(svc.Namespace, svc.Name, port.Name, strconv.Itoa(int(port.Port)), string(port.Protocol))}
-		p.all, p.local = endpointsOf(slices, port, node)
+		p.all, p.local, p.ready = endpointsOf(slices, port, node)
 		p.render()
 	}
 	return out
@@ -90,12 +92,16 @@ type portRender struct {
 	protocol   uint8
 	id         string
 	all, local []ruleset.Target
-	out        *Rendered
+	// ready is false where all are endpoints that end, in want of others.
+	ready bool
+	out   *Rendered
 }
 
 func (p *portRender) render() {
 	for _, t := range p.all {
-		p.out.Ready[t.Addr] = p.out.Ready[t.Addr] || p.protocol == unix.IPPROTO_UDP
+		if p.ready {
+			p.out.Ready[t.Addr] = p.out.Ready[t.Addr] || p.protocol == unix.IPPROTO_UDP
+		}
 		p.out.Elements[ruleset.Key{Set: ruleset.Hairpin, Addr: t.Addr}] = ""
 	}
 	internal := p.clusterChain()
@@ -213,21 +219,21 @@ func (p *portRender) sticky() time.Duration {
 }
 
 // endpointsOf are the targets of a Service port: the ready ones, or where
-// there is none those that still serve while they terminate. local are those
-// on the node.
-func endpointsOf(all []*discoveryv1.EndpointSlice, port *corev1.ServicePort, node string) (targets, local []ruleset.Target) {
-	ready := collect(all, port, node, func(c discoveryv1.EndpointConditions) bool { return c.Ready == nil || *c.Ready })
+// there is none (ready false) those that still serve while they terminate.
+// local are those on the node.
+func endpointsOf(all []*discoveryv1.EndpointSlice, port *corev1.ServicePort, node string) (targets, local []ruleset.Target, ready bool) {
+	living := collect(all, port, node, func(c discoveryv1.EndpointConditions) bool { return c.Ready == nil || *c.Ready })
 	serving := func(c discoveryv1.EndpointConditions) bool {
 		return c.Serving != nil && *c.Serving && c.Terminating != nil && *c.Terminating
 	}
-	if len(ready.all) == 0 {
-		ready = collect(all, port, node, serving)
-		return ready.all, ready.local
+	if len(living.all) == 0 {
+		ending := collect(all, port, node, serving)
+		return ending.all, ending.local, false
 	}
-	if len(ready.local) == 0 {
-		ready.local = collect(all, port, node, serving).local
+	if len(living.local) == 0 {
+		living.local = collect(all, port, node, serving).local
 	}
-	return ready.all, ready.local
+	return living.all, living.local, true
 }
 
 type targetSet struct{ all, local []ruleset.Target }
