@@ -84,7 +84,7 @@ func (d downer) up(ctx context.Context) bool {
 
 func (d downer) services(ctx context.Context) error {
 	if !d.up(ctx) {
-		return nil
+		return d.endLeft(ctx, serviceServer, serviceEdge)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, name := range []string{serviceServer, serviceEdge} {
@@ -93,9 +93,27 @@ func (d downer) services(ctx context.Context) error {
 	return group.Wait()
 }
 
+// endLeft ends services that run on although their keep was killed.
+func (d downer) endLeft(ctx context.Context, names ...string) error {
+	left := d.leftovers()
+	group, ctx := errgroup.WithContext(ctx)
+	for _, name := range names {
+		if l, ok := left[name]; ok {
+			group.Go(func() error { return l.end(ctx, stopGraceMillis*time.Millisecond) })
+		}
+	}
+	return group.Wait()
+}
+
+// runtimeRuns tells whether there is a runtime to ask, with or without a keep.
+func (d downer) runtimeRuns(ctx context.Context) bool {
+	_, left := d.leftovers()[serviceRuntime]
+	return left || d.up(ctx)
+}
+
 // pods ends every container as its pod would be ended, all at the same time.
 func (d downer) pods(ctx context.Context, purge bool) error {
-	if !d.up(ctx) {
+	if !d.runtimeRuns(ctx) {
 		return nil
 	}
 	c, err := cri.Dial(d.RuntimeSocket())
@@ -161,6 +179,8 @@ func (d downer) runtime(ctx context.Context, purge bool) error {
 	var failed []error
 	if d.up(ctx) {
 		failed = append(failed, d.keep.Stop(ctx, serviceRuntime, stopGraceMillis*time.Millisecond))
+	} else {
+		failed = append(failed, d.endLeft(ctx, serviceRuntime))
 	}
 	folder, err := payload.Unpack(d.Settings.programs())
 	if err != nil {

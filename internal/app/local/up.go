@@ -166,10 +166,12 @@ func (u *upper) decide(running []keep.Status) error {
 }
 
 // ports takes the next free port for each one that another process has. A
-// running service has its own already.
+// running service has its own already, also one that a killed keep left.
 func (u *upper) ports(running []keep.Status) error {
+	left := u.leftovers()
 	isRunning := func(name string) bool {
-		return slices.ContainsFunc(running, func(s keep.Status) bool { return s.Name == name })
+		_, isLeft := left[name]
+		return isLeft || slices.ContainsFunc(running, func(s keep.Status) bool { return s.Name == name })
 	}
 	var taken []int
 	for _, p := range []struct {
