@@ -25,7 +25,7 @@ import (
 )
 
 // maxGrace bounds how long down lets a container end by itself.
-const maxGrace = 30 * time.Second
+const maxGrace = 10 * time.Second
 
 // Down stops the cluster and leaves the machine as it was, but for the data,
 // from which Up brings the same cluster back. With purge the data goes too.
