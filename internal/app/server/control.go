@@ -13,51 +13,45 @@ import (
 // nodeRange is the prefix length of a node's part of the pod network.
 const nodeRange = 24
 
-// runControllers runs every controller. They share informers, and each acts
+// runControl runs the controllers and the scheduler. They share one set of
+// informers, so that the process holds each index and watch once; each writes
 // under its own identity.
-func (p *process) runControllers(ctx context.Context, ready func()) error {
-	metrics, err := reconcile.NewMetrics(p.registry)
-	if err != nil {
-		return err
-	}
-	log := p.logOf("controllers")
+func (p *process) runControl(ctx context.Context, ready func()) error {
+	log := p.logOf("control")
 	ctx, cancel := context.WithCancel(ctx)
 	informers := client.NewInformers(p.as("system:kube-controller-manager"), log)
 	defer informers.Wait()
 	defer cancel()
-	wait, err := controller.Start(ctx, controller.Deps{
-		Client: p.asController, Informers: informers, Logger: log, Metrics: metrics,
-		RootCA: p.authority.ClusterCA().PEM(), PodNetwork: p.Pods, NodeRange: nodeRange,
-	})
-	if err != nil {
-		return err
+	for _, start := range []func(context.Context, *client.Informers) (func(), error){p.startControllers, p.startScheduler} {
+		wait, err := start(ctx, informers)
+		if err != nil {
+			return err
+		}
+		defer wait()
+		defer cancel()
 	}
-	defer wait()
 	informers.Start(ctx)
 	ready()
 	<-ctx.Done()
 	return nil
 }
 
-// runScheduler gives pods their nodes.
-func (p *process) runScheduler(ctx context.Context, ready func()) error {
+func (p *process) startControllers(ctx context.Context, informers *client.Informers) (wait func(), err error) {
+	metrics, err := reconcile.NewMetrics(p.registry)
+	if err != nil {
+		return nil, err
+	}
+	return controller.Start(ctx, controller.Deps{
+		Client: p.asController, Informers: informers, Logger: p.logOf("controllers"), Metrics: metrics,
+		RootCA: p.authority.ClusterCA().PEM(), PodNetwork: p.Pods, NodeRange: nodeRange,
+	})
+}
+
+func (p *process) startScheduler(ctx context.Context, informers *client.Informers) (wait func(), err error) {
 	metrics, err := scheduler.NewMetrics(p.registry)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	log := p.logOf("scheduler")
-	ctx, cancel := context.WithCancel(ctx)
-	c := p.as("system:kube-scheduler")
-	informers := client.NewInformers(c, log)
-	defer informers.Wait()
-	defer cancel()
-	wait, err := scheduler.Start(ctx, scheduler.Deps{Client: c, Informers: informers, Logger: log, Metrics: metrics, Seed: uint64(time.Now().UnixNano())})
-	if err != nil {
-		return err
-	}
-	defer wait()
-	informers.Start(ctx)
-	ready()
-	<-ctx.Done()
-	return nil
+	return scheduler.Start(ctx, scheduler.Deps{Client: p.as("system:kube-scheduler"), Informers: informers, Logger: p.logOf("scheduler"),
+		Metrics: metrics, Seed: uint64(time.Now().UnixNano())})
 }

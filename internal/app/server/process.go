@@ -37,7 +37,6 @@ type process struct {
 	store     store.Store
 	cache     *cache.Cache
 	api       *apiserver.Server
-	informers *client.Informers // of the controllers and the scheduler
 	proxy     *proxy.Proxy
 }
 
@@ -58,8 +57,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if !o.APIOnly {
 		parts = append(parts,
-			lifecycle.Part{Name: "controllers", Needs: []string{"api"}, Run: p.runControllers},
-			lifecycle.Part{Name: "scheduler", Needs: []string{"api"}, Run: p.runScheduler},
+			lifecycle.Part{Name: "control", Needs: []string{"api"}, Run: p.runControl},
 			lifecycle.Part{Name: "addons", Needs: []string{"api"}, Run: p.runAddons},
 			lifecycle.Part{Name: "proxy", Needs: []string{"api"}, Run: p.runProxy},
 			lifecycle.Part{Name: "node", Needs: []string{"api", "proxy"}, Run: p.runNode},
