@@ -19,6 +19,7 @@ type faultyStore struct {
 	store.Store
 	loseNotes atomic.Bool
 	tooOld    atomic.Bool // the next Next of a watch says so
+	compact   atomic.Bool // the next watch finds its history compacted
 }
 
 func (s *faultyStore) Commit(ctx context.Context, ops []store.Op) (store.Revision, error) {
@@ -31,8 +32,16 @@ func (s *faultyStore) Commit(ctx context.Context, ops []store.Op) (store.Revisio
 }
 
 func (s *faultyStore) Watch(ctx context.Context, prefix string, after store.Revision) (store.Watch, error) {
+	if s.compact.Swap(false) {
+		if err := s.Store.Compact(ctx, s.Store.Revision()); err != nil {
+			return nil, err
+		}
+	}
 	w, err := s.Store.Watch(ctx, prefix, after)
-	return &faultyWatch{Watch: w, store: s}, err
+	if err != nil {
+		return nil, err
+	}
+	return &faultyWatch{Watch: w, store: s}, nil
 }
 
 type faultyWatch struct {
@@ -117,6 +126,23 @@ func TestFollowerThatFellBehind(t *testing.T) {
 	if diff := cmp.Diff([]string{"MODIFIED a/stays@5 was 4"}, f.collect(later, 1)); diff != "" {
 		t.Errorf("after the reload (-want +got):\n%s", diff)
 	}
+}
+
+// TestCompactionWhileItStarts: the history goes between the cache's scan and
+// its watch, as the janitor of a store that was long closed may do.
+func TestCompactionWhileItStarts(t *testing.T) {
+	f, faulty := newFaulty(t)
+	r := f.configMaps()
+	item := f.create(r, configMap("a", "b", "1"))
+	for range 5 {
+		item = f.update(r, item, setValue("again"))
+	}
+	faulty.compact.Store(true)
+	f.cache = f.open(Options{Replay: 3})
+	if diff := cmp.Diff([]string{"a/b@6"}, keys(f.configMaps().Snapshot())); diff != "" {
+		t.Errorf("snapshot (-want +got):\n%s", diff)
+	}
+	f.update(f.configMaps(), item, setValue("2"))
 }
 
 func TestViewsShareTheirKindsObjects(t *testing.T) {

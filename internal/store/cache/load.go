@@ -22,16 +22,12 @@ func (c *Cache) start(ctx context.Context) error {
 	if c.options.Replay > 0 {
 		from = max(c.store.Oldest(), newest-min(newest, store.Revision(c.options.Replay)))
 	}
-	loaded, err := c.loadFrom(ctx, from)
-	if err != nil {
-		return err
-	}
 	follow, stop := context.WithCancel(context.WithoutCancel(ctx))
 	c.stop = stop
-	watch, err := c.store.Watch(follow, "/", loaded)
+	loaded, watch, err := c.loadAndWatch(ctx, follow, from)
 	if err != nil {
 		stop()
-		return fmt.Errorf("following the store from revision %d: %w", loaded, err)
+		return err
 	}
 	c.gate.Advance(loaded)
 	go c.follow(follow, watch)
@@ -40,6 +36,28 @@ func (c *Cache) start(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// startAttempts bounds how often a start is overtaken by a compaction.
+const startAttempts = 3
+
+// loadAndWatch loads the state at a revision and begins a watch behind it. A
+// compaction in between takes the history away: then it starts at the newest.
+func (c *Cache) loadAndWatch(ctx, follow context.Context, from store.Revision) (loaded store.Revision, watch store.Watch, err error) {
+	for range startAttempts {
+		if loaded, err = c.loadFrom(ctx, from); err != nil {
+			return 0, nil, err
+		}
+		watch, err = c.store.Watch(follow, "/", loaded)
+		if !errors.Is(err, store.ErrTooOld) {
+			break
+		}
+		from = c.store.Revision()
+	}
+	if err != nil {
+		return 0, nil, fmt.Errorf("following the store from revision %d: %w", loaded, err)
+	}
+	return loaded, watch, nil
 }
 
 // loadFrom loads the state at a revision, or the newest where that was
