@@ -7,6 +7,12 @@ KNARR   := $(BIN)/knarr
 PAYLOAD := internal/app/payload/bin
 export CGO_ENABLED ?= 0
 
+# kubectl and client-go tell the version that the linker gives them: that of
+# the Kubernetes libraries in go.mod.
+MINOR_PATCH := $(shell sed -nE 's|^.*k8s.io/kubectl v0\.([0-9]+\.[0-9]+).*|\1|p' go.mod)
+VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
+	-X $(package).gitVersion=v1.$(MINOR_PATCH) -X $(package).gitMajor=1 -X $(package).gitMinor=$(firstword $(subst ., ,$(MINOR_PATCH))))
+
 .DEFAULT_GOAL := build
 .PHONY: build run test unit race e2e bench generate lint deps payload images hello-image clean help
 
@@ -20,7 +26,7 @@ payload: deps
 	@$(MAKE) --no-print-directory -C runtime OUT=$(abspath $(PAYLOAD))
 
 build: payload ## build bin/knarr with everything in it
-	$(GO) build -trimpath -ldflags '-s -w' -o $(KNARR) ./cmd/knarr
+	$(GO) build -trimpath -ldflags '-s -w $(VERSIONS)' -o $(KNARR) ./cmd/knarr
 
 run: build hello-image ## bring a cluster up and show the hello example in it
 	examples/hello/run.sh $(KNARR)
@@ -36,7 +42,7 @@ race: payload ## all unit and contract tests under the race detector, both modul
 	$(MAKE) --no-print-directory -C runtime test
 
 e2e: build images ## a real cluster with real containers (needs root)
-	$(GO) test -count=1 -timeout 30m ./test/e2e/... -knarr=$(abspath $(KNARR)) -images=$(abspath $(BIN)/images)
+	$(GO) test -count=1 -parallel 8 -timeout 30m ./test/e2e/... -knarr=$(abspath $(KNARR)) -images=$(abspath $(BIN)/images)
 
 images: ## build the images that examples and tests use, from Debian's packages
 	$(GO) run ./tools/image -out $(BIN)/images examples/*/image.yaml test/images/*.yaml
