@@ -131,6 +131,9 @@ func TestCrashLoop(t *testing.T) {
 	w.runtime.Exit("app", 1)
 	w.eventually("the first restart is at once", func() bool { return w.get("a").Status.ContainerStatuses[0].RestartCount == 1 })
 	w.awaitReady("a")
+	if w.hasEvent("BackOff", "") {
+		t.Error("a restart at once was told as a back-off")
+	}
 	w.runtime.Exit("app", 1)
 	w.eventually("the second restart waits", func() bool {
 		s := w.get("a").Status.ContainerStatuses[0]
@@ -147,11 +150,13 @@ func TestCrashLoop(t *testing.T) {
 // awaitEvent waits for an event of that reason whose message begins so.
 func (w *world) awaitEvent(reason, prefix string) {
 	w.t.Helper()
-	w.eventually("event "+reason+" "+prefix, func() bool {
-		list, _, err := client.For[*corev1.Event](w.cluster.Admin).List(w.t.Context(), "default", metav1.ListOptions{})
-		return err == nil && slices.ContainsFunc(list, func(e *corev1.Event) bool {
-			return e.Reason == reason && strings.HasPrefix(e.Message, prefix)
-		})
+	w.eventually("event "+reason+" "+prefix, func() bool { return w.hasEvent(reason, prefix) })
+}
+
+func (w *world) hasEvent(reason, prefix string) bool {
+	list, _, err := client.For[*corev1.Event](w.cluster.Admin).List(w.t.Context(), "default", metav1.ListOptions{})
+	return err == nil && slices.ContainsFunc(list, func(e *corev1.Event) bool {
+		return e.Reason == reason && strings.HasPrefix(e.Message, prefix)
 	})
 }
 

@@ -255,7 +255,11 @@ func TestActiveDeadline(t *testing.T) {
 	if got := words(Next(v, p.Wake)); !slices.Equal(got, []string{"stop-container:a0"}) {
 		t.Errorf("after: %v", got)
 	}
-	if s := Status(v, p.Wake); s.Phase != corev1.PodFailed || s.Reason != "DeadlineExceeded" {
+	if s := Status(v, p.Wake); s.Phase == corev1.PodFailed {
+		t.Error("failed although its container still runs")
+	}
+	after := view(t, pod, "vol sandbox exit:a:137")
+	if s := Status(after, p.Wake); s.Phase != corev1.PodFailed || s.Reason != "DeadlineExceeded" {
 		t.Errorf("status %s %s", s.Phase, s.Reason)
 	}
 }

@@ -42,20 +42,35 @@ func Status(v *View, now time.Time) corev1.PodStatus {
 }
 
 // setPhase gives the phase, and the reason of a pod that was ended. A phase
-// that is final stays.
+// that is final stays, and is not reached before everything of the pod has
+// ended: whoever sees it may count on the pod's resources being free.
 func setPhase(v *View, s *corev1.PodStatus, now time.Time) {
-	switch {
-	case s.Phase == corev1.PodSucceeded || s.Phase == corev1.PodFailed:
-		return
-	case v.Verdict != nil:
-		s.Phase, s.Reason, s.Message = corev1.PodFailed, v.Verdict.Reason, v.Verdict.Message
-		return
-	case v.Stop == nil && expired(v, now):
-		s.Phase, s.Reason = corev1.PodFailed, "DeadlineExceeded"
-		s.Message = "Pod was active on the node longer than the specified deadline"
+	if final(s.Phase) {
 		return
 	}
-	s.Phase = Phase(v.Pod, s, v.Stop != nil && !v.anyRunning())
+	phase, reason, message := verdict(v, s, now)
+	if final(phase) && v.anyRunning() {
+		if s.Phase == "" {
+			s.Phase = corev1.PodRunning
+		}
+		return
+	}
+	s.Phase = phase
+	if reason != "" {
+		s.Reason, s.Message = reason, message
+	}
+}
+
+func final(p corev1.PodPhase) bool { return p == corev1.PodSucceeded || p == corev1.PodFailed }
+
+func verdict(v *View, s *corev1.PodStatus, now time.Time) (phase corev1.PodPhase, reason, message string) {
+	switch {
+	case v.Verdict != nil:
+		return corev1.PodFailed, v.Verdict.Reason, v.Verdict.Message
+	case v.Stop == nil && expired(v, now):
+		return corev1.PodFailed, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"
+	}
+	return Phase(v.Pod, s, v.Stop != nil && !v.anyRunning()), "", ""
 }
 
 // tally counts container states.

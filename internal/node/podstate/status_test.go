@@ -23,6 +23,8 @@ func TestPhase(t *testing.T) {
 		{"succeeded", "a b", "OnFailure", "vol sandbox exit:a:0 exit:b:0", corev1.PodSucceeded},
 		{"one failed", "a b", "Never", "vol sandbox exit:a:0 exit:b:1", corev1.PodFailed},
 		{"one still runs", "a b", "Never", "vol sandbox exit:a:1 run:b", corev1.PodRunning},
+		{"its sidecar still runs", "p a", "Never", "vol sandbox run:p exit:a:0", corev1.PodRunning},
+		{"its sidecar has ended too", "p a", "Never", "vol sandbox exit:p:0 exit:a:0", corev1.PodSucceeded},
 		{"init failed for good", "i a", "Never", "vol sandbox exit:i:1", corev1.PodFailed},
 		{"being started again", "a", "Always", "vol sandbox exit:a:1 busy:start-container:a", corev1.PodRunning},
 		{"deleted, still runs", "a", "Always", "vol sandbox run:a stop", corev1.PodRunning},
@@ -37,6 +39,25 @@ func TestPhase(t *testing.T) {
 				t.Errorf("phase %s, want %s", s.Phase, tc.want)
 			}
 		})
+	}
+}
+
+// What nobody may take for the end is not told as one.
+func TestPhaseStaysWhileAnythingRuns(t *testing.T) {
+	pod := testPod("p a", "Never")
+	pod.Status.Phase = corev1.PodRunning
+	v := view(t, pod, "vol sandbox run:p exit:a:0")
+	if s := Status(v, epoch); s.Phase != corev1.PodRunning {
+		t.Errorf("with a sidecar that runs the phase is %s", s.Phase)
+	}
+	v.Verdict = &Verdict{Reason: "Evicted", Message: "why"}
+	if s := Status(v, epoch); s.Phase != corev1.PodRunning || s.Reason != "" || s.Message != "" {
+		t.Errorf("evicted, with a sidecar that runs: %s %q %q", s.Phase, s.Reason, s.Message)
+	}
+	ended := view(t, pod, "vol sandbox exit:p:0 exit:a:0")
+	ended.Verdict = v.Verdict
+	if s := Status(ended, epoch); s.Phase != corev1.PodFailed || s.Reason != "Evicted" || s.Message != "why" {
+		t.Errorf("evicted, all ended: %s %q %q", s.Phase, s.Reason, s.Message)
 	}
 }
 

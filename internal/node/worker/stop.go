@@ -86,6 +86,9 @@ func (w *Worker) tellBackOff(now time.Time) {
 		if i == nil || !i.Exited() || w.told[i.ID()] {
 			continue
 		}
+		if _, starting := w.view.Ops[podstate.Op{Kind: podstate.StartContainer, Target: name}]; starting {
+			continue // the back-off is that of the next restart
+		}
 		if now.Before(w.view.Crash[name].Until(i.Finished())) {
 			w.told[i.ID()] = true
 			w.deps.containerEvent(w.view.Pod, name, corev1.EventTypeWarning, "BackOff",
