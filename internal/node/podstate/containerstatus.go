@@ -104,7 +104,8 @@ func carryOver(v *View, c *corev1.Container, old, cs *corev1.ContainerStatus, wa
 			ExitCode: exitLost, Reason: reasonLost, Message: "The container could not be located when the pod was terminated",
 			StartedAt: old.State.Running.StartedAt, ContainerID: old.ContainerID,
 		}}
-		if v.Stop != nil || Terminal(v, now) {
+		never := v.Pod.Spec.RestartPolicy == corev1.RestartPolicyNever && !render.IsSidecar(c)
+		if v.Stop != nil || never || Terminal(v, now) {
 			cs.State = lost
 			return
 		}

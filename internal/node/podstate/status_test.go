@@ -143,9 +143,11 @@ func TestLostContainer(t *testing.T) {
 		Name: "a", ContainerID: "rt://gone", RestartCount: 2,
 		State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(epoch)}},
 	}}
-	c := Status(view(t, pod, "vol stop"), epoch).ContainerStatuses[0]
-	if c.State.Terminated == nil || c.State.Terminated.Reason != "ContainerStatusUnknown" || c.State.Terminated.ExitCode != 137 {
-		t.Errorf("%+v", c.State)
+	for _, events := range []string{"vol stop", "vol", ""} {
+		c := Status(view(t, pod, events), epoch).ContainerStatuses[0]
+		if c.State.Terminated == nil || c.State.Terminated.Reason != "ContainerStatusUnknown" || c.State.Terminated.ExitCode != 137 {
+			t.Errorf("%q: %+v", events, c.State)
+		}
 	}
 }
 
