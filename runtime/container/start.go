@@ -118,16 +118,16 @@ func (m *Manager) pump(c *Container) {
 // startFailed writes down that a container could not run, and removes what it left.
 func (m *Manager) startFailed(c *Container, cause error) {
 	now := time.Now()
-	m.ended(c, Status{State: cri.ContainerState_CONTAINER_EXITED, Started: now, Finished: now,
-		ExitCode: codeStartError, Reason: ReasonStartError, Message: cause.Error()})
+	s := Status{State: cri.ContainerState_CONTAINER_EXITED, Started: now, Finished: now,
+		ExitCode: codeStartError, Reason: ReasonStartError, Message: cause.Error()}
+	if err := m.saveStatus(c, s); err != nil {
+		c.logger(m.cfg.Log).Error("cannot write down that a container did not start", "error", err)
+	}
+	m.ended(c, s)
 }
 
-// ended writes the end down, lets everybody know, and gives back what the container held.
+// ended lets everybody know of an end that is written down, and gives back what the container held.
 func (m *Manager) ended(c *Container, s Status) {
-	log := c.logger(m.cfg.Log)
-	if err := m.saveStatus(c, s); err != nil {
-		log.Error("cannot write down how a container ended", "code", s.ExitCode, "error", err)
-	}
 	c.mu.Lock()
 	c.status = s
 	ended := c.ended
@@ -139,7 +139,7 @@ func (m *Manager) ended(c *Container, s Status) {
 	}
 	m.cfg.Notify(cri.ContainerEventType_CONTAINER_STOPPED_EVENT, c)
 	if err := m.release(c); err != nil {
-		log.Warn("something of an ended container stays until its removal", "error", err)
+		c.logger(m.cfg.Log).Warn("something of an ended container stays until its removal", "error", err)
 	}
 }
 

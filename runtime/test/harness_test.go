@@ -22,8 +22,11 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	// What the programs consist of, so that a change of it runs the tests again.
+	_ "github.com/knarr-io/knarr/runtime/keep"
 	"github.com/knarr-io/knarr/runtime/keep/client"
 	"github.com/knarr-io/knarr/runtime/keep/wire"
+	_ "github.com/knarr-io/knarr/runtime/node"
 	"github.com/knarr-io/knarr/runtime/nspace"
 	"github.com/knarr-io/knarr/runtime/proc"
 )

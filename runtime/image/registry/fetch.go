@@ -167,7 +167,15 @@ func fetchLayer(ctx context.Context, l v1.Layer, desc v1.Descriptor, sink Sink) 
 	defer r.Close()
 	stop := context.AfterFunc(ctx, func() { r.Close() })
 	defer stop()
-	return sink.Put(r, desc.Digest.String(), desc.Size)
+	dog := watch(r)
+	defer dog.stop()
+	if err := sink.Put(dog, desc.Digest.String(), desc.Size); err != nil {
+		if dog.stalled() {
+			return fault.New(fault.Unavailable, "layer %s: the registry has sent nothing for %s", desc.Digest, stallAfter)
+		}
+		return err
+	}
+	return nil
 }
 
 func put(sink Sink, data []byte, digest v1.Hash) error {

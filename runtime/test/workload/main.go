@@ -48,7 +48,7 @@ func printLines(args []string) int {
 		fmt.Fprintf(out, "line %d\n", i)
 		if i%1000 == 0 {
 			out.Flush()
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 		}
 	}
 	out.Flush()

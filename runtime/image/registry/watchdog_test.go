@@ -1,0 +1,32 @@
+package registry
+
+import (
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestWatchdogEndsAStalledReadOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		dog := watch(r)
+		defer dog.stop()
+		go func() {
+			for range 5 { // slow, but it goes on
+				<-time.After(stallAfter - time.Second)
+				if _, err := w.Write([]byte("x")); err != nil {
+					return
+				}
+			}
+		}()
+		start := time.Now()
+		data, err := io.ReadAll(dog)
+		if err == nil || len(data) != 5 || !dog.stalled() {
+			t.Errorf("%d bytes, %v, stalled %v", len(data), err, dog.stalled())
+		}
+		if took, want := time.Since(start), 5*(stallAfter-time.Second)+stallAfter; took != want {
+			t.Errorf("ended after %s, want %s", took, want)
+		}
+	})
+}
