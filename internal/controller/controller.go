@@ -17,6 +17,7 @@ import (
 	"github.com/knarr-io/knarr/internal/client/record"
 	"github.com/knarr-io/knarr/internal/controller/clusterrole"
 	"github.com/knarr-io/knarr/internal/controller/deployment"
+	"github.com/knarr-io/knarr/internal/controller/disruption"
 	"github.com/knarr-io/knarr/internal/controller/endpoints"
 	"github.com/knarr-io/knarr/internal/controller/endpointslice"
 	"github.com/knarr-io/knarr/internal/controller/garbage"
@@ -88,6 +89,7 @@ func (d Deps) build() ([]runner, error) {
 	add(endpointslice.New(d.Client("endpointslice-controller"), inf, recorder("endpointslice-controller", "endpoint-slice-controller"), d.options(8)))
 	add(endpoints.New(d.Client("endpoint-controller"), inf, recorder("endpoint-controller", "endpoint-controller"), d.options(4)))
 	add(garbage.New(d.Client("generic-garbage-collector"), inf, recorder("generic-garbage-collector", "garbage-collector-controller"), d.options(16)))
+	add(disruption.New(d.Client("disruption-controller"), inf, recorder("disruption-controller", "controllermanager"), d.options(4)))
 	add(podgc.New(d.Client("pod-garbage-collector"), inf, d.options(4)))
 	add(clusterrole.New(d.Client("clusterrole-aggregation-controller"), inf, d.options(1)))
 
