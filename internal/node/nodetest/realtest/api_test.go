@@ -173,7 +173,13 @@ func TestExecByWebSocket(t *testing.T) {
 
 func TestPortForwardOverTheAPI(t *testing.T) {
 	m := newMachine(t)
-	m.create(pod("a", "echo hello > /tmp/index.html; exec httpd -f -p 127.0.0.1:8080 -h /tmp"))
+	m.create(pod("a", "echo hello > /tmp/index.html; exec httpd -f -p 127.0.0.1:8080 -h /tmp", func(p *corev1.Pod) {
+		// A forward to a port that nobody listens on yet ends the client's session.
+		p.Spec.Containers[0].ReadinessProbe = &corev1.Probe{
+			ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/index.html"}}},
+			PeriodSeconds: 1, FailureThreshold: 1, SuccessThreshold: 1, TimeoutSeconds: 5,
+		}
+	}))
 	m.await("a", "is ready", ready)
 	transport, upgrader, err := spdy.RoundTripperFor(&rest.Config{TLSClientConfig: m.tls})
 	if err != nil {
