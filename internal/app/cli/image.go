@@ -12,14 +12,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/knarr-io/knarr/internal/app/images"
+	"github.com/knarr-io/knarr/internal/app/local"
 )
 
 func newImage() *cobra.Command {
 	var c clusterFlags
 	cmd := &cobra.Command{
-		Use:               "image",
-		Short:             "Manage the images of this node",
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.read(cmd) },
+		Use:   "image",
+		Short: "Manage the images of this node",
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if err := c.read(cmd); err != nil {
+				return err
+			}
+			c.Settings, err = local.Recall(c.Settings)
+			return err
+		},
 	}
 	c.register(cmd.PersistentFlags())
 	client := func() *images.Client { return images.New(c.AdminSocket()) }

@@ -38,6 +38,11 @@ func Down(ctx context.Context, s Settings, target kubeconfig.Target, purge bool,
 		board.Step("nothing to stop").Done("no cluster in " + s.DataDir)
 		return nil
 	}
+	if st, known, err := loadState(s.stateFile()); err != nil && !purge {
+		return err
+	} else if known {
+		s = st.into(s)
+	}
 	if err := os.MkdirAll(s.RunDir, 0o711); err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
@@ -46,11 +51,6 @@ func Down(ctx context.Context, s Settings, target kubeconfig.Target, purge bool,
 		return err
 	}
 	defer unlock()
-	if st, known, err := loadState(s.stateFile()); err != nil && !purge {
-		return err
-	} else if known {
-		s.NodeName = st.NodeName
-	}
 	d := downer{Settings: s, keep: keep.Client{Socket: s.keepSocket()}, logger: logger}
 	var failed []error
 	step := func(name string, f func(context.Context) error) {

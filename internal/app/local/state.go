@@ -25,6 +25,36 @@ type state struct {
 	Pods      netip.Prefix
 	Services  netip.Prefix
 	Domain    string
+
+	// How it was brought up last: down undoes that, whatever it is told.
+	RunDir, LogDir, CgroupParent string
+	NodeAddress, DNS             netip.Addr
+}
+
+// into puts what the cluster was brought up with into the settings.
+func (st state) into(s Settings) Settings {
+	s.NodeName, s.NodeAddress, s.DNS = st.NodeName, st.NodeAddress, st.DNS
+	s.APIPort, s.HTTPPort, s.HTTPSPort = st.APIPort, st.HTTPPort, st.HTTPSPort
+	s.Pods, s.Services, s.Domain = st.Pods, st.Services, st.Domain
+	s.RunDir, s.LogDir, s.CgroupParent = st.RunDir, st.LogDir, st.CgroupParent
+	return s
+}
+
+// Recall completes the settings by those that the cluster in DataDir was
+// brought up with; without one they stay as they are.
+func Recall(s Settings) (Settings, error) {
+	st, known, err := loadState(s.stateFile())
+	if err != nil || !known {
+		return s, err
+	}
+	return st.into(s), nil
+}
+
+// state is that of a cluster that is brought up with the settings.
+func (s Settings) state() state {
+	return state{NodeName: s.NodeName, APIPort: s.APIPort, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort,
+		Pods: s.Pods, Services: s.Services, Domain: s.Domain,
+		RunDir: s.RunDir, LogDir: s.LogDir, CgroupParent: s.CgroupParent, NodeAddress: s.NodeAddress, DNS: s.DNS}
 }
 
 // errNewer: the data directory was written by a newer Knarr.

@@ -39,7 +39,7 @@ func Status(ctx context.Context, s Settings, out io.Writer) (healthy bool, err e
 		fmt.Fprintf(out, "No cluster in %s. Bring one up with: knarr up\n", s.DataDir)
 		return false, nil
 	}
-	s.APIPort, s.NodeName = st.APIPort, st.NodeName
+	s = st.into(s)
 	r := reporter{Settings: s, out: out, healthy: true, now: time.Now()}
 	services := r.services(ctx)
 	if services {

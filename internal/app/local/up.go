@@ -161,8 +161,7 @@ func (u *upper) decide(running []keep.Status) error {
 	if err := u.ports(running); err != nil {
 		return err
 	}
-	return saveState(u.stateFile(), state{NodeName: u.NodeName, APIPort: u.APIPort, HTTPPort: u.HTTPPort, HTTPSPort: u.HTTPSPort,
-		Pods: u.Pods, Services: u.Services, Domain: u.Domain})
+	return saveState(u.stateFile(), u.state())
 }
 
 // ports takes the next free port for each one that another process has. A

@@ -25,12 +25,12 @@ func Release() error {
 	if err != nil {
 		return err
 	}
-	maps, err := os.Open("/proc/self/maps")
+	maps, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return err
 	}
 	defer maps.Close()
-	regions, err := readOnly(maps, self)
+	regions, err := untouched(maps, self)
 	if err != nil {
 		return err
 	}
@@ -45,21 +45,32 @@ func Release() error {
 // region is a mapped range of addresses.
 type region struct{ start, end uintptr }
 
-// readOnly finds the mappings of a file that nobody can have written to:
-// dropping a page of a writable one would lose what was written.
-func readOnly(maps io.Reader, file string) ([]region, error) {
+// untouched finds the mappings of a file that are its pages and nothing else,
+// in the form of proc_pid_smaps(5). One that may be written, or that holds
+// pages of the process's own, would lose them: a dynamic linker writes into
+// mappings before it makes them read-only.
+func untouched(maps io.Reader, file string) ([]region, error) {
 	var out []region
+	var current *region
 	lines := bufio.NewScanner(maps)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 6 || fields[5] != file || len(fields[1]) < 2 || fields[1][1] == 'w' {
-			continue
+		switch {
+		case len(fields) > 0 && !strings.HasSuffix(fields[0], ":"):
+			current = nil
+			if len(fields) < 6 || fields[5] != file || len(fields[1]) < 2 || fields[1][1] == 'w' {
+				continue
+			}
+			current = &region{}
+			if _, err := fmt.Sscanf(fields[0], "%x-%x", &current.start, &current.end); err != nil {
+				return nil, fmt.Errorf("read the process's mappings: %q: %w", lines.Text(), err)
+			}
+		case current != nil && len(fields) == 3 && fields[0] == "Anonymous:":
+			if fields[1] == "0" {
+				out = append(out, *current)
+			}
+			current = nil
 		}
-		var r region
-		if _, err := fmt.Sscanf(fields[0], "%x-%x", &r.start, &r.end); err != nil {
-			return nil, fmt.Errorf("read the process's mappings: %q: %w", lines.Text(), err)
-		}
-		out = append(out, r)
 	}
 	return out, lines.Err()
 }

@@ -9,15 +9,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestOnlyReadOnlyMappingsOfTheFileCount(t *testing.T) {
+func TestOnlyUntouchedMappingsOfTheFileCount(t *testing.T) {
 	const maps = `00400000-00500000 r-xp 00000000 fe:00 1 /bin/knarr
+Size:               1024 kB
+Anonymous:             0 kB
+VmFlags: rd ex mr mw me
 00500000-00600000 r--p 00100000 fe:00 1 /bin/knarr
+Anonymous:             0 kB
 00600000-00700000 rw-p 00200000 fe:00 1 /bin/knarr
+Anonymous:             0 kB
+00700000-00800000 r--p 00300000 fe:00 1 /bin/knarr
+Anonymous:             8 kB
 7f0000000000-7f0000001000 r-xp 00000000 fe:00 2 /lib/other
-7ffc00000000-7ffc00001000 r-xp 00000000 00:00 0 [vdso]
+Anonymous:             0 kB
 c000000000-c000400000 rw-p 00000000 00:00 0
+Anonymous:          4096 kB
 `
-	got, err := readOnly(strings.NewReader(maps), "/bin/knarr")
+	got, err := untouched(strings.NewReader(maps), "/bin/knarr")
 	if err != nil {
 		t.Fatal(err)
 	}
