@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 
@@ -56,12 +57,36 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 	if c.Pods.Overlaps(c.Services) {
 		return fmt.Errorf("--pod-network %s and --service-network %s overlap", c.Pods, c.Services)
 	}
+	if err := c.checkPorts(); err != nil {
+		return err
+	}
+	if _, err := newLogger(io.Discard, c.LogLevel); err != nil {
+		return fmt.Errorf("--log-level: %w", err)
+	}
 	if c.nodeAddress != "" {
 		if c.NodeAddress, err = netip.ParseAddr(c.nodeAddress); err != nil {
 			return fmt.Errorf("--node-address: %w", err)
 		}
 	}
 	return c.readDNS()
+}
+
+// checkPorts refuses numbers that are no ports, and one port for two.
+func (c *clusterFlags) checkPorts() error {
+	taken := map[int]string{}
+	for _, p := range []struct {
+		flag string
+		port int
+	}{{"api-port", c.APIPort}, {"http-port", c.HTTPPort}, {"https-port", c.HTTPSPort}, {"kubelet-port", c.KubeletPort}} {
+		if p.port < 1 || p.port > 65535 {
+			return fmt.Errorf("--%s: want a port from 1 to 65535, got %d", p.flag, p.port)
+		}
+		if other, twice := taken[p.port]; twice {
+			return fmt.Errorf("--%s and --%s are both %d: each needs a port of its own", other, p.flag, p.port)
+		}
+		taken[p.port] = p.flag
+	}
+	return nil
 }
 
 func (c *clusterFlags) readDNS() (err error) {

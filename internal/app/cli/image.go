@@ -31,6 +31,7 @@ func newImage() *cobra.Command {
 	c.register(cmd.PersistentFlags())
 	client := func() *images.Client { return images.New(c.AdminSocket()) }
 	cmd.AddCommand(imagePull(client), imageImport(client), imageList(client), imageRemove(client))
+	holdOnly(cmd)
 	return cmd
 }
 

@@ -73,6 +73,24 @@ func nameTheNearest(cmd *cobra.Command, err error) error {
 	return fmt.Errorf("%w (see `%s --help`)", err, cmd.CommandPath())
 }
 
+// holdOnly makes a command that holds others show its help, and refuse a name
+// that none of them has.
+func holdOnly(cmd *cobra.Command) {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		var known []string
+		for _, c := range cmd.Commands() {
+			known = append(known, c.Name())
+		}
+		if near := settings.Nearest(args[0], known); near != "" {
+			return fmt.Errorf("unknown command %q for %q; did you mean %q?", args[0], cmd.CommandPath(), near)
+		}
+		return fmt.Errorf("unknown command %q for %q; there are %s", args[0], cmd.CommandPath(), strings.Join(known, ", "))
+	}
+}
+
 // newLogger logs as text at the level.
 func newLogger(out io.Writer, level string) (*slog.Logger, error) {
 	var l slog.Level
