@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +21,11 @@ var cluster *harness.Cluster
 func TestMain(m *testing.M) {
 	knarr := flag.String("knarr", "", "path of the program under test")
 	images := flag.String("images", "", "folder of image archives, as `make images` builds them")
+	// The tests wait for the cluster rather than work: more of them at a time
+	// than processors.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
 	flag.Parse()
 	os.Exit(run(m, *knarr, *images))
 }
@@ -43,12 +49,12 @@ func run(m *testing.M, knarr, images string) (code int) {
 	cluster = c
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	go func() { // an interrupted run cleans up, too
+	var ending sync.Mutex // whoever has it takes the cluster down
+	go func() {           // an interrupted run cleans up, too
 		<-ctx.Done()
-		if cluster != nil {
-			_ = c.Close(context.Background())
-			os.Exit(1)
-		}
+		ending.Lock()
+		_ = c.Close(context.Background())
+		os.Exit(1)
 	}()
 	before, err := c.Footprint()
 	if err != nil {
@@ -64,6 +70,7 @@ func run(m *testing.M, knarr, images string) (code int) {
 		fmt.Printf("e2e: a cluster in %s, up with its images after %s\n", c.Dir, time.Since(start).Round(time.Millisecond))
 		code = m.Run()
 	}
+	ending.Lock()
 	if out := c.Down(context.WithoutCancel(ctx), "--purge"); out.Err != nil {
 		fail("down --purge: %s", out)
 	}
@@ -74,7 +81,6 @@ func run(m *testing.M, knarr, images string) (code int) {
 	if left := after.Since(before); len(left) > 0 {
 		fail("the machine is not as it was:\n%s", strings.Join(left, "\n"))
 	}
-	cluster = nil
 	c.Machine.Close()
 	if code == 0 {
 		_ = os.RemoveAll(c.Dir)

@@ -8,8 +8,13 @@ import (
 // busybox is the image that most pods of the tests run.
 const busybox = "busybox:1.35"
 
-// sleeper is a pod of busybox that waits and ends on SIGTERM at once.
-func sleeper(name string) string { return shellPod(name, "trap 'exit 0' TERM; sleep 86400 & wait") }
+// wait is a script that ends on SIGTERM at once.
+const wait = "trap 'exit 0' TERM; sleep 86400 & wait"
+
+// sleeper is a pod of busybox that waits, and is started again when it ends.
+func sleeper(name string) string {
+	return strings.Replace(shellPod(name, wait), "restartPolicy: Never", "restartPolicy: Always", 1)
+}
 
 // shellPod is a pod of busybox that runs a script. Further lines go into its
 // container, indented by six.

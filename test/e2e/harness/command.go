@@ -13,7 +13,7 @@ import (
 )
 
 // commandTime bounds a command that is expected to end by itself.
-const commandTime = 3 * time.Minute
+const commandTime = 2*time.Minute + 15*time.Second
 
 // Outcome is what a command that ended said.
 type Outcome struct {

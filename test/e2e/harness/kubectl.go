@@ -1,13 +1,12 @@
 package harness
 
 import (
+	"encoding/json"
 	"fmt"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
-
-	"encoding/json"
 )
 
 // oldestKubectl is the oldest minor version of kubectl 1 that must work.
@@ -104,4 +103,12 @@ func (k Kubectl) Start(t testing.TB, args ...string) *Running {
 func (k Kubectl) In(namespace string) Kubectl {
 	k.argv = append(append([]string{}, k.argv...), fmt.Sprintf("--namespace=%s", namespace))
 	return k
+}
+
+// TryWith runs kubectl with standard input to its end, whatever that is.
+func (k Kubectl) TryWith(t testing.TB, stdin string, args ...string) Outcome {
+	t.Helper()
+	in := k.input(args)
+	in.Stdin = stdin
+	return k.cluster.Try(t.Context(), in)
 }
