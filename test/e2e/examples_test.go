@@ -35,7 +35,7 @@ func TestBlueGreenExample(t *testing.T) {
 	address := s.Kubectl.Run(t, "get", "service", "frontend-svc", "-o", "jsonpath={.spec.clusterIP}")
 	url := "http://" + address + "/"
 	harness.AwaitPage(t, cluster.Machine.Dial, url, "", "The blue shop, version 1.0")
-	load := harness.NewLoad(t, cluster.Machine.Dial, url, harness.NewConnections)
+	load := harness.NewLoad(t, cluster.Machine.Dial, url, "", harness.NewConnections)
 	s.Kubectl.Run(t, "patch", "service", "frontend-svc", "-p", `{"spec":{"selector":{"app":"frontend","version":"green"}}}`)
 	harness.Await(t, time.Minute, "green shop alone", func(ctx context.Context) error {
 		for range 20 {
@@ -58,7 +58,7 @@ func TestConfigExample(t *testing.T) {
 	s.Kubectl.Run(t, "apply", "-f", example("config/config.yaml"))
 	pod := s.Ready(t, "config-demo")
 	environment := s.Logs(t, "config-demo")
-	says(t, "\n"+environment, "\nLOG_LEVEL=debug\n", "\nAPI_ENDPOINT=https://api.example.com\n", "\nDB_username=myuser\n", "\nDB_password=secret\n",
+	hasWords(t, "\n"+environment, "\nLOG_LEVEL=debug\n", "\nAPI_ENDPOINT=https://api.example.com\n", "\nDB_username=myuser\n", "\nDB_password=secret\n",
 		"\nDB_USER=myuser\n", "\nGREETING=user myuser\n", "\nPLAIN=level debug, user $(DB_USER), $(KEPT)\n", "\nPOD_NAME=config-demo\n",
 		"\nPOD_IP="+pod.Status.PodIP+"\n", "\nNODE_NAME="+harness.NodeName+"\n", "\nCPU_LIMIT=500\n", "\nKUBERNETES_SERVICE_HOST=10.96.0.1\n")
 	if strings.Contains(environment, "OPTIONAL=") {
@@ -73,8 +73,8 @@ func TestConfigExample(t *testing.T) {
 			t.Errorf("%s holds %q, want %q", file, got, want)
 		}
 	}
-	says(t, s.Exec(t, "config-demo", "ls", "-lL", "/etc/secret", "/etc/chosen/nested"), "-r--------", "-r--r-----")
-	says(t, s.Exec(t, "config-demo", "mount"), "tmpfs on /fast type tmpfs", "size=8192k")
+	hasWords(t, s.Exec(t, "config-demo", "ls", "-lL", "/etc/secret", "/etc/chosen/nested"), "-r--------", "-r--r-----")
+	hasWords(t, s.Exec(t, "config-demo", "mount"), "tmpfs on /fast type tmpfs", "size=8192k")
 	if parts := strings.Split(s.Exec(t, "config-demo", "cat", "/etc/together/token"), "."); len(parts) != 3 {
 		t.Errorf("the token has %d parts", len(parts))
 	}
@@ -104,9 +104,9 @@ func TestNginxExample(t *testing.T) {
 	harness.AwaitPage(t, cluster.Machine.Dial, "http://"+pod.Status.PodIP+"/", "", "Welcome to nginx!")
 	s.Rollout(t, "nginx")
 	harness.AwaitPage(t, cluster.Machine.DialOutside, nodeURL(cluster.Ports.HTTP), "nginx.example", "<h1>nginx on Knarr</h1>\nserved by nginx-")
-	says(t, s.Exec(t, "nginx-demo", "curl", "-sS", "http://nginx."+s.Name+".svc.cluster.local"), "nginx on Knarr")
-	says(t, s.Exec(t, "nginx-demo", "cat", "/etc/resolv.conf"), "nameserver 10.96.0.10", s.Name+".svc.cluster.local svc.cluster.local cluster.local", "ndots:5")
-	says(t, s.Exec(t, "nginx-demo", "cat", "/etc/hosts"), pod.Status.PodIP+"\tnginx-demo", "127.0.0.1\tlocalhost")
+	hasWords(t, s.Exec(t, "nginx-demo", "curl", "-sS", "http://nginx."+s.Name+".svc.cluster.local"), "nginx on Knarr")
+	hasWords(t, s.Exec(t, "nginx-demo", "cat", "/etc/resolv.conf"), "nameserver 10.96.0.10", s.Name+".svc.cluster.local svc.cluster.local cluster.local", "ndots:5")
+	hasWords(t, s.Exec(t, "nginx-demo", "cat", "/etc/hosts"), pod.Status.PodIP+"\tnginx-demo", "127.0.0.1\tlocalhost")
 }
 
 func TestPostgresExample(t *testing.T) {
@@ -145,7 +145,7 @@ func TestRedisExampleWithSidecar(t *testing.T) {
 	if sidecar.State.Running == nil || !sidecar.Ready || banner.State.Terminated == nil {
 		t.Errorf("the init containers: %+v", pod.Status.InitContainerStatuses)
 	}
-	says(t, s.Kubectl.Run(t, "get", "pod", "redis"), "2/2")
+	hasWords(t, s.Kubectl.Run(t, "get", "pod", "redis"), "2/2")
 	start := time.Now()
 	s.Kubectl.Run(t, "delete", "pod", "redis", "--timeout=1m")
 	if took := time.Since(start); took > 20*time.Second {

@@ -34,15 +34,15 @@ func TestKubectlLogsAndAttach(t *testing.T) {
 		follow := k.Start(t, "logs", "-f", "chatty")
 		follow.Await(t, "line 5")
 		is(t, k.Run(t, "logs", "chatty", "--tail=2"), "line 4\nline 5")
-		says(t, k.Run(t, "logs", "chatty", "--since=1h", "--limit-bytes=6"), "line 1")
+		hasWords(t, k.Run(t, "logs", "chatty", "--since=1h", "--limit-bytes=6"), "line 1")
 		if line := strings.SplitN(k.Run(t, "logs", "chatty", "--timestamps"), "\n", 2)[0]; !regexp.MustCompile(`^\d{4}-\d\d-\d\dT\S+Z line 1$`).MatchString(line) {
 			t.Errorf("a line with its time is %q", line)
 		}
-		says(t, k.With(t, "ahoy\n", nil, "attach", "-i", "chatty"), "heard ahoy")
+		hasWords(t, k.With(t, "ahoy\n", nil, "attach", "-i", "chatty"), "heard ahoy")
 		follow.Await(t, "heard ahoy")
 		follow.Await(t, "closed")
 		k.Run(t, "wait", "pod/chatty", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "--timeout=2m")
-		says(t, k.Run(t, "logs", "chatty", "--previous"), "heard ahoy", "closed")
+		hasWords(t, k.Run(t, "logs", "chatty", "--previous"), "heard ahoy", "closed")
 		k.Fails(t, []string{`container nobody is not valid for pod chatty`}, "logs", "chatty", "-c", "nobody")
 	})
 }

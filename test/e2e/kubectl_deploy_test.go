@@ -19,31 +19,31 @@ const (
 func TestKubectlDeploys(t *testing.T) {
 	t.Parallel()
 	eachKubectl(t, func(t *testing.T, s *harness.Space, k harness.Kubectl) {
-		says(t, k.Run(t, "create", "deployment", "web", "--image="+nginx, "--replicas=2", "--port=80"), "deployment.apps/web created")
-		says(t, k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m"), "successfully rolled out")
+		hasWords(t, k.Run(t, "create", "deployment", "web", "--image="+nginx, "--replicas=2", "--port=80"), "deployment.apps/web created")
+		hasWords(t, k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m"), "successfully rolled out")
 		exposes(t, s, k)
 		scales(t, k)
 		updates(t, k)
 		pauses(t, k)
-		says(t, k.Run(t, "rollout", "restart", "deployment/web"), "restarted")
-		says(t, k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m"), "successfully rolled out")
-		says(t, k.Run(t, "delete", "deployment/web", "service/web"), `"web" deleted`)
+		hasWords(t, k.Run(t, "rollout", "restart", "deployment/web"), "restarted")
+		hasWords(t, k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m"), "successfully rolled out")
+		hasWords(t, k.Run(t, "delete", "deployment/web", "service/web"), `"web" deleted`)
 		k.Run(t, "wait", "--for=delete", "pod", "-l", "app=web", "--timeout=2m")
 		k.Fails(t, []string{`deployments.apps "web" not found`}, "get", "deployment", "web")
 	})
 }
 
 func exposes(t *testing.T, s *harness.Space, k harness.Kubectl) {
-	says(t, k.Run(t, "expose", "deployment", "web", "--port=8080", "--target-port=80", "--type=NodePort"), "service/web exposed")
+	hasWords(t, k.Run(t, "expose", "deployment", "web", "--port=8080", "--target-port=80", "--type=NodePort"), "service/web exposed")
 	port := k.Run(t, "get", "service", "web", "-o", "jsonpath={.spec.ports[0].nodePort}")
 	harness.AwaitPage(t, cluster.Machine.DialOutside, fmt.Sprintf("http://%s:%s/", cluster.Machine.Address, port), "", "Welcome to nginx!")
 	address := k.Run(t, "get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
 	harness.AwaitPage(t, cluster.Machine.Dial, fmt.Sprintf("http://%s:8080/", address), "", "Welcome to nginx!")
-	says(t, k.Run(t, "exec", "deployment/web", "--", "curl", "-sS", fmt.Sprintf("http://web.%s:8080", s.Name)), "Welcome to nginx!")
+	hasWords(t, k.Run(t, "exec", "deployment/web", "--", "curl", "-sS", fmt.Sprintf("http://web.%s:8080", s.Name)), "Welcome to nginx!")
 }
 
 func scales(t *testing.T, k harness.Kubectl) {
-	says(t, k.Run(t, "scale", "deployment/web", "--replicas=3"), "deployment.apps/web scaled")
+	hasWords(t, k.Run(t, "scale", "deployment/web", "--replicas=3"), "deployment.apps/web scaled")
 	k.Run(t, "wait", "deployment/web", "--for=jsonpath={.status.readyReplicas}=3", "--timeout=2m")
 	k.Fails(t, []string{"Expected replicas to be 7, was 3"}, "scale", "deployment/web", "--current-replicas=7", "--replicas=1")
 	k.Run(t, "scale", "deployment/web", "--replicas=1")
@@ -51,13 +51,13 @@ func scales(t *testing.T, k harness.Kubectl) {
 }
 
 func updates(t *testing.T, k harness.Kubectl) {
-	says(t, k.Run(t, "set", "image", "deployment/web", "nginx="+nginxNext), "image updated")
+	hasWords(t, k.Run(t, "set", "image", "deployment/web", "nginx="+nginxNext), "image updated")
 	k.Run(t, "annotate", "deployment/web", "kubernetes.io/change-cause=the next version")
 	k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m")
 	serves(t, k, "Welcome to the next nginx!")
-	says(t, k.Run(t, "rollout", "history", "deployment/web"), "REVISION", "the next version")
-	says(t, k.Run(t, "rollout", "history", "deployment/web", "--revision=2"), nginxNext)
-	says(t, k.Run(t, "rollout", "undo", "deployment/web"), "rolled back")
+	hasWords(t, k.Run(t, "rollout", "history", "deployment/web"), "REVISION", "the next version")
+	hasWords(t, k.Run(t, "rollout", "history", "deployment/web", "--revision=2"), nginxNext)
+	hasWords(t, k.Run(t, "rollout", "undo", "deployment/web"), "rolled back")
 	k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m")
 	serves(t, k, "Welcome to nginx!")
 	k.Run(t, "rollout", "undo", "deployment/web", "--to-revision=2")
@@ -73,13 +73,13 @@ func serves(t *testing.T, k harness.Kubectl, words string) {
 }
 
 func pauses(t *testing.T, k harness.Kubectl) {
-	says(t, k.Run(t, "rollout", "pause", "deployment/web"), "paused")
+	hasWords(t, k.Run(t, "rollout", "pause", "deployment/web"), "paused")
 	k.Run(t, "set", "env", "deployment/web", "COLOUR=blue")
 	k.Run(t, "wait", "deployment/web", "--for=jsonpath={.status.observedGeneration}="+generation(k, t), "--timeout=1m")
 	if env := k.Run(t, "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.containers[0].env}"); env != "" {
 		t.Errorf("a paused Deployment has rolled out %s", env)
 	}
-	says(t, k.Run(t, "rollout", "resume", "deployment/web"), "resumed")
+	hasWords(t, k.Run(t, "rollout", "resume", "deployment/web"), "resumed")
 	k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m")
 	harness.Await(t, time.Minute, "pod with the variable", func(context.Context) error {
 		env := k.Run(t, "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.containers[0].env[0].value}")

@@ -19,8 +19,8 @@ func eachKubectl(t *testing.T, test func(t *testing.T, s *harness.Space, k harne
 	}
 }
 
-// says fails the test where the output lacks one of the words.
-func says(t *testing.T, output string, words ...string) {
+// hasWords fails the test where the output lacks one of the words.
+func hasWords(t *testing.T, output string, words ...string) {
 	t.Helper()
 	for _, w := range words {
 		if !strings.Contains(output, w) {

@@ -2,10 +2,16 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // Connections say how a load's clients connect.
@@ -18,7 +24,7 @@ const (
 	KeepAlive
 )
 
-// The load's rate: requests per second of one load, over a few clients.
+// The load's rate: each client asks so often, unless an answer takes longer.
 const (
 	loadClients = 4
 	loadEvery   = 20 * time.Millisecond
@@ -26,32 +32,75 @@ const (
 
 // Load is a stream of requests that goes on beside the test.
 type Load struct {
-	url  string
+	what string
 	stop context.CancelFunc
 	done sync.WaitGroup
 
 	mu     sync.Mutex
 	ok     int
 	failed []string
-	lastOK time.Time
-	gap    time.Duration // the longest between two good answers
 }
 
 // NewLoad fetches the URL some 200 times a second until it is stopped, or the
-// test ends.
-func NewLoad(t testing.TB, dial Dialer, url string, connections Connections) *Load {
+// test ends. host may be empty for the URL's own.
+func NewLoad(t testing.TB, dial Dialer, url, host string, connections Connections) *Load {
+	t.Helper()
+	return startLoad(t, url+" "+host, func() (func(context.Context) error, func()) {
+		client := Browser(dial, connections == KeepAlive)
+		ask := func(ctx context.Context) error { return fetchOK(ctx, client, url, host) }
+		return ask, client.CloseIdleConnections
+	})
+}
+
+func fetchOK(ctx context.Context, client *http.Client, url, host string) error {
+	_, err := Fetch(ctx, client, url, host)
+	return err
+}
+
+// NewQuestions asks a DNS server for a name in the same way.
+func NewQuestions(t testing.TB, dial Dialer, server netip.AddrPort, name string) *Load {
+	t.Helper()
+	return startLoad(t, "the name "+name, func() (func(context.Context) error, func()) {
+		return func(ctx context.Context) error { return Resolve(ctx, dial, server, name) }, func() {}
+	})
+}
+
+// answerTime bounds a DNS answer.
+const answerTime = 5 * time.Second
+
+// Resolve asks a DNS server for the addresses of a name; none is an error.
+func Resolve(ctx context.Context, dial Dialer, server netip.AddrPort, name string) error {
+	conn, err := dial(ctx, "udp", server.String())
+	if err != nil {
+		return err
+	}
+	c := dns.Conn{Conn: conn}
+	defer c.Close()
+	q := new(dns.Msg)
+	q.SetQuestion(dns.Fqdn(name), dns.TypeA)
+	if err := errors.Join(c.SetDeadline(time.Now().Add(answerTime)), c.WriteMsg(q)); err != nil {
+		return err
+	}
+	answer, err := c.ReadMsg()
+	if err == nil && len(answer.Answer) == 0 {
+		err = fmt.Errorf("%s: no address: %s", name, dns.RcodeToString[answer.Rcode])
+	}
+	return err
+}
+
+// startLoad runs clients, each with a way to ask of its own.
+func startLoad(t testing.TB, what string, newClient func() (ask func(context.Context) error, end func())) *Load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	l := &Load{url: url, stop: cancel, lastOK: time.Now()}
+	l := &Load{what: what, stop: cancel}
 	for range loadClients {
-		client := Browser(dial, connections == KeepAlive)
+		ask, end := newClient()
 		l.done.Go(func() {
+			defer end()
 			ticker := time.NewTicker(loadEvery)
 			defer ticker.Stop()
-			defer client.CloseIdleConnections()
 			for ctx.Err() == nil {
-				_, err := Fetch(ctx, client, url, "")
-				l.count(ctx, err)
+				l.count(ctx, ask(ctx))
 				select {
 				case <-ctx.Done():
 				case <-ticker.C:
@@ -66,16 +115,16 @@ func NewLoad(t testing.TB, dial Dialer, url string, connections Connections) *Lo
 func (l *Load) count(ctx context.Context, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
 	switch {
 	case err == nil:
 		l.ok++
-		l.gap = max(l.gap, now.Sub(l.lastOK))
-		l.lastOK = now
 	case ctx.Err() == nil:
-		l.failed = append(l.failed, fmt.Sprintf("%s %v", now.Format("15:04:05.000"), err))
+		l.failed = append(l.failed, fmt.Sprintf("%s %v", time.Now().Format("15:04:05.000"), err))
 	}
 }
+
+// String names the load.
+func (l *Load) String() string { return l.what }
 
 // Stop ends the load.
 func (l *Load) Stop() {
@@ -83,29 +132,26 @@ func (l *Load) Stop() {
 	l.done.Wait()
 }
 
-// Count tells how many requests have been answered.
-func (l *Load) Count() int {
+// Count tells how many requests have been answered, and how those that were
+// not have failed.
+func (l *Load) Count() (answered int, failed []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.ok
+	return l.ok, slices.Clone(l.failed)
 }
 
-// None fails the test where a request has failed so far, or none was made.
+// None fails the test where a request has failed so far. It waits until one
+// more is answered.
 func (l *Load) None(t testing.TB) {
 	t.Helper()
-	Await(t, time.Minute, "answer to the load on "+l.url, func(context.Context) error {
-		if l.Count() == 0 {
-			return fmt.Errorf("none of %d requests was answered", len(l.failures()))
+	before, _ := l.Count()
+	Await(t, time.Minute, "further answer to the load on "+l.what, func(context.Context) error {
+		if now, failed := l.Count(); now == before {
+			return fmt.Errorf("%d requests were answered, %d have failed: %v", now, len(failed), failed)
 		}
 		return nil
 	})
-	if failed := l.failures(); len(failed) > 0 {
-		t.Errorf("%d of %d requests to %s failed; first %v", len(failed), len(failed)+l.Count(), l.url, failed[:min(5, len(failed))])
+	if answered, failed := l.Count(); len(failed) > 0 {
+		t.Errorf("%d of %d requests to %s failed; first %v", len(failed), len(failed)+answered, l.what, failed[:min(5, len(failed))])
 	}
-}
-
-func (l *Load) failures() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]string{}, l.failed...)
 }
