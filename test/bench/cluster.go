@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -142,20 +141,4 @@ func (c *cluster) processes() (map[string]int, error) {
 		return nil, fmt.Errorf("only %d of the cluster's processes were found: %v", len(found), found)
 	}
 	return found, nil
-}
-
-// apply creates objects from their JSON form.
-func (c *cluster) apply(ctx context.Context, objects ...any) error {
-	for _, obj := range objects {
-		data, err := json.Marshal(obj)
-		if err != nil {
-			return err
-		}
-		cmd := c.command(ctx, "kubectl", "apply", "-f", "-")
-		cmd.Stdin = bytes.NewReader(data)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("apply: %w: %s", err, out)
-		}
-	}
-	return nil
 }

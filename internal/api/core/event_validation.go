@@ -63,4 +63,4 @@ func eventNamespace(e *corev1.Event, clusterScoped ...string) field.ErrorList {
 
 func validateEventUpdate(e, _ *corev1.Event) field.ErrorList { return ValidateEvent(e) }
 
-func asTime(t metav1.MicroTime) metav1.Time { return metav1.Time{Time: t.Time} }
+func asTime(t metav1.MicroTime) metav1.Time { return metav1.Time(t) }

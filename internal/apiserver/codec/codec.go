@@ -48,7 +48,6 @@ type Codec struct {
 	scheme  *runtime.Scheme
 	catalog *catalog.Catalog
 	decode  map[decoderKey]runtime.Decoder
-	lists   map[schema.GroupVersionKind]func() runtime.Object
 }
 
 type decoderKey struct {

@@ -70,7 +70,3 @@ func noSpace(err error) error {
 		Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Message: err.Error()}}, RetryAfterSeconds: 10},
 	}}
 }
-
-func expired(rev store.Revision) error {
-	return errors.NewResourceExpired(fmt.Sprintf("The resourceVersion for the provided watch is too old: %d", rev))
-}
