@@ -66,6 +66,9 @@ func loadState(path string) (st state, known bool, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return state{}, false, nil
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return state{}, false, fmt.Errorf("read the cluster's state: %w\n    what to do: it belongs to root, run it again with sudo", err)
+	}
 	if err != nil {
 		return state{}, false, fmt.Errorf("read the cluster's state: %w", err)
 	}

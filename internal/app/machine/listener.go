@@ -12,7 +12,7 @@ import (
 // ListenerOf names the process that listens on a TCP port, as "nginx (pid
 // 42)", or "another process" where it cannot be found.
 func ListenerOf(port int) string {
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+	for _, table := range []string{"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"} {
 		if inode := listenerInode(table, port); inode != "" {
 			if name := processWithSocket(inode); name != "" {
 				return name

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/knarr-io/knarr/internal/base/thread"
 	"github.com/knarr-io/knarr/internal/network/ruleset"
 )
 
@@ -34,16 +34,12 @@ func quoted(args []string) []string {
 
 // apart runs f on a thread in new namespaces, which go with it.
 func apart(flags int, f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends here
+	return thread.Run(func() error {
 		if err := unix.Unshare(flags); err != nil {
-			done <- err
-			return
+			return err
 		}
-		done <- f()
-	}()
-	return <-done
+		return f()
+	})
 }
 
 func namespaces(context.Context, Config) *problem {

@@ -3,26 +3,23 @@ package ruleset
 import (
 	"fmt"
 	"net/netip"
-	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/knarr-io/knarr/internal/base/thread"
 )
 
 // Probe commits one table with every kind of rule that Knarr uses, in a
 // network namespace of its own that goes at once, and so tells what the
 // kernel lacks before anything of the machine is touched.
 func Probe() error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread and its namespace end here
+	return thread.Run(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("make a network namespace: %w", err)
-			return
+			return fmt.Errorf("make a network namespace: %w", err)
 		}
-		done <- probe()
-	}()
-	return <-done
+		return probe()
+	})
 }
 
 func probe() error {
