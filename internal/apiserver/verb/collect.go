@@ -1,6 +1,8 @@
 package verb
 
 import (
+	"strings"
+
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/apiserver/listing"
 	"github.com/knarr-io/knarr/internal/store/cache"
@@ -35,11 +37,18 @@ type collector struct {
 // byIndex reads through an index over a field that the selector fixes. Its
 // order is the same as the plain one's, so that limits work alike.
 func (c *collector) byIndex(snap cache.Snapshot) bool {
-	if c.kind.View != nil {
-		return false // the index is over the stored kind's fields
-	}
-	name, value, ok := c.query.Selector.Exact(c.kind.IndexedFields)
+	name, value, ok := indexed(c.kind, &c.query.Selector)
 	return ok && snap.ByField(name, value, c.take)
+}
+
+// indexed is a field that the selector fixes and the cache has an index of.
+func indexed(k *api.Kind, s *listing.Selector) (name, value string, ok bool) {
+	if k.View != nil {
+		return "", "", false // the index is over the stored kind's fields
+	}
+	name, value, ok = s.Exact(k.IndexedFields)
+	// Indexes are without zero bytes, so that such a value is not found there.
+	return name, value, ok && !strings.ContainsRune(value, 0)
 }
 
 func (c *collector) take(item *cache.Item) bool {

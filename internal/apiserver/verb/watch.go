@@ -106,13 +106,37 @@ func (h *Handler) Watch(ctx context.Context, req *request.Request) (*Watch, erro
 		all.Limit, all.AfterNamespace, all.AfterName = 0, "", ""
 		w.initial = collect(snap, t.kind, all).Items
 	}
-	w.events, err = t.resource.Watch(w.from)
+	w.events, err = follow(t, &q.Selector, w.from)
 	if err != nil {
 		return nil, watchError(err, w.from)
 	}
 	w.deadline = time.Now().Add(lifetime(q))
 	w.bookmark = time.Now().Add(bookmarkEvery)
 	return w, nil
+}
+
+// follow watches the objects that can match: where the selector fixes a name
+// or an indexed field, no others, so that what happens to them costs nothing.
+func follow(t *target, s *listing.Selector, after store.Revision) (*cache.Watch, error) {
+	scope, ok := scopeOf(t.kind, s)
+	if !ok {
+		return t.resource.Watch(after)
+	}
+	w, ok, err := t.resource.WatchScope(after, scope)
+	if !ok {
+		return t.resource.Watch(after)
+	}
+	return w, err
+}
+
+// scopeOf is the narrowest part of the resource that holds every object that
+// the selector can match; ok is false where that may be any object.
+func scopeOf(k *api.Kind, s *listing.Selector) (scope cache.Scope, ok bool) {
+	if s.Name != "" && (s.Namespace != "" || !s.Namespaced()) {
+		return cache.Scope{Namespace: s.Namespace, Name: s.Name}, true
+	}
+	scope.Field, scope.Value, ok = indexed(k, s)
+	return scope, ok
 }
 
 func watchQuery(t *target) (listing.Query, error) {
@@ -244,5 +268,6 @@ func left(ev *cache.Event) Event {
 // Deadline is when the watch ends at the latest.
 func (w *Watch) Deadline() time.Time { return w.deadline }
 
-// Stop frees the watch. It may be called more than once, from any goroutine.
+// Stop frees the watch, which must be stopped. It may be called more than
+// once, from any goroutine.
 func (w *Watch) Stop() { w.events.Stop() }
