@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -60,8 +61,15 @@ func Run(ctx context.Context, cfg Config) error {
 	settle := m.Follow(inf)
 
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return names.Run(ctx, cfg.Sockets.DNSPacket, cfg.Sockets.DNSStream) })
-	group.Go(func() error { return requests.Run(ctx, cfg.Sockets.HTTP, cfg.Sockets.HTTPS) })
+	settled := make(chan struct{})
+	group.Go(func() error {
+		caughtUp(ctx, settled)
+		return names.Run(ctx, cfg.Sockets.DNSPacket, cfg.Sockets.DNSStream)
+	})
+	group.Go(func() error {
+		caughtUp(ctx, settled)
+		return requests.Run(ctx, cfg.Sockets.HTTP, cfg.Sockets.HTTPS)
+	})
 	group.Go(func() error { return status.Run(ctx) })
 	group.Go(func() error { return m.Keep(ctx) })
 	group.Go(func() error {
@@ -70,6 +78,7 @@ func Run(ctx context.Context, cfg Config) error {
 		if err := settle(ctx); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("edge: %w", err)
 		}
+		close(settled)
 		cfg.Logger.Info("the edge serves", "resolvers", resolvers)
 		if err := footprint.Release(); err != nil {
 			cfg.Logger.Warn("memory of the start-up was not given back", "error", err)
@@ -78,4 +87,20 @@ func Run(ctx context.Context, cfg Config) error {
 		return nil
 	})
 	return group.Wait()
+}
+
+// catchUp bounds how long questions wait in their sockets for an edge that
+// learns what has changed since the copy was saved.
+const catchUp = 500 * time.Millisecond
+
+// caughtUp waits until the cluster's present state is known. Where the server
+// does not answer in time, the last known one is better than silence.
+func caughtUp(ctx context.Context, settled <-chan struct{}) {
+	timer := time.NewTimer(catchUp)
+	defer timer.Stop()
+	select {
+	case <-settled:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }

@@ -96,7 +96,7 @@ func TestKubectlShowsObjects(t *testing.T) {
 		hasWords(t, k.Run(t, "get", "pods", "-o", "wide"), "NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE", "box", "1/1", "Running", pod.Status.PodIP, harness.NodeName)
 		hasWords(t, k.Run(t, "get", "pod", "box", "-o", "yaml"), "kind: Pod", "  name: box", "podIP: "+pod.Status.PodIP)
 		hasWords(t, k.Run(t, "get", "pod", "box", "-o", "json"), `"kind": "Pod"`, `"qosClass": "BestEffort"`)
-		is(t, k.Run(t, "get", "pods", "-o", `jsonpath={range .items[*]}{.metadata.name}={.spec.containers[0].image}{"\n"}{end}`), "box="+busybox)
+		is(t, k.Run(t, "get", "pods", "-l", "app=box", "-o", `jsonpath={range .items[*]}{.metadata.name}={.spec.containers[0].image}{"\n"}{end}`), "box="+busybox)
 		hasWords(t, k.Run(t, "get", "pods", "-o", "custom-columns=WHO:.metadata.name,WHERE:.spec.nodeName"), "WHO", "WHERE", harness.NodeName)
 		hasWords(t, k.Run(t, "get", "pods", "--sort-by=.metadata.name", "--show-labels"), "app=box")
 		hasWords(t, k.Run(t, "get", "nodes", "-o", "wide"), harness.NodeName, "Ready", cluster.Machine.Address.String())

@@ -53,7 +53,7 @@ func (c *Cluster) command(ctx context.Context, in Input) *exec.Cmd {
 	return cmd
 }
 
-// Try runs a command on the cluster's machine to its end.
+// Try runs a command on the cluster's machine to its end. Its time is bounded.
 func (c *Cluster) Try(ctx context.Context, in Input) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
@@ -79,7 +79,7 @@ func (c *Cluster) Try(ctx context.Context, in Input) Outcome {
 // Run runs a command that must succeed and returns its standard output.
 func (c *Cluster) Run(t testing.TB, in Input) string {
 	t.Helper()
-	out := c.Try(t.Context(), in)
+	out := c.Try(context.WithoutCancel(t.Context()), in)
 	if out.Err != nil {
 		t.Fatalf("%s", out)
 	}

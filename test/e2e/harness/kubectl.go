@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os/exec"
@@ -75,7 +76,7 @@ func (k Kubectl) With(t testing.TB, stdin string, env []string, args ...string) 
 // Try runs kubectl to its end, whatever that is.
 func (k Kubectl) Try(t testing.TB, args ...string) Outcome {
 	t.Helper()
-	return k.cluster.Try(t.Context(), k.input(args))
+	return k.cluster.Try(context.WithoutCancel(t.Context()), k.input(args))
 }
 
 // Fails runs kubectl, which must fail and say all the words.
@@ -110,5 +111,5 @@ func (k Kubectl) TryWith(t testing.TB, stdin string, args ...string) Outcome {
 	t.Helper()
 	in := k.input(args)
 	in.Stdin = stdin
-	return k.cluster.Try(t.Context(), in)
+	return k.cluster.Try(context.WithoutCancel(t.Context()), in)
 }
