@@ -6,10 +6,10 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/app/local"
+	"github.com/knarr-io/knarr/internal/app/reload"
 	"github.com/knarr-io/knarr/internal/app/sockets"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/edge"
@@ -54,9 +54,9 @@ func runEdge(cmd *cobra.Command, f edgeFlags) error {
 	if err != nil {
 		return err
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", f.kubeconfig)
+	config, err := reload.Config(f.kubeconfig, logger)
 	if err != nil {
-		return fmt.Errorf("read the edge's kubeconfig: %w", err)
+		return err
 	}
 	kinds := catalog.New()
 	transport, err := client.NewHTTPS(config, kinds)

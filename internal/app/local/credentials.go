@@ -1,7 +1,10 @@
 package local
 
 import (
+	"context"
+	"log/slog"
 	"os"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -45,13 +48,35 @@ func (s Settings) WriteCredentials(authority *pki.Authority) (Credentials, error
 	return admin, s.writeKubeconfig(s.edgeKubeconfig(), of(certs[1]), edgeUser)
 }
 
+// retryCredentials is the pause after kubeconfigs could not be written.
+const retryCredentials = time.Minute
+
+// KeepCredentials writes the kubeconfigs again whenever the authority, which
+// has to run, has renewed certificates. It returns when ctx ends. What cannot
+// be written is tried again: a third of the old certificates' life is left.
+func (s Settings) KeepCredentials(ctx context.Context, authority *pki.Authority, logger *slog.Logger) {
+	var again <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-authority.Renewed():
+		case <-again:
+		}
+		again = nil
+		if _, err := s.WriteCredentials(authority); err != nil {
+			logger.Error("kubeconfigs with renewed certificates could not be written", "error", err, "again_in", retryCredentials)
+			again = time.After(retryCredentials)
+			continue
+		}
+		logger.Info("kubeconfigs were written with renewed certificates")
+	}
+}
+
 func (s Settings) writeKubeconfig(path string, c Credentials, owner int) error {
 	data, err := kubeconfig.Encode(kubeconfig.Build(kubeconfig.Entry{Name: "knarr", Server: s.server(), CA: c.CA, Certificate: c.Certificate, Key: c.Key}))
 	if err != nil {
 		return err
 	}
-	if err := writeFile(path, data, 0o600); err != nil {
-		return err
-	}
-	return os.Chown(path, owner, owner)
+	return writeFile(path, data, 0o600, owner)
 }

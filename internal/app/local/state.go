@@ -87,19 +87,23 @@ func saveState(path string, st state) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, append(data, '\n'), 0o600)
+	return writeFile(path, append(data, '\n'), 0o600, os.Geteuid())
 }
 
-// writeFile replaces a file whole.
-func writeFile(path string, data []byte, mode fs.FileMode) error {
+// writeFile replaces a file whole, with a user and the group of the same
+// number as its owner: whoever opens it can read it from the first moment.
+func writeFile(path string, data []byte, mode fs.FileMode, owner int) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(mode), f.Close())
-	if err != nil {
+	err = errors.Join(err, f.Chmod(mode))
+	if owner != os.Geteuid() {
+		err = errors.Join(err, f.Chown(owner, owner))
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return os.Rename(f.Name(), path)

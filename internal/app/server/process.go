@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -149,6 +150,9 @@ func (p *process) runCertificates(ctx context.Context, ready func()) error {
 		return err
 	}
 	ready()
+	var keeping sync.WaitGroup
+	keeping.Go(func() { p.KeepCredentials(ctx, a, p.logOf("certificates")) })
+	defer keeping.Wait()
 	return a.Run(ctx)
 }
 

@@ -205,6 +205,10 @@ func (a *Authority) Run(ctx context.Context) error {
 	}
 }
 
+// Renewed tells, to one receiver, that Run has renewed certificates since the
+// last receive: whoever wrote their PEM elsewhere writes it again.
+func (a *Authority) Renewed() <-chan struct{} { return a.renewed }
+
 // retryRenewal is the pause after a failed renewal, and the longest sleep, so
 // that a machine that was suspended catches up.
 const retryRenewal = time.Hour
@@ -228,6 +232,7 @@ func (a *Authority) renew(c *Certificate) time.Duration {
 	defer c.mu.Unlock()
 	f, err := a.issueLocked(c)
 	if err == nil {
+		signal(a.renewed) // it is in use from here on, also if the file cannot be written
 		err = writeFiles(a.dir, []file{*f})
 	}
 	if err != nil {
@@ -250,9 +255,12 @@ func (a *Authority) all() []*Certificate {
 	return out
 }
 
-func (a *Authority) wake() {
+func (a *Authority) wake() { signal(a.changed) }
+
+// signal leaves a note in a channel of one place, unless one lies there.
+func signal(c chan<- struct{}) {
 	select {
-	case a.changed <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

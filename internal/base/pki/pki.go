@@ -64,6 +64,7 @@ type Authority struct {
 	signing             *ecdsa.PrivateKey
 	// changed wakes Run when a certificate was added.
 	changed chan struct{}
+	renewed chan struct{}
 
 	mu struct {
 		sync.Mutex
@@ -87,7 +88,7 @@ func Open(opts Options) (*Authority, error) {
 	if opts.LeafLife == 0 {
 		opts.LeafLife = defaultLeafLife
 	}
-	a := &Authority{dir: opts.Dir, leafLife: opts.LeafLife, logger: opts.Logger, changed: make(chan struct{}, 1)}
+	a := &Authority{dir: opts.Dir, leafLife: opts.LeafLife, logger: opts.Logger, changed: make(chan struct{}, 1), renewed: make(chan struct{}, 1)}
 	a.mu.certificates = map[string]*Certificate{}
 	files, err := a.load(opts.CALife)
 	if err != nil {

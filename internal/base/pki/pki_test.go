@@ -150,6 +150,11 @@ func TestRenewsWhileItRuns(t *testing.T) {
 			if c.Leaf().Equal(old) {
 				t.Fatal("not renewed when two thirds of its life were over")
 			}
+			select {
+			case <-a.Renewed():
+			default:
+				t.Fatal("nobody is told of the renewal")
+			}
 			if old.NotAfter.Before(time.Now()) {
 				t.Fatal("the old one expired before it was replaced")
 			}
