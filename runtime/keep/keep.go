@@ -6,6 +6,7 @@ package keep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -33,7 +34,8 @@ type Config struct {
 	LogFile string
 }
 
-// Run is keep: it returns after a shutdown, or when it cannot start.
+// Run is keep: it returns after a shutdown, or when it cannot start. When ctx
+// ends it stops every service first; containers go on.
 func Run(ctx context.Context, cfg Config) error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become subreaper: %w", err)
@@ -64,16 +66,22 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(ctx)
+	serving, stop := context.WithCancel(ctx)
 	defer stop()
+	reaping, done := context.WithCancel(context.WithoutCancel(ctx))
+	defer done()
 	srv := &server.Server{Log: cfg.Log, Supervisor: sup, Holds: table, Exits: exits, Shutdown: stop,
 		Reexec: func(path string) error { return reexec(path, ln, sup, table) }}
-	go reap(ctx, cfg.Log, sup, exits)
+	go reap(reaping, cfg.Log, sup, exits)
 	go func() {
-		<-ctx.Done()
+		<-serving.Done()
 		ln.Close()
 	}()
-	return srv.Serve(ln)
+	err = srv.Serve(ln)
+	if ctx.Err() != nil {
+		err = errors.Join(err, sup.StopAll())
+	}
+	return err
 }
 
 // reap runs Reap whenever a child may have ended, and once at the start for

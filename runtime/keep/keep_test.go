@@ -360,3 +360,19 @@ func TestGarbageIsRefused(t *testing.T) {
 		t.Fatalf("keep is gone after an endless line: %v", err)
 	}
 }
+
+func TestTermStopsServices(t *testing.T) {
+	n := startNode(t)
+	n.start(wire.Service{Name: "svc", Argv: shell("exec sleep 1000"), Env: []string{"PATH=/bin"}})
+	s := n.service("svc")
+	id := proc.ID{PID: s.PID, StartTime: s.StartTime}
+	if err := n.cmd.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if id.Alive() {
+		t.Error("a service outlived keep's orderly end")
+	}
+}
