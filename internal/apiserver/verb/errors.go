@@ -62,11 +62,12 @@ func storeError(err error, k *api.Kind, name string) error {
 	return err
 }
 
-// noSpace says that writes are refused for want of disk, as HTTP 507.
+// noSpace says that writes are refused for want of disk, as HTTP 507. It asks
+// for no retry: clients would go on in silence for minutes before they told.
 func noSpace(err error) error {
 	return &errors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusInsufficientStorage, Reason: metav1.StatusReasonInternalError,
 		Message: fmt.Sprintf("the disk of the server's data directory is too full for writes (%v); reads go on. Free some space and try again", err),
-		Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Message: err.Error()}}, RetryAfterSeconds: 10},
+		Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Message: err.Error()}}},
 	}}
 }
