@@ -13,35 +13,52 @@ import (
 	"github.com/knarr-io/knarr/test/e2e/harness"
 )
 
-// counted is how many lines the counter prints.
-const counted = 100_000
+// The counter prints so many numbered lines, the last ones when it is told to.
+const (
+	counted = 100_000
+	last    = 500
+)
 
-// counter prints numbered lines over a few seconds and ends with 42.
-const counter = `i=0; while [ $i -lt 100 ]; do awk -v i=$i 'BEGIN { for (n = 1; n <= 1000; n++) print "line " i*1000+n " of the counter" }'; i=$((i+1)); sleep 0.03; done; exit 42`
+// counter prints over a second or so, waits for a file, and a moment later
+// prints the rest and ends with 42.
+var counter = fmt.Sprintf(`count() { awk -v a=$1 -v b=$2 'BEGIN { for (n = a; n <= b; n++) print "line " n " of the counter" }'; }
+i=0; while [ $i -lt 995 ]; do count $((i*100+1)) $((i*100+100)); i=$((i+1)); done
+until [ -e /tmp/go ]; do sleep 0.05; done
+sleep 3; count %d %d; exit 42`, counted-last+1, counted)
 
-// The runtime is killed again and again while a container prints, and when it
-// ends: no line is missing, and the exit code is known.
+// The runtime is killed again and again while a container prints, and it is
+// dead while the container ends: no line is missing, and the exit code is
+// known.
 func TestRuntimeIsKilledWhileAContainerPrints(t *testing.T) {
 	s := cluster.Space(t)
 	s.Apply(t, sleeper("bystander"))
 	bystander := s.Ready(t, "bystander")
 	s.Apply(t, shellPod("counter", counter))
-	s.Pod(t, "counter", "running", func(p *corev1.Pod) bool { return p.Status.Phase != corev1.PodPending })
-	kills := 0
-	harness.Await(t, time.Minute, "end of the counter", func(context.Context) error {
-		running := cluster.Has(t, "of the counter")
-		if cluster.TryKill(t, harness.Runtime) != 0 {
-			kills++
-		}
-		if running {
-			return errors.New("it prints")
+	s.Pod(t, "counter", "running", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodRunning })
+	for range 5 {
+		cluster.Kill(t, harness.Runtime)
+		runtimeAnswers(t)
+	}
+	harness.Await(t, time.Minute, "last line before the pause", func(context.Context) error {
+		if tail := s.Logs(t, "counter", "--tail=1"); !strings.HasPrefix(tail, fmt.Sprintf("line %d ", counted-last)) {
+			return fmt.Errorf("the log ends with %q", tail)
 		}
 		return nil
 	})
-	if kills < 2 {
-		t.Errorf("the runtime was killed %d times only", kills)
+	s.Exec(t, "counter", "touch", "/tmp/go")
+	resume := cluster.Suspend(t, harness.Keep)
+	cluster.Kill(t, harness.Runtime)
+	if !cluster.Has(t, "of the counter") {
+		t.Error("the counter has ended before the runtime was dead")
 	}
-	t.Logf("the runtime was killed %d times", kills)
+	harness.Await(t, time.Minute, "end of the counter", func(context.Context) error {
+		if cluster.Has(t, "of the counter") {
+			return errors.New("it goes on")
+		}
+		return nil
+	})
+	resume()
+	runtimeAnswers(t)
 	pod := s.Ended(t, "counter")
 	if end := pod.Status.ContainerStatuses[0].State.Terminated; end == nil || end.ExitCode != 42 {
 		t.Errorf("the container's end is %+v, want exit code 42", end)
@@ -60,4 +77,12 @@ func TestRuntimeIsKilledWhileAContainerPrints(t *testing.T) {
 		t.Error("another container was restarted")
 	}
 	is(t, s.Exec(t, "bystander", "echo", "alive"), "alive")
+}
+
+// runtimeAnswers waits until the runtime does its work again.
+func runtimeAnswers(t *testing.T) {
+	t.Helper()
+	harness.Await(t, time.Minute, "answer of the runtime", func(ctx context.Context) error {
+		return cluster.Try(ctx, harness.Input{Argv: []string{cluster.Knarr, "image", "ls"}}).Err
+	})
 }

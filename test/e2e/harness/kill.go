@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -65,6 +66,26 @@ func (c *Cluster) TryKill(t testing.TB, words string) int {
 		t.Fatalf("kill %d (%s): %v", pid, words, err)
 	}
 	return pid
+}
+
+// Suspend stops a process of the cluster from doing anything until resume is
+// called, at the latest by the end of the test.
+func (c *Cluster) Suspend(t testing.TB, words string) (resume func()) {
+	t.Helper()
+	pid := c.PID(t, words)
+	if pid == 0 {
+		t.Fatalf("no process with %q runs", words)
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatalf("stop %d (%s): %v", pid, words, err)
+	}
+	resume = sync.OnceFunc(func() {
+		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+			t.Errorf("let %d (%s) go on: %v", pid, words, err)
+		}
+	})
+	t.Cleanup(resume)
+	return resume
 }
 
 // KillEverything ends every process of the cluster at once, containers too, as
