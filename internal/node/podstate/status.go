@@ -49,7 +49,7 @@ func setPhase(v *View, s *corev1.PodStatus, now time.Time) {
 		return
 	}
 	phase, reason, message := verdict(v, s, now)
-	if final(phase) && v.anyRunning() {
+	if final(phase) && (v.anyRunning() || v.busyWith(StartContainer)) {
 		if s.Phase == "" {
 			s.Phase = corev1.PodRunning
 		}
@@ -73,8 +73,9 @@ func verdict(v *View, s *corev1.PodStatus, now time.Time) (phase corev1.PodPhase
 	return Phase(v.Pod, s, v.Stop != nil && !v.anyRunning()), "", ""
 }
 
-// tally counts container states.
-type tally struct{ waiting, running, stopped, succeeded, unknown int }
+// tally counts container states; again are those stopped ones that wait to be
+// run again.
+type tally struct{ waiting, running, stopped, succeeded, again, unknown int }
 
 func (t *tally) add(s *corev1.ContainerStatus) {
 	last := s.LastTerminationState.Terminated
@@ -88,6 +89,7 @@ func (t *tally) add(s *corev1.ContainerStatus) {
 		}
 	case s.State.Waiting != nil && last != nil:
 		t.stopped++
+		t.again++
 	case s.State.Waiting != nil:
 		t.waiting++
 	default:
@@ -98,7 +100,7 @@ func (t *tally) add(s *corev1.ContainerStatus) {
 // Phase sums container statuses up; over is set once a stopping pod runs
 // nothing more, and makes the phase final.
 func Phase(pod *corev1.Pod, s *corev1.PodStatus, over bool) corev1.PodPhase {
-	pending, failed := initProgress(pod, s)
+	pending, failed := initProgress(pod, s, over)
 	var t tally
 	for i := range pod.Spec.Containers {
 		if c := findIn(s.ContainerStatuses, pod.Spec.Containers[i].Name); c != nil {
@@ -136,7 +138,7 @@ func finalPhase(t tally, initFailed bool) corev1.PodPhase {
 
 func stoppedPhase(pod *corev1.Pod, t tally) corev1.PodPhase {
 	switch {
-	case pod.Spec.RestartPolicy == corev1.RestartPolicyAlways:
+	case pod.Spec.RestartPolicy == corev1.RestartPolicyAlways, t.again > 0:
 		return corev1.PodRunning
 	case t.stopped == t.succeeded:
 		return corev1.PodSucceeded
@@ -147,8 +149,8 @@ func stoppedPhase(pod *corev1.Pod, t tally) corev1.PodPhase {
 }
 
 // initProgress tells whether init containers are still to be run, and whether
-// one has failed.
-func initProgress(pod *corev1.Pod, s *corev1.PodStatus) (pending, failed bool) {
+// one has failed; while the pod goes on, one that is to run again has not.
+func initProgress(pod *corev1.Pod, s *corev1.PodStatus, over bool) (pending, failed bool) {
 	for i := range pod.Spec.InitContainers {
 		c := &pod.Spec.InitContainers[i]
 		st := findIn(s.InitContainerStatuses, c.Name)
@@ -162,7 +164,7 @@ func initProgress(pod *corev1.Pod, s *corev1.PodStatus) (pending, failed bool) {
 		case st.State.Terminated != nil:
 			failed = failed || st.State.Terminated.ExitCode != 0
 		case st.State.Waiting != nil && st.LastTerminationState.Terminated != nil:
-			failed = failed || st.LastTerminationState.Terminated.ExitCode != 0
+			failed = failed || over && st.LastTerminationState.Terminated.ExitCode != 0
 			pending = true
 		default:
 			pending = true

@@ -23,6 +23,9 @@ func TestPhase(t *testing.T) {
 		{"succeeded", "a b", "OnFailure", "vol sandbox exit:a:0 exit:b:0", corev1.PodSucceeded},
 		{"one failed", "a b", "Never", "vol sandbox exit:a:0 exit:b:1", corev1.PodFailed},
 		{"one still runs", "a b", "Never", "vol sandbox exit:a:1 run:b", corev1.PodRunning},
+		{"ended before its start was done", "a", "Never", "vol sandbox exit:a:0 busy:start-container:a", corev1.PodRunning},
+		{"init ended before its start was done", "i a", "Never", "vol sandbox exit:i:1 busy:start-container:i", corev1.PodPending},
+		{"deleted, ended before its start was done", "a", "Never", "vol sandbox exit:a:0 busy:start-container:a stop", corev1.PodRunning},
 		{"its sidecar still runs", "p a", "Never", "vol sandbox run:p exit:a:0", corev1.PodRunning},
 		{"its sidecar has ended too", "p a", "Never", "vol sandbox exit:p:0 exit:a:0", corev1.PodSucceeded},
 		{"init failed for good", "i a", "Never", "vol sandbox exit:i:1", corev1.PodFailed},
@@ -184,5 +187,12 @@ func TestRestartRules(t *testing.T) {
 	c := &pod.Spec.Containers[0]
 	if !restarts(pod, c, false, 42) || restarts(pod, c, false, 1) {
 		t.Error("rules of exit codes are not followed")
+	}
+	for code, want := range map[string]corev1.PodPhase{"42": corev1.PodRunning, "1": corev1.PodFailed} {
+		v := view(t, pod, "vol sandbox exit:a:"+code)
+		v.Crash["a"] = Backoff{Delay: 20 * time.Second, Updated: epoch.Add(-time.Minute)}
+		if s := Status(v, epoch); s.Phase != want {
+			t.Errorf("after exit code %s the phase is %s, want %s", code, s.Phase, want)
+		}
 	}
 }
