@@ -20,7 +20,8 @@ const (
 	noCapabilities      = "0000000000000000"
 )
 
-// ended applies a pod that runs a script once and returns what it wrote.
+// ended applies a pod that runs a script once and returns what it wrote,
+// to standard output and standard error in one.
 func ended(t *testing.T, s *harness.Space, name, podLevel, containerLevel, script string) string {
 	t.Helper()
 	s.Apply(t, harness.Pod(name, fmt.Sprintf(`
@@ -33,7 +34,7 @@ containers:
   securityContext: {%s}
   volumeMounts: [{name: data, mountPath: /data}]
 volumes: [{name: data, emptyDir: {}}]
-`, podLevel, script, containerLevel)))
+`, podLevel, "exec 2>&1; "+script, containerLevel)))
 	s.Ended(t, name)
 	return s.Logs(t, name)
 }
