@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -28,6 +30,9 @@ const (
 	maxLayers      = 512
 	maxConfig      = 8 << 20
 	maxManifest    = 8 << 20
+	// dialTime bounds the look-up of a name and the connection. The resolver
+	// gives a name server five seconds: a second one gets its chance.
+	dialTime = 10 * time.Second
 )
 
 // Auth is what a registry may ask for. The zero value is anonymous.
@@ -60,6 +65,7 @@ type Client struct {
 // New returns a client.
 func New(c Config) *Client {
 	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.DialContext = (&net.Dialer{Timeout: dialTime}).DialContext
 	base.ResponseHeaderTimeout = 30 * time.Second
 	base.MaxIdleConnsPerHost = parallelLayers + 1
 	base.IdleConnTimeout = 10 * time.Second
@@ -97,7 +103,7 @@ func (c *Client) fetchFrom(ctx context.Context, ep endpoint, ref name.Ref, auth 
 		rt = c.insecure
 	}
 	opts := []remote.Option{remote.WithContext(ctx), remote.WithTransport(rt), remote.WithUserAgent("knarr"),
-		remote.WithRetryBackoff(remote.Backoff{Duration: 200 * time.Millisecond, Factor: 3, Jitter: 0.1, Steps: 3}),
+		remote.WithRetryBackoff(remote.Backoff{Duration: 200 * time.Millisecond, Factor: 3, Jitter: 0.1, Steps: 3}), remote.WithRetryPredicate(again),
 		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: runtime.GOARCH}), remote.WithAuth(auth.authenticator(ep))}
 	desc, err := remote.Get(target, opts...)
 	if err != nil {
@@ -112,6 +118,26 @@ func (c *Client) fetchFrom(ctx context.Context, ep endpoint, ref name.Ref, auth 
 	}
 	manifest, err := c.store(ctx, img, sink)
 	return Result{Manifest: manifest, Digest: desc.Digest.String()}, err
+}
+
+// again tells failures that a second try may get over: a connection that broke.
+// Where none came about, the caller backs off, or makes do with what it has;
+// on a machine without a network each try would cost all of dialTime.
+func again(err error) bool {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return false
+	}
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return true
+	}
+	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.EPIPE, syscall.ECONNRESET} {
+		if errors.Is(err, broken) {
+			return true
+		}
+	}
+	return false
 }
 
 // store brings every part of img into sink: layers first, the manifest last.
