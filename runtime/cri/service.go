@@ -72,13 +72,18 @@ func toStatus(err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err
 	}
+	kind := fault.Of(err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return status.Error(codes.Canceled, err.Error())
+	case kind != fault.Internal:
+		// A class counts over a time that ran out on the way, such as that of
+		// looking up a registry's name.
+		return status.Error(code(kind), err.Error())
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, container.ErrTimeout):
 		return status.Error(codes.DeadlineExceeded, err.Error())
 	}
-	return status.Error(code(fault.Of(err)), err.Error())
+	return status.Error(codes.Unknown, err.Error())
 }
 
 // seconds is a time-out as CRI carries it; negative ones mean none.
