@@ -163,6 +163,10 @@ func alwaysFallsBack(t *testing.T) {
 	s.Apply(t, showsWith("main", image, "Always"))
 	shown(t, s, "main", "")
 	s.Event(t, "main", "Pulled", fmt.Sprintf("No registry answers for image %q", image), "connection refused", "using the copy already present on machine")
+	// So does a machine that no name server answers.
+	s.Apply(t, showsWith("offline", busybox, "Always"))
+	shown(t, s, "offline", "")
+	s.Event(t, "offline", "Pulled", fmt.Sprintf("No registry answers for image %q", busybox), "lookup ", "using the copy already present on machine")
 	// A registry that answers, and has no such image, is believed.
 	image = openRegistry + "/ship/not-there:1"
 	cluster.Run(t, harness.Input{Argv: []string{cluster.Knarr, "image", "import", "--name", image, cluster.Images + "/" + archive}})
