@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -45,7 +46,8 @@ that runs already is left alone.`,
 		if err := local.Watch(cmd.Context(), result.Settings, os.Stdout); err != nil {
 			return err
 		}
-		return local.Down(cmd.Context(), result.Settings, run.target, false, progress.New(os.Stderr, progress.Plain), run.logger)
+		// Ctrl-C has ended the context; what it asks for takes a moment more.
+		return local.Down(context.WithoutCancel(cmd.Context()), result.Settings, run.target, false, progress.New(os.Stderr, progress.Plain), run.logger)
 	}
 	return cmd
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -62,12 +63,19 @@ func Down(ctx context.Context, s Settings, target kubeconfig.Target, purge bool,
 	step("release the volumes", func(context.Context) error { return d.volumes(purge) })
 	step("restore the network", func(context.Context) error { return podnet.Remove(s.Network(logger)) })
 	step("take the kubeconfig back", func(ctx context.Context) error { return kubeconfig.Remove(ctx, target, "knarr") })
+	// What still runs is reached through these folders: they go last.
+	if d.up(context.WithoutCancel(ctx)) {
+		return errors.Join(append(failed, errStillUp)...)
+	}
 	if purge {
 		step("remove the data", func(context.Context) error { return os.RemoveAll(s.DataDir) })
 	}
 	failed = append(failed, os.RemoveAll(s.RunDir))
 	return errors.Join(failed...)
 }
+
+// errStillUp: a step has failed, or was interrupted, and services go on.
+var errStillUp = errors.New("the cluster is not quite down\n    what to do: run it again")
 
 // downer is one run of Down.
 type downer struct {
@@ -107,8 +115,11 @@ func (d downer) endLeft(ctx context.Context, names ...string) error {
 
 // runtimeRuns tells whether there is a runtime to ask, with or without a keep.
 func (d downer) runtimeRuns(ctx context.Context) bool {
-	_, left := d.leftovers()[serviceRuntime]
-	return left || d.up(ctx)
+	if _, left := d.leftovers()[serviceRuntime]; left {
+		return true
+	}
+	services, err := d.keep.List(ctx)
+	return err == nil && slices.ContainsFunc(services, func(s keep.Status) bool { return s.Name == serviceRuntime })
 }
 
 // pods ends every container as its pod would be ended, all at the same time.

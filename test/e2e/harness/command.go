@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -109,6 +110,14 @@ func (r *Running) Output() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.output.String()
+}
+
+// Signal sends the command a signal.
+func (r *Running) Signal(t testing.TB, sig os.Signal) {
+	t.Helper()
+	if err := r.cmd.Process.Signal(sig); err != nil {
+		t.Fatalf("signal %s: %v", r.cmd, err)
+	}
 }
 
 // Stop ends the command and waits until it is gone.

@@ -157,10 +157,40 @@ func dialIn(ctx context.Context, namespace *os.File, network, address string) (c
 }
 
 // Listen opens a listening socket on the machine itself.
-func (m *Machine) Listen(network, address string) (l net.Listener, err error) {
-	err = m.Inside(func() (err error) {
+func (m *Machine) Listen(network, address string) (net.Listener, error) {
+	return listenIn(m.inside, network, address)
+}
+
+// ListenOutside opens a listening socket on the other computer.
+func (m *Machine) ListenOutside(network, address string) (net.Listener, error) {
+	return listenIn(m.outside, network, address)
+}
+
+func listenIn(namespace *os.File, network, address string) (l net.Listener, err error) {
+	err = in(namespace, func() (err error) {
 		l, err = new(net.ListenConfig).Listen(context.Background(), network, address)
 		return err
 	})
 	return l, err
+}
+
+// ListenPacketOutside opens a packet socket at an address that the other
+// computer gets for it.
+func (m *Machine) ListenPacketOutside(network string, address netip.AddrPort) (conn net.PacketConn, err error) {
+	err = m.Outside(func() error {
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		own, err := netlink.ParseAddr(address.Addr().String() + "/32")
+		if err != nil {
+			return err
+		}
+		if err := netlink.AddrReplace(lo, own); err != nil {
+			return err
+		}
+		conn, err = new(net.ListenConfig).ListenPacket(context.Background(), network, address.String())
+		return err
+	})
+	return conn, err
 }
