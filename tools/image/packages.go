@@ -50,22 +50,28 @@ func packageLayer(names []string, cache string) (packages, error) {
 var installed = regexp.MustCompile(`(?m)^Inst (\S+) \((\S+) .*\[(\w+)\]\)`)
 
 // download fetches the packages with everything that they depend on on an
-// empty system, and returns the files in a steady order.
+// empty system, and returns the files in a steady order. Where the machine's
+// lists of packages are missing or out of date, it fetches them and tries once
+// more.
 func download(names []string, cache string) ([]string, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return nil, err
 	}
-	args := append([]string{"install", "-s", "--no-install-recommends", "-o", "Dir::State::status=/dev/null",
-		"-o", "APT::Get::AllowUnauthenticated=false", "base-passwd"}, names...)
-	plan, err := aptGet("", args...)
+	files, err := fetch(names, cache)
+	if err == nil {
+		return files, nil
+	}
+	if _, updateErr := aptGet("", "update"); updateErr != nil {
+		return nil, errors.Join(err, updateErr)
+	}
+	return fetch(names, cache)
+}
+
+// fetch plans by the machine's lists and downloads what the cache lacks.
+func fetch(names []string, cache string) ([]string, error) {
+	plan, err := aptGet("", append([]string{"install", "-s", "--no-install-recommends", "-o", "Dir::State::status=/dev/null", "base-passwd"}, names...)...)
 	if err != nil {
-		// The lists of packages may never have been fetched on this machine.
-		if _, updateErr := aptGet("", "update"); updateErr != nil {
-			return nil, errors.Join(err, updateErr)
-		}
-		if plan, err = aptGet("", args...); err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
 	var files, missing []string
 	for _, m := range installed.FindAllStringSubmatch(plan, -1) {
