@@ -188,14 +188,15 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status.Details != nil && status.Details.RetryAfterSeconds > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(status.Details.RetryAfterSeconds)))
 	}
-	format := c.answer.Format
-	if c.answer == (negotiate.Answer{}) {
+	answer := c.answer
+	if answer == (negotiate.Answer{}) { // refused before the form was settled
 		if a, bad := negotiate.Accept(r.Header.Get("Accept"), false); bad == nil {
-			format = a.Format
+			answer = a
 		}
+		answer.Pretty = answer.Pretty || negotiate.Pretty(r.URL.Query().Get("pretty"), r.UserAgent())
 	}
-	_ = s.send(w, r, c, int(status.Code), format, func() ([]byte, error) {
-		return codec.Encode(&status, statusKind, format, c.answer.Pretty)
+	_ = s.send(w, r, c, int(status.Code), answer.Format, func() ([]byte, error) {
+		return codec.Encode(&status, statusKind, answer.Format, answer.Pretty)
 	})
 }
 

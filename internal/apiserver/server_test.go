@@ -46,6 +46,15 @@ func TestWhoMayNot(t *testing.T) {
 	}
 }
 
+// Whoever reads with curl reads refusals, too.
+func TestRefusalsAreIndentedForPeople(t *testing.T) {
+	s := apitest.Start(t, nil)
+	_, _, body := s.Do(t, http.MethodGet, configMaps, "", "Authorization", "Bearer jane", "User-Agent", "curl/8.0")
+	if want := "{\n  \"kind\": \"Status\","; !strings.HasPrefix(string(body), want) {
+		t.Errorf("got %s", body)
+	}
+}
+
 func TestImpersonation(t *testing.T) {
 	s := apitest.Start(t, nil)
 	code, _, body := s.Do(t, http.MethodGet, configMaps, "", "Impersonate-User", "jane")

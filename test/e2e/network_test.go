@@ -146,7 +146,7 @@ func TestPodTalksToTheAPI(t *testing.T) {
 	get := func(path string) string {
 		return s.Exec(t, "client", "sh", "-c", `d=/var/run/secrets/kubernetes.io/serviceaccount; curl -sS --cacert $d/ca.crt -H "Authorization: Bearer $(cat $d/token)" https://kubernetes.default.svc`+path)
 	}
-	hasWords(t, get("/api/v1/namespaces/"+s.Name+"/pods"), `"kind":"PodList"`, `"name":"client"`)
-	hasWords(t, get("/api/v1/namespaces/"+s.Name+"/secrets"), `"code":403`, "system:serviceaccount:"+s.Name+":reader", `cannot list resource`)
+	hasWords(t, get("/api/v1/namespaces/"+s.Name+"/pods"), `"kind": "PodList"`, `"name": "client"`)
+	hasWords(t, get("/api/v1/namespaces/"+s.Name+"/secrets"), `"code": 403`, "system:serviceaccount:"+s.Name+":reader", `cannot list resource`)
 	is(t, s.Exec(t, "client", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/namespace"), s.Name)
 }
