@@ -86,6 +86,11 @@ func showsWith(name, image, policy string) string {
 	return harness.Pod(name, fmt.Sprintf("restartPolicy: Never\ncontainers: [{name: main, image: %q, imagePullPolicy: %s, command: [sh, -c, \"echo $VERSION\"]}]", image, policy))
 }
 
+// own names an image that no other run of the test names.
+func own(s *harness.Space, registry, name string) string {
+	return registry + "/" + s.Name + "/" + name + ":1"
+}
+
 // shown waits for such a pod's end and compares what it tells.
 func shown(t *testing.T, s *harness.Space, name, want string) *corev1.Pod {
 	t.Helper()
@@ -116,26 +121,26 @@ func says(t *testing.T, what, text string, words ...string) {
 }
 
 func pullsOnce(t *testing.T) {
-	image := openRegistry + "/ship/once:1"
-	digest := cluster.Push(t, cluster.Image(t, archive, "once"), image, "", "")
 	s := cluster.Space(t)
+	image := own(s, openRegistry, "once")
+	digest := cluster.Push(t, cluster.Image(t, archive, s.Name), image, "", "")
 	s.Apply(t, shows("first", image, ""))
-	pod := shown(t, s, "first", "once")
-	if got := pod.Status.ContainerStatuses[0]; got.Image != image || got.ImageID != openRegistry+"/ship/once@"+digest {
+	pod := shown(t, s, "first", s.Name)
+	if got := pod.Status.ContainerStatuses[0]; got.Image != image || got.ImageID != strings.TrimSuffix(image, ":1")+"@"+digest {
 		t.Errorf("the status names image %s, %s; want %s by its digest %s", got.Image, got.ImageID, image, digest)
 	}
 	s.Event(t, "first", "Pulling", fmt.Sprintf("Pulling image %q", image))
 	s.Event(t, "first", "Pulled", fmt.Sprintf("Successfully pulled image %q in ", image), " including waiting). Image size: ", " bytes.")
 	s.Apply(t, shows("second", image, ""))
-	shown(t, s, "second", "once")
+	shown(t, s, "second", s.Name)
 	s.Event(t, "second", "Pulled", fmt.Sprintf("Container image %q already present on machine", image))
 }
 
 func pullsByDigest(t *testing.T) {
-	repository := openRegistry + "/ship/digest"
+	s := cluster.Space(t)
+	repository := openRegistry + "/" + s.Name + "/digest"
 	digest := cluster.Push(t, cluster.Image(t, archive, "one"), repository+":latest", "", "")
 	cluster.Push(t, cluster.Image(t, archive, "two"), repository+":latest", "", "")
-	s := cluster.Space(t)
 	s.Apply(t, shows("exact", repository+"@"+digest, "")+shows("newest", repository, ""))
 	shown(t, s, "exact", "one")
 	if pod := shown(t, s, "newest", "two"); pod.Spec.Containers[0].ImagePullPolicy != corev1.PullAlways {
@@ -144,8 +149,8 @@ func pullsByDigest(t *testing.T) {
 }
 
 func alwaysPullsTheNewest(t *testing.T) {
-	image := openRegistry + "/ship/moving:1"
 	s := cluster.Space(t)
+	image := own(s, openRegistry, "moving")
 	cluster.Push(t, cluster.Image(t, archive, "old"), image, "", "")
 	s.Apply(t, showsWith("first", image, "Always"))
 	shown(t, s, "first", "old")
@@ -157,9 +162,9 @@ func alwaysPullsTheNewest(t *testing.T) {
 }
 
 func alwaysFallsBack(t *testing.T) {
-	image := deadRegistry + "/ship/imported:1"
-	cluster.Run(t, harness.Input{Argv: []string{cluster.Knarr, "image", "import", "--name", image, cluster.Images + "/" + archive}})
 	s := cluster.Space(t)
+	image := own(s, deadRegistry, "imported")
+	cluster.Run(t, harness.Input{Argv: []string{cluster.Knarr, "image", "import", "--name", image, cluster.Images + "/" + archive}})
 	s.Apply(t, showsWith("main", image, "Always"))
 	shown(t, s, "main", "")
 	s.Event(t, "main", "Pulled", fmt.Sprintf("No registry answers for image %q", image), "connection refused", "using the copy already present on machine")
@@ -168,16 +173,16 @@ func alwaysFallsBack(t *testing.T) {
 	shown(t, s, "offline", "")
 	s.Event(t, "offline", "Pulled", fmt.Sprintf("No registry answers for image %q", busybox), "lookup ", "using the copy already present on machine")
 	// A registry that answers, and has no such image, is believed.
-	image = openRegistry + "/ship/not-there:1"
+	image = own(s, openRegistry, "not-there")
 	cluster.Run(t, harness.Input{Argv: []string{cluster.Knarr, "image", "import", "--name", image, cluster.Images + "/" + archive}})
 	s.Apply(t, showsWith("other", image, "Always"))
 	waits(t, s, "other", "ErrImagePull")
 }
 
 func pullsWithCredentials(t *testing.T) {
-	image := closedRegistry + "/ship/secret:1"
-	cluster.Push(t, cluster.Image(t, archive, "secret"), image, registryUser, registryWord)
 	s := cluster.Space(t)
+	image := own(s, closedRegistry, "secret")
+	cluster.Push(t, cluster.Image(t, archive, "secret"), image, registryUser, registryWord)
 	s.Apply(t, showsWith("anonymous", image, "Always"))
 	says(t, "the state", waits(t, s, "anonymous", "ImagePullBackOff"), fmt.Sprintf("Back-off pulling image %q: ErrImagePull: ", image), "UNAUTHORIZED", "authentication required")
 	s.Event(t, "anonymous", "Failed", fmt.Sprintf("Failed to pull image %q: ", image), "UNAUTHORIZED", "authentication required")
@@ -192,9 +197,9 @@ func pullsWithCredentials(t *testing.T) {
 }
 
 func tellsWrongCredentials(t *testing.T) {
-	image := closedRegistry + "/ship/wrong:1"
-	cluster.Push(t, cluster.Image(t, archive, "wrong"), image, registryUser, registryWord)
 	s := cluster.Space(t)
+	image := own(s, closedRegistry, "wrong")
+	cluster.Push(t, cluster.Image(t, archive, "wrong"), image, registryUser, registryWord)
 	s.Kubectl.Run(t, "create", "secret", "docker-registry", "crew", "--docker-server="+closedRegistry, "--docker-username="+registryUser, "--docker-password=overboard")
 	s.Apply(t, shows("wrong", image, "imagePullSecrets: [{name: crew}]")+shows("missing", image, "imagePullSecrets: [{name: nobody}]"))
 	e := s.Event(t, "wrong", "Failed", fmt.Sprintf("Failed to pull image %q: ", image), "UNAUTHORIZED")
@@ -205,9 +210,9 @@ func tellsWrongCredentials(t *testing.T) {
 }
 
 func tellsWhatIsMissing(t *testing.T) {
-	image := openRegistry + "/ship/late:1"
 	s := cluster.Space(t)
-	s.Apply(t, shows("early", image, "")+shows("nobody", deadRegistry+"/ship/nobody:1", ""))
+	image := own(s, openRegistry, "late")
+	s.Apply(t, shows("early", image, "")+shows("nobody", own(s, deadRegistry, "nobody"), ""))
 	says(t, "the state", waits(t, s, "early", "ErrImagePull"), "late")
 	says(t, "the state", waits(t, s, "early", "ImagePullBackOff"), fmt.Sprintf("Back-off pulling image %q: ErrImagePull: ", image), "manifest unknown")
 	s.Event(t, "early", "Failed", fmt.Sprintf("Failed to pull image %q: ", image), "manifest unknown")
@@ -223,9 +228,9 @@ func tellsWhatIsMissing(t *testing.T) {
 }
 
 func neverPulls(t *testing.T) {
-	image := openRegistry + "/ship/never:1"
-	cluster.Push(t, cluster.Image(t, archive, "never"), image, "", "")
 	s := cluster.Space(t)
+	image := own(s, openRegistry, "never")
+	cluster.Push(t, cluster.Image(t, archive, "never"), image, "", "")
 	s.Apply(t, showsWith("absent", image, "Never")+showsWith("present", busybox, "Never"))
 	shown(t, s, "present", "")
 	words := fmt.Sprintf("Container image %q is not present with pull policy of Never", image)
@@ -243,21 +248,21 @@ func refusesBadNames(t *testing.T) {
 }
 
 func imageCommands(t *testing.T) {
-	image := openRegistry + "/ship/command:1"
+	s := cluster.Space(t)
+	image := own(s, openRegistry, "command")
 	cluster.Push(t, cluster.Image(t, archive, "command"), image, "", "")
 	knarr := func(args ...string) harness.Input {
 		return harness.Input{Argv: append([]string{cluster.Knarr, "image"}, args...)}
 	}
 	says(t, "pull", cluster.Run(t, knarr("pull", image)), "pulled "+image)
 	says(t, "ls", cluster.Run(t, knarr("ls")), image, "MiB")
-	s := cluster.Space(t)
 	s.Apply(t, showsWith("main", image, "Never"))
 	shown(t, s, "main", "command")
 	cluster.Run(t, knarr("rm", image))
 	if list := cluster.Run(t, knarr("ls")); strings.Contains(list, image) {
 		t.Errorf("after rm, ls lists\n%s", list)
 	}
-	out := cluster.Try(t.Context(), knarr("pull", openRegistry+"/ship/nothing:1"))
+	out := cluster.Try(t.Context(), knarr("pull", own(s, openRegistry, "nothing")))
 	if out.Code != 1 {
 		t.Errorf("%s", out)
 	}
