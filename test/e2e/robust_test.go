@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +19,17 @@ import (
 // clusterDNS is the address of the cluster's DNS.
 var clusterDNS = netip.MustParseAddrPort("10.96.0.10:53")
 
-// front is nginx behind a Service and an Ingress.
+// frontHost is the Ingress host of a namespace's front: another one's may be on
+// its way out still, and the older Ingress of a host counts.
+func frontHost(s *harness.Space) string { return s.Name + ".example" }
+
+// applyFront brings nginx up behind a Service and an Ingress.
+func applyFront(t *testing.T, s *harness.Space) {
+	t.Helper()
+	s.Apply(t, strings.Replace(front, "HOST", frontHost(s), 1))
+	s.Rollout(t, "front")
+}
+
 const front = `apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -54,7 +65,7 @@ metadata:
   name: front
 spec:
   rules:
-  - host: front.example
+  - host: HOST
     http:
       paths:
       - path: /
@@ -65,8 +76,7 @@ spec:
 // traffic is load on the front in every way that people reach it.
 func traffic(t *testing.T, s *harness.Space) []*harness.Load {
 	t.Helper()
-	s.Apply(t, front)
-	s.Rollout(t, "front")
+	applyFront(t, s)
 	service, err := s.API.CoreV1().Services(s.Name).Get(t.Context(), "front", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -74,12 +84,12 @@ func traffic(t *testing.T, s *harness.Space) []*harness.Load {
 	inside, outside := cluster.Machine.Dial, cluster.Machine.DialOutside
 	url, ingress := "http://"+service.Spec.ClusterIP+"/", nodeURL(cluster.Ports.HTTP)
 	harness.AwaitPage(t, inside, url, "", "nginx")
-	harness.AwaitPage(t, outside, ingress, "front.example", "nginx")
+	harness.AwaitPage(t, outside, ingress, frontHost(s), "nginx")
 	return []*harness.Load{
 		harness.NewLoad(t, inside, url, "", harness.NewConnections),
 		harness.NewLoad(t, inside, url, "", harness.KeepAlive),
 		harness.NewLoad(t, outside, nodeURL(int(service.Spec.Ports[0].NodePort)), "", harness.NewConnections),
-		harness.NewLoad(t, outside, ingress, "front.example", harness.KeepAlive),
+		harness.NewLoad(t, outside, ingress, frontHost(s), harness.KeepAlive),
 		harness.NewQuestions(t, inside, clusterDNS, "front."+s.Name+".svc.cluster.local"),
 	}
 }
@@ -213,13 +223,12 @@ func (w *writer) check(t *testing.T, s *harness.Space) {
 // sockets that were open all the time.
 func TestEdgeIsKilled(t *testing.T) {
 	s := cluster.Space(t)
-	s.Apply(t, front)
-	s.Rollout(t, "front")
+	applyFront(t, s)
 	url := nodeURL(cluster.Ports.HTTP)
-	harness.AwaitPage(t, cluster.Machine.DialOutside, url, "front.example", "nginx")
+	harness.AwaitPage(t, cluster.Machine.DialOutside, url, frontHost(s), "nginx")
 	killed := cluster.Kill(t, harness.Edge)
 	// No refusal: the connection waits for the next edge.
-	if _, err := harness.Fetch(t.Context(), harness.Browser(cluster.Machine.DialOutside, false), url, "front.example"); err != nil {
+	if _, err := harness.Fetch(t.Context(), harness.Browser(cluster.Machine.DialOutside, false), url, frontHost(s)); err != nil {
 		t.Errorf("Ingress, asked while the edge is away: %v", err)
 	}
 	if err := harness.Resolve(t.Context(), cluster.Machine.Dial, clusterDNS, "front."+s.Name+".svc.cluster.local"); err != nil {
@@ -234,8 +243,7 @@ func TestEdgeIsKilled(t *testing.T) {
 // starts its pods again.
 func TestEverythingIsKilled(t *testing.T) {
 	s := cluster.Space(t)
-	s.Apply(t, front)
-	s.Rollout(t, "front")
+	applyFront(t, s)
 	s.Apply(t, sleeper("box"))
 	before := s.Ready(t, "box")
 	cluster.KillEverything(t)
@@ -251,6 +259,6 @@ func TestEverythingIsKilled(t *testing.T) {
 	s.Rollout(t, "front")
 	address := s.Kubectl.Run(t, "get", "service", "front", "-o", "jsonpath={.spec.clusterIP}")
 	harness.AwaitPage(t, cluster.Machine.Dial, "http://"+address+"/", "", "nginx")
-	harness.AwaitPage(t, cluster.Machine.DialOutside, nodeURL(cluster.Ports.HTTP), "front.example", "nginx")
+	harness.AwaitPage(t, cluster.Machine.DialOutside, nodeURL(cluster.Ports.HTTP), frontHost(s), "nginx")
 	hasWords(t, s.Exec(t, "box", "wget", "-q", "-O-", "http://front"), "nginx")
 }

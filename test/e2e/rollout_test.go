@@ -1,6 +1,15 @@
 package e2e
 
-import "testing"
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knarr-io/knarr/test/e2e/harness"
+)
 
 // nginx is replaced, pod by pod, while requests come over new connections and
 // over those that are open: none fails, though no pod has a preStop hook.
@@ -17,7 +26,13 @@ func TestRollingUpdateFailsNoRequest(t *testing.T) {
 		s.Kubectl.Run(t, change...)
 		s.Rollout(t, "front")
 	}
-	s.Kubectl.Run(t, "wait", "pods", "-l", "app=front", "--for=condition=Ready", "--timeout=1m")
+	harness.Await(t, time.Minute, "end of all former pods", func(ctx context.Context) error {
+		pods, err := s.API.CoreV1().Pods(s.Name).List(ctx, metav1.ListOptions{})
+		if err == nil && len(pods.Items) != 3 {
+			err = fmt.Errorf("there are\n%s", s.Describe(ctx))
+		}
+		return err
+	})
 	unharmed(t, loads)
 	for _, l := range loads {
 		l.Stop()
