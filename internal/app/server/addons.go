@@ -20,7 +20,7 @@ import (
 // answers: the DNS Service and the Ingress class. Ones that are there stay as
 // somebody may have changed them.
 func (p *process) runAddons(ctx context.Context, ready func()) error {
-	c := p.as("system:knarr:addons", "system:masters")
+	c := p.as("knarr", "system:knarr:addons", "system:masters")
 	if err := create(ctx, c, p.dnsService()); err != nil {
 		return err
 	}

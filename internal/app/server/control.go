@@ -19,7 +19,7 @@ const nodeRange = 24
 func (p *process) runControl(ctx context.Context, ready func()) error {
 	log := p.logOf("control")
 	ctx, cancel := context.WithCancel(ctx)
-	informers := client.NewInformers(p.as("system:kube-controller-manager"), log)
+	informers := client.NewInformers(p.as(controllerManager, "system:kube-controller-manager"), log)
 	defer informers.Wait()
 	defer cancel()
 	for _, start := range []func(context.Context, *client.Informers) (func(), error){p.startControllers, p.startScheduler} {
@@ -52,6 +52,6 @@ func (p *process) startScheduler(ctx context.Context, informers *client.Informer
 	if err != nil {
 		return nil, err
 	}
-	return scheduler.Start(ctx, scheduler.Deps{Client: p.as("system:kube-scheduler"), Informers: informers, Logger: p.logOf("scheduler"),
+	return scheduler.Start(ctx, scheduler.Deps{Client: p.as("kube-scheduler", "system:kube-scheduler"), Informers: informers, Logger: p.logOf("scheduler"),
 		Metrics: metrics, Seed: uint64(time.Now().UnixNano())})
 }

@@ -21,8 +21,8 @@ func (p *process) runProxy(ctx context.Context, ready func()) error {
 		return err
 	}
 	defer func() { p.closed("nftables", table.Close()) }()
-	informers := client.NewInformers(p.as("system:kube-proxy"), log)
-	pods := client.NewInformers(p.as("system:node:"+p.NodeName, "system:nodes"), log)
+	informers := client.NewInformers(p.as("kube-proxy", "system:kube-proxy"), log)
+	pods := client.NewInformers(p.asNode(), log)
 	p.proxy = proxy.New(proxy.Config{Node: p.NodeName, Informers: informers, Pods: pods, Table: table, Forget: proxy.ForgetUDP, Logger: log})
 	ctx, cancel := context.WithCancel(ctx)
 	defer informers.Wait()

@@ -24,7 +24,7 @@ func (p *process) runNode(ctx context.Context, ready func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	agent, err := node.Start(ctx, node.Config{
-		Client: p.as("system:node:"+p.NodeName, "system:nodes"), Logger: p.logOf("node"),
+		Client: p.asNode(), Logger: p.logOf("node"),
 		NodeName: p.NodeName, Addresses: []string{p.NodeAddress.String()}, Version: version.Get().Kubernetes + "+knarr",
 		RuntimeEndpoint: p.RuntimeSocket(), RootDir: p.NodeRoot(), LogDir: p.LogDir,
 		CgroupRoot: strings.Trim(p.CgroupParent, "/"),

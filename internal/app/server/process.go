@@ -159,16 +159,25 @@ func (p *process) runCertificates(ctx context.Context, ready func()) error {
 // firstOf is the first usable address of a network.
 func firstOf(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
 
-// as is a client in this process under an identity.
-func (p *process) as(name string, groups ...string) *client.Client {
+// as is a client in this process under an identity; what it writes belongs to
+// the field manager, which bears upstream's name.
+func (p *process) as(manager, name string, groups ...string) *client.Client {
 	groups = append(groups, user.AllAuthenticated)
-	return client.New(p.api.Transport(&user.DefaultInfo{Name: name, Groups: groups}), p.kinds)
+	return client.New(p.api.Transport(&user.DefaultInfo{Name: name, Groups: groups}), p.kinds).WithManager(manager)
 }
+
+// controllerManager is the field manager of every controller.
+const controllerManager = "kube-controller-manager"
 
 // asController acts as a controller's service account.
 func (p *process) asController(name string) *client.Client {
 	const namespace = "kube-system"
-	return p.as("system:serviceaccount:"+namespace+":"+name, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
+	return p.as(controllerManager, "system:serviceaccount:"+namespace+":"+name, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
+}
+
+// asNode acts as this machine's node.
+func (p *process) asNode() *client.Client {
+	return p.as("kubelet", "system:node:"+p.NodeName, "system:nodes")
 }
 
 // serving is the API's TLS configuration: client certificates are asked for
