@@ -181,3 +181,48 @@ func (s *Space) Ask(address string) (string, error) {
 	})
 	return string(answer), err
 }
+
+// AnswerUDP answers each packet to a UDP port of the namespace with the name
+// and the client's address.
+func (s *Space) AnswerUDP(port uint16, name string) {
+	s.t.Helper()
+	var c net.PacketConn
+	s.Do(func() (err error) {
+		c, err = net.ListenPacket("udp4", fmt.Sprintf(":%d", port))
+		return err
+	})
+	s.t.Cleanup(func() { _ = c.Close() })
+	go func() {
+		buffer := make([]byte, 512)
+		for {
+			_, from, err := c.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			_, _ = c.WriteTo([]byte(name+" "+from.(*net.UDPAddr).IP.String()), from)
+		}
+	}()
+}
+
+// DialUDP opens a UDP flow from the namespace; ask sends a packet and returns
+// what AnswerUDP said.
+func (s *Space) DialUDP(address string) (ask func() (string, error)) {
+	s.t.Helper()
+	var c net.Conn
+	s.Do(func() (err error) {
+		c, err = net.DialTimeout("udp4", address, 2*time.Second)
+		return err
+	})
+	s.t.Cleanup(func() { _ = c.Close() })
+	return func() (string, error) {
+		if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+			return "", err
+		}
+		if _, err := c.Write([]byte("?")); err != nil {
+			return "", err
+		}
+		buffer := make([]byte, 512)
+		n, err := c.Read(buffer)
+		return string(buffer[:n]), err
+	}
+}

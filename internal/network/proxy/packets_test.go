@@ -150,6 +150,37 @@ func TestServiceThatLosesItsEndpoints(t *testing.T) {
 	}
 }
 
+// A UDP flow goes on to its endpoint by the kernel's memory; once that is
+// ended for a gone endpoint, the same flow meets a living one.
+func TestUDPFlowLeavesAGoneEndpoint(t *testing.T) {
+	l := newLab(t)
+	l.a.AnswerUDP(8080, "a")
+	l.b.AnswerUDP(8080, "b")
+	svc := service()
+	svc.Spec.Ports[0].Protocol = corev1.ProtocolUDP
+	udp := func(addr string) {
+		slice := sliceOf(svc, []discoveryv1.Endpoint{endpoint(addr, true)})
+		slice.Ports[0].Protocol = &svc.Spec.Ports[0].Protocol
+		r := RenderService(svc, []*discoveryv1.EndpointSlice{slice}, "n1")
+		if !r.Ready[netip.MustParseAddr(addr)] {
+			t.Errorf("%s is not known to be reached by UDP", addr)
+		}
+		if err := l.table.Apply(l.book.set(owner{namespace: "ns", name: "web"}, r, newChange())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	udp(podA)
+	ask := l.c.DialUDP("10.96.0.20:80")
+	if answer, err := ask(); err != nil || answer != "a "+podC {
+		t.Fatalf("got %q, %v", answer, err)
+	}
+	udp(podB)
+	l.node.Do(func() error { return ForgetUDP(netip.MustParseAddr(podA)) })
+	if answer, err := ask(); err != nil || answer != "b "+podC {
+		t.Errorf("after its endpoint went, the flow meets %q, %v", answer, err)
+	}
+}
+
 func TestServiceWithoutEndpointsIsRefused(t *testing.T) {
 	l := newLab(t)
 	svc := service()
