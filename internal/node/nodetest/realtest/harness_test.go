@@ -1,8 +1,6 @@
 package realtest
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -19,10 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -127,64 +121,19 @@ func (m *machine) ask(request map[string]any) error {
 	return nil
 }
 
-// load imports an image that holds busybox.
+// load imports the image that TestMain has built.
 func (m *machine) load() {
 	m.t.Helper()
-	busybox, err := os.ReadFile("/bin/busybox")
-	if err != nil {
-		m.t.Fatal("these tests need a static busybox (apt-get install busybox-static): ", err)
-	}
-	var files bytes.Buffer
-	w := tar.NewWriter(&files)
-	add := func(h *tar.Header, data []byte) {
-		h.Size = int64(len(data))
-		if err := w.WriteHeader(h); err != nil {
-			m.t.Fatal(err)
-		}
-		if _, err := w.Write(data); err != nil {
-			m.t.Fatal(err)
-		}
-	}
-	add(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}, nil)
-	add(&tar.Header{Name: "bin/", Typeflag: tar.TypeDir, Mode: 0o755}, nil)
-	add(&tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755}, busybox)
-	for _, applet := range []string{"sh", "cat", "sleep", "echo", "true", "false", "id", "httpd", "nc", "wget", "grep", "touch", "stat", "env", "hostname", "ls"} {
-		add(&tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox"}, nil)
-	}
-	if err := w.Close(); err != nil {
-		m.t.Fatal(err)
-	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(files.Bytes())), nil })
+	archive, err := os.Open(filepath.Join(m.bin, imageArchive))
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	img, err := mutate.AppendLayers(empty.Image, layer)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	cfg, err := img.ConfigFile()
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	cfg = cfg.DeepCopy()
-	cfg.Architecture, cfg.OS = "amd64", "linux"
-	cfg.Config.Env = []string{"PATH=/bin"}
-	if img, err = mutate.ConfigFile(img, cfg); err != nil {
-		m.t.Fatal(err)
-	}
-	ref, err := name.NewTag(image)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	var archive bytes.Buffer
-	if err := tarball.Write(ref, img, &archive); err != nil {
-		m.t.Fatal(err)
-	}
+	defer archive.Close()
 	hc := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", m.path("admin.sock"))
 	}}}
 	defer hc.CloseIdleConnections()
-	resp, err := hc.Post("http://runtime/v1/images/import", "application/x-tar", &archive)
+	resp, err := hc.Post("http://runtime/v1/images/import", "application/x-tar", archive)
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -12,10 +12,13 @@ import (
 )
 
 // inside marks the test's process in its network namespace; its value is the
-// folder of the built programs.
-const inside = "KNARR_REALTEST_PROGRAMS"
+// folder of what was built for it.
+const inside = "KNARR_REALTEST_BUILT"
 
-// TestMain builds the runtime and runs the tests in a network namespace of
+// imageArchive is the archive of the containers' image in that folder.
+const imageArchive = "example.test_busybox_1.tar"
+
+// TestMain builds the runtime and an image, and runs the tests in a network namespace of
 // their own, so that pods' links touch nothing of the machine's.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(inside); dir != "" {
@@ -39,13 +42,8 @@ func outside() int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	runtime, err := filepath.Abs("../../../../runtime")
-	if err != nil {
+	if err := build(dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	if out, err := exec.Command("make", "-C", runtime, "OUT="+dir).CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "the runtime does not build (it needs gcc, pkg-config and libseccomp-dev): %v\n%s", err, out)
 		return 1
 	}
 	cmd := exec.Command(os.Args[0], os.Args[1:]...)
@@ -57,6 +55,23 @@ func outside() int {
 		return 1
 	}
 	return 0
+}
+
+// build makes the runtime's programs and the image in dir.
+func build(dir string) error {
+	root, err := filepath.Abs("../../../..")
+	if err != nil {
+		return err
+	}
+	if out, err := exec.Command("make", "-C", filepath.Join(root, "runtime"), "OUT="+dir).CombinedOutput(); err != nil {
+		return fmt.Errorf("the runtime does not build (it needs gcc, pkg-config and libseccomp-dev): %w\n%s", err, out)
+	}
+	image := exec.Command("go", "run", "./tools/image", "-out", dir, "internal/node/nodetest/realtest/testdata/busybox.yaml")
+	image.Dir = root
+	if out, err := image.CombinedOutput(); err != nil {
+		return fmt.Errorf("the image does not build (its packages come from Debian's archive): %w\n%s", err, out)
+	}
+	return nil
 }
 
 // prepare gives the namespace what a machine has: loopback, and an address
