@@ -26,6 +26,7 @@ import (
 	"github.com/knarr-io/knarr/internal/controller/nodelifecycle"
 	"github.com/knarr-io/knarr/internal/controller/podgc"
 	"github.com/knarr-io/knarr/internal/controller/replicaset"
+	"github.com/knarr-io/knarr/internal/controller/replicationcontroller"
 	"github.com/knarr-io/knarr/internal/controller/rootca"
 	"github.com/knarr-io/knarr/internal/controller/serviceaccount"
 	"github.com/knarr-io/knarr/internal/controller/tainteviction"
@@ -85,6 +86,7 @@ func (d Deps) build() ([]runner, error) {
 	add(serviceaccount.New(d.Client("service-account-controller"), inf, d.options(4)))
 	add(rootca.New(d.Client("root-ca-cert-publisher"), inf, d.RootCA, d.options(4)))
 	add(replicaset.New(d.Client("replicaset-controller"), inf, recorder("replicaset-controller", "replicaset-controller"), d.options(8)))
+	add(replicationcontroller.New(d.Client("replication-controller"), inf, recorder("replication-controller", "replication-controller"), d.options(4)))
 	add(deployment.New(d.Client("deployment-controller"), inf, recorder("deployment-controller", "deployment-controller"), d.options(8)))
 	add(endpointslice.New(d.Client("endpointslice-controller"), inf, recorder("endpointslice-controller", "endpoint-slice-controller"), d.options(8)))
 	add(endpoints.New(d.Client("endpoint-controller"), inf, recorder("endpoint-controller", "endpoint-controller"), d.options(4)))
