@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -39,6 +41,7 @@ func (c *clusterFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.dns, "cluster-dns", "", "address of the cluster DNS (default: the tenth of the service network)")
 	flags.StringVar(&c.Domain, "cluster-domain", "cluster.local", "domain of the cluster's names")
 	flags.StringVar(&c.CgroupParent, "cgroup-parent", "/knarr", "cgroup that holds everything of the cluster")
+	flags.StringVar(&c.Registries, "registries", "", "JSON file of mirrors and plain HTTP for registries (docs/registries.md)")
 	flags.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 }
 
@@ -69,6 +72,25 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 		}
 	}
 	return c.readDNS()
+}
+
+// checkRegistries makes the path one that holds in every folder, and refuses a
+// file that the runtime could not read.
+func (c *clusterFlags) checkRegistries() (err error) {
+	if c.Registries == "" {
+		return nil
+	}
+	if c.Registries, err = filepath.Abs(c.Registries); err != nil {
+		return fmt.Errorf("--registries: %w", err)
+	}
+	text, err := os.ReadFile(c.Registries)
+	if err != nil {
+		return fmt.Errorf("--registries: %w", err)
+	}
+	if !json.Valid(text) {
+		return fmt.Errorf("--registries: %s is not JSON", c.Registries)
+	}
+	return nil
 }
 
 // checkPorts refuses numbers that are no ports, and one port for two.

@@ -21,6 +21,7 @@ func TestWrongCommandLines(t *testing.T) {
 		"up --pod-network 10.1.2.3/16":        "written with its first address",
 		"up --cluster-dns 192.0.2.1":          "is not in the service network",
 		"up --node-address here":              "--node-address: ",
+		"up --registries /nowhere/x.json":     "--registries: ",
 		"server --api-only --store somewhere": `--store "somewhere": want disk or memory`,
 	} {
 		root := newRoot()

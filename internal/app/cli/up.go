@@ -35,6 +35,9 @@ that runs already is left alone.`,
 		if err != nil {
 			return err
 		}
+		if err := c.checkRegistries(); err != nil {
+			return err
+		}
 		result, err := local.Up(cmd.Context(), c.Settings, run.target, run.board, run.logger)
 		if err != nil {
 			return err

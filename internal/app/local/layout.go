@@ -32,6 +32,9 @@ type Settings struct {
 	Domain                       string
 	CgroupParent                 string
 	LogLevel                     string
+	// Registries is a file that says how the runtime reaches registries; it may
+	// be empty. docs/registries.md tells its format.
+	Registries string
 }
 
 // The folders and files of a cluster. Everything below DataDir but the

@@ -42,13 +42,20 @@ const stopGraceMillis = 10_000
 func (s Settings) runtimeService(p programs) keep.Service {
 	return keep.Service{
 		Name: serviceRuntime, Restart: "always", Log: filepath.Join(s.logs(), "runtime.log"), StopGraceMillis: stopGraceMillis,
-		Argv: append([]string{p.runtime(), "serve", "--socket", s.RuntimeSocket(), "--admin-socket", s.AdminSocket(), "--keep-socket", s.keepSocket()}, s.runtimeFlags()...),
+		Argv: append(append([]string{p.runtime(), "serve", "--socket", s.RuntimeSocket(), "--admin-socket", s.AdminSocket(), "--keep-socket", s.keepSocket()}, s.runtimeFlags()...), s.registryFlags()...),
 	}
 }
 
 // runtimeFlags say where the runtime keeps things; cleanup wants them too.
 func (s Settings) runtimeFlags() []string {
 	return []string{"--root", s.runtimeRoot(), "--state", s.runtimeState(), "--cgroup-parent", s.CgroupParent}
+}
+
+func (s Settings) registryFlags() []string {
+	if s.Registries == "" {
+		return nil
+	}
+	return []string{"--config", s.Registries}
 }
 
 func (s Settings) serverService(p programs) keep.Service {
