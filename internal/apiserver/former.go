@@ -4,12 +4,17 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/knarr-io/knarr/internal/api"
 )
 
-// formerVersion tells of a version that the API once served, and whose objects
-// are therefore refused as of another version instead of as unknown.
-func formerVersion(gv schema.GroupVersion) bool {
-	return slices.Contains(map[string][]string{
+// formerVersion tells of a kind in a version that the API once served: it is
+// refused as of another version instead of as unknown.
+func (s *Server) formerVersion(gvk schema.GroupVersionKind) bool {
+	known := slices.ContainsFunc(s.Catalog.Kinds(), func(k *api.Kind) bool {
+		return k.GVK.Group == gvk.Group && k.GVK.Kind == gvk.Kind
+	})
+	return known && slices.Contains(map[string][]string{
 		"admissionregistration.k8s.io": {"v1beta1"},
 		"apps":                         {"v1beta1", "v1beta2"},
 		"autoscaling":                  {"v2beta1", "v2beta2"},
@@ -24,5 +29,5 @@ func formerVersion(gv schema.GroupVersion) bool {
 		"rbac.authorization.k8s.io":    {"v1alpha1", "v1beta1"},
 		"scheduling.k8s.io":            {"v1alpha1", "v1beta1"},
 		"storage.k8s.io":               {"v1alpha1", "v1beta1"},
-	}[gv.Group], gv.Version)
+	}[gvk.Group], gvk.Version)
 }

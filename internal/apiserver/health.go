@@ -84,7 +84,11 @@ func healthHandler(path string, checks []Check) http.Handler {
 
 func (s *Server) versionHandler() http.Handler {
 	body, _ := json.MarshalIndent(s.Version, "", "  ")
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			s.fail(w, r, wrongMethod())
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(body)
 	})

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,7 +19,7 @@ func (s *Server) impersonate(next http.Handler) http.Handler {
 		c := callOf(r)
 		as, asked, err := impersonated(r.Header)
 		if err != nil {
-			s.fail(w, r, errors.NewInternalError(err))
+			s.fail(w, r, errors.NewBadRequest(err.Error()))
 			return
 		}
 		if !asked {
@@ -45,7 +46,7 @@ func (s *Server) impersonate(next http.Handler) http.Handler {
 func impersonated(h http.Header) (*user.DefaultInfo, bool, error) {
 	as := &user.DefaultInfo{
 		Name: h.Get(authnv1.ImpersonateUserHeader), UID: h.Get(authnv1.ImpersonateUIDHeader),
-		Groups: h.Values(authnv1.ImpersonateGroupHeader), Extra: map[string][]string{},
+		Groups: h.Values(authnv1.ImpersonateGroupHeader),
 	}
 	for name, values := range h {
 		if rest, ok := strings.CutPrefix(name, authnv1.ImpersonateUserExtraHeaderPrefix); ok {
@@ -53,22 +54,27 @@ func impersonated(h http.Header) (*user.DefaultInfo, bool, error) {
 			if err != nil {
 				key = strings.ToLower(rest)
 			}
+			if as.Extra == nil {
+				as.Extra = map[string][]string{}
+			}
 			as.Extra[key] = append(as.Extra[key], values...)
 		}
 	}
 	if as.Name == "" {
 		if as.UID != "" || len(as.Groups) > 0 || len(as.Extra) > 0 {
-			return nil, false, errWithoutUser{}
+			return nil, false, errWithoutUser{as}
 		}
 		return nil, false, nil
 	}
 	return as, true, nil
 }
 
-type errWithoutUser struct{}
+// errWithoutUser refuses to act in groups, extras or a uid of nobody. Its text
+// is upstream's, which shows the value in Go's own notation.
+type errWithoutUser struct{ as *user.DefaultInfo }
 
-func (errWithoutUser) Error() string {
-	return "requested impersonation of groups, extra or a uid without impersonating a user"
+func (e errWithoutUser) Error() string {
+	return fmt.Sprintf("requested %#v without impersonating a user name", e.as)
 }
 
 // impersonationChecks are the permissions that acting for somebody needs.

@@ -119,7 +119,7 @@ func limited(r *http.Request) ([]byte, error) {
 func (s *Server) decode(c *call, req *request.Request, format codec.Format, body []byte, validation string) error {
 	want := verb.Body(req.Kind, req.Subresource)
 	d, err := s.codec.Decode(body, format, want, validation != metav1.FieldValidationIgnore)
-	if err != nil && !(runtime.IsNotRegisteredError(d.Cause) && formerVersion(d.GVK.GroupVersion())) {
+	if err != nil && !(runtime.IsNotRegisteredError(d.Cause) && s.formerVersion(d.GVK)) {
 		return err
 	}
 	if d.GVK.GroupVersion() != want.GroupVersion() {

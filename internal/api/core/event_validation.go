@@ -44,10 +44,10 @@ func eventText(value, name string) field.ErrorList {
 	return errs
 }
 
-// eventNamespace wants an event to lie beside its object, or, for objects
-// without a namespace, in one of the given ones.
+// eventNamespace wants an event of the old form to lie beside its object, and
+// one of an object without a namespace in one of the given ones.
 func eventNamespace(e *corev1.Event, clusterScoped ...string) field.ErrorList {
-	ok := e.Namespace == e.InvolvedObject.Namespace
+	ok := e.Namespace == e.InvolvedObject.Namespace || !e.EventTime.IsZero()
 	if e.InvolvedObject.Namespace == "" {
 		ok = e.Namespace == metav1.NamespaceNone && e.EventTime.IsZero()
 		for _, ns := range clusterScoped {

@@ -26,7 +26,7 @@ func TestAddressesAreUniqueAndComeBack(t *testing.T) {
 	var last *corev1.Service
 	for range 6 {
 		last = service(corev1.ServiceTypeClusterIP)
-		finish, err := s.begin(last, nil)
+		finish, err := s.begin(&transaction{services: s, svc: last, old: nil})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,12 +36,12 @@ func TestAddressesAreUniqueAndComeBack(t *testing.T) {
 		}
 		seen[last.Spec.ClusterIP] = true
 	}
-	if _, err := s.begin(service(corev1.ServiceTypeClusterIP), nil); err == nil {
+	if _, err := s.begin(&transaction{services: s, svc: service(corev1.ServiceTypeClusterIP), old: nil}); err == nil {
 		t.Fatal("a seventh address was found among six")
 	}
 	s.AfterDelete(last)
 	again := service(corev1.ServiceTypeClusterIP)
-	if _, err := s.begin(again, nil); err != nil || again.Spec.ClusterIP != last.Spec.ClusterIP {
+	if _, err := s.begin(&transaction{services: s, svc: again, old: nil}); err != nil || again.Spec.ClusterIP != last.Spec.ClusterIP {
 		t.Fatalf("the freed address is not given again: %s, %v", again.Spec.ClusterIP, err)
 	}
 }
@@ -50,7 +50,7 @@ func TestRefusals(t *testing.T) {
 	s := newServices("10.0.0.0/24")
 	taken := service(corev1.ServiceTypeNodePort, corev1.ServicePort{Port: 80, NodePort: 30001})
 	taken.Spec.ClusterIP = "10.0.0.5"
-	if _, err := s.begin(taken, nil); err != nil {
+	if _, err := s.begin(&transaction{services: s, svc: taken, old: nil}); err != nil {
 		t.Fatal(err)
 	}
 	dual := corev1.IPFamilyPolicyRequireDualStack
@@ -61,10 +61,11 @@ func TestRefusals(t *testing.T) {
 		"The range of valid ports is 30000-30009": func(v *corev1.Service) { v.Spec.Ports[0].NodePort = 80 },
 		"not configured for dual-stack":           func(v *corev1.Service) { v.Spec.IPFamilyPolicy = &dual },
 		"not configured on this cluster":          func(v *corev1.Service) { v.Spec.IPFamilies = []corev1.IPFamily{"IPv6"} },
+		"spec.clusterIPs[0]: Invalid value":       func(v *corev1.Service) { v.Spec.ClusterIP = "fd00::1" },
 	} {
 		svc := service(corev1.ServiceTypeNodePort, corev1.ServicePort{Port: 80})
 		change(svc)
-		if _, err := s.begin(svc, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := s.begin(&transaction{services: s, svc: svc, old: nil}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
@@ -76,7 +77,7 @@ func TestRefusals(t *testing.T) {
 func TestOnePortOverTwoProtocolsSharesItsNodePort(t *testing.T) {
 	s := newServices("10.0.0.0/24")
 	svc := service(corev1.ServiceTypeNodePort, corev1.ServicePort{Port: 53, Protocol: "TCP"}, corev1.ServicePort{Port: 53, Protocol: "UDP"})
-	if _, err := s.begin(svc, nil); err != nil {
+	if _, err := s.begin(&transaction{services: s, svc: svc, old: nil}); err != nil {
 		t.Fatal(err)
 	}
 	if a, b := svc.Spec.Ports[0].NodePort, svc.Spec.Ports[1].NodePort; a == 0 || a != b {
@@ -84,10 +85,23 @@ func TestOnePortOverTwoProtocolsSharesItsNodePort(t *testing.T) {
 	}
 }
 
+func TestDryRunTakesNothing(t *testing.T) {
+	s := newServices("10.0.0.0/24")
+	svc := service(corev1.ServiceTypeNodePort, corev1.ServicePort{Name: "a", Port: 80}, corev1.ServicePort{Name: "b", Port: 81})
+	finish, err := s.begin(&transaction{services: s, svc: svc, dryRun: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	finish(false)
+	if svc.Spec.Ports[0].NodePort != 32769 || svc.Spec.Ports[1].NodePort != 32770 || len(s.ports.taken) != 0 {
+		t.Fatalf("shown %v, taken %v", svc.Spec.Ports, s.ports.taken)
+	}
+}
+
 func TestChangingTheTypeGivesBack(t *testing.T) {
 	s := newServices("10.0.0.0/24")
 	old := service(corev1.ServiceTypeNodePort, corev1.ServicePort{Port: 80})
-	finish, err := s.begin(old, nil)
+	finish, err := s.begin(&transaction{services: s, svc: old, old: nil})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +109,7 @@ func TestChangingTheTypeGivesBack(t *testing.T) {
 	next := old.DeepCopy()
 	next.Spec.Type = corev1.ServiceTypeExternalName
 	next.Spec.Ports[0].NodePort = 0
-	finish, err = s.begin(next, old)
+	finish, err = s.begin(&transaction{services: s, svc: next, old: old})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +137,7 @@ func TestTakenIsWhatIsHeld(t *testing.T) {
 			if old != nil {
 				svc.Spec.ClusterIP, svc.Spec.ClusterIPs = old.Spec.ClusterIP, old.Spec.ClusterIPs
 			}
-			finish, err := s.begin(svc, old)
+			finish, err := s.begin(&transaction{services: s, svc: svc, old: old})
 			if err != nil {
 				continue
 			}

@@ -1,6 +1,9 @@
 package allocate
 
 import (
+	"fmt"
+	"net/netip"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -54,11 +57,29 @@ func checkFamilies(svc *corev1.Service, have corev1.IPFamily) field.ErrorList {
 			errs = append(errs, field.Invalid(field.NewPath("spec", "ipFamilies").Index(i), f, "not configured on this cluster"))
 		}
 	}
+	for i := len(svc.Spec.IPFamilies); i < len(svc.Spec.ClusterIPs); i++ {
+		if f := familyOf(svc.Spec.ClusterIPs[i]); f != "" && f != have {
+			errs = append(errs, field.Invalid(field.NewPath("spec", "clusterIPs").Index(i), svc.Spec.ClusterIPs,
+				fmt.Sprintf("%s is not configured on this cluster", f)))
+		}
+	}
 	return errs
 }
 
 func headless(svc *corev1.Service) bool {
 	return len(svc.Spec.ClusterIPs) > 0 && svc.Spec.ClusterIPs[0] == corev1.ClusterIPNone || svc.Spec.ClusterIP == corev1.ClusterIPNone
+}
+
+// familyOf is an address' family; empty for what is no address.
+func familyOf(text string) corev1.IPFamily {
+	addr, err := netip.ParseAddr(text)
+	switch {
+	case err != nil:
+		return ""
+	case addr.Is4():
+		return corev1.IPv4Protocol
+	}
+	return corev1.IPv6Protocol
 }
 
 func other(f corev1.IPFamily) corev1.IPFamily {

@@ -139,13 +139,13 @@ func (s *Services) portOffset(port int32) (int, bool) {
 }
 
 // BeginCreate is part of verb.Hook.
-func (s *Services) BeginCreate(_ context.Context, obj api.Object, _ bool) (func(bool), error) {
-	return s.begin(obj.(*corev1.Service), nil)
+func (s *Services) BeginCreate(_ context.Context, obj api.Object, dryRun bool) (func(bool), error) {
+	return s.begin(&transaction{services: s, svc: obj.(*corev1.Service), dryRun: dryRun})
 }
 
 // BeginUpdate is part of verb.Hook.
-func (s *Services) BeginUpdate(_ context.Context, obj, old api.Object, _ bool) (func(bool), error) {
-	return s.begin(obj.(*corev1.Service), old.(*corev1.Service))
+func (s *Services) BeginUpdate(_ context.Context, obj, old api.Object, dryRun bool) (func(bool), error) {
+	return s.begin(&transaction{services: s, svc: obj.(*corev1.Service), old: old.(*corev1.Service), dryRun: dryRun})
 }
 
 // AfterDelete is part of verb.Hook.
@@ -168,13 +168,13 @@ func (s *Services) AfterDelete(obj api.Object) {
 	}
 }
 
-func (s *Services) begin(svc, old *corev1.Service) (func(bool), error) {
-	if errs := setFamilies(svc, old, s.family()); len(errs) > 0 {
+func (s *Services) begin(t *transaction) (func(bool), error) {
+	svc := t.svc
+	if errs := setFamilies(svc, t.old, s.family()); len(errs) > 0 {
 		return nil, invalid(svc, errs)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := &transaction{services: s, svc: svc, old: old}
 	errs := t.addressesLocked()
 	if len(errs) == 0 {
 		errs = t.portsLocked()

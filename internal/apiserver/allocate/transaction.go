@@ -12,6 +12,8 @@ import (
 type transaction struct {
 	services           *Services
 	svc, old           *corev1.Service
+	dryRun             bool
+	shownPort          int32 // the last port that a dry run showed
 	tookIPs, tookPorts []int
 	freeIPs, freePorts []int
 }
@@ -217,7 +219,17 @@ func (t *transaction) takePort(port int32) error {
 	return nil
 }
 
+// firstShownPort is what a dry run shows in place of the first node port that
+// it would get. Like upstream's it lies behind the default range.
+const firstShownPort = 32769
+
+// anyPort takes a free port. A dry run takes none and shows numbers that stand
+// for one.
 func (t *transaction) anyPort() (int32, error) {
+	if t.dryRun {
+		t.shownPort = max(t.shownPort+1, firstShownPort)
+		return t.shownPort, nil
+	}
 	n, err := t.services.ports.next()
 	if err != nil {
 		return 0, err

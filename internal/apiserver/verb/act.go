@@ -27,6 +27,9 @@ func (h *Handler) act(ctx context.Context, t *target, act endpoint.Act) (Result,
 			return Result{}, err
 		}
 	}
+	if err := h.ownReview(t); err != nil {
+		return Result{}, err
+	}
 	a := h.attributes(ctx, w, op, t.req.Object, nil)
 	if err := h.Admission.Mutate(ctx, a); err != nil {
 		return Result{}, err
@@ -47,4 +50,23 @@ func named(out runtime.Object, t *target) runtime.Object {
 		k.SetGroupVersionKind(t.body)
 	}
 	return out
+}
+
+// ownReview notes who wrote what in an object that is answered and never
+// stored, as in any other that is created.
+func (h *Handler) ownReview(t *target) error {
+	obj, isObject := t.req.Object.(api.Object)
+	if !isObject || !t.kind.Virtual || t.req.Subresource != "" {
+		return nil
+	}
+	fm, err := h.Managers.Of(t.kind, "")
+	if err != nil {
+		return err
+	}
+	wipe(obj)
+	obj.GetObjectKind().SetGroupVersionKind(t.kind.GVK)
+	empty := t.kind.New()
+	empty.GetObjectKind().SetGroupVersionKind(t.kind.GVK)
+	t.req.Object = fm.UpdateNoErrors(empty, obj, t.req.CreateOptions.FieldManager)
+	return nil
 }

@@ -24,6 +24,7 @@ func (h *Handler) deleteCollection(ctx context.Context, t *target) (Result, erro
 	if errs := metavalidation.ValidateDeleteOptions(&opts); len(errs) > 0 {
 		return Result{}, invalidOptions("DeleteOptions", errs)
 	}
+	warnOfOrphans(ctx, t.kind, &opts)
 	q, err := listing.Parse(t.kind, t.req.Namespace, t.req.ListOptions, false)
 	if err != nil {
 		return Result{}, err

@@ -24,10 +24,7 @@ func (h *Handler) delete(ctx context.Context, t *target) (Result, error) {
 	if errs := metavalidation.ValidateDeleteOptions(&opts); len(errs) > 0 {
 		return Result{}, invalidOptions("DeleteOptions", errs)
 	}
-	if keepsPods(t.kind) && opts.PropagationPolicy == nil && opts.OrphanDependents == nil {
-		Warn(ctx, "child pods are preserved by default when jobs are deleted; "+
-			"set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning")
-	}
+	warnOfOrphans(ctx, t.kind, &opts)
 	w := &write{target: t, user: userOf(ctx), dryRun: len(opts.DryRun) > 0}
 	for {
 		item, found := t.lookup()
@@ -44,8 +41,14 @@ func (h *Handler) delete(ctx context.Context, t *target) (Result, error) {
 	}
 }
 
-// keepsPods tells of the kind whose users are warned that its pods stay.
-func keepsPods(k *api.Kind) bool { return k.GVK.Group == "batch" && k.Resource == "jobs" }
+// warnOfOrphans tells who deletes jobs without saying what becomes of their
+// pods that these stay.
+func warnOfOrphans(ctx context.Context, k *api.Kind, opts *metav1.DeleteOptions) {
+	if k.GVK.Group == "batch" && k.Resource == "jobs" && opts.PropagationPolicy == nil && opts.OrphanDependents == nil {
+		Warn(ctx, "child pods are preserved by default when jobs are deleted; "+
+			"set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning")
+	}
+}
 
 // deleteItem deletes an object as it stands in item. It fails with
 // store.ErrConflict when the object has changed since.

@@ -17,7 +17,13 @@ import (
 // lockMessage is the text of a lost race, by which clients know it.
 const lockMessage = "the object has been modified; please apply your changes to the latest version and try again"
 
-func (t *target) notFound() error { return errors.NewNotFound(t.groupResource(), t.req.Name) }
+func (t *target) notFound() error {
+	gr := t.groupResource()
+	if gr.Group == "" && gr.Resource == "componentstatuses" {
+		gr.Resource = "componentstatus" // so upstream names it
+	}
+	return errors.NewNotFound(gr, t.req.Name)
+}
 
 func (t *target) conflict() error {
 	return errors.NewConflict(t.groupResource(), t.req.Name, stderrors.New(lockMessage))

@@ -19,7 +19,11 @@ const firstNodePort, lastNodePort = 30000, 32767
 // builtin completes the configuration by what every server checks and hands
 // out on writes.
 func (p *process) builtin(config *apiserver.Config, checker *escalate.Checker) error {
-	config.Admission = builtin.Chain(builtin.Config{Catalog: p.kinds, Cache: p.cache, Escalation: checker.Check})
+	config.Admission = builtin.Chain(builtin.Config{
+		Catalog: p.kinds, Cache: p.cache, Escalation: checker.Check,
+		// Where a person plays the controllers, they take the finalizers off too.
+		ProtectVolumes: p.APIOnly,
+	})
 	services := p.kinds.TypeOf(&corev1.Service{})
 	allocator, err := allocate.New(allocate.Config{Network: p.Services, FirstPort: firstNodePort, LastPort: lastNodePort}, p.cache.Of(services))
 	if err != nil {

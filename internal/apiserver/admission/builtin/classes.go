@@ -57,7 +57,7 @@ func defaultStorageClass(l lookup) admission.Plugin {
 	}}
 }
 
-// protectVolumes keeps volumes and claims that are in use from going: the
+// protectVolumes keeps volumes, claims and attribute classes that are in use from going: the
 // finalizers stay until a controller finds them unused.
 func protectVolumes() admission.Plugin {
 	return admission.Plugin{Name: "StorageObjectInUseProtection", Mutate: func(_ context.Context, a *admission.Attributes) error {
@@ -69,6 +69,8 @@ func protectVolumes() admission.Plugin {
 			addFinalizer(obj, "kubernetes.io/pvc-protection")
 		case *corev1.PersistentVolume:
 			addFinalizer(obj, "kubernetes.io/pv-protection")
+		case *storagev1.VolumeAttributesClass:
+			addFinalizer(obj, "kubernetes.io/vac-protection")
 		}
 		return nil
 	}}
