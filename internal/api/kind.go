@@ -60,6 +60,12 @@ type Kind struct {
 	// Graceful is set for kinds whose deletion waits for someone (pods).
 	Graceful func(obj Object, asked *int64) GracefulDelete
 
+	// BeginDelete changes an object whose deletion begins, before it is marked:
+	// it may add finalizers. Objects of such a kind never go at once.
+	BeginDelete func(obj Object, now time.Time)
+	// Custom is set for the kinds that CustomResourceDefinitions make, whose
+	// objects are unstructured.
+	Custom *Custom
 	// Virtual kinds are answered by a function and never stored (reviews).
 	Virtual bool
 
@@ -85,6 +91,17 @@ func (k *Kind) Stored() *Kind {
 		return k.View.Of
 	}
 	return k
+}
+
+// IsView tells whether the objects are stored under another kind.
+func (k *Kind) IsView() bool { return k.View != nil && k.View.Of != k }
+
+// ListKind is the kind of a list of objects.
+func (k *Kind) ListKind() schema.GroupVersionKind {
+	if k.Custom != nil {
+		return k.GVK.GroupVersion().WithKind(k.Custom.ListKind)
+	}
+	return k.GVK.GroupVersion().WithKind(k.GVK.Kind + "List")
 }
 
 // HasVerb tells whether the server answers the verb on the kind itself.
@@ -132,6 +149,8 @@ type Rules struct {
 	// NameRule checks metadata.name and a generateName prefix; nil is the
 	// DNS subdomain rule.
 	NameRule func(name string, prefix bool) []string
+	// OwnMeta tells that Validate and ValidateUpdate check the metadata too.
+	OwnMeta bool
 }
 
 // GracefulDelete is how a graceful kind is to be deleted.
@@ -161,6 +180,9 @@ type ScaleOf struct {
 	Set func(obj Object, replicas int32)
 	// ReplicasPath is the field's path in the parent, for managed fields.
 	ReplicasPath []string
+	// Has tells whether the parent holds the desired replicas at all; nil:
+	// always.
+	Has func(obj Object) bool
 }
 
 // View serves the objects of another kind under this kind's names, as

@@ -41,6 +41,7 @@ type Spec[T Object] struct {
 	CreateOnUpdate      bool
 	OrphanByDefault     bool
 	Graceful            func(obj T, asked *int64) GracefulDelete
+	BeginDelete         func(obj T, now time.Time)
 	Virtual             bool
 	Deprecated          string
 }
@@ -56,6 +57,7 @@ type RulesOf[T Object] struct {
 	Warn       func(obj, old T, isUpdate bool) []string
 	Generation func(obj, old T) bool
 	NameRule   func(name string, prefix bool) []string
+	OwnMeta    bool
 }
 
 // Kind makes the immutable kind of the declaration.
@@ -84,6 +86,9 @@ func (s Spec[T]) Kind() *Kind {
 	if s.TTL != nil {
 		k.TTL = func(obj Object) time.Duration { return s.TTL(obj.(T)) }
 	}
+	if s.BeginDelete != nil {
+		k.BeginDelete = func(obj Object, now time.Time) { s.BeginDelete(obj.(T), now) }
+	}
 	if s.Graceful != nil {
 		k.Graceful = func(obj Object, asked *int64) GracefulDelete { return s.Graceful(obj.(T), asked) }
 	}
@@ -99,7 +104,7 @@ func (r RulesOf[T]) Erase() *Rules {
 func (r RulesOf[T]) erase() Rules {
 	out := Rules{
 		Default: one(r.Default), PrepareCreate: one(r.PrepareCreate), PrepareUpdate: two(r.PrepareUpdate),
-		NameRule: r.NameRule,
+		NameRule: r.NameRule, OwnMeta: r.OwnMeta,
 	}
 	if r.Validate != nil {
 		out.Validate = func(obj Object) field.ErrorList { return r.Validate(obj.(T)) }

@@ -43,12 +43,7 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 // knownGroup tells whether any version of a group is served. Upstream answers
 // for other groups as for any path that it does not know.
 func (s *Server) knownGroup(name string) bool {
-	for _, g := range s.Catalog.Groups() {
-		if g.Name == name {
-			return true
-		}
-	}
-	return false
+	return s.Catalog.HasGroup(name)
 }
 
 // plain answers paths that are no API requests.

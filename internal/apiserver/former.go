@@ -16,6 +16,7 @@ func (s *Server) formerVersion(gvk schema.GroupVersionKind) bool {
 	})
 	return known && slices.Contains(map[string][]string{
 		"admissionregistration.k8s.io": {"v1beta1"},
+		"apiextensions.k8s.io":         {"v1beta1"},
 		"apps":                         {"v1beta1", "v1beta2"},
 		"autoscaling":                  {"v2beta1", "v2beta2"},
 		"batch":                        {"v1beta1"},

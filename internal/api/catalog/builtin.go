@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/apiextensions"
 	"github.com/knarr-io/knarr/internal/api/apps"
 	"github.com/knarr-io/knarr/internal/api/authentication"
 	"github.com/knarr-io/knarr/internal/api/authorization"
@@ -46,6 +47,7 @@ func builtin() []*api.Kind {
 		policy.Kinds(),
 		rbac.Kinds(),
 		storage.Kinds(),
+		apiextensions.Kinds(),
 		scheduling.Kinds(),
 		coordination.Kinds(),
 		node.Kinds(),

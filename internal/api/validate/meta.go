@@ -36,7 +36,10 @@ func MetaUpdate(obj, old api.Object) field.ErrorList {
 
 // Create is everything that is checked of a new object, metadata first.
 func Create(k *api.Kind, obj api.Object) field.ErrorList {
-	errs := Meta(k, obj)
+	var errs field.ErrorList
+	if !k.Main.OwnMeta {
+		errs = Meta(k, obj)
+	}
 	if k.Main.Validate != nil {
 		errs = append(errs, k.Main.Validate(obj)...)
 	}
@@ -45,7 +48,10 @@ func Create(k *api.Kind, obj api.Object) field.ErrorList {
 
 // Update is everything that is checked of a change through an endpoint.
 func Update(rules *api.Rules, obj, old api.Object) field.ErrorList {
-	errs := MetaUpdate(obj, old)
+	var errs field.ErrorList
+	if !rules.OwnMeta {
+		errs = MetaUpdate(obj, old)
+	}
 	if rules.ValidateUpdate != nil {
 		errs = append(errs, rules.ValidateUpdate(obj, old)...)
 	}

@@ -27,12 +27,16 @@ func planDeletion(k *api.Kind, stored api.Object, opts *metav1.DeleteOptions, no
 	if pending && !finalizersChanged { // on its way already
 		return deletion{nothing: true}
 	}
-	kept := len(finalizers) > 0 || heldBySpec(stored)
+	begins := k.BeginDelete != nil && stored.GetDeletionTimestamp() == nil
+	kept := len(finalizers) > 0 || heldBySpec(stored) || begins
 	if !graceful && !kept {
 		return deletion{}
 	}
 	obj := stored.DeepCopyObject().(api.Object)
 	obj.SetFinalizers(finalizers)
+	if begins {
+		k.BeginDelete(obj, now)
+	}
 	switch {
 	case pending:
 	case graceful:
@@ -134,7 +138,7 @@ func sameSet(a, b []string) bool {
 // word first, then what the object's finalizers say, then the kind's default.
 func propagation(k *api.Kind, finalizers []string, opts *metav1.DeleteOptions) (orphan, foreground bool) {
 	switch {
-	case k.GVK.Group == "" && k.GVK.Kind == "Event", k.View != nil:
+	case isEvent(k.Stored()):
 		return false, false
 	case opts.OrphanDependents != nil:
 		return *opts.OrphanDependents, false
@@ -150,6 +154,8 @@ func propagation(k *api.Kind, finalizers []string, opts *metav1.DeleteOptions) (
 	}
 	return k.OrphanByDefault, false
 }
+
+func isEvent(k *api.Kind) bool { return k.GVK.Group == "" && k.GVK.Kind == "Event" }
 
 func heldBySpec(obj api.Object) bool {
 	ns, isNamespace := obj.(*corev1.Namespace)

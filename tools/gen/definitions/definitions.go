@@ -45,6 +45,7 @@ func Packages() []string {
 		"k8s.io/api/resource/v1",
 		"k8s.io/api/scheduling/v1",
 		"k8s.io/api/storage/v1",
+		"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1",
 		"k8s.io/apimachinery/pkg/api/resource",
 		"k8s.io/apimachinery/pkg/apis/meta/v1",
 		"k8s.io/apimachinery/pkg/runtime",

@@ -10,6 +10,8 @@ import (
 	openapiv2 "github.com/google/gnostic-models/openapiv2"
 	openapiv3 "github.com/google/gnostic-models/openapiv3"
 	"google.golang.org/protobuf/proto"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
 	"k8s.io/client-go/kubernetes/scheme"
 	builder2 "k8s.io/kube-openapi/pkg/builder"
@@ -39,7 +41,16 @@ type Generator struct {
 // prefix; version is what the documents' info says.
 func New(c *catalog.Catalog, definitions map[string]common.OpenAPIDefinition, version string) *Generator {
 	return &Generator{catalog: c, definitions: definitions, version: version,
-		namer: apiopenapi.NewDefinitionNamer(scheme.Scheme)}
+		namer: apiopenapi.NewDefinitionNamer(scheme.Scheme, extensions())}
+}
+
+// extensions names the kinds that are not of k8s.io/api.
+func extensions() *runtime.Scheme {
+	s := runtime.NewScheme()
+	if err := apiextensionsv1.AddToScheme(s); err != nil {
+		panic(err) // registering fixed types: fails only if the program is wrong
+	}
+	return s
 }
 
 // V3 makes the OpenAPI v3 documents by name, such as "apis/apps/v1".

@@ -1,0 +1,39 @@
+package api
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/util/managedfields"
+)
+
+// Custom is what generic code needs of the kind of a custom resource beyond
+// what every kind has. It is immutable: a changed definition makes new kinds.
+type Custom struct {
+	// Definition is the name of the CustomResourceDefinition.
+	Definition string
+	// ListKind is the kind of lists.
+	ListKind string
+	// Preferred marks the version that stands first among those served of one
+	// definition: whoever works on all objects of the API works on these.
+	Preferred bool
+	// Storage marks the kind under which the objects are stored. It may not be
+	// served, and is then not in the catalogue.
+	Storage bool
+	// Terminating refuses new objects, since the definition is being deleted.
+	Terminating bool
+	// Coerce makes an object that was just decoded obey the schema: fields that
+	// the schema does not know are dropped, and their paths returned where
+	// strict asks for them; metadata is brought into form, or refused.
+	Coerce func(obj Object, strict bool) (unknown []string, err error)
+	// Restore is Coerce and defaulting for an object that comes from the store.
+	// What is malformed is dropped. Where no webhook is needed for it the
+	// object is converted to the storage version.
+	Restore func(obj Object) error
+	// Convert gives objects of any version of the definition as this kind, in
+	// their order. It may call a webhook: it blocks until ctx ends, and its
+	// errors are API status errors. It is nil where the conversion is pure:
+	// then View does it. The objects given are not changed.
+	Convert func(ctx context.Context, objs []Object) ([]Object, error)
+	// Manager is the field manager of the kind's endpoint.
+	Manager func(subresource string) (*managedfields.FieldManager, error)
+}
