@@ -29,6 +29,7 @@ import (
 	"github.com/knarr-io/knarr/internal/controller/replicationcontroller"
 	"github.com/knarr-io/knarr/internal/controller/rootca"
 	"github.com/knarr-io/knarr/internal/controller/serviceaccount"
+	"github.com/knarr-io/knarr/internal/controller/statefulset"
 	"github.com/knarr-io/knarr/internal/controller/tainteviction"
 	"github.com/knarr-io/knarr/internal/reconcile"
 )
@@ -87,6 +88,7 @@ func (d Deps) build() ([]runner, error) {
 	add(rootca.New(d.Client("root-ca-cert-publisher"), inf, d.RootCA, d.options(4)))
 	add(replicaset.New(d.Client("replicaset-controller"), inf, recorder("replicaset-controller", "replicaset-controller"), d.options(8)))
 	add(replicationcontroller.New(d.Client("replication-controller"), inf, recorder("replication-controller", "replication-controller"), d.options(4)))
+	add(statefulset.New(d.Client("statefulset-controller"), inf, recorder("statefulset-controller", "statefulset-controller"), d.options(4)))
 	add(deployment.New(d.Client("deployment-controller"), inf, recorder("deployment-controller", "deployment-controller"), d.options(8)))
 	add(endpointslice.New(d.Client("endpointslice-controller"), inf, recorder("endpointslice-controller", "endpoint-slice-controller"), d.options(8)))
 	add(endpoints.New(d.Client("endpoint-controller"), inf, recorder("endpoint-controller", "endpoint-controller"), d.options(4)))
