@@ -11,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/apiserver/negotiate"
 	"github.com/knarr-io/knarr/internal/apiserver/route"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
@@ -32,12 +33,6 @@ type callKey struct{}
 
 func callOf(r *http.Request) *call { return r.Context().Value(callKey{}).(*call) }
 
-const (
-	// maxWarningRunes bounds one warning, maxWarningsBytes all of an answer.
-	maxWarningRunes  = 256
-	maxWarningsBytes = 4 << 10
-)
-
 // warn adds a warning to the answer, once.
 func (c *call) warn(text string) {
 	total := 0
@@ -47,10 +42,10 @@ func (c *call) warn(text string) {
 		}
 		total += len(have)
 	}
-	if runes := []rune(text); len(runes) > maxWarningRunes && total+len(text) > maxWarningsBytes {
-		text = string(runes[:maxWarningRunes])
+	if runes := []rune(text); len(runes) > limits.Warning && total+len(text) > limits.Warnings {
+		text = string(runes[:limits.Warning])
 	}
-	if total+len(text) <= maxWarningsBytes {
+	if total+len(text) <= limits.Warnings {
 		c.warnings = append(c.warnings, text)
 	}
 }
@@ -83,7 +78,7 @@ func (s *Server) begin(next http.Handler) http.Handler {
 // auditID is the request's id, of the client's choice if it has one.
 func auditID(r *http.Request) string {
 	if id := r.Header.Get("Audit-ID"); id != "" {
-		return strings.ToValidUTF8(id[:min(len(id), 64)], "")
+		return strings.ToValidUTF8(id[:min(len(id), limits.AuditID)], "")
 	}
 	return uuid.NewString()
 }

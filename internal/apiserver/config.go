@@ -15,6 +15,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/apiserver/admission"
 	"github.com/knarr-io/knarr/internal/apiserver/endpoint"
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/apiserver/managed"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
 	"github.com/knarr-io/knarr/internal/store/cache"
@@ -47,6 +48,8 @@ type Config struct {
 	// MaxReads and MaxWrites bound the requests worked on at a time, without
 	// watches and connections; zero: 400 and 200.
 	MaxReads, MaxWrites int
+	// MaxWatches bounds the watches that run; zero: limits.Watches.
+	MaxWatches int
 	// RequestTimeout bounds every request but those; zero: one minute.
 	RequestTimeout time.Duration
 	// Audit is told of every request that was answered; nil: nobody.
@@ -69,13 +72,16 @@ func (c Config) complete() (Config, error) {
 		c.Endpoints = endpoint.NewRegistry()
 	}
 	if c.MaxReads == 0 {
-		c.MaxReads = 400
+		c.MaxReads = limits.Reads
 	}
 	if c.MaxWrites == 0 {
-		c.MaxWrites = 200
+		c.MaxWrites = limits.Writes
+	}
+	if c.MaxWatches == 0 {
+		c.MaxWatches = limits.Watches
 	}
 	if c.RequestTimeout == 0 {
-		c.RequestTimeout = time.Minute
+		c.RequestTimeout = limits.Request
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -98,7 +98,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *call, k *api.K
 	}
 	answer.Pretty = answer.Pretty || negotiate.Pretty(query.Get("pretty"), r.UserAgent())
 	c.answer = answer
-	req, err := s.read(r, c, query)
+	req, err := s.read(w, r, c, query)
 	if err != nil {
 		return err
 	}

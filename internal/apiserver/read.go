@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -21,11 +20,8 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
 )
 
-// maxBody bounds the body of a request, in bytes.
-const maxBody = 3 << 20
-
 // read makes a Request of what came from the wire.
-func (s *Server) read(r *http.Request, c *call, query url.Values) (*request.Request, error) {
+func (s *Server) read(w http.ResponseWriter, r *http.Request, c *call, query url.Values) (*request.Request, error) {
 	i := c.info
 	req := &request.Request{
 		Verb: request.Verb(i.Verb), Kind: c.kind, Subresource: i.Subresource, Namespace: i.Namespace, Name: i.Name,
@@ -40,17 +36,17 @@ func (s *Server) read(r *http.Request, c *call, query url.Values) (*request.Requ
 	case request.List, request.Watch:
 		err = badRequest(metav1.Convert_url_Values_To_v1_ListOptions(&query, &req.ListOptions, nil))
 	case request.Create:
-		err = s.readCreate(r, c, query, req)
+		err = s.readCreate(w, r, c, query, req)
 	case request.Update:
-		err = s.readUpdate(r, c, query, req)
+		err = s.readUpdate(w, r, c, query, req)
 	case request.Patch:
-		err = s.readPatch(r, query, req)
+		err = s.readPatch(w, r, query, req)
 	case request.DeleteCollection:
 		if err = badRequest(metav1.Convert_url_Values_To_v1_ListOptions(&query, &req.ListOptions, nil)); err == nil {
-			err = s.readDelete(r, query, req)
+			err = s.readDelete(w, r, query, req)
 		}
 	case request.Delete:
-		err = s.readDelete(r, query, req)
+		err = s.readDelete(w, r, query, req)
 	}
 	return req, err
 }
@@ -62,8 +58,8 @@ func badRequest(err error) error {
 	return errors.NewBadRequest(err.Error())
 }
 
-func (s *Server) readCreate(r *http.Request, c *call, query url.Values, req *request.Request) error {
-	format, body, err := readBody(r)
+func (s *Server) readCreate(w http.ResponseWriter, r *http.Request, c *call, query url.Values, req *request.Request) error {
+	format, body, err := readBody(w, r)
 	if err != nil {
 		return err
 	}
@@ -78,8 +74,8 @@ func (s *Server) readCreate(r *http.Request, c *call, query url.Values, req *req
 	return s.decode(c, req, format, body, opts.FieldValidation)
 }
 
-func (s *Server) readUpdate(r *http.Request, c *call, query url.Values, req *request.Request) error {
-	format, body, err := readBody(r)
+func (s *Server) readUpdate(w http.ResponseWriter, r *http.Request, c *call, query url.Values, req *request.Request) error {
+	format, body, err := readBody(w, r)
 	if err != nil {
 		return err
 	}
@@ -95,24 +91,13 @@ func (s *Server) readUpdate(r *http.Request, c *call, query url.Values, req *req
 }
 
 // readBody reads a body in one of the object formats.
-func readBody(r *http.Request) (codec.Format, []byte, error) {
+func readBody(w http.ResponseWriter, r *http.Request) (codec.Format, []byte, error) {
 	format, err := negotiate.Body(r.Header.Get("Content-Type"))
 	if err != nil {
 		return 0, nil, err
 	}
-	body, err := limited(r)
+	body, err := limited(w, r)
 	return format, body, err
-}
-
-func limited(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	if err != nil {
-		return nil, errors.NewBadRequest(fmt.Sprintf("the body could not be read: %v", err))
-	}
-	if len(body) > maxBody {
-		return nil, errors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", maxBody))
-	}
-	return body, nil
 }
 
 // decode reads the object of a create or update, with its defaults.
@@ -139,12 +124,12 @@ func (s *Server) decode(c *call, req *request.Request, format codec.Format, body
 	return nil
 }
 
-func (s *Server) readPatch(r *http.Request, query url.Values, req *request.Request) error {
+func (s *Server) readPatch(w http.ResponseWriter, r *http.Request, query url.Values, req *request.Request) error {
 	var err error
 	if req.PatchType, err = patchType(r); err != nil {
 		return err
 	}
-	if req.Body, err = limited(r); err != nil {
+	if req.Body, err = limited(w, r); err != nil {
 		return err
 	}
 	opts := &req.PatchOptions
@@ -178,9 +163,9 @@ func unsupportedPatch() error {
 }
 
 // readDelete reads the options of a deletion, from the body if there is one.
-func (s *Server) readDelete(r *http.Request, query url.Values, req *request.Request) error {
+func (s *Server) readDelete(w http.ResponseWriter, r *http.Request, query url.Values, req *request.Request) error {
 	opts := &req.DeleteOptions
-	body, err := limited(r)
+	body, err := limited(w, r)
 	if err != nil {
 		return err
 	}

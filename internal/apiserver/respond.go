@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"context"
 	stderrors "errors"
+	"io"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -62,26 +63,30 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, c *call, status in
 	c.writeWarnings(h)
 	h.Set("Content-Type", format.MediaType())
 	if len(body) > gzipFrom && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		return sendCompressed(w, status, body)
+		h.Set("Content-Encoding", "gzip")
+		h.Add("Vary", "Accept-Encoding")
+		w.WriteHeader(status)
+		s.writeBody(w, func(to io.Writer) error { return compress(to, body) })
+		return nil
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone if this fails
+	s.writeBody(w, func(to io.Writer) error {
+		_, err := to.Write(body)
+		return err
+	})
 	return nil
 }
 
-func sendCompressed(w http.ResponseWriter, status int, body []byte) error {
-	w.Header().Set("Content-Encoding", "gzip")
-	w.Header().Add("Vary", "Accept-Encoding")
-	w.WriteHeader(status)
-	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+func compress(to io.Writer, body []byte) error {
+	z, err := gzip.NewWriterLevel(to, gzip.BestSpeed)
 	if err != nil {
 		return err
 	}
-	if _, err := z.Write(body); err == nil {
-		_ = z.Close()
+	if _, err := z.Write(body); err != nil {
+		return err
 	}
-	return nil
+	return z.Close()
 }
 
 func notEncodable(err error) error {

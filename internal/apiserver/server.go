@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
 
 	"golang.org/x/net/http2"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -15,19 +14,9 @@ import (
 	"github.com/knarr-io/knarr/internal/api/request"
 	"github.com/knarr-io/knarr/internal/apiserver/action"
 	"github.com/knarr-io/knarr/internal/apiserver/codec"
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/apiserver/managed"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
-)
-
-// Limits of a connection. Bodies and answers have none of their own: they are
-// bounded by the time of their requests.
-const (
-	headerTimeout    = 32 * time.Second
-	idleTimeout      = 3 * time.Minute
-	maxHeaderBytes   = 1 << 20
-	maxStreams       = 250
-	writeByteTimeout = 30 * time.Second
-	shutdownPatience = 10 * time.Second
 )
 
 // Server serves the Kubernetes API. Make one with New.
@@ -40,6 +29,7 @@ type Server struct {
 	handler http.Handler
 	reads   chan struct{}
 	writes  chan struct{}
+	watches chan struct{}
 
 	stopping context.Context // ends when the server stops: watches end
 	stop     context.CancelFunc
@@ -59,8 +49,9 @@ func New(config Config) (*Server, error) {
 			Cache: config.Cache, Codec: c, Admission: config.Admission, Managers: managed.New(c.Scheme(), config.Types),
 			Endpoints: config.Endpoints, Hooks: config.Hooks, Logger: config.Logger,
 		}),
-		reads:  make(chan struct{}, config.MaxReads),
-		writes: make(chan struct{}, config.MaxWrites),
+		reads:   make(chan struct{}, config.MaxReads),
+		writes:  make(chan struct{}, config.MaxWrites),
+		watches: make(chan struct{}, config.MaxWatches),
 	}
 	action.Register(config.Endpoints, action.Config{Catalog: config.Catalog, Cache: config.Cache, Do: s.act})
 	s.metrics = newMetrics(config.Registry, config.Cache)
@@ -86,16 +77,14 @@ func (s *Server) Stop() { s.stop() }
 // ends watches, lets other requests finish for a bounded time, and returns.
 // A nil TLS configuration serves in the clear (tests).
 func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config) error {
-	srv := &http.Server{
-		Handler: s.handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
-	}
+	ln = limitConnections(ln, limits.Connections, s.Logger)
+	srv := s.httpServer()
 	if config != nil {
 		config = config.Clone()
 		config.NextProtos = []string{"h2", "http/1.1"}
 		ln = tls.NewListener(ln, config)
 		srv.TLSConfig = config
-		if err := http2.ConfigureServer(srv, &http2.Server{MaxConcurrentStreams: maxStreams, IdleTimeout: idleTimeout, WriteByteTimeout: writeByteTimeout}); err != nil {
+		if err := http2.ConfigureServer(srv, http2Settings()); err != nil {
 			return err
 		}
 	}
@@ -108,7 +97,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config)
 	case <-ctx.Done():
 	}
 	s.stop()
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownPatience)
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), limits.Shutdown)
 	defer cancel()
 	if err := srv.Shutdown(patience); err != nil {
 		_ = srv.Close()
@@ -117,4 +106,15 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config)
 		return err
 	}
 	return nil
+}
+
+func (s *Server) httpServer() *http.Server {
+	return &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: limits.Handshake, IdleTimeout: limits.Idle, MaxHeaderBytes: limits.Headers,
+		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
+	}
+}
+
+func http2Settings() *http2.Server {
+	return &http2.Server{MaxConcurrentStreams: limits.Streams, IdleTimeout: limits.Idle, WriteByteTimeout: limits.Stall}
 }

@@ -30,6 +30,16 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *call, req
 	if err != nil {
 		return err
 	}
+	select {
+	case s.watches <- struct{}{}:
+		defer func() { <-s.watches }()
+	default:
+		return errors.NewTooManyRequests("Too many watches are running, please try again later.", 1)
+	}
+	return s.runWatch(w, r, c, req, enc)
+}
+
+func (s *Server) runWatch(w http.ResponseWriter, r *http.Request, c *call, req *request.Request, enc *eventEncoder) error {
 	running, err := s.verbs.Watch(r.Context(), req)
 	if err != nil && !errors.IsResourceExpired(err) {
 		return err

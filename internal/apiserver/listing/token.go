@@ -7,14 +7,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/store"
 )
 
-const (
-	tokenVersion = "meta.k8s.io/v1"
-	// maxTokenBytes bounds what a client may send back.
-	maxTokenBytes = 4096
-)
+const tokenVersion = "meta.k8s.io/v1"
 
 // token is a continue token's content: where the next part starts, and the
 // revision of the first one (-1: the newest).
@@ -43,7 +40,7 @@ func encodeToken(rev int64, namespace, name string) string {
 
 func decodeToken(text string) (token, error) {
 	var t token
-	if len(text) > maxTokenBytes {
+	if len(text) > limits.ContinueToken {
 		return t, errors.New("continue key is not valid: it is too long")
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(text)

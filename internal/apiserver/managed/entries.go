@@ -5,10 +5,9 @@ import (
 	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-)
 
-// maxManagerRunes is the longest manager name that the API takes.
-const maxManagerRunes = 128
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
+)
 
 // ManagerName is the manager of a request: the one it names, or the part of
 // its user agent before the first slash.
@@ -23,7 +22,7 @@ func ManagerName(asked, userAgent string) string {
 		if !unicode.IsPrint(r) {
 			continue
 		}
-		if n++; n > maxManagerRunes {
+		if n++; n > limits.ManagerName {
 			break
 		}
 		b.WriteRune(r)

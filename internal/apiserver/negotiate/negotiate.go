@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/apiserver/codec"
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 )
 
 // Target is what an object is turned into before it is encoded.
@@ -42,8 +43,6 @@ type Answer struct {
 const (
 	offered       = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 	offeredStream = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
-	// maxAccept bounds the header that is looked at.
-	maxAccept = 4096
 )
 
 // Accept settles the answer's form from an Accept header. stream asks for one
@@ -52,7 +51,7 @@ func Accept(header string, stream bool) (Answer, error) {
 	if header == "" {
 		return Answer{}, nil
 	}
-	if len(header) > maxAccept {
+	if len(header) > limits.Accept {
 		return Answer{}, notAcceptable(stream)
 	}
 	for _, clause := range goautoneg.ParseAccept(header) {

@@ -19,17 +19,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/mergepatch"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	kjson "sigs.k8s.io/json"
-)
 
-const (
-	// MaxOperations is how many operations a JSON patch may hold.
-	MaxOperations = 10000
-	// maxCopied bounds what copy operations may add, as the API does.
-	maxCopied = 3 << 20
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 )
 
 // boundCopies sets the library's bound, which is a variable of its package.
-var boundCopies = sync.OnceFunc(func() { jsonpatch.AccumulatedCopySizeLimit = maxCopied })
+var boundCopies = sync.OnceFunc(func() { jsonpatch.AccumulatedCopySizeLimit = limits.PatchCopies })
 
 // Loose are the findings of strict reading: fields that a patch names twice.
 type Loose []error
@@ -68,9 +63,9 @@ func decodeOperations(patch []byte) (jsonpatch.Patch, error) {
 	if err != nil {
 		return nil, errors.NewBadRequest(err.Error())
 	}
-	if len(ops) > MaxOperations {
+	if len(ops) > limits.PatchOperations {
 		return nil, errors.NewRequestEntityTooLargeError(
-			fmt.Sprintf("The allowed maximum operations in a JSON patch is %d, got %d", MaxOperations, len(ops)))
+			fmt.Sprintf("The allowed maximum operations in a JSON patch is %d, got %d", limits.PatchOperations, len(ops)))
 	}
 	return ops, nil
 }

@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 )
 
 func TestApply(t *testing.T) {
@@ -47,7 +49,7 @@ func TestApply(t *testing.T) {
 
 func TestTooManyOperations(t *testing.T) {
 	one := `{"op":"test","path":"/a","value":1},`
-	patch := "[" + strings.TrimSuffix(strings.Repeat(one, MaxOperations+1), ",") + "]"
+	patch := "[" + strings.TrimSuffix(strings.Repeat(one, limits.PatchOperations+1), ",") + "]"
 	_, _, err := Apply(types.JSONPatchType, []byte(`{"a":1}`), []byte(patch), nil)
 	if !errors.IsRequestEntityTooLargeError(err) {
 		t.Fatalf("got %v", err)

@@ -25,6 +25,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api/request"
 	"github.com/knarr-io/knarr/internal/apiserver/authn/authtest"
 	"github.com/knarr-io/knarr/internal/apiserver/endpoint"
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 )
 
 const issuer = "https://kubernetes.default.svc.cluster.local"
@@ -263,7 +264,7 @@ func TestRefusedTokens(t *testing.T) {
 		"unsigned":         {"eyJhbGciOiJub25lIn0." + parts[1] + ".", true},
 		"garbage":          {"not-a-token", false},
 		"empty":            {"", false},
-		"huge":             {strings.Repeat("a", maxToken+1), false},
+		"huge":             {strings.Repeat("a", limits.BearerToken+1), false},
 	} {
 		response, ok, err := w.AuthenticateToken(t.Context(), c.token)
 		if ok || response != nil || (err != nil) != c.ours {

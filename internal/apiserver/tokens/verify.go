@@ -16,11 +16,9 @@ import (
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 
 	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
-
-// maxToken bounds what is parsed: a token of ours has about a kilobyte.
-const maxToken = 16 << 10
 
 // deletionLeeway lets a token of an object live on this long after the
 // object's deletion was to be over, so that its last words are heard.
@@ -32,7 +30,7 @@ var errExpired = errors.New("service account token has expired")
 // AuthenticateToken implements authenticator.Token. A token of another issuer
 // is no error, and not authenticated.
 func (a *Authority) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
-	if len(token) > maxToken || !a.isOurs(token) {
+	if len(token) > limits.BearerToken || !a.isOurs(token) {
 		return nil, false, nil
 	}
 	claims, err := a.verifySignature(token)

@@ -14,6 +14,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/validate"
 	"github.com/knarr-io/knarr/internal/apiserver/admission"
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
@@ -67,7 +68,7 @@ func (h *Handler) insert(ctx context.Context, w *write, obj api.Object) (Result,
 		return h.insertOnce(ctx, w, obj, generated)
 	}
 	var err error
-	for range generateTries {
+	for range limits.NameTries {
 		var res Result
 		res, err = h.insertOnce(ctx, w, obj.DeepCopyObject().(api.Object), generated)
 		if !errors.IsAlreadyExists(err) {

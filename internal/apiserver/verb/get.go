@@ -5,18 +5,15 @@ import (
 	stderrors "errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/apiserver/listing"
 	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
-
-// freshWait is how long a read waits for a revision that is not there yet.
-const freshWait = 3 * time.Second
 
 func (h *Handler) get(ctx context.Context, t *target) (Result, error) {
 	if t.req.Subresource != "" && t.req.Subresource != "status" && t.rules == nil {
@@ -41,7 +38,7 @@ func (h *Handler) waitFor(ctx context.Context, rev store.Revision) error {
 	if rev <= h.Cache.Revision() {
 		return nil
 	}
-	wait, cancel := context.WithTimeout(ctx, freshWait)
+	wait, cancel := context.WithTimeout(ctx, limits.Fresh)
 	defer cancel()
 	err := h.Cache.WaitFor(wait, rev)
 	if err == nil || ctx.Err() != nil {

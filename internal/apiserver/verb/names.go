@@ -13,8 +13,6 @@ const (
 	suffixLength  = 5
 	// maxNameBase is what a generateName may contribute to a name of 63 bytes.
 	maxNameBase = 63 - suffixLength
-	// generateTries is how often another name is tried when one is taken.
-	generateTries = 8
 )
 
 func randomSuffix() string {

@@ -13,12 +13,10 @@ import (
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/request"
 	"github.com/knarr-io/knarr/internal/apiserver/codec"
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/apiserver/patch"
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
-
-// patchTries is how often a patch that lost a race is applied again.
-const patchTries = 5
 
 func (h *Handler) patch(ctx context.Context, t *target) (Result, error) {
 	if t.rules == nil {
@@ -29,7 +27,7 @@ func (h *Handler) patch(ctx context.Context, t *target) (Result, error) {
 		return Result{}, invalidOptions("PatchOptions", errs)
 	}
 	w := &write{target: t, user: userOf(ctx), dryRun: len(opts.DryRun) > 0, manager: opts.FieldManager}
-	c := change{write: w, tries: patchTries}
+	c := change{write: w, tries: limits.PatchTries}
 	if t.req.PatchType == types.ApplyPatchType {
 		return h.apply(ctx, c)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/request"
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
 
@@ -61,7 +62,7 @@ func (h *Handler) patchScale(ctx context.Context, t *target) (Result, error) {
 		return Result{}, invalidOptions("PatchOptions", errs)
 	}
 	w := &write{target: t, user: userOf(ctx), dryRun: len(opts.DryRun) > 0, manager: opts.FieldManager}
-	c := change{write: w, tries: patchTries}
+	c := change{write: w, tries: limits.PatchTries}
 	if t.req.PatchType == types.ApplyPatchType {
 		applied, err := readApplied(t.req.Body, opts.FieldValidation)
 		if err != nil {

@@ -13,15 +13,13 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/request"
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/apiserver/listing"
 	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
 
 const (
-	// minWatch is how long a watch lives at least when its client names no
-	// time; it lives up to twice as long, so that not all end at once.
-	minWatch = 30 * time.Minute
 	// bookmarkEvery is how often an idle watch is told how far it is.
 	bookmarkEvery = time.Minute
 	// initialBatch bounds the events of the state that are sent at once.
@@ -157,7 +155,7 @@ func lifetime(q listing.Query) time.Duration {
 	if q.Timeout > 0 {
 		return time.Duration(q.Timeout) * time.Second
 	}
-	return time.Duration(float64(minWatch) * (1 + rand.Float64()))
+	return limits.WatchLeast + rand.N(limits.WatchMost-limits.WatchLeast)
 }
 
 // watchError is what a client of a watch is told.

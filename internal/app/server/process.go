@@ -16,6 +16,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/apiserver"
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/base/footprint"
 	"github.com/knarr-io/knarr/internal/base/lifecycle"
 	"github.com/knarr-io/knarr/internal/base/pki"
@@ -99,7 +100,7 @@ func timings(g *lifecycle.Group) string {
 // runStore opens the store and decodes its objects.
 func (p *process) runStore(ctx context.Context, ready func()) error {
 	failed := make(chan error, 1)
-	options := disk.Options{Dir: filepath.Join(p.DataDir, "store"), InMemory: p.Memory, Logger: p.Logger,
+	options := disk.Options{MaxValue: limits.Object, Dir: filepath.Join(p.DataDir, "store"), InMemory: p.Memory, Logger: p.Logger,
 		OnFailure: func(err error) { failed <- err }}
 	st, err := disk.Open(ctx, options)
 	if err != nil {
