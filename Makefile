@@ -14,7 +14,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 	-X $(package).gitVersion=v1.$(MINOR_PATCH) -X $(package).gitMajor=1 -X $(package).gitMinor=$(firstword $(subst ., ,$(MINOR_PATCH))))
 
 .DEFAULT_GOAL := build
-.PHONY: build run test unit race e2e bench generate lint deps payload images hello-image clean help
+.PHONY: build run test unit race e2e bench conformance conformance-images generate lint deps payload images hello-image clean help
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,7 +35,7 @@ test: build unit race e2e ## everything: unit tests, the race detector, and a re
 
 unit: ## tests of the tools' and the house's rules
 	$(GO) vet ./...
-	$(GO) test ./tools/...
+	$(GO) test ./tools/... ./test/conformance/...
 
 race: payload ## all unit and contract tests under the race detector, both modules
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./internal/... ./cmd/...
@@ -52,6 +52,12 @@ hello-image:
 
 bench: build images ## measure what DESIGN.md's budgets are about; writes docs/benchmarks.md
 	$(GO) run ./test/bench -knarr $(abspath $(KNARR)) -images $(abspath $(BIN)/images) $(if $(ONLY),-only '$(ONLY)')
+
+conformance-images: # what upstream's suite names, as a layout that a registry serves
+	$(GO) run ./tools/image -layout $(BIN)/conformance/images test/conformance/images/*.yaml
+
+conformance: build conformance-images ## run upstream's conformance suite [FOCUS= SKIP= PROCS= NODES=]; writes docs/conformance.md
+	$(GO) run ./test/conformance -knarr $(abspath $(KNARR)) -focus '$(FOCUS)' -skip '$(SKIP)' $(if $(PROCS),-procs $(PROCS)) $(if $(NODES),-nodes $(NODES))
 
 generate: ## make the generated files anew
 	$(GO) run ./tools/gen

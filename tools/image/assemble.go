@@ -6,34 +6,34 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
+// layerMaker makes a layer of a finished tar.
+type layerMaker func(archive []byte) (v1.Layer, error)
+
 // assemble makes the image: a layer of packages, if any, and one of the rest.
-func assemble(d *description, dir, cache string) (v1.Image, error) {
+func assemble(base v1.Image, d *description, built programs, cache string, layerOf layerMaker) (v1.Image, error) {
 	var layers []v1.Layer
 	var passwd, group []byte
 	if len(d.Packages) > 0 {
-		packages, err := packageLayer(d.Packages, cache)
+		packages, err := packageLayer(d.Packages, cache, layerOf)
 		if err != nil {
 			return nil, err
 		}
 		layers = append(layers, packages.layer)
 		passwd, group = packages.passwd, packages.group
 	}
-	own, err := ownLayer(d, dir, passwd, group)
+	own, err := ownLayer(d, built, passwd, group, layerOf)
 	if err != nil {
 		return nil, err
 	}
-	img, err := mutate.AppendLayers(empty.Image, append(layers, own)...)
+	img, err := mutate.AppendLayers(base, append(layers, own)...)
 	if err != nil {
 		return nil, err
 	}
@@ -56,35 +56,36 @@ func assemble(d *description, dir, cache string) (v1.Image, error) {
 	return mutate.ConfigFile(img, file)
 }
 
-// layerOf makes a layer of a finished tar.
-func layerOf(archive []byte) (v1.Layer, error) {
+// compressed makes the layer of a docker archive.
+func compressed(archive []byte) (v1.Layer, error) {
 	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive)), nil })
 }
 
 // ownLayer holds what the description itself says.
-func ownLayer(d *description, dir string, passwd, group []byte) (v1.Layer, error) {
+func ownLayer(d *description, built programs, passwd, group []byte, layerOf layerMaker) (v1.Layer, error) {
 	var buffer bytes.Buffer
 	w := newWriter(&buffer)
-	for _, path := range slices.Sorted(maps.Keys(d.Folders)) {
+	w.modes = d.Modes
+	for _, path := range sorted(d.Folders) {
 		w.folder(path, d.Folders[path])
 	}
-	for path, source := range d.Programs {
-		program, err := buildProgram(dir, source)
-		if err != nil {
-			return nil, err
-		}
-		w.file(path, program, 0o755)
+	for _, path := range sorted(built) {
+		w.file(path, built[path].data, built[path].mode)
 	}
-	for path, text := range d.Files {
-		w.file(path, []byte(text), 0o644)
+	for _, path := range sorted(d.Files) {
+		w.file(path, []byte(d.Files[path]), 0o644)
 	}
-	for path, text := range d.Executables {
-		w.file(path, []byte(text), 0o755)
+	for _, path := range sorted(d.Executables) {
+		w.file(path, []byte(d.Executables[path]), 0o755)
 	}
-	for path, target := range d.Links {
-		w.link(path, target)
+	links := d.allLinks()
+	for _, path := range sorted(links) {
+		w.link(path, links[path])
 	}
 	users, groups := accounts(d.Users, passwd, group)
+	for _, line := range d.Groups {
+		groups = append(groups, line+"\n"...)
+	}
 	if len(users) > 0 {
 		w.file("/etc/passwd", users, 0o644)
 		w.file("/etc/group", groups, 0o644)
@@ -108,29 +109,25 @@ func accounts(lines []string, passwd, group []byte) (users, groups []byte) {
 	return users, groups
 }
 
-// buildProgram builds a Go package of this module, static, and returns the
-// binary.
-func buildProgram(dir, source string) ([]byte, error) {
-	tmp, err := os.MkdirTemp("", "knarr-image-")
-	if err != nil {
-		return nil, err
+// allLinks are the links with those to programs that do many things.
+func (d *description) allLinks() map[string]string {
+	links := map[string]string{}
+	for program, names := range d.Applets {
+		for _, name := range names {
+			links[filepath.Join(filepath.Dir(program), name)] = filepath.Base(program)
+		}
 	}
-	defer os.RemoveAll(tmp)
-	binary := filepath.Join(tmp, "program")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, source)
-	build.Dir = dir
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build %s: %w: %s", source, err, out)
-	}
-	return os.ReadFile(binary)
+	maps.Copy(links, d.Links)
+	return links
 }
 
 // writer writes a tar with parents before children; its first error sticks.
 type writer struct {
 	tar  *tar.Writer
 	made map[string]bool
-	err  error
+	// modes overrule those that files are written with.
+	modes map[string]string
+	err   error
 }
 
 func newWriter(out io.Writer) *writer {
@@ -172,6 +169,11 @@ func (w *writer) folder(path, spec string) {
 func (w *writer) file(path string, data []byte, mode int64) {
 	path = filepath.Clean(path)
 	w.parents(path)
+	if text, ok := w.modes[path]; ok {
+		if _, err := fmt.Sscanf(text, "%o", &mode); err != nil && w.err == nil {
+			w.err = fmt.Errorf("mode of %s: %q: want it as \"0755\"", path, text)
+		}
+	}
 	w.put(&tar.Header{Typeflag: tar.TypeReg, Name: path, Mode: mode}, data)
 }
 

@@ -24,7 +24,7 @@ type packages struct {
 
 // packageLayer unpacks the packages, and what they depend on, into a layer.
 // Nothing of them is run: what their scripts would set up, a description says.
-func packageLayer(names []string, cache string) (packages, error) {
+func packageLayer(names []string, cache string, layerOf layerMaker) (packages, error) {
 	debs, err := download(names, cache)
 	if err != nil {
 		return packages{}, err

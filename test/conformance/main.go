@@ -1,0 +1,112 @@
+// Command conformance holds a cluster of its own against upstream's e2e suite
+// of the same minor version: it builds the suite from its Go module (see
+// suite/), serves the images that the suite names from a registry that only
+// the cluster can reach, brings the cluster up in network namespaces of its
+// own, runs the suite, and writes docs/conformance.md from the JUnit report.
+// The machine must be as it was when it has ended.
+//
+//	make conformance [FOCUS=regexp] [SKIP=regexp] [PROCS=n] [NODES=n]
+//
+// Without FOCUS and SKIP it runs every case that upstream calls [Conformance].
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// options say what to run against what.
+type options struct {
+	knarr, images string
+	// work is the folder for what is built and what a run leaves.
+	work string
+	// report is written after a whole run alone.
+	report      string
+	focus, skip string
+	procs       int
+	nodes       int
+	keep        bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.knarr, "knarr", "bin/knarr", "the program under test")
+	flag.StringVar(&o.images, "images", "bin/conformance/images", "OCI image layout of the images that the suite names")
+	flag.StringVar(&o.work, "work", "bin/conformance", "folder for the suite and the reports of runs")
+	flag.StringVar(&o.report, "report", "docs/conformance.md", "where the report of a whole run goes")
+	flag.StringVar(&o.focus, "focus", "", "run the cases whose names match this regular expression")
+	flag.StringVar(&o.skip, "skip", "", "leave out the cases whose names match this regular expression")
+	flag.IntVar(&o.procs, "procs", 16, "how many cases run at a time")
+	flag.IntVar(&o.nodes, "nodes", 2, "how many nodes the cluster has")
+	flag.BoolVar(&o.keep, "keep", false, "after the run, leave the cluster until interrupted, to look into it")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "conformance:", err)
+		os.Exit(1)
+	}
+}
+
+// whole tells whether the run is one that the score is made of.
+func (o options) whole() bool { return o.focus == "" && o.skip == "" && o.nodes >= 2 }
+
+func run(ctx context.Context, o options) error {
+	if os.Geteuid() != 0 {
+		return errors.New("a cluster needs root: run `sudo make conformance`")
+	}
+	for _, path := range []*string{&o.knarr, &o.images, &o.work} {
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = absolute
+	}
+	tools, err := buildSuite(ctx, o)
+	if err != nil {
+		return err
+	}
+	results := filepath.Join(o.work, "run")
+	if err := errors.Join(os.RemoveAll(results), os.MkdirAll(results, 0o755)); err != nil {
+		return fmt.Errorf("make room for the results: %w", err)
+	}
+	suiteErr, err := onCluster(ctx, o, func(ctx context.Context, c *cluster) error { return runSuite(ctx, o, tools, c, results) })
+	if err != nil {
+		return err
+	}
+	r, err := readReport(filepath.Join(results, "junit.xml"))
+	if err != nil {
+		return errors.Join(suiteErr, err)
+	}
+	return r.finish(ctx, o)
+}
+
+// finish tells the score, and writes the report where the run was whole.
+func (r report) finish(ctx context.Context, o options) error {
+	fmt.Print(r.summary())
+	if !o.whole() {
+		fmt.Println("A part of the suite only: docs/conformance.md is left as it is.")
+		return nil
+	}
+	commit, err := commitOf(ctx)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.report, []byte(r.render(commit, o)), 0o644)
+}
+
+// label is ginkgo's filter of labels: the conformance cases, unless the focus
+// names a feature that has none among them.
+func (o options) label() string {
+	if strings.Contains(o.focus, "NetworkPolicy") {
+		return "Feature: containsAny NetworkPolicy"
+	}
+	return "Conformance"
+}
