@@ -42,6 +42,7 @@ func (c *clusterFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Domain, "cluster-domain", "cluster.local", "domain of the cluster's names")
 	flags.StringVar(&c.CgroupParent, "cgroup-parent", "/knarr", "cgroup that holds everything of the cluster")
 	flags.StringVar(&c.Registries, "registries", "", "JSON file of mirrors and plain HTTP for registries (docs/registries.md)")
+	registerAccess(flags, &c.Access)
 	flags.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 }
 
@@ -59,6 +60,9 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 	}
 	if c.Pods.Overlaps(c.Services) {
 		return fmt.Errorf("--pod-network %s and --service-network %s overlap", c.Pods, c.Services)
+	}
+	if err := completeAccess(&c.Access); err != nil {
+		return err
 	}
 	if err := c.checkPorts(); err != nil {
 		return err

@@ -35,6 +35,7 @@ type Settings struct {
 	// Registries is a file that says how the runtime reaches registries; it may
 	// be empty. docs/registries.md tells its format.
 	Registries string
+	Access     Access
 }
 
 // The folders and files of a cluster. Everything below DataDir but the

@@ -85,12 +85,12 @@ func (s Settings) edgeService(p programs) keep.Service {
 
 // Flags are the settings as the server's command line takes them.
 func (s Settings) Flags() []string {
-	return []string{
+	return append([]string{
 		"--data-dir", s.DataDir, "--run-dir", s.RunDir, "--pod-log-dir", s.LogDir,
 		"--node-name", s.NodeName, "--node-address", s.NodeAddress.String(),
 		"--api-port", port(s.APIPort), "--kubelet-port", port(s.KubeletPort),
 		"--pod-network", s.Pods.String(), "--service-network", s.Services.String(),
 		"--cluster-dns", s.DNS.String(), "--cluster-domain", s.Domain,
 		"--cgroup-parent", s.CgroupParent, "--log-level", s.LogLevel,
-	}
+	}, s.Access.flags()...)
 }

@@ -29,6 +29,7 @@ type state struct {
 	// How it was brought up last: down undoes that, whatever it is told.
 	RunDir, LogDir, CgroupParent string
 	NodeAddress, DNS             netip.Addr
+	Access                       Access
 }
 
 // into puts what the cluster was brought up with into the settings.
@@ -37,6 +38,9 @@ func (st state) into(s Settings) Settings {
 	s.APIPort, s.HTTPPort, s.HTTPSPort = st.APIPort, st.HTTPPort, st.HTTPSPort
 	s.Pods, s.Services, s.Domain = st.Pods, st.Services, st.Domain
 	s.RunDir, s.LogDir, s.CgroupParent = st.RunDir, st.LogDir, st.CgroupParent
+	if s.Access == (Access{}) {
+		s.Access = st.Access
+	}
 	return s
 }
 
@@ -54,7 +58,7 @@ func Recall(s Settings) (Settings, error) {
 func (s Settings) state() state {
 	return state{NodeName: s.NodeName, APIPort: s.APIPort, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort,
 		Pods: s.Pods, Services: s.Services, Domain: s.Domain,
-		RunDir: s.RunDir, LogDir: s.LogDir, CgroupParent: s.CgroupParent, NodeAddress: s.NodeAddress, DNS: s.DNS}
+		RunDir: s.RunDir, LogDir: s.LogDir, CgroupParent: s.CgroupParent, NodeAddress: s.NodeAddress, DNS: s.DNS, Access: s.Access}
 }
 
 // errNewer: the data directory was written by a newer Knarr.

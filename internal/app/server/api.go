@@ -20,6 +20,7 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver/reviews"
 	"github.com/knarr-io/knarr/internal/apiserver/stream"
 	"github.com/knarr-io/knarr/internal/apiserver/tokens"
+	"github.com/knarr-io/knarr/internal/app/local"
 	"github.com/knarr-io/knarr/internal/app/version"
 )
 
@@ -95,7 +96,7 @@ func (p *process) assemble(authorizer *authz.Authorizer, streams *stream.Streams
 	}
 	config := apiserver.Config{
 		Catalog: p.kinds, Cache: p.cache, Authenticator: authenticator, Authorizer: authorizer, Types: documents,
-		Endpoints: endpoints, Handlers: handlers, Version: version.Get().API(),
+		Endpoints: endpoints, Handlers: handlers, Checks: p.checks(), Version: version.Get().API(),
 		Logger: p.logOf("api"), Registry: p.registry,
 	}
 	if err := p.builtin(&config, escalate.New(authorizer, authorizer.RBAC())); err != nil {
@@ -126,5 +127,6 @@ func (p *process) plainPaths(documents *openapi.Documents, issuer *tokens.Author
 		"/api": found, "/api/": found, "/apis": found, "/apis/": found,
 		"/openapi/":     documents,
 		tokens.KeysPath: keys, tokens.ConfigurationPath: configuration,
+		local.EncryptionPath: http.HandlerFunc(p.answerEncryption),
 	}, nil
 }

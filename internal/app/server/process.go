@@ -25,6 +25,7 @@ import (
 	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/cache"
 	"github.com/knarr-io/knarr/internal/store/disk"
+	"github.com/knarr-io/knarr/internal/store/encryption"
 )
 
 // process holds what the parts make for each other.
@@ -37,6 +38,7 @@ type process struct {
 	authority *pki.Authority
 	certs     certificates
 	store     store.Store
+	keys      *encryption.Keys // nil: objects are stored as they are
 	cache     *cache.Cache
 	api       *apiserver.Server
 	proxy     *proxy.Proxy
@@ -107,13 +109,20 @@ func (p *process) runStore(ctx context.Context, ready func()) error {
 		return fmt.Errorf("open the store in %s: %w", options.Dir, err)
 	}
 	defer func() { p.closed("store", st.Close()) }()
-	c, err := cache.Open(ctx, st, p.kinds.Kinds(), cache.Options{Logger: p.Logger})
+	seals, err := p.openKeys(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.closeKeys()
+	c, err := cache.Open(ctx, st, p.kinds.Kinds(), cache.Options{Logger: p.Logger, Seals: seals})
 	if err != nil {
 		return fmt.Errorf("load the objects: %w", err)
 	}
 	defer c.Close()
 	p.store, p.cache = st, c
 	ready()
+	wait := p.followKeys(ctx)
+	defer wait()
 	select {
 	case <-ctx.Done():
 		return nil

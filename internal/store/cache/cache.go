@@ -28,6 +28,9 @@ type Options struct {
 	// when the cache opens, so that watches go on across a restart; zero:
 	// 2,000, negative: none.
 	Replay int
+	// Seals says how each resource's values are kept in the store; nil: as
+	// they are.
+	Seals Seals
 	// Mutated is told of every object that somebody changed after it was
 	// shared. Set it in tests only: each object is hashed when it comes and
 	// when it goes.
@@ -61,6 +64,8 @@ type Cache struct {
 	limits  limits
 	budget  budget
 	gate    progress.Gate
+	// unopened are values that could not be decrypted while loading.
+	unopened unopened
 
 	resources []*Resource
 	byKind    map[*api.Kind]*Resource

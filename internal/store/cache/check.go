@@ -32,7 +32,7 @@ func (c *Cache) checkAll() {
 }
 
 func (i *Item) contentSum() uint64 {
-	data, err := i.resource.codec.encode(i.Object)
+	data, err := i.resource.codec.encodePlain(i.Object)
 	if err != nil {
 		return 0
 	}

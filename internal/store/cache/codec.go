@@ -24,17 +24,30 @@ type protobufUnmarshaler interface{ Unmarshal(data []byte) error }
 // codec turns objects of one kind into stored bytes and back: Kubernetes'
 // protobuf envelope where the Go type has it, JSON otherwise. It reads both.
 type codec struct {
-	kind *api.Kind
-	meta runtime.TypeMeta
+	kind   *api.Kind
+	meta   runtime.TypeMeta
+	sealer Sealer
 }
 
-func newCodec(k *api.Kind) *codec {
+func newCodec(k *api.Kind, sealer Sealer) *codec {
 	apiVersion, kind := k.GVK.ToAPIVersionAndKind()
-	return &codec{kind: k, meta: runtime.TypeMeta{APIVersion: apiVersion, Kind: kind}}
+	return &codec{kind: k, meta: runtime.TypeMeta{APIVersion: apiVersion, Kind: kind}, sealer: sealer}
 }
 
-// encode does not change obj, which must have no resourceVersion.
-func (c *codec) encode(obj api.Object) ([]byte, error) {
+// encode makes the value of a store key. It does not change obj, which must
+// have no resourceVersion.
+func (c *codec) encode(key string, obj api.Object) ([]byte, error) {
+	data, err := c.encodePlain(obj)
+	if err != nil {
+		return nil, err
+	}
+	if data, err = c.sealer.Seal(key, data); err != nil {
+		return nil, fmt.Errorf("encrypting %s %s: %w", c.kind.GVK.Kind, obj.GetName(), err)
+	}
+	return data, nil
+}
+
+func (c *codec) encodePlain(obj api.Object) ([]byte, error) {
 	if m, ok := obj.(protobufMarshaler); ok {
 		return c.encodeProtobuf(m)
 	}
@@ -59,8 +72,13 @@ func (c *codec) encodeProtobuf(m protobufMarshaler) ([]byte, error) {
 	return data[:len(protobufMagic)+n], nil
 }
 
-// decode makes a new object with apiVersion and kind set.
-func (c *codec) decode(data []byte) (api.Object, error) {
+// decode makes a new object with apiVersion and kind set of a store key's
+// value. It fails with errSealed where the value cannot be decrypted.
+func (c *codec) decode(key string, data []byte) (api.Object, error) {
+	data, _, err := c.sealer.Open(key, data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", errSealed, key, err)
+	}
 	obj := c.kind.New()
 	if err := c.decodeInto(data, obj); err != nil {
 		return nil, fmt.Errorf("decoding a stored %s: %w", c.kind.GVK.Kind, err)

@@ -31,11 +31,14 @@ func (c *Cache) start(ctx context.Context) error {
 	}
 	c.gate.Advance(loaded)
 	go c.follow(follow, watch)
-	if err := c.gate.WaitFor(ctx, newest); err != nil {
-		c.Close()
-		return err
+	err = c.gate.WaitFor(ctx, newest)
+	if err == nil {
+		err = c.checkOpened(ctx)
 	}
-	return nil
+	if err != nil {
+		c.Close()
+	}
+	return err
 }
 
 // startAttempts bounds how often a start is overtaken by a compaction.
@@ -151,8 +154,11 @@ func (c *Cache) decode(key string, value []byte, rev store.Revision) *Item {
 	if r == nil {
 		return nil
 	}
-	obj, err := r.codec.decode(value)
+	obj, err := r.codec.decode(key, value)
 	if err != nil {
+		if errors.Is(err, errSealed) && c.unopened.note(key) {
+			return nil // told when the newest state is known
+		}
 		c.options.Logger.Error("a stored object cannot be read and is left out", "key", key, "revision", rev, "error", err)
 		return nil
 	}

@@ -31,7 +31,7 @@ type Resource struct {
 
 func newResource(c *Cache, k *api.Kind) *Resource {
 	return &Resource{
-		cache: c, kind: k, prefix: keyPrefix(k), codec: newCodec(k),
+		cache: c, kind: k, prefix: keyPrefix(k), codec: newCodec(k, sealerOf(c.options.Seals, k.GroupResource())),
 		live: newState(k), all: newFeed(resourceChunk), scopes: map[scopeKey]*feed{},
 	}
 }

@@ -44,7 +44,7 @@ func (r *Resource) Delete(ctx context.Context, old *Item) (*Item, error) {
 func (r *Resource) put(ctx context.Context, key string, expect store.Expect, obj api.Object) (*Item, error) {
 	obj.SetResourceVersion("")
 	r.codec.identify(obj)
-	value, err := r.codec.encode(obj)
+	value, err := r.codec.encode(key, obj)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,62 @@
+package filewatch
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func receive(t *testing.T, from <-chan string, want string) {
+	t.Helper()
+	for {
+		select {
+		case got := <-from:
+			if got == want {
+				return
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("%q was not told", want)
+		}
+	}
+}
+
+func TestFollow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("two")
+	ctx, cancel := context.WithCancel(t.Context())
+	told, ended := make(chan string, 100), make(chan error, 1)
+	go func() { ended <- Follow(ctx, path, []byte("one"), func(content []byte) { told <- string(content) }) }()
+	receive(t, told, "two") // it changed before we looked
+	write("three")
+	receive(t, told, "three")
+	if err := os.WriteFile(path+".new", []byte("four"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, told, "four")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	write("five")
+	receive(t, told, "five")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFollowNeedsAFolder(t *testing.T) {
+	if err := Follow(t.Context(), filepath.Join(t.TempDir(), "none", "file"), nil, nil); err == nil {
+		t.Error("a folder that does not exist was watched")
+	}
+}
