@@ -31,7 +31,8 @@ type Config struct {
 	Client *client.Client
 	// Domain is the cluster's, such as cluster.local.
 	Domain string
-	// Address is the node's, shown as that of Ingresses.
+	// Address is the node's, shown as that of Ingresses; empty where another
+	// node's edge shows its own.
 	Address string
 	// ResolvConf are files that name resolvers for other names; the first
 	// with a usable one counts. Own are addresses that must not be asked.
@@ -70,7 +71,9 @@ func Run(ctx context.Context, cfg Config) error {
 		caughtUp(ctx, settled)
 		return requests.Run(ctx, cfg.Sockets.HTTP, cfg.Sockets.HTTPS)
 	})
-	group.Go(func() error { return status.Run(ctx) })
+	if cfg.Address != "" {
+		group.Go(func() error { return status.Run(ctx) })
+	}
 	group.Go(func() error { return m.Keep(ctx) })
 	group.Go(func() error {
 		inf.Start(ctx)

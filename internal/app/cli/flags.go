@@ -19,7 +19,7 @@ import (
 type clusterFlags struct {
 	file                        string
 	nodeAddress, pods, services string
-	dns                         string
+	dns, nodes                  string
 	local.Settings
 }
 
@@ -38,6 +38,7 @@ func (c *clusterFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&c.KubeletPort, "kubelet-port", 10250, "port of the node agent")
 	flags.StringVar(&c.pods, "pod-network", "10.244.0.0/16", "network that pod addresses come from")
 	flags.StringVar(&c.services, "service-network", "10.96.0.0/16", "network that Service addresses come from")
+	flags.StringVar(&c.nodes, "node-network", "10.245.0.0/24", "network that addresses of further nodes on this machine come from")
 	flags.StringVar(&c.dns, "cluster-dns", "", "address of the cluster DNS (default: the tenth of the service network)")
 	flags.StringVar(&c.Domain, "cluster-domain", "cluster.local", "domain of the cluster's names")
 	flags.StringVar(&c.CgroupParent, "cgroup-parent", "/knarr", "cgroup that holds everything of the cluster")
@@ -58,8 +59,11 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 	if c.Services, err = network("service-network", c.services); err != nil {
 		return err
 	}
-	if c.Pods.Overlaps(c.Services) {
-		return fmt.Errorf("--pod-network %s and --service-network %s overlap", c.Pods, c.Services)
+	if c.NodeNetwork, err = network("node-network", c.nodes); err != nil {
+		return err
+	}
+	if err := c.checkOverlap(); err != nil {
+		return err
 	}
 	if err := completeAccess(&c.Access); err != nil {
 		return err
@@ -93,6 +97,21 @@ func (c *clusterFlags) checkRegistries() (err error) {
 	}
 	if !json.Valid(text) {
 		return fmt.Errorf("--registries: %s is not JSON", c.Registries)
+	}
+	return nil
+}
+
+func (c *clusterFlags) checkOverlap() error {
+	networks := []struct {
+		flag string
+		netip.Prefix
+	}{{"pod-network", c.Pods}, {"service-network", c.Services}, {"node-network", c.NodeNetwork}}
+	for i, a := range networks {
+		for _, b := range networks[:i] {
+			if a.Overlaps(b.Prefix) {
+				return fmt.Errorf("--%s %s and --%s %s overlap", b.flag, b.Prefix, a.flag, a.Prefix)
+			}
+		}
 	}
 	return nil
 }

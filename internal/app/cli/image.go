@@ -17,31 +17,37 @@ import (
 
 func newImage() *cobra.Command {
 	var c clusterFlags
+	var node string
+	var sockets []string
 	cmd := &cobra.Command{
 		Use:   "image",
-		Short: "Manage the images of this node",
+		Short: "Manage the images of this machine's nodes",
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if err := c.read(cmd); err != nil {
 				return err
 			}
-			c.Settings, err = local.Recall(c.Settings)
+			if c.Settings, err = local.Recall(c.Settings); err != nil {
+				return err
+			}
+			sockets, err = c.AdminSockets(node)
 			return err
 		},
 	}
 	c.register(cmd.PersistentFlags())
-	client := func() *images.Client { return images.New(c.AdminSocket()) }
+	cmd.PersistentFlags().StringVar(&node, "node", "", "a node of this machine (default: all of them; ls: the first)")
+	client := func() images.Nodes { return images.Of(sockets...) }
 	cmd.AddCommand(imagePull(client), imageImport(client), imageList(client), imageRemove(client))
 	holdOnly(cmd)
 	return cmd
 }
 
-func imagePull(client func() *images.Client) *cobra.Command {
+func imagePull(client func() images.Nodes) *cobra.Command {
 	return &cobra.Command{
 		Use: "pull NAME...", Short: "Pull images from their registries", Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range args {
 				start := time.Now()
-				if _, err := client().Pull(cmd.Context(), name); err != nil {
+				if err := client().Pull(cmd.Context(), name); err != nil {
 					return fmt.Errorf("pull %s: %w", name, err)
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "pulled %s in %s\n", name, time.Since(start).Round(time.Millisecond))
@@ -51,7 +57,7 @@ func imagePull(client func() *images.Client) *cobra.Command {
 	}
 }
 
-func imageImport(client func() *images.Client) *cobra.Command {
+func imageImport(client func() images.Nodes) *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
@@ -70,7 +76,7 @@ func imageImport(client func() *images.Client) *cobra.Command {
 	return cmd
 }
 
-func importOne(cmd *cobra.Command, client *images.Client, file, name string) error {
+func importOne(cmd *cobra.Command, client images.Nodes, file, name string) error {
 	var archive io.Reader = cmd.InOrStdin()
 	if file != "-" {
 		f, err := os.Open(file)
@@ -92,7 +98,7 @@ func importOne(cmd *cobra.Command, client *images.Client, file, name string) err
 	return nil
 }
 
-func imageList(client func() *images.Client) *cobra.Command {
+func imageList(client func() images.Nodes) *cobra.Command {
 	return &cobra.Command{
 		Use: "ls", Aliases: []string{"list"}, Short: "List the images of this node", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -128,7 +134,7 @@ func age(t time.Time) string {
 	return duration.HumanDuration(time.Since(t))
 }
 
-func imageRemove(client func() *images.Client) *cobra.Command {
+func imageRemove(client func() images.Nodes) *cobra.Command {
 	return &cobra.Command{
 		Use: "rm NAME...", Aliases: []string{"remove"}, Short: "Remove images from this node", Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -29,6 +29,7 @@ that runs already is left alone.`,
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "json: one object per line, for programs")
 	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay, show the server's log, and stop the cluster on Ctrl-C")
+	cmd.Flags().IntVar(&c.Count, "nodes", 0, "nodes on this machine; those besides the first live in network namespaces of their own (default: as many as there were, at first 1)")
 	c.register(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		run, err := c.begin(cmd, output)
@@ -37,6 +38,9 @@ that runs already is left alone.`,
 		}
 		if err := c.checkRegistries(); err != nil {
 			return err
+		}
+		if cmd.Flags().Changed("nodes") && c.Count < 1 {
+			return fmt.Errorf("--nodes %d: want 1 or more", c.Count)
 		}
 		result, err := local.Up(cmd.Context(), c.Settings, run.target, run.board, run.logger)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	mdns "github.com/miekg/dns"
@@ -24,20 +25,38 @@ import (
 // readyTime bounds the wait for a cluster to be ready.
 const readyTime = 90 * time.Second
 
-// services starts keep, unless one runs, and everything under it. already
-// tells that all of it ran before as it is wanted.
+// services starts every node's keep, unless one runs, and everything under it.
+// already tells that all of it ran before as it is wanted.
 func (u *upper) services(ctx context.Context) (already bool, err error) {
-	if _, err := u.keep.List(ctx); err != nil {
-		if err := u.startKeep(ctx); err != nil {
+	var running atomic.Int32
+	group, ctx := errgroup.WithContext(ctx)
+	nodes := u.live()
+	for _, n := range nodes {
+		group.Go(func() error {
+			all, err := n.startServices(ctx, u.programs)
+			if all {
+				running.Add(1)
+			}
+			return err
+		})
+	}
+	err = group.Wait()
+	return int(running.Load()) == len(nodes), err
+}
+
+// startServices starts what a node runs.
+func (s Settings) startServices(ctx context.Context, p programs) (already bool, err error) {
+	k := keep.Client{Socket: s.keepSocket()}
+	if _, err := k.List(ctx); err != nil {
+		if err := s.startKeep(ctx, p); err != nil {
 			return false, err
 		}
 	}
 	already = true
-	wanted := []keep.Service{u.runtimeService(u.programs), u.serverService(u.programs), u.edgeService(u.programs)}
-	for _, service := range wanted {
-		existing, err := u.keep.Start(ctx, service)
+	for _, service := range s.nodeServices(p) {
+		existing, err := k.Start(ctx, service)
 		if err != nil {
-			return false, fmt.Errorf("start the %s: %w", service.Name, err)
+			return false, fmt.Errorf("start the %s of node %s: %w", service.Name, s.NodeName, err)
 		}
 		already = already && existing
 	}
@@ -46,15 +65,19 @@ func (u *upper) services(ctx context.Context) (already bool, err error) {
 
 // startKeep runs knarr-keep in a session of its own, so that it outlives the
 // terminal, and waits until it answers.
-func (u *upper) startKeep(ctx context.Context) error {
+func (s Settings) startKeep(ctx context.Context, p programs) error {
 	devNull, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
 	}
 	defer devNull.Close()
-	process, err := os.StartProcess(u.programs.keep(),
-		[]string{u.programs.keep(), "--socket", u.keepSocket(), "--state", u.keepState(), "--log", u.logs() + "/keep.log"},
-		&os.ProcAttr{Dir: "/", Env: []string{"PATH=" + os.Getenv("PATH")}, Files: []*os.File{devNull, devNull, devNull}, Sys: detached()})
+	argv := []string{p.keep(), "--socket", s.keepSocket(), "--state", s.keepState(), "--log", s.keepLog()}
+	var process *os.Process
+	err = s.inside(func() (err error) {
+		process, err = os.StartProcess(argv[0], argv,
+			&os.ProcAttr{Dir: "/", Env: []string{"PATH=" + os.Getenv("PATH")}, Files: []*os.File{devNull, devNull, devNull}, Sys: detached()})
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("start knarr-keep: %w", err)
 	}
@@ -65,12 +88,12 @@ func (u *upper) startKeep(ctx context.Context) error {
 	}()
 	// It listens within a millisecond or two; there is nothing to be told by.
 	for range 5000 {
-		if _, err := u.keep.List(ctx); err == nil {
+		if _, err := (keep.Client{Socket: s.keepSocket()}).List(ctx); err == nil {
 			return nil
 		}
 		select {
 		case state := <-ended:
-			return fmt.Errorf("knarr-keep ended at once: %v (see %s)", state, u.logs()+"/keep.log")
+			return fmt.Errorf("knarr-keep ended at once: %v (see %s)", state, s.keepLog())
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(time.Millisecond):
@@ -106,7 +129,9 @@ func (u *upper) await(ctx context.Context, a Credentials) error {
 			return f(ctx)
 		}
 	}
-	show("node "+u.NodeName, after(func(ctx context.Context) error { return awaitNode(ctx, c, u.NodeName) }))
+	for _, n := range u.live() {
+		show("node "+n.NodeName, after(func(ctx context.Context) error { return awaitNode(ctx, c, n.NodeName) }))
+	}
 	show("service accounts", after(func(ctx context.Context) error { return awaitAccount(ctx, c) }))
 	show("cluster DNS", after(func(ctx context.Context) error { return awaitDNS(ctx, u.DNS.String()+":53", u.Domain) }))
 	return group.Wait()

@@ -33,19 +33,23 @@ func (s Settings) WriteCredentials(authority *pki.Authority) (Credentials, error
 	if err != nil {
 		return Credentials{}, err
 	}
-	of := func(cert *pki.Certificate) Credentials {
-		c := Credentials{CA: authority.ClusterCA().PEM()}
-		c.Certificate, c.Key = cert.PEM()
-		return c
-	}
-	admin := of(certs[0])
+	admin := credentialsOf(authority, certs[0])
 	if err := s.writeKubeconfig(s.AdminKubeconfig(), admin, os.Geteuid()); err != nil {
+		return Credentials{}, err
+	}
+	if err := s.writeFurther(authority, certs[1]); err != nil {
 		return Credentials{}, err
 	}
 	if _, err := os.Stat(s.edgeState()); err != nil {
 		return admin, nil
 	}
-	return admin, s.writeKubeconfig(s.edgeKubeconfig(), of(certs[1]), edgeUser)
+	return admin, s.writeKubeconfig(s.edgeKubeconfig(), credentialsOf(authority, certs[1]), edgeUser)
+}
+
+func credentialsOf(authority *pki.Authority, cert *pki.Certificate) Credentials {
+	c := Credentials{CA: authority.ClusterCA().PEM()}
+	c.Certificate, c.Key = cert.PEM()
+	return c
 }
 
 // retryCredentials is the pause after kubeconfigs could not be written.
@@ -74,7 +78,11 @@ func (s Settings) KeepCredentials(ctx context.Context, authority *pki.Authority,
 }
 
 func (s Settings) writeKubeconfig(path string, c Credentials, owner int) error {
-	data, err := kubeconfig.Encode(kubeconfig.Build(kubeconfig.Entry{Name: "knarr", Server: s.server(), CA: c.CA, Certificate: c.Certificate, Key: c.Key}))
+	return writeKubeconfig(path, s.server(), c, owner)
+}
+
+func writeKubeconfig(path, server string, c Credentials, owner int) error {
+	data, err := kubeconfig.Encode(kubeconfig.Build(kubeconfig.Entry{Name: "knarr", Server: server, CA: c.CA, Certificate: c.Certificate, Key: c.Key}))
 	if err != nil {
 		return err
 	}

@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,7 +20,6 @@ import (
 	"github.com/knarr-io/knarr/internal/app/payload"
 	"github.com/knarr-io/knarr/internal/app/progress"
 	"github.com/knarr-io/knarr/internal/kubeconfig"
-	"github.com/knarr-io/knarr/internal/network/podnet"
 	"github.com/knarr-io/knarr/internal/node/cri"
 	"github.com/knarr-io/knarr/internal/node/volumes"
 )
@@ -52,36 +51,74 @@ func Down(ctx context.Context, s Settings, target kubeconfig.Target, purge bool,
 		return err
 	}
 	defer unlock()
-	d := downer{Settings: s, keep: keep.Client{Socket: s.keepSocket()}, logger: logger}
-	var failed []error
-	step := func(name string, f func(context.Context) error) {
-		failed = append(failed, board.Step(name).End(f(ctx)))
+	var nodes []downer
+	for _, n := range s.nodes() {
+		nodes = append(nodes, newDowner(n, purge, logger))
 	}
-	step("stop the server and the edge", d.services)
-	step("stop the pods", func(ctx context.Context) error { return d.pods(ctx, purge) })
-	step("stop the runtime", func(ctx context.Context) error { return d.runtime(ctx, purge) })
-	step("release the volumes", func(context.Context) error { return d.volumes(purge) })
-	step("restore the network", func(context.Context) error { return podnet.Remove(s.Network(logger)) })
-	step("take the kubeconfig back", func(ctx context.Context) error { return kubeconfig.Remove(ctx, target, "knarr") })
+	var failed []error
+	step := func(name string, f func(context.Context, downer) error) {
+		failed = append(failed, board.Step(name).End(onEach(ctx, nodes, f)))
+	}
+	once := func(name string, f func() error) { failed = append(failed, board.Step(name).End(f())) }
+	step("stop the server and the edge", func(ctx context.Context, d downer) error { return d.services(ctx) })
+	step("stop the pods", func(ctx context.Context, d downer) error { return d.pods(ctx) })
+	step("stop the runtime", func(ctx context.Context, d downer) error { return d.runtime(ctx) })
+	step("release the volumes", func(_ context.Context, d downer) error { return d.volumes() })
+	once("restore the network", func() error { return s.removeNetworks(s.nodes(), logger) })
+	once("take the kubeconfig back", func() error { return kubeconfig.Remove(ctx, target, "knarr") })
 	// What still runs is reached through these folders: they go last.
-	if d.up(context.WithoutCancel(ctx)) {
-		return errors.Join(append(failed, errStillUp)...)
+	for _, d := range nodes {
+		if d.up(context.WithoutCancel(ctx)) {
+			return errors.Join(append(failed, errStillUp)...)
+		}
 	}
 	if purge {
-		step("remove the data", func(context.Context) error { return os.RemoveAll(s.DataDir) })
+		once("remove the data", func() error { return os.RemoveAll(s.DataDir) })
 	}
 	failed = append(failed, os.RemoveAll(s.RunDir))
+	return errors.Join(failed...)
+}
+
+// onEach does a step of every node at the same time; errors are joined, so
+// that one node's does not keep another from being taken down.
+func onEach(ctx context.Context, nodes []downer, f func(context.Context, downer) error) error {
+	failed := make([]error, len(nodes))
+	var all sync.WaitGroup
+	for i, d := range nodes {
+		all.Go(func() {
+			if err := f(ctx, d); err != nil && len(nodes) > 1 {
+				failed[i] = fmt.Errorf("node %s: %w", d.NodeName, err)
+			} else {
+				failed[i] = err
+			}
+		})
+	}
+	all.Wait()
 	return errors.Join(failed...)
 }
 
 // errStillUp: a step has failed, or was interrupted, and services go on.
 var errStillUp = errors.New("the cluster is not quite down\n    what to do: run it again")
 
-// downer is one run of Down.
+// downer takes one node down.
 type downer struct {
 	Settings
+	purge  bool
+	now    bool // containers get no time to end by themselves
 	keep   keep.Client
 	logger *slog.Logger
+}
+
+func newDowner(s Settings, purge bool, logger *slog.Logger) downer {
+	return downer{Settings: s, purge: purge, keep: keep.Client{Socket: s.keepSocket()}, logger: logger}
+}
+
+// mainService is what runs the node agent.
+func (d downer) mainService() string {
+	if d.isFurther() {
+		return serviceAgent
+	}
+	return serviceServer
 }
 
 // up tells whether a keep is there to ask.
@@ -92,10 +129,10 @@ func (d downer) up(ctx context.Context) bool {
 
 func (d downer) services(ctx context.Context) error {
 	if !d.up(ctx) {
-		return d.endLeft(ctx, serviceServer, serviceEdge)
+		return d.endLeft(ctx, d.mainService(), serviceEdge)
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	for _, name := range []string{serviceServer, serviceEdge} {
+	for _, name := range []string{d.mainService(), serviceEdge} {
 		group.Go(func() error { return d.keep.Stop(ctx, name, stopGraceMillis*time.Millisecond) })
 	}
 	return group.Wait()
@@ -123,7 +160,7 @@ func (d downer) runtimeRuns(ctx context.Context) bool {
 }
 
 // pods ends every container as its pod would be ended, all at the same time.
-func (d downer) pods(ctx context.Context, purge bool) error {
+func (d downer) pods(ctx context.Context) error {
 	if !d.runtimeRuns(ctx) {
 		return nil
 	}
@@ -139,13 +176,17 @@ func (d downer) pods(ctx context.Context, purge bool) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, container := range containers {
 		group.Go(func() error {
-			if purge {
+			if d.purge {
 				defer d.removeLogs(ctx, c, container.Id)
 			}
 			if container.State != runtimeapi.ContainerState_CONTAINER_RUNNING {
 				return nil
 			}
-			return c.StopContainer(ctx, container.Id, int64(grace(container.Annotations).Seconds()))
+			time := grace(container.Annotations)
+			if d.now {
+				time = 0
+			}
+			return c.StopContainer(ctx, container.Id, int64(time.Seconds()))
 		})
 	}
 	return group.Wait()
@@ -153,8 +194,8 @@ func (d downer) pods(ctx context.Context, purge bool) error {
 
 // volumes unmounts what pods had mounted; the files of their volumes stay for
 // when they run again, unless everything goes.
-func (d downer) volumes(purge bool) error {
-	if purge {
+func (d downer) volumes() error {
+	if d.purge {
 		return volumes.Cleanup(d.NodeRoot())
 	}
 	return volumes.Unmount(d.NodeRoot())
@@ -186,7 +227,7 @@ func (d downer) removeLogs(ctx context.Context, c *cri.Client, id string) {
 
 // runtime stops the runtime and the keep, and removes what containers left:
 // mounts, cgroups, namespaces, links.
-func (d downer) runtime(ctx context.Context, purge bool) error {
+func (d downer) runtime(ctx context.Context) error {
 	var failed []error
 	if d.up(ctx) {
 		failed = append(failed, d.keep.Stop(ctx, serviceRuntime, stopGraceMillis*time.Millisecond))
@@ -198,13 +239,10 @@ func (d downer) runtime(ctx context.Context, purge bool) error {
 		return errors.Join(append(failed, err)...)
 	}
 	args := append([]string{"cleanup"}, d.runtimeFlags()...)
-	if !purge {
+	if !d.purge {
 		args = append(args, "--keep-images")
 	}
-	cleanup := exec.CommandContext(ctx, programs{folder: folder}.runtime(), args...)
-	if out, err := cleanup.CombinedOutput(); err != nil {
-		failed = append(failed, fmt.Errorf("clean up after containers: %w: %s", err, out))
-	}
+	failed = append(failed, d.cleanup(ctx, programs{folder: folder}.runtime(), args))
 	if d.up(ctx) {
 		failed = append(failed, d.keep.Shutdown(ctx, true))
 	}

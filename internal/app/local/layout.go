@@ -30,17 +30,28 @@ type Settings struct {
 	Pods, Services               netip.Prefix
 	DNS                          netip.Addr
 	Domain                       string
-	CgroupParent                 string
-	LogLevel                     string
+	// NodeNetwork is where the addresses of further nodes on this machine come
+	// from; its first address is the first node's among them.
+	NodeNetwork  netip.Prefix
+	CgroupParent string
+	LogLevel     string
 	// Registries is a file that says how the runtime reaches registries; it may
 	// be empty. docs/registries.md tells its format.
 	Registries string
 	Access     Access
+
+	// Count is how many nodes are wanted on this machine; zero: as many as
+	// there were.
+	Count int
+	// Further are the nodes besides the first.
+	Further []Further
+	// Namespace pins the network namespace of a further node; empty for the
+	// first. BinDir is where programs lie if not below DataDir.
+	Namespace, BinDir string
 }
 
 // The folders and files of a cluster. Everything below DataDir but the
 // programs is for root alone.
-func (s Settings) programs() string      { return filepath.Join(s.DataDir, "bin") }
 func (s Settings) stateFile() string     { return filepath.Join(s.DataDir, "cluster.json") }
 func (s Settings) lockFile() string      { return filepath.Join(s.RunDir, "up.lock") }
 func (s Settings) logs() string          { return filepath.Join(s.DataDir, "log") }
@@ -49,9 +60,17 @@ func (s Settings) keepState() string     { return filepath.Join(s.DataDir, "keep
 func (s Settings) networkState() string  { return filepath.Join(s.DataDir, "network") }
 func (s Settings) runtimeRoot() string   { return filepath.Join(s.DataDir, "runtime") }
 func (s Settings) runtimeState() string  { return filepath.Join(s.RunDir, "runtime") }
+func (s Settings) keepLog() string       { return filepath.Join(s.logs(), "keep.log") }
 func (s Settings) keepSocket() string    { return filepath.Join(s.RunDir, "keep.sock") }
 func (s Settings) PKI() string           { return filepath.Join(s.DataDir, "pki") }
 func (s Settings) RuntimeSocket() string { return filepath.Join(s.RunDir, "runtime.sock") }
+
+func (s Settings) programs() string {
+	if s.BinDir != "" {
+		return s.BinDir
+	}
+	return filepath.Join(s.DataDir, "bin")
+}
 
 // NodeRoot is where the node agent keeps volumes.
 func (s Settings) NodeRoot() string { return filepath.Join(s.DataDir, "node") }

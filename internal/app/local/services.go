@@ -11,6 +11,7 @@ import (
 const (
 	serviceRuntime = "runtime"
 	serviceServer  = "server"
+	serviceAgent   = "agent" // in place of the server, on further nodes
 	serviceEdge    = "edge"
 )
 
@@ -68,12 +69,33 @@ func (s Settings) serverService(p programs) keep.Service {
 	}
 }
 
+// agentService joins a further node to the server of this machine.
+func (s Settings) agentService(p programs) keep.Service {
+	return keep.Service{
+		Name: serviceAgent, Restart: "always", Log: filepath.Join(s.logs(), "agent.log"), StopGraceMillis: stopGraceMillis,
+		Argv: append([]string{p.knarr, "agent"}, s.Flags()...),
+	}
+}
+
+// nodeServices are what a node of this machine runs.
+func (s Settings) nodeServices(p programs) []keep.Service {
+	main := s.serverService(p)
+	if s.isFurther() {
+		main = s.agentService(p)
+	}
+	return []keep.Service{s.runtimeService(p), main, s.edgeService(p)}
+}
+
 func (s Settings) edgeService(p programs) keep.Service {
 	dns := net.JoinHostPort(s.DNS.String(), "53")
+	shown := s.NodeAddress.String()
+	if s.isFurther() {
+		shown = "" // the first node's edge alone writes the address of Ingresses
+	}
 	return keep.Service{
 		Name: serviceEdge, Restart: "always", UID: edgeUser, GID: edgeUser, Log: filepath.Join(s.logs(), "edge.log"), StopGraceMillis: stopGraceMillis,
 		Argv: []string{p.knarr, "edge", "--kubeconfig", s.edgeKubeconfig(), "--state-dir", s.edgeState(),
-			"--cluster-domain", s.Domain, "--node-address", s.NodeAddress.String(), "--cluster-dns", s.DNS.String(), "--log-level", s.LogLevel},
+			"--cluster-domain", s.Domain, "--node-address", shown, "--cluster-dns", s.DNS.String(), "--log-level", s.LogLevel},
 		Listen: []keep.Socket{
 			{Name: SocketDNS, Network: "udp4", Address: dns},
 			{Name: SocketDNST, Network: "tcp4", Address: dns},
@@ -91,6 +113,6 @@ func (s Settings) Flags() []string {
 		"--api-port", port(s.APIPort), "--kubelet-port", port(s.KubeletPort),
 		"--pod-network", s.Pods.String(), "--service-network", s.Services.String(),
 		"--cluster-dns", s.DNS.String(), "--cluster-domain", s.Domain,
-		"--cgroup-parent", s.CgroupParent, "--log-level", s.LogLevel,
+		"--node-network", s.NodeNetwork.String(), "--cgroup-parent", s.CgroupParent, "--log-level", s.LogLevel,
 	}, s.Access.flags()...)
 }

@@ -30,6 +30,9 @@ type state struct {
 	RunDir, LogDir, CgroupParent string
 	NodeAddress, DNS             netip.Addr
 	Access                       Access
+
+	NodeNetwork netip.Prefix
+	Further     []Further `json:",omitempty"`
 }
 
 // into puts what the cluster was brought up with into the settings.
@@ -40,6 +43,10 @@ func (st state) into(s Settings) Settings {
 	s.RunDir, s.LogDir, s.CgroupParent = st.RunDir, st.LogDir, st.CgroupParent
 	if s.Access == (Access{}) {
 		s.Access = st.Access
+	}
+	s.Further = st.Further
+	if st.NodeNetwork.IsValid() {
+		s.NodeNetwork = st.NodeNetwork
 	}
 	return s
 }
@@ -58,7 +65,8 @@ func Recall(s Settings) (Settings, error) {
 func (s Settings) state() state {
 	return state{NodeName: s.NodeName, APIPort: s.APIPort, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort,
 		Pods: s.Pods, Services: s.Services, Domain: s.Domain,
-		RunDir: s.RunDir, LogDir: s.LogDir, CgroupParent: s.CgroupParent, NodeAddress: s.NodeAddress, DNS: s.DNS, Access: s.Access}
+		RunDir: s.RunDir, LogDir: s.LogDir, CgroupParent: s.CgroupParent, NodeAddress: s.NodeAddress, DNS: s.DNS,
+		NodeNetwork: s.NodeNetwork, Further: s.Further, Access: s.Access}
 }
 
 // errNewer: the data directory was written by a newer Knarr.

@@ -41,8 +41,7 @@ func Status(ctx context.Context, s Settings, out io.Writer) (healthy bool, err e
 	}
 	s = st.into(s)
 	r := reporter{Settings: s, out: out, healthy: true, now: time.Now()}
-	services := r.services(ctx)
-	if services {
+	if r.services(ctx) {
 		if err := r.cluster(ctx); err != nil {
 			r.bad("the API does not answer: %v", err)
 		}
@@ -73,26 +72,36 @@ func (r *reporter) table(header string, rows [][]string) {
 	fmt.Fprintln(r.out)
 }
 
-// services tells how the processes stand; false where none runs.
+// services tells how the processes stand; false where none of the first node
+// runs.
 func (r *reporter) services(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	all, err := keep.Client{Socket: r.keepSocket()}.List(ctx)
-	if err != nil {
-		r.bad("the cluster is down. Bring it up with: knarr up")
-		return false
-	}
 	var rows [][]string
-	for _, s := range all {
-		rows = append(rows, []string{s.Name, s.State, fmt.Sprint(s.PID), fmt.Sprint(s.Restarts), duration.HumanDuration(r.now.Sub(s.Since))})
-	}
-	r.table("SERVICE\tSTATE\tPID\tRESTARTS\tSINCE", rows)
-	for _, s := range all {
-		if !s.Running() {
-			r.bad("%s is %s (see %s/%s.log)", s.Name, s.State, r.logs(), s.Name)
+	for i, n := range r.Settings.nodes() {
+		all, err := keep.Client{Socket: n.keepSocket()}.List(ctx)
+		switch {
+		case err == nil:
+			rows = append(rows, r.serviceRows(n, all)...)
+		case i == 0:
+			r.bad("the cluster is down. Bring it up with: knarr up")
+			return false
+		default:
+			r.bad("node %s is stopped. Start it with: knarr node start %s", n.NodeName, n.NodeName)
 		}
 	}
+	r.table("NODE\tSERVICE\tSTATE\tPID\tRESTARTS\tSINCE", rows)
 	return true
+}
+
+func (r *reporter) serviceRows(n Settings, all []keep.Status) (rows [][]string) {
+	for _, s := range all {
+		rows = append(rows, []string{n.NodeName, s.Name, s.State, fmt.Sprint(s.PID), fmt.Sprint(s.Restarts), duration.HumanDuration(r.now.Sub(s.Since))})
+		if !s.Running() {
+			r.bad("%s of node %s is %s (see %s/%s.log)", s.Name, n.NodeName, s.State, n.logs(), s.Name)
+		}
+	}
+	return rows
 }
 
 func (r *reporter) cluster(ctx context.Context) error {
@@ -115,7 +124,7 @@ func (r *reporter) cluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.nodes(nodes)
+	r.nodeTable(nodes)
 	r.pods(pods)
 	return nil
 }
@@ -129,7 +138,7 @@ func AdminConfig(s Settings) (*rest.Config, error) {
 	return config, nil
 }
 
-func (r *reporter) nodes(nodes []*corev1.Node) {
+func (r *reporter) nodeTable(nodes []*corev1.Node) {
 	var rows [][]string
 	var problems []string
 	for _, n := range nodes {

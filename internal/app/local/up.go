@@ -14,6 +14,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/app/keep"
 	"github.com/knarr-io/knarr/internal/app/machine"
+	"github.com/knarr-io/knarr/internal/app/netspace"
 	"github.com/knarr-io/knarr/internal/app/payload"
 	"github.com/knarr-io/knarr/internal/app/preflight"
 	"github.com/knarr-io/knarr/internal/app/progress"
@@ -50,7 +51,7 @@ func Up(ctx context.Context, s Settings, target kubeconfig.Target, board *progre
 	if err := u.preflight(ctx); err != nil {
 		return Result{}, err
 	}
-	if err := u.folders(); err != nil {
+	if err := u.folders(u.Settings); err != nil {
 		return Result{}, err
 	}
 	unlock, err := lock(u.lockFile())
@@ -61,6 +62,11 @@ func Up(ctx context.Context, s Settings, target kubeconfig.Target, board *progre
 	running := u.runningServices(ctx)
 	if err := u.decide(running); err != nil {
 		return Result{}, err
+	}
+	for _, n := range u.live()[1:] {
+		if err := u.folders(n); err != nil {
+			return Result{}, err
+		}
 	}
 	already, err := u.start(ctx)
 	if err != nil {
@@ -86,14 +92,14 @@ func (u *upper) preflight(ctx context.Context) error {
 	return nil
 }
 
-// folders makes what must be there before anything runs. The data folder can
-// be passed through, not listed: the edge's user runs a program in it.
-func (u *upper) folders() error {
+// folders makes what must be there before a node runs. The data folder can be
+// passed through, not listed: the edge's user runs a program in it.
+func (u *upper) folders(n Settings) error {
 	for _, f := range []struct {
 		path string
 		mode fs.FileMode
 	}{
-		{u.DataDir, 0o711}, {u.programs0(), 0o755}, {u.RunDir, 0o711}, {u.logs(), 0o700}, {u.keepState(), 0o700}, {u.edgeState(), 0o700},
+		{n.DataDir, 0o711}, {n.programs(), 0o755}, {n.RunDir, 0o711}, {n.logs(), 0o700}, {n.keepState(), 0o700}, {n.edgeState(), 0o700},
 	} {
 		if err := os.MkdirAll(f.path, f.mode); err != nil {
 			return fmt.Errorf("make a folder: %w", err)
@@ -102,10 +108,10 @@ func (u *upper) folders() error {
 			return fmt.Errorf("set the mode of a folder: %w", err)
 		}
 	}
-	if err := os.Chown(u.edgeState(), edgeUser, edgeUser); err != nil {
+	if err := os.Chown(n.edgeState(), edgeUser, edgeUser); err != nil {
 		return fmt.Errorf("give the edge its folder: %w", err)
 	}
-	return passable(u.DataDir)
+	return passable(n.DataDir)
 }
 
 // passable refuses a folder that the edge's unprivileged user cannot reach.
@@ -122,8 +128,6 @@ func passable(dir string) error {
 	}
 	return nil
 }
-
-func (u *upper) programs0() string { return u.Settings.programs() }
 
 // runningServices are those of a keep that runs already; nil without one.
 func (u *upper) runningServices(ctx context.Context) []keep.Status {
@@ -144,6 +148,10 @@ func (u *upper) decide(running []keep.Status) error {
 	if known {
 		u.NodeName = before.NodeName
 		u.APIPort, u.HTTPPort, u.HTTPSPort = before.APIPort, before.HTTPPort, before.HTTPSPort
+		u.Further = before.Further
+		if len(u.Further) > 0 {
+			u.NodeNetwork = before.NodeNetwork
+		}
 		if u.Pods != before.Pods || u.Services != before.Services || u.Domain != before.Domain {
 			return fmt.Errorf("the cluster was made with pod network %s, service network %s and domain %s, which cannot change: `knarr down --purge` starts over", before.Pods, before.Services, before.Domain)
 		}
@@ -159,6 +167,9 @@ func (u *upper) decide(running []keep.Status) error {
 		}
 	}
 	if err := u.ports(running); err != nil {
+		return err
+	}
+	if err := u.grow(); err != nil {
 		return err
 	}
 	return saveState(u.stateFile(), u.state())
@@ -220,15 +231,39 @@ func (u *upper) prepare() (Credentials, error) {
 	unpacked := make(chan error, 1)
 	go func() { unpacked <- u.unpack() }()
 	networked := make(chan error, 1)
-	go func() { networked <- podnet.Setup(u.Network(u.logger)) }()
+	go func() { networked <- u.network() }()
 	credentials, err := u.certificates()
 	return credentials, errors.Join(err, <-unpacked, <-networked)
 }
 
+// network prepares the network of every node of this machine.
+func (u *upper) network() error {
+	if len(u.live()) > 1 {
+		for _, n := range u.live()[1:] {
+			if err := netspace.Ensure(n.Namespace); err != nil {
+				return err
+			}
+		}
+		if err := netspace.Mesh(u.members(false), machine.MTU()); err != nil {
+			return err
+		}
+	}
+	for _, n := range u.live() {
+		if err := n.inside(func() error { return podnet.Setup(n.Network(u.logger)) }); err != nil {
+			return fmt.Errorf("node %s: %w", n.NodeName, err)
+		}
+	}
+	return nil
+}
+
 // Network is the node's part of the cluster's networks.
 func (s Settings) Network(logger *slog.Logger) podnet.Config {
-	return podnet.Config{Node: s.NodeAddress, Pods: s.Pods, Services: s.Services, Local: []netip.Addr{s.DNS},
+	c := podnet.Config{Node: s.NodeAddress, Pods: s.Pods, Services: s.Services, Local: []netip.Addr{s.DNS},
 		StateDir: s.networkState(), Logger: logger}
+	if !s.isFurther() && s.NodeNetwork.IsValid() {
+		c.Forwarded = []netip.Prefix{s.NodeNetwork}
+	}
+	return c
 }
 
 func (u *upper) unpack() error {

@@ -17,11 +17,11 @@ import (
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/apiserver"
 	"github.com/knarr-io/knarr/internal/apiserver/limits"
+	"github.com/knarr-io/knarr/internal/app/nodehost"
 	"github.com/knarr-io/knarr/internal/base/footprint"
 	"github.com/knarr-io/knarr/internal/base/lifecycle"
 	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/client"
-	"github.com/knarr-io/knarr/internal/network/proxy"
 	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/cache"
 	"github.com/knarr-io/knarr/internal/store/disk"
@@ -41,7 +41,7 @@ type process struct {
 	keys      *encryption.Keys // nil: objects are stored as they are
 	cache     *cache.Cache
 	api       *apiserver.Server
-	proxy     *proxy.Proxy
+	host      *nodehost.Host
 }
 
 // settleTime is how long after the start the process is at rest.
@@ -144,7 +144,7 @@ type certificates struct {
 
 // runCertificates opens the cluster's keys and keeps certificates fresh.
 func (p *process) runCertificates(ctx context.Context, ready func()) error {
-	m := pki.Machine{NodeName: p.NodeName, Addresses: []netip.Addr{p.NodeAddress}, ServiceAddress: firstOf(p.Services), ClusterDomain: p.Domain}
+	m := pki.Machine{NodeName: p.NodeName, Addresses: p.addresses(), ServiceAddress: firstOf(p.Services), ClusterDomain: p.Domain}
 	orders := []pki.Order{m.APIServer(), pki.KubeletClient(), m.KubeletServing(), m.NodeClient(), pki.FrontProxyClient()}
 	a, err := pki.Open(pki.Options{Dir: p.PKI(), Orders: orders, Logger: p.Logger})
 	if err != nil {
@@ -164,6 +164,16 @@ func (p *process) runCertificates(ctx context.Context, ready func()) error {
 	keeping.Go(func() { p.KeepCredentials(ctx, a, p.logOf("certificates")) })
 	defer keeping.Wait()
 	return a.Run(ctx)
+}
+
+// addresses are what this machine is reached by; the second one by the nodes
+// that live in namespaces on it.
+func (p *process) addresses() []netip.Addr {
+	out := []netip.Addr{p.NodeAddress}
+	if p.NodeNetwork.IsValid() {
+		out = append(out, firstOf(p.NodeNetwork))
+	}
+	return out
 }
 
 // firstOf is the first usable address of a network.

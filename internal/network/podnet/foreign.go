@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -73,29 +74,41 @@ func droppingChains(conn *nftables.Conn) []string {
 }
 
 func admitByDocker(conn *nftables.Conn, c Config, chain *nftables.Chain) error {
+	networks := append([]netip.Prefix{c.Pods}, c.Forwarded...)
 	present, err := ourRules(conn, chain)
-	if err != nil || len(present) > 0 {
+	if err != nil || len(present) == 2*len(networks) {
 		return err
 	}
-	network := c.Pods.Masked().Addr().As4()
-	mask := prefix(c.Pods).Mask
-	for _, offset := range []uint32{12, 16} { // source, destination
-		conn.InsertRule(&nftables.Rule{
-			Table: chain.Table, Chain: chain,
-			UserData: userdata.AppendString(nil, userdata.TypeComment, mark),
-			Exprs: []expr.Any{
-				&expr.Payload{DestRegister: unix.NFT_REG_1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
-				&expr.Bitwise{SourceRegister: unix.NFT_REG_1, DestRegister: unix.NFT_REG_1, Len: 4, Mask: mask, Xor: make([]byte, 4)},
-				&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: network[:]},
-				&expr.Counter{},
-				&expr.Verdict{Kind: expr.VerdictAccept},
-			},
-		})
+	for _, old := range present { // of other networks
+		if err := conn.DelRule(old); err != nil {
+			return fmt.Errorf("pod network: renew our rules in chain %s: %w", chain.Name, err)
+		}
+	}
+	for _, network := range networks {
+		for _, offset := range []uint32{12, 16} { // source, destination
+			conn.InsertRule(acceptRule(chain, network, offset))
+		}
 	}
 	if err := conn.Flush(); err != nil {
 		return fmt.Errorf("pod network: accept pods in Docker's chain %s: %w", dockerChain, err)
 	}
 	return nil
+}
+
+// acceptRule accepts packets whose address at the offset lies in the network.
+func acceptRule(chain *nftables.Chain, network netip.Prefix, offset uint32) *nftables.Rule {
+	first := network.Masked().Addr().As4()
+	return &nftables.Rule{
+		Table: chain.Table, Chain: chain,
+		UserData: userdata.AppendString(nil, userdata.TypeComment, mark),
+		Exprs: []expr.Any{
+			&expr.Payload{DestRegister: unix.NFT_REG_1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
+			&expr.Bitwise{SourceRegister: unix.NFT_REG_1, DestRegister: unix.NFT_REG_1, Len: 4, Mask: prefix(network).Mask, Xor: make([]byte, 4)},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: first[:]},
+			&expr.Counter{},
+			&expr.Verdict{Kind: expr.VerdictAccept},
+		},
+	}
 }
 
 func ourRules(conn *nftables.Conn, chain *nftables.Chain) ([]*nftables.Rule, error) {

@@ -28,6 +28,9 @@ type Config struct {
 	// Local are service addresses that the node answers itself (the cluster
 	// DNS): they are put on the loopback link.
 	Local []netip.Addr
+	// Forwarded are further networks whose packets pass through the machine:
+	// those of nodes that live behind it.
+	Forwarded []netip.Prefix
 	// StateDir holds what has to be restored.
 	StateDir string
 	Logger   *slog.Logger
@@ -72,11 +75,15 @@ func Setup(c Config) error {
 // address is routed at all where there is no default route. Services are
 // translated before a packet could get to the loopback link.
 func (c Config) routes(lo netlink.Link) []*netlink.Route {
-	return []*netlink.Route{
+	out := []*netlink.Route{
 		{Dst: prefix(c.Pods), Type: unix.RTN_UNREACHABLE, Protocol: routeProtocol, Priority: 4096},
 		{Dst: prefix(c.Services), LinkIndex: lo.Attrs().Index, Src: net.IP(c.Node.AsSlice()), Scope: netlink.SCOPE_LINK,
 			Protocol: routeProtocol, Priority: 4096},
 	}
+	for _, network := range c.Forwarded { // a node that is gone is no matter of the default gateway
+		out = append(out, &netlink.Route{Dst: prefix(network), Type: unix.RTN_UNREACHABLE, Protocol: routeProtocol, Priority: 4096})
+	}
+	return out
 }
 
 // Remove undoes Setup and removes the nftables table. Errors are joined: as

@@ -16,6 +16,9 @@ import (
 type Config struct {
 	// Pods is the pod network of the whole cluster.
 	Pods netip.Prefix
+	// Behind is the network of nodes that reach the world through this one;
+	// the zero value where there is none.
+	Behind netip.Prefix
 	// NetNS is a file descriptor of the network namespace to work in; zero is
 	// the caller's own.
 	NetNS int
@@ -158,11 +161,20 @@ func (t *Table) baseRules() []chainRules {
 		{chainForwardHook, toRefuse},
 		{chainInputHook, toRefuse},
 		{chainOutputHook, toRefuse},
-		{chainPostrouting, [][]expr.Any{
+		{chainPostrouting, append([][]expr.Any{
 			join(matchMark(MasqueradeMark), []expr.Any{masquerade}),
 			{loadAddress(Source, reg0), loadAddress(Destination, reg1), inSet(Hairpin), masquerade},
 			join(matchNetwork(Source, t.cfg.Pods, false), matchNetwork(Destination, t.cfg.Pods, true),
 				matchNetwork(Destination, multicast, true), []expr.Any{masquerade}),
-		}},
+		}, t.rulesForBehind()...)},
 	}
+}
+
+// rulesForBehind masquerade what nodes behind this one send to the world.
+func (t *Table) rulesForBehind() [][]expr.Any {
+	if !t.cfg.Behind.IsValid() {
+		return nil
+	}
+	return [][]expr.Any{join(matchNetwork(Source, t.cfg.Behind, false), matchNetwork(Destination, t.cfg.Behind, true),
+		matchNetwork(Destination, t.cfg.Pods, true), []expr.Any{&expr.Masq{FullyRandom: true}})}
 }

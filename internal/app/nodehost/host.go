@@ -1,0 +1,150 @@
+// Package nodehost is the part of a process that makes its machine a node:
+// the routes to other nodes' pods, the Service rules and the node agent. The
+// server's process and the agent's both run it; they differ in how their
+// clients reach the API.
+//
+// The parts are made for package lifecycle: each is ready when what it keeps
+// stands, and ends with its context. The package owns no state beyond that of
+// its parts.
+package nodehost
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/knarr-io/knarr/internal/app/local"
+	"github.com/knarr-io/knarr/internal/app/machine"
+	"github.com/knarr-io/knarr/internal/app/version"
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/network/peers"
+	"github.com/knarr-io/knarr/internal/network/podnet"
+	"github.com/knarr-io/knarr/internal/network/proxy"
+	"github.com/knarr-io/knarr/internal/network/ruleset"
+	"github.com/knarr-io/knarr/internal/node"
+)
+
+// Config says who the node is and how it reaches the API.
+type Config struct {
+	local.Settings
+	// Node acts as system:node:<name>, Proxy as system:kube-proxy.
+	Node, Proxy *client.Client
+	// Certificate serves the kubelet API, whose callers Callers signed.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	Callers     *x509.CertPool
+	Logger      *slog.Logger
+}
+
+// Host is the node of a process. RunNetwork runs before RunAgent; each once.
+type Host struct {
+	cfg   Config
+	proxy *proxy.Proxy
+	peers *peers.Follower
+}
+
+// New makes a host; nothing runs yet.
+func New(cfg Config) *Host { return &Host{cfg: cfg} }
+
+func (h *Host) logOf(part string) *slog.Logger { return h.cfg.Logger.With("part", part) }
+
+// RunNetwork prepares the node's network and keeps routes and Services. It is
+// ready when the rules of all Services stand.
+func (h *Host) RunNetwork(ctx context.Context, ready func()) error {
+	log := h.logOf("proxy")
+	network := h.cfg.Network(log)
+	if err := podnet.Setup(network); err != nil {
+		return err
+	}
+	rules := ruleset.Config{Pods: h.cfg.Pods}
+	if len(network.Forwarded) > 0 {
+		rules.Behind = network.Forwarded[0]
+	}
+	table, err := ruleset.Open(rules)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := table.Close(); err != nil {
+			log.Error("nftables could not be closed in good order", "error", err)
+		}
+	}()
+	informers := client.NewInformers(h.cfg.Proxy, log)
+	pods := client.NewInformers(h.cfg.Node, log)
+	h.proxy = proxy.New(proxy.Config{Node: h.cfg.NodeName, Informers: informers, Pods: pods, Table: table, Forget: proxy.ForgetUDP, Logger: log})
+	h.peers = peers.New(peers.Config{Node: h.cfg.NodeName, Address: h.cfg.NodeAddress, Informers: informers, Logger: h.logOf("routes")})
+	ctx, cancel := context.WithCancel(ctx)
+	defer informers.Wait()
+	defer pods.Wait()
+	defer cancel()
+	informers.Start(ctx)
+	pods.Start(ctx)
+	ended := make(chan error, 2)
+	go func() { ended <- h.proxy.Run(ctx) }()
+	go func() { ended <- h.peers.Run(ctx) }()
+	if err := h.proxy.WaitSynced(ctx); err == nil {
+		ready()
+	}
+	err = <-ended
+	cancel()
+	if other := <-ended; err == nil {
+		err = other
+	}
+	return err
+}
+
+// RunAgent runs the node agent.
+func (h *Host) RunAgent(ctx context.Context, ready func()) error {
+	c := &h.cfg
+	listener, err := net.Listen("tcp", fmt.Sprintf(":%d", c.KubeletPort))
+	if err != nil {
+		return fmt.Errorf("the node agent's port %d cannot be listened on (%s has it?): %w\n    what to do: stop that, or choose another port with --kubelet-port",
+			c.KubeletPort, machine.ListenerOf(c.KubeletPort), err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	agent, err := node.Start(ctx, node.Config{
+		Client: c.Node, Logger: h.logOf("node"),
+		NodeName: c.NodeName, Addresses: []string{c.NodeAddress.String()}, Version: version.Get().Kubernetes + "+knarr",
+		RuntimeEndpoint: c.RuntimeSocket(), RootDir: c.NodeRoot(), LogDir: c.LogDir,
+		CgroupRoot: strings.Trim(c.CgroupParent, "/"),
+		ClusterDNS: []string{c.DNS.String()}, ClusterDomain: c.Domain,
+		Listener: listener, Certificate: c.Certificate, ClientCAs: c.Callers,
+		BeforeStop: h.beforeStop,
+	})
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	ready()
+	select {
+	case err = <-agent.Failed():
+		cancel()
+	case <-ctx.Done():
+	}
+	if stopped := agent.Wait(); err == nil {
+		err = stopped
+	}
+	return err
+}
+
+// beforeStop returns when the proxy sends no new connections to the pod, and
+// those of other nodes had the time to do the same.
+func (h *Host) beforeStop(ctx context.Context, pod *corev1.Pod) error {
+	for _, ip := range pod.Status.PodIPs {
+		addr, err := netip.ParseAddr(ip.IP)
+		if err != nil || pod.Spec.HostNetwork {
+			continue
+		}
+		if err := h.proxy.WaitRemoved(ctx, addr); err != nil {
+			return fmt.Errorf("wait until no Service leads to the pod: %w", err)
+		}
+	}
+	return nil
+}
