@@ -173,6 +173,7 @@ require (
 	k8s.io/gengo/v2 v2.0.0-20250922181213-ec3ebc5fd46b // indirect
 	k8s.io/klog/v2 v2.140.0 // indirect
 	k8s.io/kms v0.36.6 // indirect
+	k8s.io/kube-aggregator v0.36.6 // indirect
 	k8s.io/metrics v0.36.6 // indirect
 	k8s.io/pod-security-admission v0.36.6 // indirect
 	sigs.k8s.io/apiserver-network-proxy/konnectivity-client v0.34.0 // indirect

@@ -5,7 +5,9 @@ import (
 	"slices"
 
 	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/admissionregistration"
 	"github.com/knarr-io/knarr/internal/api/apiextensions"
+	"github.com/knarr-io/knarr/internal/api/apiregistration"
 	"github.com/knarr-io/knarr/internal/api/apps"
 	"github.com/knarr-io/knarr/internal/api/authentication"
 	"github.com/knarr-io/knarr/internal/api/authorization"
@@ -37,6 +39,7 @@ func builtin() []*api.Kind {
 	coreKinds := core.Kinds()
 	return slices.Concat(
 		coreKinds,
+		apiregistration.Kinds(),
 		apps.Kinds(),
 		events.Kinds(named(coreKinds, "Event")),
 		authentication.Kinds(),
@@ -47,6 +50,7 @@ func builtin() []*api.Kind {
 		policy.Kinds(),
 		rbac.Kinds(),
 		storage.Kinds(),
+		admissionregistration.Kinds(),
 		apiextensions.Kinds(),
 		scheduling.Kinds(),
 		coordination.Kinds(),
