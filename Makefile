@@ -14,7 +14,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 	-X $(package).gitVersion=v1.$(MINOR_PATCH) -X $(package).gitMajor=1 -X $(package).gitMinor=$(firstword $(subst ., ,$(MINOR_PATCH))))
 
 .DEFAULT_GOAL := build
-.PHONY: build run test unit race e2e bench conformance conformance-images generate lint deps payload images hello-image clean help
+.PHONY: build run test unit race e2e bench fuzz conformance conformance-images generate lint deps payload images hello-image clean help
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ conformance-images: # what upstream's suite names, as a layout that a registry s
 
 conformance: build conformance-images ## run upstream's conformance suite [FOCUS= SKIP= PROCS= NODES=]; writes docs/conformance.md
 	$(GO) run ./test/conformance -knarr $(abspath $(KNARR)) -focus '$(FOCUS)' -skip '$(SKIP)' $(if $(PROCS),-procs $(PROCS)) $(if $(NODES),-nodes $(NODES))
+
+fuzz: ## run every fuzz target for FUZZTIME (default 30s) each; PACKAGES= chooses
+	@tools/fuzz.sh $(GO) $(or $(FUZZTIME),30s) $(or $(PACKAGES),./internal/...)
 
 generate: ## make the generated files anew
 	$(GO) run ./tools/gen

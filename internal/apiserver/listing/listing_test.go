@@ -1,6 +1,7 @@
 package listing
 
 import (
+	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/testkit/mutate"
 )
 
 func podKind() *api.Kind {
@@ -88,28 +90,43 @@ func TestSelectorMatches(t *testing.T) {
 	}
 }
 
+func goesOnOrRefuses(t *testing.T, text string) {
+	tok, err := decodeToken(text)
+	if err != nil {
+		return
+	}
+	if tok.Start == "" || tok.Revision == 0 {
+		t.Errorf("an empty token was taken: %+v", tok)
+	}
+	tok.place(true)
+}
+
 func FuzzToken(f *testing.F) {
 	f.Add("eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MSwic3RhcnQiOiJhIn0")
 	f.Add(Token(3, "ns", "name"))
-	f.Fuzz(func(t *testing.T, text string) {
-		tok, err := decodeToken(text)
-		if err != nil {
-			return
-		}
-		if tok.Start == "" || tok.Revision == 0 {
-			t.Fatalf("an empty token was taken: %+v", tok)
-		}
-		tok.place(true)
-	})
+	f.Fuzz(goesOnOrRefuses)
+}
+
+func selectsOrRefuses(k *api.Kind, labels, fields string) {
+	if s, err := ParseSelector(k, labels, fields); err == nil {
+		s.Matches(&corev1.Pod{})
+	}
 }
 
 func FuzzSelectors(f *testing.F) {
 	f.Add("a in (b,c),!d", "metadata.name=x,spec.nodeName!=y")
 	k := podKind()
-	f.Fuzz(func(t *testing.T, labels, fields string) {
-		s, err := ParseSelector(k, labels, fields)
-		if err == nil {
-			s.Matches(&corev1.Pod{})
-		}
+	f.Fuzz(func(_ *testing.T, labels, fields string) { selectsOrRefuses(k, labels, fields) })
+}
+
+func TestDamagedQuestionsAreAnsweredOrRefused(t *testing.T) {
+	k := podKind()
+	mutate.Each(t, 3000, []string{"a in (b,c),!d|metadata.name=x,spec.nodeName!=y"}, func(_ *testing.T, text string) {
+		labels, fields, _ := strings.Cut(text, "|")
+		selectsOrRefuses(k, labels, fields)
+	})
+	content := `{"v":"meta.k8s.io/v1","rv":7,"start":"ns/name\u0000"}`
+	mutate.Each(t, 3000, []string{content}, func(t *testing.T, text string) {
+		goesOnOrRefuses(t, base64.RawURLEncoding.EncodeToString([]byte(text)))
 	})
 }

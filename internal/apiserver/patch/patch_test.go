@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/apiserver/limits"
+	"github.com/knarr-io/knarr/internal/testkit/mutate"
 )
 
 func TestApply(t *testing.T) {
@@ -56,16 +57,35 @@ func TestTooManyOperations(t *testing.T) {
 	}
 }
 
+var fuzzed = []struct {
+	kind  types.PatchType
+	patch string
+}{
+	{types.JSONPatchType, `[{"op":"move","from":"/a","path":"/b/0"},{"op":"copy","from":"/spec","path":"/a/-"},{"op":"test","path":"/a/0","value":1}]`},
+	{types.MergePatchType, `{"metadata":{"labels":null},"a":[{"b":{}}]}`},
+	{types.StrategicMergePatchType, `{"spec":{"$setElementOrder/containers":[{"name":"c"}],"containers":[{"name":"c","$patch":"replace"}],"$retainKeys":["containers"]}}`},
+}
+
+// changesOrRefuses applies a patch; what comes out is JSON.
+func changesOrRefuses(t *testing.T, kind types.PatchType, patch []byte) {
+	doc := []byte(`{"a":[1],"metadata":{"labels":{"x":"y"}},"spec":{"containers":[{"name":"c","image":"i"}]}}`)
+	out, _, err := Apply(kind, doc, patch, &corev1.Pod{})
+	if err == nil && !json.Valid(out) {
+		t.Errorf("a patch made %q", out)
+	}
+}
+
 func FuzzApply(f *testing.F) {
-	f.Add(byte(0), []byte(`[{"op":"move","from":"/a","path":"/b/0"}]`))
-	f.Add(byte(1), []byte(`{"metadata":{"labels":null}}`))
-	f.Add(byte(2), []byte(`{"spec":{"$setElementOrder/containers":[{"name":"c"}],"containers":[{"name":"c","$patch":"replace"}]}}`))
-	kinds := []types.PatchType{types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType}
+	for which, seed := range fuzzed {
+		f.Add(byte(which), []byte(seed.patch))
+	}
 	f.Fuzz(func(t *testing.T, which byte, patch []byte) {
-		doc := []byte(`{"a":[1],"metadata":{"labels":{"x":"y"}},"spec":{"containers":[{"name":"c","image":"i"}]}}`)
-		out, _, err := Apply(kinds[int(which)%len(kinds)], doc, patch, &corev1.Pod{})
-		if err == nil && !json.Valid(out) {
-			t.Fatalf("a patch made %q", out)
-		}
+		changesOrRefuses(t, fuzzed[int(which)%len(fuzzed)].kind, patch)
 	})
+}
+
+func TestDamagedPatchesChangeOrAreRefused(t *testing.T) {
+	for _, seed := range fuzzed {
+		mutate.Each(t, 3000, []string{seed.patch}, func(t *testing.T, text string) { changesOrRefuses(t, seed.kind, []byte(text)) })
+	}
 }
