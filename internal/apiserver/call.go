@@ -11,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/apiserver/audit"
 	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/apiserver/negotiate"
 	"github.com/knarr-io/knarr/internal/apiserver/route"
@@ -27,6 +28,8 @@ type call struct {
 	answer   negotiate.Answer
 	kind     *api.Kind // set by dispatch
 	auditID  string
+	seen     *seenWriter   // set by measure
+	record   *audit.Record // nil: the audit log wants nothing of it
 }
 
 type callKey struct{}
@@ -70,7 +73,7 @@ func (s *Server) begin(next http.Handler) http.Handler {
 		h.Set("Audit-Id", c.auditID)
 		h.Set("Cache-Control", "no-cache, private")
 		ctx := context.WithValue(r.Context(), callKey{}, c)
-		ctx = verb.WithWarnings(ctx, c.warn)
+		ctx = s.Audit.Prepare(verb.WithWarnings(ctx, c.warn))
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }

@@ -7,9 +7,10 @@ func (s *Server) chain() http.Handler {
 	return steps(http.HandlerFunc(s.dispatch),
 		s.recoverPanics, // a panic answers 500 and ends only its request
 		s.begin,         // request info, the call's record, common headers
-		s.measure,       // metrics, audit hook
+		s.measure,       // metrics
 		s.bound,         // time limit, unless watch or connection
 		s.authenticate,  // who asks: 401
+		s.audited,       // the audit log, from who is known on
 		s.limitInFlight, // too many at once: 429 with Retry-After
 		s.impersonate,   // in whose name, if allowed
 		s.authorize,     // whether they may: 403

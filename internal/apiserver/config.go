@@ -14,6 +14,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/apiserver/admission"
+	"github.com/knarr-io/knarr/internal/apiserver/audit"
 	"github.com/knarr-io/knarr/internal/apiserver/endpoint"
 	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/apiserver/managed"
@@ -52,8 +53,8 @@ type Config struct {
 	MaxWatches int
 	// RequestTimeout bounds every request but those; zero: one minute.
 	RequestTimeout time.Duration
-	// Audit is told of every request that was answered; nil: nobody.
-	Audit func(AuditEvent)
+	// Audit writes who asked what; nil: nobody wants to know.
+	Audit *audit.Log
 
 	Logger   *slog.Logger
 	Registry *prometheus.Registry

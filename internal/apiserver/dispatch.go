@@ -102,6 +102,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *call, k *api.K
 	if err != nil {
 		return err
 	}
+	recordRequest(c.record, req)
 	if req.Verb == request.Watch {
 		return s.serveWatch(w, r, c, req)
 	}

@@ -52,6 +52,7 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 			if err != nil {
 				s.Logger.Debug("authentication failed", "path", r.URL.Path, "error", err)
 			}
+			s.refused(r, callOf(r))
 			s.fail(w, r, unauthorized())
 			return
 		}
@@ -118,7 +119,7 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 				narrow(&a, selector)
 			}
 		}
-		if err := s.allowed(r.Context(), a); err != nil {
+		if err := s.admit(r.Context(), a); err != nil {
 			s.fail(w, r, err)
 			return
 		}
@@ -126,9 +127,20 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 	})
 }
 
+// admit is allowed for what a request itself asks for: the audit log is told.
+func (s *Server) admit(ctx context.Context, a authorizer.Attributes) error {
+	decision, reason, err := s.Authorizer.Authorize(ctx, a)
+	s.noteDecision(ctx, decision, reason, err)
+	return s.verdict(a, decision, reason, err)
+}
+
 // allowed asks the authorizer and gives its refusal as an API status.
 func (s *Server) allowed(ctx context.Context, a authorizer.Attributes) error {
 	decision, reason, err := s.Authorizer.Authorize(ctx, a)
+	return s.verdict(a, decision, reason, err)
+}
+
+func (s *Server) verdict(a authorizer.Attributes, decision authorizer.Decision, reason string, err error) error {
 	if decision == authorizer.DecisionAllow {
 		return nil
 	}

@@ -8,7 +8,7 @@ import (
 
 // Hijack is part of http.Hijacker: upgrades take the connection over.
 func (w *seenWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	w.status = http.StatusSwitchingProtocols
+	w.begins(http.StatusSwitchingProtocols)
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 

@@ -33,6 +33,7 @@ func (s *Server) impersonate(next http.Handler) http.Handler {
 			}
 		}
 		c.user = withImplied(as)
+		c.record.Impersonated(c.user)
 		for name := range r.Header {
 			if strings.HasPrefix(name, "Impersonate-") {
 				r.Header.Del(name)

@@ -59,7 +59,7 @@ func (o objects) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// measure counts requests, and tells the audit hook.
+// measure counts requests.
 func (s *Server) measure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r)
@@ -73,6 +73,7 @@ func (s *Server) measure(next http.Handler) http.Handler {
 			defer gauge.Dec()
 		}
 		seen := &seenWriter{ResponseWriter: w}
+		c.seen = seen
 		next.ServeHTTP(seen, r)
 		s.observe(r, c, seen, kind)
 	})
@@ -98,10 +99,6 @@ func (s *Server) observe(r *http.Request, c *call, seen *seenWriter, kind string
 	if !c.longRunning() {
 		s.metrics.durations.WithLabelValues(labels...).Observe(took.Seconds())
 		s.metrics.sizes.WithLabelValues(name, group, version, resource, sub, scope(c), "apiserver").Observe(float64(seen.bytes))
-	}
-	if s.Audit != nil {
-		s.Audit(AuditEvent{ID: c.auditID, User: c.user, Verb: i.Verb, Path: r.URL.RequestURI(), Code: seen.code(), Took: took, At: c.started,
-			Group: i.Group, Version: i.Version, Resource: i.Plural, Subresource: i.Subresource, Namespace: i.Namespace, Name: i.Name})
 	}
 }
 
@@ -143,6 +140,18 @@ type seenWriter struct {
 	http.ResponseWriter
 	status int
 	bytes  int
+	// onHeader is told the status when the answer begins; may be nil.
+	onHeader func(status int)
+}
+
+func (w *seenWriter) begins(status int) {
+	if w.status != 0 {
+		return
+	}
+	w.status = status
+	if w.onHeader != nil {
+		w.onHeader(status)
+	}
 }
 
 // Unwrap lets http.ResponseController find the real writer.
@@ -150,14 +159,13 @@ func (w *seenWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader is part of http.ResponseWriter.
 func (w *seenWriter) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
+	w.begins(status)
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write is part of http.ResponseWriter.
 func (w *seenWriter) Write(b []byte) (int, error) {
+	w.begins(http.StatusOK)
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += n
 	return n, err

@@ -31,20 +31,25 @@ var statusKind = schema.GroupVersionKind{Version: "v1", Kind: "Status"}
 
 // respond sends an answer in the form that was settled.
 func (s *Server) respond(w http.ResponseWriter, r *http.Request, c *call, res verb.Result) error {
-	if status, isStatus := res.Object.(*metav1.Status); isStatus {
-		return s.send(w, r, c, res.Status, c.answer.Format, func() ([]byte, error) {
-			return codec.Encode(status, statusKind, c.answer.Format, c.answer.Pretty)
-		})
+	if c.record != nil {
+		s.recordResponse(r, c, res)
 	}
-	encode := func() ([]byte, error) { return s.whole(c, res) }
-	if c.answer.Target != negotiate.Whole && transformable(res) {
-		transform, err := s.transformed(r, c, res)
-		if err != nil {
-			return err
-		}
-		encode = transform
+	encode, err := s.encoder(r, c, res)
+	if err != nil {
+		return err
 	}
 	return s.send(w, r, c, res.Status, c.answer.Format, encode)
+}
+
+// encoder makes the answer's body, in the form that the call's answer names.
+func (s *Server) encoder(r *http.Request, c *call, res verb.Result) (func() ([]byte, error), error) {
+	if status, isStatus := res.Object.(*metav1.Status); isStatus {
+		return func() ([]byte, error) { return codec.Encode(status, statusKind, c.answer.Format, c.answer.Pretty) }, nil
+	}
+	if c.answer.Target != negotiate.Whole && transformable(res) {
+		return s.transformed(r, c, res)
+	}
+	return func() ([]byte, error) { return s.whole(c, res) }, nil
 }
 
 // transformable tells whether an answer has a table or metadata form.
@@ -193,6 +198,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status.Details != nil && status.Details.RetryAfterSeconds > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(status.Details.RetryAfterSeconds)))
 	}
+	recordFailure(c.record, &status)
 	answer := c.answer
 	if answer == (negotiate.Answer{}) { // refused before the form was settled
 		if a, bad := negotiate.Accept(r.Header.Get("Accept"), false); bad == nil {

@@ -2,15 +2,15 @@ package apiserver
 
 import (
 	"context"
-	"time"
+	"net/http"
 
-	"github.com/google/uuid"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/knarr-io/knarr/internal/api/request"
+	"github.com/knarr-io/knarr/internal/apiserver/audit"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
 )
 
@@ -26,17 +26,18 @@ type transport struct {
 
 // Do is part of request.Transport.
 func (t *transport) Do(ctx context.Context, req *request.Request) (runtime.Object, error) {
-	started := time.Now()
-	res, err := t.do(ctx, req)
-	t.audit(req, started, res.Status, err)
+	a := t.attributes(req)
+	ctx, rec := t.begin(ctx, a, req)
+	res, err := t.do(ctx, a, req)
+	t.end(rec, res, err)
 	if err != nil {
 		return nil, err
 	}
 	return res.Value(), nil
 }
 
-func (t *transport) do(ctx context.Context, req *request.Request) (verb.Result, error) {
-	if err := t.server.allowed(ctx, t.attributes(req)); err != nil {
+func (t *transport) do(ctx context.Context, a authorizer.Attributes, req *request.Request) (verb.Result, error) {
+	if err := t.server.admit(ctx, a); err != nil {
 		return verb.Result{}, err
 	}
 	if err := t.server.withDefaults(req); err != nil {
@@ -84,30 +85,25 @@ func narrow(a *authorizer.AttributesRecord, selector string) {
 	}
 }
 
-func (t *transport) audit(req *request.Request, started time.Time, code int, err error) {
-	if t.server.Audit == nil {
-		return
-	}
-	if err != nil {
-		code = int(statusOf(err).Code)
-	}
-	t.server.Audit(AuditEvent{ID: uuid.NewString(), User: t.user, Verb: string(req.Verb), Group: req.Kind.GVK.Group, Version: req.Kind.GVK.Version,
-		Resource: req.Kind.Resource, Subresource: req.Subresource, Namespace: req.Namespace, Name: req.Name,
-		Code: code, At: started, Took: time.Since(started)})
-}
-
 // Watch is part of request.Transport.
 func (t *transport) Watch(ctx context.Context, req *request.Request) (request.Stream, error) {
 	a := t.attributes(req)
 	a.Verb = string(request.Watch)
-	if err := t.server.allowed(ctx, a); err != nil {
-		return nil, err
-	}
-	running, err := t.server.verbs.Watch(ctx, req)
+	ctx, rec := t.begin(ctx, a, req)
+	running, err := t.watch(ctx, a, req)
 	if err != nil {
+		t.end(rec, verb.Result{}, err)
 		return nil, err
 	}
-	return &stream{watch: running, server: t.server, bound: ctx}, nil
+	rec.Started(http.StatusOK)
+	return &stream{watch: running, server: t.server, bound: ctx, record: rec}, nil
+}
+
+func (t *transport) watch(ctx context.Context, a authorizer.Attributes, req *request.Request) (*verb.Watch, error) {
+	if err := t.server.admit(ctx, a); err != nil {
+		return nil, err
+	}
+	return t.server.verbs.Watch(ctx, req)
 }
 
 // stream is a watch of shared objects.
@@ -115,6 +111,7 @@ type stream struct {
 	watch  *verb.Watch
 	server *Server
 	bound  context.Context // the watch's life
+	record *audit.Record
 }
 
 // Next is part of request.Stream.
@@ -135,4 +132,7 @@ func (s *stream) Next(ctx context.Context) ([]request.Event, error) {
 }
 
 // Stop is part of request.Stream.
-func (s *stream) Stop() { s.watch.Stop() }
+func (s *stream) Stop() {
+	s.watch.Stop()
+	s.record.Done(http.StatusOK)
+}

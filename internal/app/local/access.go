@@ -1,12 +1,39 @@
 package local
 
-import "path/filepath"
+import (
+	"path/filepath"
+	"strconv"
+	"time"
+)
 
 // Access names the files by which a person says who may enter the cluster and
 // what is kept of it. Empty means: not wanted.
 type Access struct {
 	// EncryptionConfig is an EncryptionConfiguration; empty: one of ours.
 	EncryptionConfig string `json:",omitempty"`
+	Audit            Audit
+}
+
+// Audit says what is written of requests, and where.
+type Audit struct {
+	// Policy is a Policy of audit.k8s.io/v1; without one nothing is written.
+	Policy string `json:",omitempty"`
+	// Log is the file to write to; empty: one of ours, unless Webhook is set.
+	// It is put aside at MaxSize megabytes; MaxBackups are kept for MaxAge days.
+	Log                         string        `json:",omitempty"`
+	MaxSize, MaxBackups, MaxAge int           `json:",omitempty"`
+	Webhook                     string        `json:",omitempty"`
+	WebhookWait                 time.Duration `json:",omitempty"`
+	WebhookBackoff              time.Duration `json:",omitempty"`
+}
+
+// AuditLog is the file that audit events go to; empty for none.
+func (s Settings) AuditLog() string {
+	a := s.Access.Audit
+	if a.Log != "" || a.Webhook != "" || a.Policy == "" {
+		return a.Log
+	}
+	return filepath.Join(s.logs(), "audit.log")
 }
 
 // EncryptionFile is the configuration by which stored objects are encrypted.
@@ -23,10 +50,27 @@ func (a Access) flags() []string {
 	var out []string
 	for _, f := range []struct{ name, value string }{
 		{"--encryption-config", a.EncryptionConfig},
+		{"--audit-policy-file", a.Audit.Policy}, {"--audit-log-path", a.Audit.Log}, {"--audit-webhook-config-file", a.Audit.Webhook},
+		{"--audit-log-maxsize", number(a.Audit.MaxSize)}, {"--audit-log-maxbackup", number(a.Audit.MaxBackups)}, {"--audit-log-maxage", number(a.Audit.MaxAge)},
+		{"--audit-webhook-batch-max-wait", period(a.Audit.WebhookWait)}, {"--audit-webhook-initial-backoff", period(a.Audit.WebhookBackoff)},
 	} {
 		if f.value != "" {
 			out = append(out, f.name, f.value)
 		}
 	}
 	return out
+}
+
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+func period(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
 }

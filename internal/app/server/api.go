@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/knarr-io/knarr/internal/apiserver"
+	"github.com/knarr-io/knarr/internal/apiserver/audit"
 	"github.com/knarr-io/knarr/internal/apiserver/authn"
 	"github.com/knarr-io/knarr/internal/apiserver/authz"
 	"github.com/knarr-io/knarr/internal/apiserver/authz/escalate"
@@ -46,10 +47,18 @@ func (p *process) runAPI(ctx context.Context, ready func()) error {
 		return err
 	}
 	defer streams.Close()
-	if p.api, err = p.assemble(authorizer, streams); err != nil {
+	events, err := p.openAudit()
+	if err != nil {
 		return err
 	}
-	followed := make(chan error, 2)
+	defer events.Close()
+	if p.api, err = p.assemble(authorizer, streams, events); err != nil {
+		return err
+	}
+	followed := make(chan error, 3)
+	if events != nil {
+		go func() { followed <- events.Run(ctx) }()
+	}
 	go func() { followed <- authorizer.Run(ctx) }()
 	go func() { followed <- bootstrap.Keep(ctx, first) }()
 	served := make(chan error, 1)
@@ -71,7 +80,7 @@ func (p *process) runAPI(ctx context.Context, ready func()) error {
 const frontProxyName = "front-proxy-client"
 
 // assemble makes the server from its parts.
-func (p *process) assemble(authorizer *authz.Authorizer, streams *stream.Streams) (*apiserver.Server, error) {
+func (p *process) assemble(authorizer *authz.Authorizer, streams *stream.Streams, events *audit.Log) (*apiserver.Server, error) {
 	issuer, err := tokens.New(tokens.Options{Issuer: "https://kubernetes.default.svc." + p.Domain, Key: p.authority.ServiceAccountKey(),
 		Kinds: p.kinds, Objects: p.cache})
 	if err != nil {
@@ -96,7 +105,7 @@ func (p *process) assemble(authorizer *authz.Authorizer, streams *stream.Streams
 	}
 	config := apiserver.Config{
 		Catalog: p.kinds, Cache: p.cache, Authenticator: authenticator, Authorizer: authorizer, Types: documents,
-		Endpoints: endpoints, Handlers: handlers, Checks: p.checks(), Version: version.Get().API(),
+		Endpoints: endpoints, Handlers: handlers, Checks: p.checks(), Audit: events, Version: version.Get().API(),
 		Logger: p.logOf("api"), Registry: p.registry,
 	}
 	if err := p.builtin(&config, escalate.New(authorizer, authorizer.RBAC())); err != nil {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 
@@ -38,7 +39,7 @@ func unrestricted() api.Policy {
 	return api.Policy{Enforce: open, Audit: open, Warn: open}
 }
 
-func (p security) validate(_ context.Context, a *admission.Attributes) error {
+func (p security) validate(ctx context.Context, a *admission.Attributes) error {
 	if a.Operation != admission.Create && a.Operation != admission.Update {
 		return nil
 	}
@@ -49,11 +50,13 @@ func (p security) validate(_ context.Context, a *admission.Attributes) error {
 		}
 	case *corev1.Pod:
 		if a.Subresource == "" || a.Subresource == "ephemeralcontainers" {
-			return p.pod(a, obj)
+			return p.pod(ctx, a, obj)
 		}
 	default:
 		if meta, spec := templateOf(a.Object); spec != nil && a.Subresource == "" {
-			p.warn(a, p.policyOf(a.Namespace).Warn, meta, spec)
+			level := p.policyOf(a.Namespace)
+			p.note(ctx, level, meta, spec)
+			p.warn(a, level.Warn, meta, spec)
 		}
 	}
 	return nil
@@ -70,14 +73,16 @@ func (p security) policyOf(namespace string) api.Policy {
 
 // pod refuses a pod that the namespace's level does not allow. An update that
 // leaves alone what the checks look at is let through.
-func (p security) pod(a *admission.Attributes, pod *corev1.Pod) error {
+func (p security) pod(ctx context.Context, a *admission.Attributes, pod *corev1.Pod) error {
 	if old, isPod := a.Old.(*corev1.Pod); isPod && reflect.DeepEqual(checked(old), checked(pod)) {
 		return nil
 	}
 	level := p.policyOf(a.Namespace)
+	audit.AddAuditAnnotation(ctx, api.AuditAnnotationPrefix+api.EnforcedPolicyAnnotationKey, level.Enforce.String())
 	if level.FullyPrivileged() {
 		return nil
 	}
+	p.note(ctx, level, &pod.ObjectMeta, &pod.Spec)
 	if result := p.evaluate(level.Enforce, &pod.ObjectMeta, &pod.Spec); !result.Allowed {
 		return admission.Forbidden(a, fmt.Errorf("violates PodSecurity %q: %s", level.Enforce.String(), result.ForbiddenDetail()))
 	}
@@ -107,6 +112,18 @@ func (p security) warn(a *admission.Attributes, lv api.LevelVersion, meta *metav
 	}
 	if result := p.evaluate(lv, meta, spec); !result.Allowed {
 		a.Warn(fmt.Sprintf("would violate PodSecurity %q: %s", lv.String(), result.ForbiddenDetail()))
+	}
+}
+
+// note tells the audit log, where there is one, what the level that is only
+// audited would refuse.
+func (p security) note(ctx context.Context, level api.Policy, meta *metav1.ObjectMeta, spec *corev1.PodSpec) {
+	if level.Audit.Level == api.LevelPrivileged || !audit.AuditContextFrom(ctx).Enabled() {
+		return
+	}
+	if result := p.evaluate(level.Audit, meta, spec); !result.Allowed {
+		audit.AddAuditAnnotation(ctx, api.AuditAnnotationPrefix+api.AuditViolationsAnnotationKey,
+			fmt.Sprintf("would violate PodSecurity %q: %s", level.Audit.String(), result.ForbiddenDetail()))
 	}
 }
 
