@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/knarr-io/knarr/internal/api/request"
-	"github.com/knarr-io/knarr/internal/apiserver/admission"
 	"github.com/knarr-io/knarr/internal/apiserver/endpoint"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
 
@@ -28,12 +27,8 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, c *call, connec
 	if !found {
 		return errors.NewNotFound(k.GroupResource(), name)
 	}
-	if mutates(c.info.Verb) || wantsWebSocket(r) {
-		a := &admission.Attributes{Operation: admission.Connect, Kind: k, Subresource: c.info.Subresource, Namespace: req.Namespace,
-			Name: name, User: c.user, Warn: c.warn}
-		if err := s.Admission.Validate(r.Context(), a); err != nil {
-			return err
-		}
+	if err := s.admitConnection(r, c, req.Namespace, name); err != nil {
+		return err
 	}
 	ctx, cancel := s.untilStop(r.Context())
 	defer cancel()

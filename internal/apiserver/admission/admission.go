@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -43,8 +44,19 @@ type Attributes struct {
 	Old    runtime.Object
 	User   user.Info
 	DryRun bool
+	// Body is the kind of Object and Old where the endpoint has one of its own
+	// (Scale, Binding, PodExecOptions); zero: that of Kind.
+	Body schema.GroupVersionKind
+	// Options are those of the operation; nil for connections.
+	Options runtime.Object
 	// Warn sends a warning to the client; never nil.
 	Warn func(text string)
+	// Annotate adds to the request's audit event; nil: there is none. It may be
+	// called concurrently.
+	Annotate func(key, value string)
+
+	again  Again
+	memory map[string]any
 }
 
 // Of tells whether the write is to the main endpoint of a kind.
@@ -63,8 +75,17 @@ type Plugin struct {
 // Chain is the plugins in the order in which they run.
 type Chain []Plugin
 
-// Mutate lets every plugin change the object. The first error ends it.
+// Mutate lets every plugin change the object, and all once more where one
+// asked for it. The first error ends it.
 func (c Chain) Mutate(ctx context.Context, a *Attributes) error {
+	if err := c.mutate(ctx, a); err != nil || a.again != Wanted {
+		return err
+	}
+	a.again = Running
+	return c.mutate(ctx, a)
+}
+
+func (c Chain) mutate(ctx context.Context, a *Attributes) error {
 	for i := range c {
 		if c[i].Mutate == nil {
 			continue

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
-	"github.com/knarr-io/knarr/internal/apiserver/admission"
 	"github.com/knarr-io/knarr/internal/apiserver/listing"
 	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/cache"
@@ -61,10 +60,11 @@ func (h *Handler) changeOnce(ctx context.Context, c change) (res Result, raced b
 		return Result{}, false, err
 	}
 	prior := View(c.kind, old.Object)
-	a := h.attributes(ctx, c.write, admission.Update, obj, prior)
+	a := h.updateAttributes(ctx, &c, obj, prior)
 	if err := h.Admission.Mutate(ctx, a); err != nil {
 		return Result{}, false, err
 	}
+	c.takeScale(a, obj)
 	dedupOwners(ctx, obj)
 	if uid := obj.GetUID(); uid != "" && uid != prior.GetUID() && c.sent != nil {
 		return Result{}, false, c.preconditionFailed(string(uid), string(prior.GetUID()))

@@ -84,8 +84,11 @@ func (h *Handler) insertOnce(ctx context.Context, w *write, obj api.Object, gene
 	if err := h.Admission.Mutate(ctx, a); err != nil {
 		return Result{}, err
 	}
+	if err := t.placeInNamespace(obj); err != nil {
+		return Result{}, err // a plugin moved it
+	}
 	dedupOwners(ctx, obj)
-	if generated {
+	if generated && obj.GetName() == "" {
 		obj.SetName(h.generate(obj.GetGenerateName()))
 	}
 	h.fillNew(t, obj)

@@ -3,10 +3,12 @@ package verb
 import (
 	"context"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/request"
 	"github.com/knarr-io/knarr/internal/apiserver/admission"
 )
 
@@ -24,9 +26,42 @@ func (h *Handler) attributes(ctx context.Context, w *write, op admission.Operati
 	if named, isObject := obj.(api.Object); isObject && name == "" {
 		name = named.GetName()
 	}
-	return &admission.Attributes{
+	a := &admission.Attributes{
 		Operation: op, Kind: w.kind, Subresource: w.req.Subresource, Namespace: w.req.Namespace, Name: name,
-		Object: obj, Old: old, User: w.user, DryRun: w.dryRun,
+		Object: obj, Old: old, User: w.user, DryRun: w.dryRun, Options: w.options(op),
 		Warn: func(text string) { Warn(ctx, text) },
 	}
+	if w.body != w.kind.GVK {
+		a.Body = w.body
+	}
+	return a
+}
+
+// options are those of an operation: a patch that creates is a create, any
+// other is an update.
+func (w *write) options(op admission.Operation) runtime.Object {
+	meta := func(kind string) metav1.TypeMeta {
+		return metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: kind}
+	}
+	req, patch := w.req, &w.req.PatchOptions
+	switch {
+	case op == admission.Delete:
+		out := req.DeleteOptions
+		out.TypeMeta = meta("DeleteOptions")
+		return &out
+	case op == admission.Create && req.Verb == request.Patch:
+		return &metav1.CreateOptions{TypeMeta: meta("CreateOptions"), DryRun: patch.DryRun, FieldManager: patch.FieldManager, FieldValidation: patch.FieldValidation}
+	case op == admission.Create && req.Verb == request.Update:
+		from := &req.UpdateOptions
+		return &metav1.CreateOptions{TypeMeta: meta("CreateOptions"), DryRun: from.DryRun, FieldManager: from.FieldManager, FieldValidation: from.FieldValidation}
+	case op == admission.Create:
+		out := req.CreateOptions
+		out.TypeMeta = meta("CreateOptions")
+		return &out
+	case req.Verb == request.Patch:
+		return &metav1.UpdateOptions{TypeMeta: meta("UpdateOptions"), DryRun: patch.DryRun, FieldManager: patch.FieldManager, FieldValidation: patch.FieldValidation}
+	}
+	out := req.UpdateOptions
+	out.TypeMeta = meta("UpdateOptions")
+	return &out
 }

@@ -7,9 +7,13 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/apiserver"
+	"github.com/knarr-io/knarr/internal/apiserver/admission"
 	"github.com/knarr-io/knarr/internal/apiserver/admission/builtin"
+	"github.com/knarr-io/knarr/internal/apiserver/admission/policy"
+	"github.com/knarr-io/knarr/internal/apiserver/admission/webhook"
 	"github.com/knarr-io/knarr/internal/apiserver/allocate"
 	"github.com/knarr-io/knarr/internal/apiserver/authz/escalate"
+	"github.com/knarr-io/knarr/internal/apiserver/outbound"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
 )
 
@@ -31,4 +35,22 @@ func (p *process) builtin(config *apiserver.Config, checker *escalate.Checker) e
 	}
 	config.Hooks = map[*api.Kind]verb.Hook{services: allocator}
 	return nil
+}
+
+// others are the admission plugins that ask what people configured, in
+// upstream's order.
+func (p *process) others(config *apiserver.Config) (admission.Chain, error) {
+	client, err := outbound.New(outbound.Config{Kinds: p.kinds, Objects: p.cache})
+	if err != nil {
+		return nil, err
+	}
+	policies, err := policy.New(policy.Config{Kinds: p.kinds, Objects: p.cache, Authorizer: config.Authorizer, Types: config.Types, Registry: p.registry})
+	if err != nil {
+		return nil, err
+	}
+	hooks, err := webhook.New(webhook.Config{Kinds: p.kinds, Objects: p.cache, Client: client, Authorizer: config.Authorizer, Registry: p.registry, Logger: p.logOf("webhooks")})
+	if err != nil {
+		return nil, err
+	}
+	return admission.Chain{policies.Mutating(), hooks.Mutating(), policies.Validating(), hooks.Validating()}, nil
 }

@@ -35,6 +35,10 @@ func newState(k *api.Kind) *state {
 // in, and none after it.
 func (s Snapshot) Revision() store.Revision { return s.revision }
 
+// Same tells whether nothing changed from one snapshot of a resource to the
+// other: what was made of one serves for the other.
+func (s Snapshot) Same(o Snapshot) bool { return s.state == o.state }
+
 // Len is the number of objects.
 func (s Snapshot) Len() int { return s.items.Len() }
 

@@ -30,10 +30,14 @@ import (
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/apiserver"
+	"github.com/knarr-io/knarr/internal/apiserver/admission"
 	"github.com/knarr-io/knarr/internal/apiserver/admission/builtin"
+	"github.com/knarr-io/knarr/internal/apiserver/admission/policy"
+	"github.com/knarr-io/knarr/internal/apiserver/admission/webhook"
 	"github.com/knarr-io/knarr/internal/apiserver/allocate"
 	"github.com/knarr-io/knarr/internal/apiserver/discovery"
 	"github.com/knarr-io/knarr/internal/apiserver/openapi"
+	"github.com/knarr-io/knarr/internal/apiserver/outbound"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
 	"github.com/knarr-io/knarr/internal/store/cache"
 	"github.com/knarr-io/knarr/internal/store/disk"
@@ -95,10 +99,23 @@ func (s *Server) config(t testing.TB, docs *openapi.Documents) apiserver.Config 
 	return apiserver.Config{
 		Catalog: s.Catalog, Cache: s.Cache, Types: docs, Handlers: handlers,
 		Authenticator: bearertoken.New(authenticator.TokenFunc(users)), Authorizer: authorizer.AuthorizerFunc(masters),
-		Admission: builtin.Chain(builtin.Config{Catalog: s.Catalog, Cache: s.Cache}),
+		Admission: builtin.Chain(builtin.Config{Catalog: s.Catalog, Cache: s.Cache, Others: s.others(t, docs)}),
 		Hooks:     map[*api.Kind]verb.Hook{services: allocation},
 		Version:   version.Info{Major: "1", Minor: "36", GitVersion: "v1.36.0"},
 	}
+}
+
+// others are the admission plugins that ask what the test configures.
+func (s *Server) others(t testing.TB, docs *openapi.Documents) admission.Chain {
+	client, err := outbound.New(outbound.Config{Kinds: s.Catalog, Objects: s.Cache})
+	check(t, err)
+	authz := authorizer.AuthorizerFunc(masters)
+	policies, err := policy.New(policy.Config{Kinds: s.Catalog, Objects: s.Cache, Authorizer: authz, Types: docs})
+	check(t, err)
+	hooks, err := webhook.New(webhook.Config{Kinds: s.Catalog, Objects: s.Cache, Client: client, Authorizer: authz})
+	check(t, err)
+	t.Cleanup(hooks.Close)
+	return admission.Chain{policies.Mutating(), hooks.Mutating(), policies.Validating(), hooks.Validating()}
 }
 
 // users takes a token for the name and groups that it lists.

@@ -28,6 +28,9 @@ type Config struct {
 	// ProtectVolumes puts finalizers on volumes and claims, which somebody has
 	// to take off again: set it where that controller runs.
 	ProtectVolumes bool
+	// Others are the plugins that ask what people configured: policies and
+	// webhooks, in upstream's order.
+	Others admission.Chain
 	// Suffix makes the random end of volume names; nil is a good source.
 	Suffix func() string
 }
@@ -56,7 +59,7 @@ func Chain(c Config) admission.Chain {
 	if c.Escalation != nil {
 		out = append(out, escalation(c.Escalation))
 	}
-	return out
+	return append(out, c.Others...)
 }
 
 func randomSuffix() string {

@@ -1,0 +1,66 @@
+package policy
+
+import (
+	"github.com/google/cel-go/cel"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	kcel "k8s.io/apiserver/pkg/admission/plugin/cel"
+	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
+	"k8s.io/apiserver/pkg/cel/environment"
+
+	"github.com/knarr-io/knarr/internal/apiserver/admission/celenv"
+)
+
+// expression is CEL with the types that it may give.
+type expression struct {
+	text  string
+	types []*cel.Type
+}
+
+func (e expression) GetExpression() string { return e.text }
+
+func (e expression) ReturnTypes() []*cel.Type { return e.types }
+
+// variable is an expression that others use by name.
+type variable struct {
+	admissionregistrationv1.Variable
+}
+
+func (v variable) GetName() string { return v.Name }
+
+func (v variable) GetExpression() string { return v.Expression }
+
+func (v variable) ReturnTypes() []*cel.Type { return []*cel.Type{cel.AnyType, cel.DynType} }
+
+// programs compiles the expressions of one policy.
+type programs struct {
+	*kcel.CompositedCompiler
+	declared kcel.OptionalVariableDeclarations
+}
+
+func newPrograms(hasParams bool, variables []admissionregistrationv1.Variable) (*programs, error) {
+	c, err := kcel.NewCompositedCompiler(celenv.Base())
+	if err != nil {
+		return nil, err
+	}
+	p := &programs{c, kcel.OptionalVariableDeclarations{HasParams: hasParams, HasAuthorizer: true}}
+	for _, v := range variables {
+		c.CompileAndStoreVariable(variable{v}, p.declared, environment.StoredExpressions)
+	}
+	return p, nil
+}
+
+// conditions compiles match conditions; nil where there are none.
+func (p *programs) conditions(list []admissionregistrationv1.MatchCondition, failure *admissionregistrationv1.FailurePolicyType, policy string) matchconditions.Matcher {
+	if len(list) == 0 {
+		return nil
+	}
+	expressions := make([]kcel.ExpressionAccessor, len(list))
+	for i := range list {
+		expressions[i] = (*matchconditions.MatchCondition)(&list[i])
+	}
+	return matchconditions.NewMatcher(p.all(expressions, p.declared), failure, "policy", "validate", policy)
+}
+
+func (p *programs) all(list []kcel.ExpressionAccessor, declared kcel.OptionalVariableDeclarations) kcel.ConditionEvaluator {
+	return p.CompileCondition(list, declared, environment.StoredExpressions)
+}
