@@ -230,7 +230,7 @@ func (s *Supervisor) exitedLocked(svc *service, e wire.Exit) {
 		return
 	}
 	s.setStateLocked(svc, wire.StateBackoff)
-	svc.timer = time.AfterFunc(svc.backoff.crashed(life), func() { s.restart(svc) })
+	svc.timer = time.AfterFunc(svc.backoff.ended(life, e.Signal == int(unix.SIGKILL)), func() { s.restart(svc) })
 }
 
 // restart runs from a timer; a stop in between has changed the state.
@@ -243,7 +243,7 @@ func (s *Supervisor) restart(svc *service) {
 	svc.restarts++
 	c, err := s.spawnLocked(svc)
 	if err != nil {
-		svc.timer = time.AfterFunc(svc.backoff.crashed(0), func() { s.restart(svc) })
+		svc.timer = time.AfterFunc(svc.backoff.ended(0, false), func() { s.restart(svc) })
 	}
 	s.mu.Unlock()
 	if err == nil {
