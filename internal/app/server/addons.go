@@ -24,8 +24,51 @@ func (p *process) runAddons(ctx context.Context, ready func()) error {
 	if err := create(ctx, c, p.dnsService()); err != nil {
 		return err
 	}
-	return create(ctx, c, ingressClass())
+	if err := create(ctx, c, ingressClass()); err != nil {
+		return err
+	}
+	ready()
+	return p.labelServer(ctx, c)
 }
+
+// labelServer marks this machine's node as one of the control plane, as soon
+// as it is there and again when somebody made it anew. A node cannot say this
+// of itself.
+func (p *process) labelServer(ctx context.Context, c *client.Client) error {
+	informers := client.NewInformers(c, p.logOf("addons"))
+	nodes := client.InformerWith[*corev1.Node](informers, client.Selection{Fields: "metadata.name=" + p.NodeName})
+	wake := make(chan *corev1.Node, 1)
+	nodes.OnChange(func(_, n *corev1.Node) {
+		if n == nil {
+			return
+		}
+		if _, marked := n.Labels[controlPlaneLabel]; marked {
+			return
+		}
+		select {
+		case wake <- n:
+		default:
+		}
+	})
+	informers.Start(ctx)
+	defer informers.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case n := <-wake:
+			marked := n.DeepCopy()
+			metav1.SetMetaDataLabel(&marked.ObjectMeta, controlPlaneLabel, "")
+			_, err := client.For[*corev1.Node](c).Update(ctx, marked)
+			if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) && ctx.Err() == nil {
+				p.logOf("addons").Warn("the server's node is not marked as control plane", "error", err)
+			} // a node that was changed meanwhile comes again
+		}
+	}
+}
+
+// controlPlaneLabel is what kubeadm marks the nodes of servers with.
+const controlPlaneLabel = "node-role.kubernetes.io/control-plane"
 
 func create[T api.Object](ctx context.Context, c *client.Client, obj T) error {
 	// Looked for first: a Service that exists holds its address, which would

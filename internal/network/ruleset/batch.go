@@ -40,9 +40,13 @@ func (c Change) Empty() bool {
 	return len(c.SetChains)+len(c.DropChains)+len(c.SetKeys)+len(c.DropKeys) == 0
 }
 
-// batchSize bounds the chains and elements of one netlink batch: the socket's
-// buffer and 16-bit attribute lengths end not far above.
-const batchSize = 400
+// batchSize bounds the chains and elements of one netlink batch, and
+// batchTargets the targets of its chains: the socket's buffer ends not far
+// above. A chain with more targets than that is a batch of its own.
+const (
+	batchSize    = 400
+	batchTargets = 20_000
+)
 
 // Apply makes the change, each part after what it needs: chains first, then
 // the elements that lead to them, at last the chains nobody leads to. A change
@@ -53,7 +57,7 @@ func (t *Table) Apply(c Change) error {
 	defer t.mu.Unlock()
 	q := queue{t: t}
 	for _, name := range sortedNames(c.SetChains) {
-		if err := q.do(func() error { return t.addChain(name, c.SetChains[name]) }); err != nil {
+		if err := q.chain(name, c.SetChains[name]); err != nil {
 			return err
 		}
 	}
@@ -111,8 +115,23 @@ func rank(name string) int {
 
 // queue sends what was queued once it is as much as one batch may hold.
 type queue struct {
-	t *Table
-	n int
+	t          *Table
+	n, targets int
+}
+
+// chain queues a chain, after what would not fit into a batch with it.
+func (q *queue) chain(name string, content Chain) error {
+	targets := 0
+	for _, step := range content {
+		targets += len(step.Balance)
+	}
+	if q.targets+targets > batchTargets {
+		if err := q.flush(); err != nil {
+			return err
+		}
+	}
+	q.targets += targets
+	return q.do(func() error { return q.t.addChain(name, content) })
 }
 
 func (q *queue) do(f func() error) error {
@@ -130,7 +149,7 @@ func (q *queue) flush() error {
 	if q.n == 0 {
 		return nil
 	}
-	q.n = 0
+	q.n, q.targets = 0, 0
 	if err := q.t.conn.Flush(); err != nil {
 		return fmt.Errorf("change nftables table ip %s: %w", TableName, err)
 	}

@@ -122,7 +122,7 @@ func (t *Table) balance(chain string, index int, step Step, guards []expr.Any) (
 	for i, target := range step.Balance {
 		elements[i] = nftables.SetElement{Key: nativeUint32(uint32(i)), Val: targetBytes(target)}
 	}
-	if err := t.conn.AddSet(pick, elements); err != nil {
+	if err := t.addMap(pick, elements); err != nil {
 		return nil, fmt.Errorf("map of targets: %w", err)
 	}
 	random := []expr.Any{
@@ -177,7 +177,7 @@ func (t *Table) clients(chain string, index int, step Step) (*nftables.Set, erro
 			gone = append(gone, nftables.SetElement{Key: e.Key})
 		}
 	}
-	if err := t.conn.SetDeleteElements(set, gone); err != nil {
+	if err := t.deleteElements(set, gone); err != nil {
 		return nil, fmt.Errorf("forget clients of gone targets: %w", err)
 	}
 	return set, nil
