@@ -37,17 +37,13 @@ func (p *process) runAddons(ctx context.Context, ready func()) error {
 func (p *process) labelServer(ctx context.Context, c *client.Client) error {
 	informers := client.NewInformers(c, p.logOf("addons"))
 	nodes := client.InformerWith[*corev1.Node](informers, client.Selection{Fields: "metadata.name=" + p.NodeName})
-	wake := make(chan *corev1.Node, 1)
+	wake := make(chan struct{}, 1)
 	nodes.OnChange(func(_, n *corev1.Node) {
-		if n == nil {
-			return
-		}
-		if _, marked := n.Labels[controlPlaneLabel]; marked {
-			return
-		}
-		select {
-		case wake <- n:
-		default:
+		if n != nil && !isControlPlane(n) {
+			select {
+			case wake <- struct{}{}:
+			default:
+			}
 		}
 	})
 	informers.Start(ctx)
@@ -56,15 +52,25 @@ func (p *process) labelServer(ctx context.Context, c *client.Client) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case n := <-wake:
-			marked := n.DeepCopy()
-			metav1.SetMetaDataLabel(&marked.ObjectMeta, controlPlaneLabel, "")
-			_, err := client.For[*corev1.Node](c).Update(ctx, marked)
-			if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) && ctx.Err() == nil {
-				p.logOf("addons").Warn("the server's node is not marked as control plane", "error", err)
-			} // a node that was changed meanwhile comes again
+		case <-wake:
+		}
+		n, found := nodes.Get("", p.NodeName)
+		if !found || isControlPlane(n) {
+			continue
+		}
+		marked := n.DeepCopy()
+		metav1.SetMetaDataLabel(&marked.ObjectMeta, controlPlaneLabel, "")
+		// A node that was changed meanwhile comes again by the informer.
+		_, err := client.For[*corev1.Node](c).Update(ctx, marked)
+		if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) && ctx.Err() == nil {
+			p.logOf("addons").Warn("the server's node is not marked as control plane", "error", err)
 		}
 	}
+}
+
+func isControlPlane(n *corev1.Node) bool {
+	_, marked := n.Labels[controlPlaneLabel]
+	return marked
 }
 
 // controlPlaneLabel is what kubeadm marks the nodes of servers with.
