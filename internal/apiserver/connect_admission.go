@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/audit"
 
 	"github.com/knarr-io/knarr/internal/apiserver/admission"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
@@ -19,7 +20,8 @@ func (s *Server) admitConnection(r *http.Request, c *call, namespace, name strin
 		return nil
 	}
 	a := &admission.Attributes{Operation: admission.Connect, Kind: c.kind, Subresource: c.info.Subresource, Namespace: namespace,
-		Name: name, User: c.user, Body: verb.Body(c.kind, c.info.Subresource), Warn: c.warn}
+		Name: name, User: c.user, Body: verb.Body(c.kind, c.info.Subresource), Warn: c.warn,
+		Annotate: func(key, value string) { audit.AddAuditAnnotation(r.Context(), key, value) }}
 	if options := connectOptions(a.Body.Kind, r.URL.Query(), rest(c, r)); options != nil {
 		options.GetObjectKind().SetGroupVersionKind(a.Body)
 		a.Object = options

@@ -33,8 +33,12 @@ func newAggregated() *apidiscoveryv2.APIGroupDiscoveryList {
 func aggregatedGroup(g Group) apidiscoveryv2.APIGroupDiscovery {
 	out := apidiscoveryv2.APIGroupDiscovery{ObjectMeta: metav1.ObjectMeta{Name: g.Name}}
 	for _, v := range g.Versions {
+		fresh := apidiscoveryv2.DiscoveryFreshnessCurrent
+		if v.Stale {
+			fresh = apidiscoveryv2.DiscoveryFreshnessStale
+		}
 		out.Versions = append(out.Versions, apidiscoveryv2.APIVersionDiscovery{
-			Version: v.Name, Freshness: apidiscoveryv2.DiscoveryFreshnessCurrent, Resources: aggregatedResources(v.Resources),
+			Version: v.Name, Freshness: fresh, Resources: aggregatedResources(v.Resources),
 		})
 	}
 	return out

@@ -15,12 +15,17 @@ import (
 type Group struct {
 	Name     string
 	Versions []Version
+	// Priority puts groups that upstream's server does not know in order, the
+	// highest first; zero is that of custom resources.
+	Priority int32
 }
 
 // Version is what one version of a group serves.
 type Version struct {
 	Name      string
 	Resources []metav1.APIResource
+	// Stale says that the server that answers for the version cannot be asked.
+	Stale bool
 }
 
 // order is the sequence in which upstream's server names the groups; groups
@@ -59,17 +64,22 @@ func merge(builtin, extra []Group) []Group {
 	for _, g := range slices.Concat(builtin, extra) {
 		i := slices.IndexFunc(out, func(o Group) bool { return o.Name == g.Name })
 		if i < 0 {
-			out = append(out, Group{Name: g.Name, Versions: slices.Clone(g.Versions)})
+			out = append(out, Group{Name: g.Name, Versions: slices.Clone(g.Versions), Priority: g.Priority})
 			continue
 		}
 		out[i].Versions = append(out[i].Versions, g.Versions...)
 	}
 	rank := ranks()
 	slices.SortStableFunc(out, func(a, b Group) int {
-		return cmp.Or(cmp.Compare(rank(a.Name), rank(b.Name)), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(rank(a.Name), rank(b.Name)), cmp.Compare(priority(b), priority(a)), cmp.Compare(a.Name, b.Name))
 	})
 	return out
 }
+
+// customPriority is that of the groups of custom resources.
+const customPriority = 1000
+
+func priority(g Group) int32 { return cmp.Or(g.Priority, customPriority) }
 
 func ranks() func(group string) int {
 	known := order()

@@ -3,6 +3,7 @@ package discovery
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -21,7 +22,8 @@ type Handler struct {
 	builtin       []Group
 	serverAddress string
 
-	mu      sync.Mutex // orders changes
+	mu      sync.Mutex         // orders changes
+	extra   map[string][]Group // guarded by mu: by source
 	current atomic.Pointer[documents]
 }
 
@@ -35,18 +37,23 @@ type documents struct {
 // New serves the groups of a catalogue. serverAddress (host:port) is what the
 // legacy list of core versions tells clients.
 func New(c *catalog.Catalog, serverAddress string) *Handler {
-	h := &Handler{builtin: Builtin(c), serverAddress: serverAddress}
-	h.SetExtra(nil)
+	h := &Handler{builtin: Builtin(c), serverAddress: serverAddress, extra: map[string][]Group{}}
+	h.SetExtra("", nil)
 	return h
 }
 
-// SetExtra replaces the groups that come on top of the built-in ones (custom
-// resources, aggregated servers). The handler keeps the list: it must not be
-// changed afterwards.
-func (h *Handler) SetExtra(extra []Group) {
+// SetExtra replaces the groups of a source (custom resources, aggregated
+// servers), which come on top of the built-in ones. The handler keeps the
+// list: it must not be changed afterwards.
+func (h *Handler) SetExtra(source string, extra []Group) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	groups := merge(h.builtin, extra)
+	h.extra[source] = extra
+	var all []Group
+	for _, name := range slices.Sorted(maps.Keys(h.extra)) {
+		all = append(all, h.extra[name]...)
+	}
+	groups := merge(h.builtin, all)
 	h.current.Store(&documents{
 		groups: groups, legacy: legacyAnswers(groups, h.serverAddress), aggregated: aggregatedAnswers(groups),
 	})

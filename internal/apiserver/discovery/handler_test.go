@@ -145,7 +145,7 @@ func TestProtobufRoundTrip(t *testing.T) {
 	if _, _, err := protobuf.NewSerializer(scheme, scheme).Decode(w.Body.Bytes(), nil, &list); err != nil {
 		t.Fatal(err)
 	}
-	if len(list.Groups) == 0 || list.Groups[0].Name != "apps" {
+	if len(list.Groups) == 0 || list.Groups[0].Name != "apiregistration.k8s.io" {
 		t.Errorf("groups: %v", list.Groups)
 	}
 }
@@ -153,7 +153,7 @@ func TestProtobufRoundTrip(t *testing.T) {
 func TestExtraGroups(t *testing.T) {
 	h := New(catalog.New(), "")
 	before := get(t, h, "/apis", accept(aggregatedAccept)).Header().Get("ETag")
-	h.SetExtra([]Group{{Name: "example.com", Versions: []Version{{Name: "v1", Resources: []metav1.APIResource{
+	h.SetExtra("custom", []Group{{Name: "example.com", Versions: []Version{{Name: "v1", Resources: []metav1.APIResource{
 		{Name: "widgets", SingularName: "widget", Kind: "Widget", Namespaced: true, Verbs: metav1.Verbs{"get"}},
 	}}}}})
 	list := decode[metav1.APIGroupList](t, get(t, h, "/apis", nil))
@@ -166,7 +166,7 @@ func TestExtraGroups(t *testing.T) {
 	if after := get(t, h, "/apis", accept(aggregatedAccept)).Header().Get("ETag"); after == before {
 		t.Error("the ETag did not change")
 	}
-	h.SetExtra(nil)
+	h.SetExtra("custom", nil)
 	if h.Serves("/apis/example.com/v1") {
 		t.Error("a removed group is still served")
 	}

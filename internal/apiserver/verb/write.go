@@ -5,6 +5,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -29,7 +30,8 @@ func (h *Handler) attributes(ctx context.Context, w *write, op admission.Operati
 	a := &admission.Attributes{
 		Operation: op, Kind: w.kind, Subresource: w.req.Subresource, Namespace: w.req.Namespace, Name: name,
 		Object: obj, Old: old, User: w.user, DryRun: w.dryRun, Options: w.options(op),
-		Warn: func(text string) { Warn(ctx, text) },
+		Warn:     func(text string) { Warn(ctx, text) },
+		Annotate: func(key, value string) { audit.AddAuditAnnotation(ctx, key, value) },
 	}
 	if w.body != w.kind.GVK {
 		a.Body = w.body
