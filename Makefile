@@ -14,7 +14,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 	-X $(package).gitVersion=v1.$(MINOR_PATCH) -X $(package).gitMajor=1 -X $(package).gitMinor=$(firstword $(subst ., ,$(MINOR_PATCH))))
 
 .DEFAULT_GOAL := build
-.PHONY: build run test unit race e2e bench fuzz conformance conformance-images generate lint deps payload images hello-image clean help
+.PHONY: build run test unit race e2e bench fuzz conformance conformance-images critest generate lint deps payload images hello-image clean help
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,10 +54,14 @@ bench: build images ## measure what DESIGN.md's budgets are about; writes docs/b
 	$(GO) run ./test/bench -knarr $(abspath $(KNARR)) -images $(abspath $(BIN)/images) $(if $(ONLY),-only '$(ONLY)')
 
 conformance-images: # what upstream's suite names, as a layout that a registry serves
-	$(GO) run ./tools/image -layout $(BIN)/conformance/images test/conformance/images/*.yaml
+	$(GO) run ./tools/image -layout $(BIN)/conformance/images test/conformance/images/*.yaml test/conformance/images/critest/*.yaml
 
 conformance: build conformance-images ## run upstream's conformance suite [FOCUS= SKIP= PROCS= NODES=]; writes docs/conformance.md
 	$(GO) run ./test/conformance -knarr $(abspath $(KNARR)) -focus '$(FOCUS)' -skip '$(SKIP)' $(if $(PROCS),-procs $(PROCS)) $(if $(NODES),-nodes $(NODES))
+
+critest: payload conformance-images ## run CRITEST=path, a binary of cri-tools, against the runtime; writes docs/critest.md
+	@test -n '$(CRITEST)' || { echo 'critest: say where the binary is: make critest CRITEST=path (from the releases of kubernetes-sigs/cri-tools)' >&2; exit 1; }
+	$(GO) run ./test/conformance -critest '$(abspath $(CRITEST))' -report docs/critest.md -focus '$(FOCUS)' -skip '$(SKIP)'
 
 fuzz: ## run every fuzz target for FUZZTIME (default 30s) each; PACKAGES= chooses
 	@tools/fuzz.sh $(GO) $(or $(FUZZTIME),30s) $(or $(PACKAGES),./internal/...)

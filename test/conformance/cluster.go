@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,13 +15,6 @@ import (
 
 	"github.com/knarr-io/knarr/test/e2e/harness"
 )
-
-// registryPort is where the registry listens, on the other side of the
-// machine's link: every node reaches it as it reaches the world.
-const registryPort = 5000
-
-// mirrored are the hosts whose names the suite uses for images.
-var mirrored = []string{"registry.k8s.io", "gcr.io", "docker.io", "quay.io"}
 
 // cluster is the one that the suite runs against.
 type cluster struct {
@@ -43,17 +35,11 @@ func onCluster(ctx context.Context, o options, f func(context.Context, *cluster)
 		return nil, errors.Join(err, h.Close(context.WithoutCancel(ctx)))
 	}
 	defer func() { err = errors.Join(err, c.end(context.WithoutCancel(ctx), before)) }()
-	registry, err := openRegistry(o.images)
+	stop, err := serveImages(h.Machine, o.images)
 	if err != nil {
 		return nil, err
 	}
-	listener, err := h.Machine.ListenOutside("tcp", h.Machine.OutsideAddress.String()+":"+strconv.Itoa(registryPort))
-	if err != nil {
-		return nil, fmt.Errorf("open the registry: %w", err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- registry.serve(listener) }()
-	defer func() { err = errors.Join(err, listener.Close(), <-served) }()
+	defer func() { err = errors.Join(err, stop()) }()
 	if err := c.up(ctx, o); err != nil {
 		return nil, err
 	}
@@ -67,17 +53,8 @@ func onCluster(ctx context.Context, o options, f func(context.Context, *cluster)
 
 // up brings the cluster up, set to pull from the registry.
 func (c *cluster) up(ctx context.Context, o options) error {
-	mirror := "http://" + c.Machine.OutsideAddress.String() + ":" + strconv.Itoa(registryPort)
-	hosts := map[string]any{}
-	for _, host := range mirrored {
-		hosts[host] = map[string]any{"mirrors": []string{mirror}}
-	}
-	config, err := json.Marshal(map[string]any{"registries": map[string]any{"hosts": hosts}})
-	if err != nil {
-		return err
-	}
 	file := filepath.Join(c.Dir, "registries.json")
-	if err := os.WriteFile(file, config, 0o644); err != nil {
+	if err := os.WriteFile(file, registriesFile(c.Machine), 0o644); err != nil {
 		return err
 	}
 	var flags []string
@@ -87,9 +64,11 @@ func (c *cluster) up(ctx context.Context, o options) error {
 	if out := c.Up(ctx, append(flags, "--registries", file)...); out.Err != nil {
 		return fmt.Errorf("the cluster does not come up: %s", out)
 	}
-	if c.api, err = c.API(); err != nil {
+	api, err := c.API()
+	if err != nil {
 		return err
 	}
+	c.api = api
 	return c.addSystemPods(ctx)
 }
 

@@ -42,6 +42,7 @@ type junit struct {
 			Time    float64 `xml:"time,attr"`
 			Failure *fault  `xml:"failure"`
 			Error   *fault  `xml:"error"`
+			Skipped *fault  `xml:"skipped"`
 		} `xml:"testcase"`
 	} `xml:"testsuite"`
 }
@@ -78,8 +79,8 @@ func parseReport(data []byte) (report, error) {
 				continue
 			}
 			res := result{Name: name, SIG: sigOf(name), Passed: c.Status == "passed", Skipped: c.Status == "skipped", Took: seconds(c.Time)}
-			if failed != nil {
-				res.Cause = causeOf(*failed)
+			if said := cmp.Or(failed, c.Skipped); said != nil {
+				res.Cause = causeOf(*said)
 			}
 			r.results = append(r.results, res)
 		}

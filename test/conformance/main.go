@@ -6,8 +6,11 @@
 // The machine must be as it was when it has ended.
 //
 //	make conformance [FOCUS=regexp] [SKIP=regexp] [PROCS=n] [NODES=n]
+//	make critest CRITEST=path [FOCUS=regexp] [SKIP=regexp]
 //
 // Without FOCUS and SKIP it runs every case that upstream calls [Conformance].
+// With critest, a binary of kubernetes-sigs/cri-tools, it holds a runtime of
+// its own against that, and writes docs/critest.md.
 package main
 
 import (
@@ -33,6 +36,9 @@ type options struct {
 	procs       int
 	nodes       int
 	keep        bool
+	// critest is the path of the binary, where that is what to run; programs
+	// the folder of knarr-keep and knarr-runtime.
+	critest, programs string
 }
 
 func main() {
@@ -46,6 +52,8 @@ func main() {
 	flag.IntVar(&o.procs, "procs", 16, "how many cases run at a time")
 	flag.IntVar(&o.nodes, "nodes", 2, "how many nodes the cluster has")
 	flag.BoolVar(&o.keep, "keep", false, "after the run, leave the cluster until interrupted, to look into it")
+	flag.StringVar(&o.critest, "critest", "", "run this critest binary against a runtime instead of the suite against a cluster")
+	flag.StringVar(&o.programs, "programs", "internal/app/payload/bin", "folder of knarr-keep and knarr-runtime, for critest")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -62,12 +70,18 @@ func run(ctx context.Context, o options) error {
 	if os.Geteuid() != 0 {
 		return errors.New("a cluster needs root: run `sudo make conformance`")
 	}
-	for _, path := range []*string{&o.knarr, &o.images, &o.work} {
+	for _, path := range []*string{&o.knarr, &o.images, &o.work, &o.programs, &o.critest} {
+		if *path == "" {
+			continue
+		}
 		absolute, err := filepath.Abs(*path)
 		if err != nil {
 			return err
 		}
 		*path = absolute
+	}
+	if o.critest != "" {
+		return runCritest(ctx, o)
 	}
 	tools, err := buildSuite(ctx, o)
 	if err != nil {

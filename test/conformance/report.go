@@ -79,6 +79,29 @@ makes this page; nobody edits it by hand.
 	return b.String()
 }
 
+// renderCritest is the report as docs/critest.md has it.
+func (r report) renderCritest(commit, version string) string {
+	var b strings.Builder
+	_, all := r.scores()
+	fmt.Fprintf(&b, `# critest
+
+The validation suite of kubernetes-sigs/cri-tools against `+"`knarr-runtime`, without a cluster. `make critest CRITEST=path`"+` makes this page; nobody edits it by hand.
+
+| | |
+|---|---|
+| passed | **%d of %d** |
+| failed | %d |
+| skipped by themselves | %d |
+| commit | %s |
+| critest | %s |
+| time | %s |
+| SHA-256 of the JUnit report | %s |
+`, all.passed, all.total(), all.failed, all.skipped, commit, cell(version), r.took.Round(time.Second), r.sha256)
+	r.list(&b, "Failed", func(res result) bool { return !res.Passed && !res.Skipped })
+	r.list(&b, "Skipped by themselves", func(res result) bool { return res.Skipped })
+	return b.String()
+}
+
 // list writes a section of the cases that match, or nothing without any.
 func (r report) list(b *strings.Builder, title string, match func(result) bool) {
 	begun := false

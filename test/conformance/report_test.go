@@ -31,7 +31,7 @@ func TestParseReport(t *testing.T) {
 	}
 	want := []result{
 		{Name: "[sig-cli] kubectl should break [Conformance]", SIG: "cli", Took: time.Second, Cause: "boom"},
-		{Name: "[sig-network] Services need a cloud", SIG: "network", Skipped: true, Took: 300 * time.Millisecond},
+		{Name: "[sig-network] Services need a cloud", SIG: "network", Skipped: true, Took: 300 * time.Millisecond, Cause: "skipped - no cloud"},
 		{Name: "[sig-node] Pods should run [Conformance]", SIG: "node", Passed: true, Took: 2500 * time.Millisecond},
 		{Name: "[sig-node] Pods should | fail [Conformance]", SIG: "node", Took: 3 * time.Second, Cause: "expected nothing"},
 	}

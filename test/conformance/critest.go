@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// critestImages name the two images that critest lets one choose.
+const critestImages = `defaultTestContainerImage: registry.k8s.io/e2e-test-images/busybox:1.37.0-1
+webServerTestImage: registry.k8s.io/e2e-test-images/nginx:1.14-2
+`
+
+// runCritest holds a runtime of its own against the critest binary, and writes
+// docs/critest.md.
+func runCritest(ctx context.Context, o options) (err error) {
+	results := filepath.Join(o.work, "critest")
+	if err := errors.Join(os.RemoveAll(results), os.MkdirAll(results, 0o755)); err != nil {
+		return fmt.Errorf("make room for the results: %w", err)
+	}
+	suiteErr, err := onRuntime(ctx, o, func(ctx context.Context, r *runtime) error {
+		return r.critest(ctx, o, results)
+	})
+	if err != nil {
+		return err
+	}
+	// The name of the file carries critest's number of the process.
+	files, err := filepath.Glob(filepath.Join(results, "junit*.xml"))
+	if err != nil || len(files) != 1 {
+		return errors.Join(suiteErr, fmt.Errorf("want one JUnit report in %s, have %d", results, len(files)), err)
+	}
+	report, err := readReport(files[0])
+	if err != nil {
+		return err
+	}
+	fmt.Print(report.summary())
+	if o.focus != "" || o.skip != "" {
+		fmt.Println("A part of the suite only: docs/critest.md is left as it is.")
+		return nil
+	}
+	commit, err := commitOf(ctx)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.report, []byte(report.renderCritest(commit, versionOf(ctx, o.critest))), 0o644)
+}
+
+// critest runs the binary against the runtime.
+func (r *runtime) critest(ctx context.Context, o options, results string) error {
+	images := filepath.Join(r.dir, "images.yaml")
+	if err := os.WriteFile(images, []byte(critestImages), 0o644); err != nil {
+		return err
+	}
+	log, err := os.Create(filepath.Join(results, "critest.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	endpoint := "unix://" + r.path("runtime.sock")
+	argv := []string{"--runtime-endpoint=" + endpoint, "--image-endpoint=" + endpoint, "--test-images-file=" + images,
+		"--config=" + filepath.Join(r.dir, "none.yaml"), "--report-dir=" + results, "--ginkgo.no-color"}
+	if o.focus != "" {
+		argv = append(argv, "--ginkgo.focus="+o.focus)
+	}
+	if o.skip != "" {
+		argv = append(argv, "--ginkgo.skip="+o.skip)
+	}
+	// An empty file of settings, so that one of the machine does not count.
+	if err := os.WriteFile(filepath.Join(r.dir, "none.yaml"), nil, 0o644); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, o.critest, argv...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = results, log, log
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+	cmd.WaitDelay = endTime
+	fmt.Printf("critest: running; follow it in %s\n", log.Name())
+	if err := r.machine.Inside(cmd.Start); err != nil {
+		return fmt.Errorf("start critest: %w", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("critest ends with %w: see %s", err, log.Name())
+	}
+	return nil
+}
+
+// versionOf is what the binary says of itself.
+func versionOf(ctx context.Context, critest string) string {
+	out, err := exec.CommandContext(ctx, critest, "--version").Output()
+	if err != nil {
+		return "of an unknown version"
+	}
+	return strings.TrimSpace(string(out))
+}
