@@ -14,7 +14,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 	-X $(package).gitVersion=v1.$(MINOR_PATCH) -X $(package).gitMajor=1 -X $(package).gitMinor=$(firstword $(subst ., ,$(MINOR_PATCH))))
 
 .DEFAULT_GOAL := build
-.PHONY: build run test unit race e2e bench fuzz conformance conformance-images critest generate lint deps payload images hello-image clean help
+.PHONY: build run test unit race knarrtest e2e bench fuzz conformance conformance-images critest generate lint deps payload images hello-image clean help
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,7 +31,7 @@ build: payload ## build bin/knarr with everything in it
 run: build hello-image ## bring a cluster up and show the hello example in it
 	examples/hello/run.sh $(KNARR)
 
-test: build unit race e2e ## everything: unit tests, the race detector, and a real cluster
+test: build unit race knarrtest e2e ## everything: unit tests, the race detector, and a real cluster
 
 unit: ## tests of the tools' and the house's rules
 	$(GO) vet ./...
@@ -40,6 +40,9 @@ unit: ## tests of the tools' and the house's rules
 race: payload ## all unit and contract tests under the race detector, both modules
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./internal/... ./cmd/...
 	$(MAKE) --no-print-directory -C runtime test
+
+knarrtest: build ## the package for other people's tests, against the built program
+	KNARRTEST_BINARY=$(abspath $(KNARR)) $(GO) -C knarrtest test -count=1 ./...
 
 e2e: build images ## a real cluster with real containers (needs root)
 	$(GO) test -count=1 -parallel 8 -timeout 30m ./test/e2e/... -knarr=$(abspath $(KNARR)) -images=$(abspath $(BIN)/images)

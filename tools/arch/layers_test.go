@@ -29,6 +29,7 @@ var floors = []floor{
 	{"internal/edge", 5, "an unprivileged process of its own: must not see the server's parts"},
 	{"internal/testkit", 6, "puts whole clusters together for tests"},
 	{"internal/app", 6, "wires everything"},
+	{"knarrtest", 8, "a module of its own for other people's tests: starts the product"},
 	{"cmd", 7, "main: a few lines that call internal/app"},
 	{"test", 8, "drives the built product"},
 	{"tools", 8, "builds and checks the product"},

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -14,6 +16,7 @@ func newServer() *cobra.Command {
 	var c clusterFlags
 	var o server.Options
 	var storeKind string
+	var untilEOF bool
 	cmd := &cobra.Command{
 		Use:   "server",
 		Short: "Run the server in the foreground (what `knarr up` supervises)",
@@ -24,6 +27,7 @@ and the edge beside it. With --api-only it is the API alone.`,
 	}
 	cmd.Flags().BoolVar(&o.APIOnly, "api-only", false, "serve the API alone: no controllers, scheduler or node")
 	cmd.Flags().StringVar(&storeKind, "store", "disk", "disk, or memory to keep nothing")
+	cmd.Flags().BoolVar(&untilEOF, "until-eof", false, "end when standard input ends, as it does with the process that holds its other end")
 	c.register(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := c.read(cmd); err != nil {
@@ -33,9 +37,23 @@ and the edge beside it. With --api-only it is the API alone.`,
 			return err
 		}
 		klog.SetSlogLogger(o.Logger.With("part", "libraries"))
-		return server.Run(cmd.Context(), o)
+		ctx := cmd.Context()
+		if untilEOF {
+			ctx = endingWith(ctx, cmd.InOrStdin())
+		}
+		return server.Run(ctx, o)
 	}
 	return cmd
+}
+
+// endingWith is a context that ends when there is no more to read.
+func endingWith(ctx context.Context, in io.Reader) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		_, _ = io.Copy(io.Discard, in)
+	}()
+	return ctx
 }
 
 // completeServer finds out what the flags left open.

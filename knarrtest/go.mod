@@ -1,0 +1,3 @@
+module github.com/knarr-io/knarr/knarrtest
+
+go 1.25
