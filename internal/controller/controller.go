@@ -16,6 +16,7 @@ import (
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
 	"github.com/knarr-io/knarr/internal/controller/clusterrole"
+	"github.com/knarr-io/knarr/internal/controller/daemonset"
 	"github.com/knarr-io/knarr/internal/controller/deployment"
 	"github.com/knarr-io/knarr/internal/controller/disruption"
 	"github.com/knarr-io/knarr/internal/controller/endpoints"
@@ -89,6 +90,7 @@ func (d Deps) build() ([]runner, error) {
 	add(replicaset.New(d.Client("replicaset-controller"), inf, recorder("replicaset-controller", "replicaset-controller"), d.options(8)))
 	add(replicationcontroller.New(d.Client("replication-controller"), inf, recorder("replication-controller", "replication-controller"), d.options(4)))
 	add(statefulset.New(d.Client("statefulset-controller"), inf, recorder("statefulset-controller", "statefulset-controller"), d.options(4)))
+	add(daemonset.New(d.Client("daemon-set-controller"), inf, recorder("daemon-set-controller", "daemonset-controller"), d.options(4)))
 	add(deployment.New(d.Client("deployment-controller"), inf, recorder("deployment-controller", "deployment-controller"), d.options(8)))
 	add(endpointslice.New(d.Client("endpointslice-controller"), inf, recorder("endpointslice-controller", "endpoint-slice-controller"), d.options(8)))
 	add(endpoints.New(d.Client("endpoint-controller"), inf, recorder("endpoint-controller", "endpoint-controller"), d.options(4)))
