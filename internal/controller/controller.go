@@ -22,6 +22,7 @@ import (
 	"github.com/knarr-io/knarr/internal/controller/endpoints"
 	"github.com/knarr-io/knarr/internal/controller/endpointslice"
 	"github.com/knarr-io/knarr/internal/controller/garbage"
+	"github.com/knarr-io/knarr/internal/controller/job"
 	"github.com/knarr-io/knarr/internal/controller/namespace"
 	"github.com/knarr-io/knarr/internal/controller/nodeipam"
 	"github.com/knarr-io/knarr/internal/controller/nodelifecycle"
@@ -32,6 +33,7 @@ import (
 	"github.com/knarr-io/knarr/internal/controller/serviceaccount"
 	"github.com/knarr-io/knarr/internal/controller/statefulset"
 	"github.com/knarr-io/knarr/internal/controller/tainteviction"
+	"github.com/knarr-io/knarr/internal/controller/ttlafterfinished"
 	"github.com/knarr-io/knarr/internal/reconcile"
 )
 
@@ -91,6 +93,8 @@ func (d Deps) build() ([]runner, error) {
 	add(replicationcontroller.New(d.Client("replication-controller"), inf, recorder("replication-controller", "replication-controller"), d.options(4)))
 	add(statefulset.New(d.Client("statefulset-controller"), inf, recorder("statefulset-controller", "statefulset-controller"), d.options(4)))
 	add(daemonset.New(d.Client("daemon-set-controller"), inf, recorder("daemon-set-controller", "daemonset-controller"), d.options(4)))
+	add(job.New(d.Client("job-controller"), inf, recorder("job-controller", "job-controller"), d.options(8)))
+	add(ttlafterfinished.New(d.Client("ttl-after-finished-controller"), inf, d.options(4)))
 	add(deployment.New(d.Client("deployment-controller"), inf, recorder("deployment-controller", "deployment-controller"), d.options(8)))
 	add(endpointslice.New(d.Client("endpointslice-controller"), inf, recorder("endpointslice-controller", "endpoint-slice-controller"), d.options(8)))
 	add(endpoints.New(d.Client("endpoint-controller"), inf, recorder("endpoint-controller", "endpoint-controller"), d.options(4)))

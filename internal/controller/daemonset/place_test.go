@@ -17,18 +17,21 @@ func TestFits(t *testing.T) {
 		node      func(*corev1.Node)
 		run, keep bool
 	}{
-		"plain":                       {run: true, keep: true},
-		"another node's name":         {spec: func(s *corev1.PodSpec) { s.NodeName = "other" }},
-		"selector":                    {spec: func(s *corev1.PodSpec) { s.NodeSelector = map[string]string{"disk": "ssd"} }},
-		"taint for new pods":          {node: taint("k", corev1.TaintEffectNoSchedule), keep: true},
-		"taint for all pods":          {node: taint("k", corev1.TaintEffectNoExecute)},
-		"soft taint":                  {node: taint("k", corev1.TaintEffectPreferNoSchedule), run: true, keep: true},
-		"not ready":                   {node: taint(corev1.TaintNodeNotReady, corev1.TaintEffectNoExecute), run: true, keep: true},
-		"cordoned":                    {node: taint(corev1.TaintNodeUnschedulable, corev1.TaintEffectNoSchedule), run: true, keep: true},
-		"no network":                  {node: taint(corev1.TaintNodeNetworkUnavailable, corev1.TaintEffectNoSchedule), keep: true},
-		"no network, on the host's":   {spec: func(s *corev1.PodSpec) { s.HostNetwork = true }, node: taint(corev1.TaintNodeNetworkUnavailable, corev1.TaintEffectNoSchedule), run: true, keep: true},
-		"tolerated by the template":   {spec: func(s *corev1.PodSpec) { s.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}} }, node: taint("k", corev1.TaintEffectNoExecute), run: true, keep: true},
-		"two taints, one is too much": {node: func(n *corev1.Node) { taint("a", corev1.TaintEffectNoExecute)(n); taint("b", corev1.TaintEffectNoSchedule)(n) }},
+		"plain":                     {run: true, keep: true},
+		"another node's name":       {spec: func(s *corev1.PodSpec) { s.NodeName = "other" }},
+		"selector":                  {spec: func(s *corev1.PodSpec) { s.NodeSelector = map[string]string{"disk": "ssd"} }},
+		"taint for new pods":        {node: taint("k", corev1.TaintEffectNoSchedule), keep: true},
+		"taint for all pods":        {node: taint("k", corev1.TaintEffectNoExecute)},
+		"soft taint":                {node: taint("k", corev1.TaintEffectPreferNoSchedule), run: true, keep: true},
+		"not ready":                 {node: taint(corev1.TaintNodeNotReady, corev1.TaintEffectNoExecute), run: true, keep: true},
+		"cordoned":                  {node: taint(corev1.TaintNodeUnschedulable, corev1.TaintEffectNoSchedule), run: true, keep: true},
+		"no network":                {node: taint(corev1.TaintNodeNetworkUnavailable, corev1.TaintEffectNoSchedule), keep: true},
+		"no network, on the host's": {spec: func(s *corev1.PodSpec) { s.HostNetwork = true }, node: taint(corev1.TaintNodeNetworkUnavailable, corev1.TaintEffectNoSchedule), run: true, keep: true},
+		"tolerated by the template": {spec: func(s *corev1.PodSpec) { s.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}} }, node: taint("k", corev1.TaintEffectNoExecute), run: true, keep: true},
+		"two taints, one is too much": {node: func(n *corev1.Node) {
+			taint("a", corev1.TaintEffectNoExecute)(n)
+			taint("b", corev1.TaintEffectNoSchedule)(n)
+		}},
 	} {
 		w := newWorld()
 		w.node("n")

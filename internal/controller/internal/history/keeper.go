@@ -15,7 +15,9 @@ import (
 const mostCollisions = 16
 
 // Keeper writes revisions.
-type Keeper struct{ Revisions client.Typed[*appsv1.ControllerRevision] }
+type Keeper struct {
+	Revisions client.Typed[*appsv1.ControllerRevision]
+}
 
 // Ensure brings the history up to the owner's template: it gives the revision
 // that keeps it, made or renumbered where needed, all revisions sorted, and

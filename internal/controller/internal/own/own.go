@@ -41,6 +41,9 @@ func Candidates[T api.Object](inf *client.Informer[T], owner metav1.Object) []T 
 type Claim[T api.Object] struct {
 	Owned          []T // controlled already and matching
 	Adopt, Release []T
+	// Finalizer, where it is set, is put on what is adopted and taken off what
+	// is released.
+	Finalizer string
 }
 
 // Plan sorts candidates by whether the owner controls them and its selector
@@ -76,7 +79,7 @@ func Apply[T api.Object](ctx context.Context, objs client.Typed[T], claim Claim[
 				return nil, err
 			}
 		}
-		adopted, err := Adopt(ctx, objs, obj, ref)
+		adopted, err := Adopt(ctx, objs, obj, ref, claim.Finalizer)
 		if apierrors.IsNotFound(err) {
 			continue
 		}
@@ -86,31 +89,35 @@ func Apply[T api.Object](ctx context.Context, objs client.Typed[T], claim Claim[
 		owned = append(owned, adopted)
 	}
 	for _, obj := range claim.Release {
-		if err := Release(ctx, objs, obj, ref.UID); err != nil {
+		if err := Release(ctx, objs, obj, ref.UID, claim.Finalizer); err != nil {
 			return nil, err
 		}
 	}
 	return owned, nil
 }
 
-// Adopt makes the reference's owner the object's controller.
-func Adopt[T api.Object](ctx context.Context, objs client.Typed[T], obj T, ref metav1.OwnerReference) (T, error) {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": obj.GetUID(), "ownerReferences": []metav1.OwnerReference{ref},
-	}})
+// Adopt makes the reference's owner the object's controller, and adds the
+// finalizer where it is not empty.
+func Adopt[T api.Object](ctx context.Context, objs client.Typed[T], obj T, ref metav1.OwnerReference, finalizer string) (T, error) {
+	meta := map[string]any{"uid": obj.GetUID(), "ownerReferences": []metav1.OwnerReference{ref}}
+	if finalizer != "" {
+		meta["finalizers"] = []string{finalizer}
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": meta})
 	if err != nil {
 		return obj, fmt.Errorf("encoding the adoption: %w", err)
 	}
 	return objs.Patch(ctx, obj.GetNamespace(), obj.GetName(), types.StrategicMergePatchType, patch)
 }
 
-// Release takes the owner's reference off the object; one that is gone or was
-// replaced needs no release.
-func Release[T api.Object](ctx context.Context, objs client.Typed[T], obj T, owner types.UID) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid":             obj.GetUID(),
-		"ownerReferences": []map[string]any{{"$patch": "delete", "uid": owner}},
-	}})
+// Release takes the owner's reference off the object, and the finalizer where
+// it is not empty; an object that is gone or was replaced needs no release.
+func Release[T api.Object](ctx context.Context, objs client.Typed[T], obj T, owner types.UID, finalizer string) error {
+	meta := map[string]any{"uid": obj.GetUID(), "ownerReferences": []map[string]any{{"$patch": "delete", "uid": owner}}}
+	if finalizer != "" {
+		meta["$deleteFromPrimitiveList/finalizers"] = []string{finalizer}
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": meta})
 	if err != nil {
 		return fmt.Errorf("encoding the release: %w", err)
 	}

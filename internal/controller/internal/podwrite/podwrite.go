@@ -64,7 +64,9 @@ func (w Writer) Delete(ctx context.Context, owner api.Object, pod *corev1.Pod) e
 }
 
 // Pointless tells whether a creation failed because its namespace goes away.
-func Pointless(err error) bool { return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) }
+func Pointless(err error) bool {
+	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+}
 
 // New is a pod of the owner's template, to be named by the server after the
 // owner.

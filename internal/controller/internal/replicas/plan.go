@@ -28,7 +28,7 @@ func planReplicas(rs *appsv1.ReplicaSet, active, related []*corev1.Pod, now time
 	case missing > 0:
 		return plan{create: min(missing, burst)}
 	case missing < 0:
-		return plan{remove: toRemove(active, related, min(-missing, burst), now)}
+		return plan{remove: ToRemove(active, related, min(-missing, burst), now)}
 	}
 	return plan{}
 }

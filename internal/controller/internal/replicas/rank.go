@@ -25,9 +25,9 @@ type ranked struct {
 	restarts int32
 }
 
-// toRemove picks the n pods whose loss hurts least, in the order that
+// ToRemove picks the n pods whose loss hurts least, in the order that
 // upstream documents for ReplicaSets.
-func toRemove(active, related []*corev1.Pod, n int, now time.Time) []*corev1.Pod {
+func ToRemove(active, related []*corev1.Pod, n int, now time.Time) []*corev1.Pod {
 	if n >= len(active) {
 		return slices.Clone(active)
 	}

@@ -56,7 +56,7 @@ func TestWhoGoesFirst(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if got := toRemove(c.pods, c.pods, 1, now); got[0].Name != c.want {
+			if got := ToRemove(c.pods, c.pods, 1, now); got[0].Name != c.want {
 				t.Errorf("%s goes first, want %s", got[0].Name, c.want)
 			}
 		})
@@ -64,7 +64,7 @@ func TestWhoGoesFirst(t *testing.T) {
 	t.Run("doubled up", func(t *testing.T) {
 		mine := []*corev1.Pod{pod("a", on("x")), pod("b", on("y"))}
 		related := append(mine, pod("sibling", on("y")))
-		if got := toRemove(mine, related, 1, now); got[0].Name != "b" {
+		if got := ToRemove(mine, related, 1, now); got[0].Name != "b" {
 			t.Errorf("%s goes first", got[0].Name)
 		}
 	})

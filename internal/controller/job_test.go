@@ -1,0 +1,164 @@
+package controller_test
+
+import (
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/testkit"
+)
+
+func newJob(name string, change ...func(*batchv1.Job)) *batchv1.Job {
+	j := &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+		Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "c", Image: "example/image:1"}},
+		}}},
+	}
+	for _, fn := range change {
+		fn(j)
+	}
+	return j
+}
+
+// endPod is what a node says of a pod whose containers have exited.
+func endPod(t *testing.T, c *testkit.Cluster, name string, phase corev1.PodPhase) {
+	t.Helper()
+	api := client.For[*corev1.Pod](c.Admin)
+	for {
+		pod, err := api.Get(t.Context(), "default", name)
+		if err != nil {
+			t.Fatal("reading the pod: ", err)
+		}
+		changed := pod.DeepCopy()
+		changed.Status.Phase = phase
+		changed.Status.Conditions = nil
+		_, err = api.UpdateStatus(t.Context(), changed)
+		if err == nil {
+			return
+		}
+		if !isConflict(err) {
+			t.Fatal("ending the pod: ", err)
+		}
+	}
+}
+
+// running waits for so many of a job's pods that run, and gives their names.
+func running(t *testing.T, c *testkit.Cluster, job string, n int) (names []string) {
+	t.Helper()
+	testkit.Eventually(t, soon, "the job's pods run", func() bool {
+		names = nil
+		for _, pod := range list[*corev1.Pod](t, c, "default", map[string]string{"job-name": job}) {
+			if pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil {
+				names = append(names, pod.Name)
+			}
+		}
+		return len(names) == n
+	})
+	return names
+}
+
+func jobCondition(j *batchv1.Job, typ batchv1.JobConditionType) string {
+	for _, c := range j.Status.Conditions {
+		if c.Type == typ {
+			return string(c.Status) + " " + c.Reason
+		}
+	}
+	return ""
+}
+
+func TestJobLife(t *testing.T) {
+	c := testkit.Start(t, testkit.Options{Nodes: 2, CheckMutation: true})
+	two, now := int32(2), int32(0)
+	create(t, c, newJob("work", func(j *batchv1.Job) { j.Spec.Completions, j.Spec.Parallelism = &two, &two }))
+	names := running(t, c, "work", 2)
+	j, _ := get[*batchv1.Job](t, c, "default", "work")
+	if j.Status.StartTime == nil {
+		t.Errorf("status: %+v", j.Status)
+	}
+	for _, name := range names {
+		pod, _ := get[*corev1.Pod](t, c, "default", name)
+		if len(pod.Finalizers) != 1 || pod.Finalizers[0] != "batch.kubernetes.io/job-tracking" {
+			t.Errorf("finalizers of %s: %v", name, pod.Finalizers)
+		}
+		endPod(t, c, name, corev1.PodSucceeded)
+	}
+	testkit.Eventually(t, soon, "the job is complete", func() bool {
+		j, _ = get[*batchv1.Job](t, c, "default", "work")
+		return jobCondition(j, batchv1.JobComplete) == "True CompletionsReached"
+	})
+	if s := j.Status; s.Succeeded != 2 || s.Failed != 0 || s.Active != 0 || s.CompletionTime == nil || jobCondition(j, batchv1.JobSuccessCriteriaMet) == "" {
+		t.Errorf("status: %+v", s)
+	}
+	for _, name := range names {
+		if pod, ok := get[*corev1.Pod](t, c, "default", name); !ok || len(pod.Finalizers) > 0 {
+			t.Errorf("%s is there: %t, finalizers %v", name, ok, pod.Finalizers)
+		}
+	}
+	testkit.Eventually(t, soon, "an event tells of it", func() bool {
+		for _, e := range list[*corev1.Event](t, c, "default", nil) {
+			if e.Reason == "Completed" && e.Message == "Job completed" && e.InvolvedObject.Name == "work" {
+				return true
+			}
+		}
+		return false
+	})
+	edit(t, c, "default", "work", func(j *batchv1.Job) { j.Spec.TTLSecondsAfterFinished = &now })
+	gone[*batchv1.Job](t, c, "default", "work")
+	for _, name := range names {
+		gone[*corev1.Pod](t, c, "default", name)
+	}
+}
+
+func TestJobFails(t *testing.T) {
+	c := testkit.Start(t, testkit.Options{Nodes: 1, CheckMutation: true})
+	none := int32(0)
+	create(t, c, newJob("work", func(j *batchv1.Job) { j.Spec.BackoffLimit = &none }))
+	endPod(t, c, running(t, c, "work", 1)[0], corev1.PodFailed)
+	testkit.Eventually(t, soon, "the job has failed", func() bool {
+		j, _ := get[*batchv1.Job](t, c, "default", "work")
+		return jobCondition(j, batchv1.JobFailed) == "True BackoffLimitExceeded" && j.Status.Failed == 1
+	})
+}
+
+// TestJobGoes: pods of a job that is deleted are not held by their finalizer,
+// whichever way it is deleted.
+func TestJobGoes(t *testing.T) {
+	c := testkit.Start(t, testkit.Options{Nodes: 1, CheckMutation: true})
+	for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationBackground, metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan} {
+		name := "work"
+		create(t, c, newJob(name))
+		pod := running(t, c, name, 1)[0]
+		remove[*batchv1.Job](t, c, "default", name, policy)
+		gone[*batchv1.Job](t, c, "default", name)
+		if policy != metav1.DeletePropagationOrphan {
+			gone[*corev1.Pod](t, c, "default", pod)
+			continue
+		}
+		testkit.Eventually(t, soon, "the pod that stays is let go", func() bool {
+			p, ok := get[*corev1.Pod](t, c, "default", pod)
+			return ok && len(p.Finalizers) == 0 && len(p.OwnerReferences) == 0
+		})
+	}
+}
+
+func TestSuspendedJob(t *testing.T) {
+	c := testkit.Start(t, testkit.Options{Nodes: 1, CheckMutation: true})
+	yes := true
+	create(t, c, newJob("work", func(j *batchv1.Job) { j.Spec.Suspend = &yes }))
+	testkit.Eventually(t, soon, "the job is held", func() bool {
+		j, _ := get[*batchv1.Job](t, c, "default", "work")
+		return jobCondition(j, batchv1.JobSuspended) == "True JobSuspended"
+	})
+	edit(t, c, "default", "work", func(j *batchv1.Job) { *j.Spec.Suspend = false })
+	pod := running(t, c, "work", 1)[0]
+	edit(t, c, "default", "work", func(j *batchv1.Job) { *j.Spec.Suspend = true })
+	gone[*corev1.Pod](t, c, "default", pod)
+	testkit.Eventually(t, soon, "the job is held again, and counts no failure", func() bool {
+		j, _ := get[*batchv1.Job](t, c, "default", "work")
+		return jobCondition(j, batchv1.JobSuspended) == "True JobSuspended" && j.Status.Active == 0 && j.Status.Failed == 0
+	})
+}
