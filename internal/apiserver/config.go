@@ -42,6 +42,11 @@ type Config struct {
 	// not hold; nil: they are not found.
 	Extension http.Handler
 
+	// Aggregated finds who answers a path instead of this server, by the
+	// path; nil, also of the function: this server does. The handler finds the
+	// user in the request's context.
+	Aggregated func(path string) http.Handler
+
 	// Checks are what /readyz, /livez and /healthz ask, beyond their own.
 	Checks  []Check
 	Version version.Info

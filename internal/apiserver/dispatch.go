@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	genericrequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/request"
@@ -17,6 +18,12 @@ import (
 // dispatch finds who answers a request that came through the chain.
 func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r)
+	if s.Aggregated != nil {
+		if h := s.Aggregated(r.URL.Path); h != nil {
+			s.pass(w, r, c, h)
+			return
+		}
+	}
 	if !c.info.Resource {
 		s.plain(w, r)
 		return
@@ -38,6 +45,13 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 	if err := s.serve(w, r, c, k); err != nil {
 		s.fail(w, r, err)
 	}
+}
+
+// pass hands a request to the server that answers for its group.
+func (s *Server) pass(w http.ResponseWriter, r *http.Request, c *call, h http.Handler) {
+	ctx, cancel := s.untilStop(r.Context())
+	defer cancel()
+	h.ServeHTTP(w, r.WithContext(genericrequest.WithUser(ctx, c.user)))
 }
 
 // knownGroup tells whether any version of a group is served. Upstream answers

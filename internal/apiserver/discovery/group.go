@@ -58,7 +58,8 @@ func Builtin(c *catalog.Catalog) []Group {
 }
 
 // merge puts the groups of both lists in discovery's order; versions of a
-// group in both lists stand together, the first list's first.
+// group in both lists stand together, the first list's first; of two with one
+// name the second list's counts.
 func merge(builtin, extra []Group) []Group {
 	var out []Group
 	for _, g := range slices.Concat(builtin, extra) {
@@ -67,6 +68,9 @@ func merge(builtin, extra []Group) []Group {
 			out = append(out, Group{Name: g.Name, Versions: slices.Clone(g.Versions), Priority: g.Priority})
 			continue
 		}
+		out[i].Versions = slices.DeleteFunc(out[i].Versions, func(v Version) bool {
+			return slices.ContainsFunc(g.Versions, func(o Version) bool { return o.Name == v.Name })
+		})
 		out[i].Versions = append(out[i].Versions, g.Versions...)
 	}
 	rank := ranks()

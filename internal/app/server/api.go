@@ -55,7 +55,8 @@ func (p *process) runAPI(ctx context.Context, ready func()) error {
 	if p.api, err = p.assemble(authorizer, streams, events); err != nil {
 		return err
 	}
-	followed := make(chan error, 3)
+	followed := make(chan error, 5)
+	go func() { followed <- p.aggregator.Run(ctx) }()
 	if events != nil {
 		go func() { followed <- events.Run(ctx) }()
 	}
@@ -91,20 +92,19 @@ func (p *process) assemble(authorizer *authz.Authorizer, streams *stream.Streams
 		FrontProxyCAs:   func() *x509.CertPool { return p.authority.FrontProxyCA().Pool() },
 		FrontProxyNames: []string{frontProxyName}, Tokens: issuer, Audiences: issuer.Audiences(),
 	})
-	documents, err := openapi.New()
-	if err != nil {
+	if p.documents, err = openapi.New(); err != nil {
 		return nil, err
 	}
 	endpoints := endpoint.NewRegistry()
 	streams.Register(endpoints)
 	reviews.New(authenticator.Identified(), issuer.Audiences(), authorizer, authorizer).Register(endpoints)
 	endpoints.Act(schema.GroupResource{Resource: "serviceaccounts"}, "token", issuer.TokenRequest)
-	handlers, err := p.plainPaths(documents, issuer)
+	handlers, err := p.plainPaths(issuer)
 	if err != nil {
 		return nil, err
 	}
 	config := apiserver.Config{
-		Catalog: p.kinds, Cache: p.cache, Authenticator: authenticator, Authorizer: authorizer, Types: documents,
+		Catalog: p.kinds, Cache: p.cache, Authenticator: authenticator, Authorizer: authorizer, Types: p.documents,
 		Endpoints: endpoints, Handlers: handlers, Checks: p.checks(), Audit: events, Version: version.Get().API(),
 		Logger: p.logOf("api"), Registry: p.registry,
 	}
@@ -120,9 +120,9 @@ func otherPaths() []string {
 }
 
 // plainPaths are what is served beside resources.
-func (p *process) plainPaths(documents *openapi.Documents, issuer *tokens.Authority) (map[string]http.Handler, error) {
+func (p *process) plainPaths(issuer *tokens.Authority) (map[string]http.Handler, error) {
 	address := netip.AddrPortFrom(p.NodeAddress, uint16(p.APIPort)).String()
-	found := discovery.New(p.kinds, address)
+	p.discovery = discovery.New(p.kinds, address)
 	keys, err := issuer.Keys()
 	if err != nil {
 		return nil, err
@@ -132,9 +132,9 @@ func (p *process) plainPaths(documents *openapi.Documents, issuer *tokens.Author
 		return nil, err
 	}
 	return map[string]http.Handler{
-		"/":    found.Root(otherPaths),
-		"/api": found, "/api/": found, "/apis": found, "/apis/": found,
-		"/openapi/":     documents,
+		"/":    p.discovery.Root(otherPaths),
+		"/api": p.discovery, "/api/": p.discovery, "/apis": p.discovery, "/apis/": p.discovery,
+		"/openapi/":     p.documents,
 		tokens.KeysPath: keys, tokens.ConfigurationPath: configuration,
 		local.EncryptionPath: http.HandlerFunc(p.answerEncryption),
 	}, nil

@@ -7,13 +7,9 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/apiserver"
-	"github.com/knarr-io/knarr/internal/apiserver/admission"
 	"github.com/knarr-io/knarr/internal/apiserver/admission/builtin"
-	"github.com/knarr-io/knarr/internal/apiserver/admission/policy"
-	"github.com/knarr-io/knarr/internal/apiserver/admission/webhook"
 	"github.com/knarr-io/knarr/internal/apiserver/allocate"
 	"github.com/knarr-io/knarr/internal/apiserver/authz/escalate"
-	"github.com/knarr-io/knarr/internal/apiserver/outbound"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
 )
 
@@ -23,8 +19,12 @@ const firstNodePort, lastNodePort = 30000, 32767
 // builtin completes the configuration by what every server checks and hands
 // out on writes.
 func (p *process) builtin(config *apiserver.Config, checker *escalate.Checker) error {
+	others, err := p.extend(config)
+	if err != nil {
+		return err
+	}
 	config.Admission = builtin.Chain(builtin.Config{
-		Catalog: p.kinds, Cache: p.cache, Escalation: checker.Check,
+		Catalog: p.kinds, Cache: p.cache, Escalation: checker.Check, Others: others,
 		// Where a person plays the controllers, they take the finalizers off too.
 		ProtectVolumes: p.APIOnly,
 	})
@@ -35,22 +35,4 @@ func (p *process) builtin(config *apiserver.Config, checker *escalate.Checker) e
 	}
 	config.Hooks = map[*api.Kind]verb.Hook{services: allocator}
 	return nil
-}
-
-// others are the admission plugins that ask what people configured, in
-// upstream's order.
-func (p *process) others(config *apiserver.Config) (admission.Chain, error) {
-	client, err := outbound.New(outbound.Config{Kinds: p.kinds, Objects: p.cache})
-	if err != nil {
-		return nil, err
-	}
-	policies, err := policy.New(policy.Config{Kinds: p.kinds, Objects: p.cache, Authorizer: config.Authorizer, Types: config.Types, Registry: p.registry})
-	if err != nil {
-		return nil, err
-	}
-	hooks, err := webhook.New(webhook.Config{Kinds: p.kinds, Objects: p.cache, Client: client, Authorizer: config.Authorizer, Registry: p.registry, Logger: p.logOf("webhooks")})
-	if err != nil {
-		return nil, err
-	}
-	return admission.Chain{policies.Mutating(), hooks.Mutating(), policies.Validating(), hooks.Validating()}, nil
 }

@@ -16,7 +16,10 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/apiserver"
+	"github.com/knarr-io/knarr/internal/apiserver/aggregation"
+	"github.com/knarr-io/knarr/internal/apiserver/discovery"
 	"github.com/knarr-io/knarr/internal/apiserver/limits"
+	"github.com/knarr-io/knarr/internal/apiserver/openapi"
 	"github.com/knarr-io/knarr/internal/app/nodehost"
 	"github.com/knarr-io/knarr/internal/base/footprint"
 	"github.com/knarr-io/knarr/internal/base/lifecycle"
@@ -35,13 +38,16 @@ type process struct {
 	registry *prometheus.Registry
 	listener net.Listener
 
-	authority *pki.Authority
-	certs     certificates
-	store     store.Store
-	keys      *encryption.Keys // nil: objects are stored as they are
-	cache     *cache.Cache
-	api       *apiserver.Server
-	host      *nodehost.Host
+	authority  *pki.Authority
+	certs      certificates
+	store      store.Store
+	keys       *encryption.Keys // nil: objects are stored as they are
+	cache      *cache.Cache
+	api        *apiserver.Server
+	documents  *openapi.Documents
+	discovery  *discovery.Handler
+	aggregator *aggregation.Aggregator
+	host       *nodehost.Host
 }
 
 // settleTime is how long after the start the process is at rest.
