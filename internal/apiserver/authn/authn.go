@@ -39,8 +39,9 @@ type Config struct {
 	Tokens authenticator.Token
 	// Audiences are the API's own.
 	Audiences authenticator.Audiences
-	// NoAnonymous refuses requests without credentials.
-	NoAnonymous bool
+	// Anonymous tells which paths may be asked for without credentials; nil:
+	// all of them.
+	Anonymous func(path string) bool
 }
 
 // errBearer stands before what is wrong with a token, as in upstream's answers.
@@ -48,8 +49,8 @@ var errBearer = errors.New("invalid bearer token")
 
 // Authenticator is the whole chain. Safe for concurrent use.
 type Authenticator struct {
-	chain       authenticator.Request
-	noAnonymous bool
+	chain     authenticator.Request
+	anonymous func(path string) bool
 }
 
 // New builds the chain.
@@ -73,14 +74,14 @@ func New(c Config) *Authenticator {
 		bearertoken.New(authenticator.TokenFunc(tokens)),
 		websocket.NewProtocolAuthenticator(authenticator.TokenFunc(tokens)),
 	)
-	return &Authenticator{chain: group.NewAuthenticatedGroupAdder(withAudiences(chain, c.Audiences)), noAnonymous: c.NoAnonymous}
+	return &Authenticator{chain: group.NewAuthenticatedGroupAdder(withAudiences(chain, c.Audiences)), anonymous: c.Anonymous}
 }
 
 // AuthenticateRequest implements authenticator.Request. It takes the
 // credentials out of the request's headers.
 func (a *Authenticator) AuthenticateRequest(r *http.Request) (*authenticator.Response, bool, error) {
 	response, ok, err := a.chain.AuthenticateRequest(r)
-	if ok || err != nil || a.noAnonymous {
+	if ok || err != nil || a.anonymous != nil && !a.anonymous(r.URL.Path) {
 		return response, ok, err
 	}
 	response = &authenticator.Response{User: &user.DefaultInfo{Name: user.Anonymous, Groups: []string{user.AllUnauthenticated}}}

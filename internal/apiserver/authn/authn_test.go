@@ -69,7 +69,7 @@ func serve(t *testing.T, noAnonymous bool) *fixture {
 	a := New(Config{
 		ClientCAs: func() *x509.CertPool { return f.pki.ClusterCA().Pool() }, FrontProxyCAs: func() *x509.CertPool { return f.pki.FrontProxyCA().Pool() },
 		FrontProxyNames: []string{"front-proxy-client"}, Tokens: authenticator.TokenFunc(tokens),
-		Audiences: authenticator.Audiences{"api"}, NoAnonymous: noAnonymous,
+		Audiences: authenticator.Audiences{"api"}, Anonymous: func(path string) bool { return !noAnonymous || path == "/livez" },
 	})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		response, ok, err := a.AuthenticateRequest(r)

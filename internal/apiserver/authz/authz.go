@@ -4,15 +4,19 @@
 // (package node) may do what their pods need; everybody else, and everything
 // that a node may not do as a node, is decided by roles (package rbac). Before
 // the roles stands one rule of Knarr's own, for the edge's TLS secrets. The
-// first that allows wins, nobody denies, and what nobody allows is refused
-// with the reasons that were given.
+// first that allows wins, and what nobody allows is refused with the reasons
+// that were given. An AuthorizationConfiguration may name another order and
+// webhooks in it, which may also deny (configured.go); it is followed when its
+// file changes.
 package authz
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -27,9 +31,20 @@ import (
 // Authorizer is the whole decision. It implements authorizer.Authorizer and
 // authorizer.RuleResolver and is safe for concurrent use.
 type Authorizer struct {
-	rbac *rbac.Index
-	// inOrder are asked one after the other; roles come last.
-	inOrder []authorizer.Authorizer
+	rbac    *rbac.Index
+	logger  *slog.Logger
+	builtin struct{ node, edge, rbac step }
+	// inOrder are asked one after the other.
+	inOrder atomic.Pointer[[]step]
+
+	file    string // of the configuration; empty: the built-in order
+	content []byte // as it was first read
+}
+
+// step is one authorizer, with the rules that it can list.
+type step struct {
+	authorizer.Authorizer
+	rules authorizer.RuleResolver // nil: it lists none
 }
 
 // New reads roles and bindings from the cache. Run keeps them current.
@@ -43,40 +58,71 @@ func New(kinds *catalog.Catalog, objects *cache.Cache, logger *slog.Logger) (*Au
 		return nil, err
 	}
 	secrets := objects.Of(kinds.Resource(corev1.SchemeGroupVersion.WithResource("secrets")))
-	return &Authorizer{rbac: index, inOrder: []authorizer.Authorizer{nodes, edge{secrets}, index}}, nil
+	z := &Authorizer{rbac: index, logger: logger}
+	z.builtin.node, z.builtin.edge, z.builtin.rbac = step{Authorizer: nodes}, step{Authorizer: edge{secrets}}, step{Authorizer: index, rules: index}
+	z.inOrder.Store(&[]step{z.builtin.node, z.builtin.edge, z.builtin.rbac})
+	return z, nil
 }
 
-// Run follows changes of bindings until ctx ends or the cache closes.
-func (z *Authorizer) Run(ctx context.Context) error { return z.rbac.Run(ctx) }
+// Run follows changes of bindings, and of the configuration where there is
+// one, until ctx ends or the cache closes.
+func (z *Authorizer) Run(ctx context.Context) error {
+	if z.file == "" {
+		return z.rbac.Run(ctx)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	followed := make(chan error, 1)
+	go func() { followed <- z.followFile(ctx) }()
+	err := z.rbac.Run(ctx)
+	cancel()
+	return errors.Join(err, <-followed)
+}
 
 // RBAC is the index of roles and bindings, for those who need the rules
 // themselves.
 func (z *Authorizer) RBAC() *rbac.Index { return z.rbac }
 
-// Authorize decides one request. Reasons of a refusal are one per line.
+// Authorize decides one request. Reasons of a refusal are one per line. An
+// authorizer that fails has no say; its error is told where nobody decides.
 func (z *Authorizer) Authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	if slices.Contains(a.GetUser().GetGroups(), user.SystemPrivilegedGroup) {
 		return authorizer.DecisionAllow, "", nil
 	}
 	var reasons []string
-	for _, one := range z.inOrder {
+	var failed []error
+	for _, one := range *z.inOrder.Load() {
 		decision, reason, err := one.Authorize(ctx, a)
-		if decision == authorizer.DecisionAllow || err != nil {
+		if decision != authorizer.DecisionNoOpinion {
 			return decision, reason, err
+		}
+		if err != nil {
+			failed = append(failed, err)
 		}
 		if reason != "" {
 			reasons = append(reasons, reason)
 		}
 	}
-	return authorizer.DecisionNoOpinion, strings.Join(reasons, "\n"), nil
+	return authorizer.DecisionNoOpinion, strings.Join(reasons, "\n"), errors.Join(failed...)
 }
 
 // RulesFor lists what a user may do in a namespace. What nodes may do as
-// nodes depends on their pods and is not in it; the list says so.
+// nodes depends on their pods and is not in it, and webhooks list nothing; the
+// list says so.
 func (z *Authorizer) RulesFor(ctx context.Context, u user.Info, namespace string) ([]authorizer.ResourceRuleInfo, []authorizer.NonResourceRuleInfo, bool, error) {
-	resources, paths, incomplete, err := z.rbac.RulesFor(ctx, u, namespace)
-	if _, isNode := node.NameOf(u); isNode {
-		return resources, paths, true, err
+	var resources []authorizer.ResourceRuleInfo
+	var paths []authorizer.NonResourceRuleInfo
+	var failed []error
+	_, incomplete := node.NameOf(u)
+	for _, one := range *z.inOrder.Load() {
+		if one.rules == nil {
+			continue
+		}
+		some, somePaths, partial, err := one.rules.RulesFor(ctx, u, namespace)
+		resources, paths = append(resources, some...), append(paths, somePaths...)
+		incomplete = incomplete || partial
+		if err != nil {
+			failed = append(failed, err)
+		}
 	}
-	return resources, paths, incomplete, err
+	return resources, paths, incomplete, errors.Join(failed...)
 }

@@ -13,6 +13,10 @@ import (
 // registerAccess adds the flags of files that say who may do what.
 func registerAccess(flags *pflag.FlagSet, a *local.Access) {
 	flags.StringVar(&a.EncryptionConfig, "encryption-config", "", "EncryptionConfiguration file (default: Secrets are encrypted with a key of their own in the data directory)")
+	flags.StringVar(&a.AuthenticationConfig, "authentication-config", "", "AuthenticationConfiguration file: OIDC issuers and anonymous access")
+	flags.StringVar(&a.AuthorizationConfig, "authorization-config", "", "AuthorizationConfiguration file (default: nodes, then RBAC)")
+	flags.StringVar(&a.TokenWebhook, "authentication-token-webhook-config-file", "", "kubeconfig of a server that is asked about tokens nobody else knows")
+	flags.DurationVar(&a.TokenWebhookTTL, "authentication-token-webhook-cache-ttl", 0, "how long that server's answers are good for (default 2m)")
 	flags.StringVar(&a.Audit.Policy, "audit-policy-file", "", "audit Policy file: what is written of requests (default: nothing)")
 	flags.StringVar(&a.Audit.Log, "audit-log-path", "", "file for audit events, - for standard output (default: audit.log in the data directory's log folder)")
 	flags.IntVar(&a.Audit.MaxSize, "audit-log-maxsize", 0, "megabytes from which the audit log is put aside (default 100)")
@@ -31,6 +35,9 @@ func completeAccess(a *local.Access) error {
 		path *string
 	}{
 		{"encryption-config", &a.EncryptionConfig},
+		{"authentication-config", &a.AuthenticationConfig},
+		{"authorization-config", &a.AuthorizationConfig},
+		{"authentication-token-webhook-config-file", &a.TokenWebhook},
 		{"audit-policy-file", &a.Audit.Policy},
 		{"audit-webhook-config-file", &a.Audit.Webhook},
 	} {

@@ -11,7 +11,16 @@ import (
 type Access struct {
 	// EncryptionConfig is an EncryptionConfiguration; empty: one of ours.
 	EncryptionConfig string `json:",omitempty"`
-	Audit            Audit
+	// AuthenticationConfig is an AuthenticationConfiguration: issuers of tokens
+	// and anonymous access.
+	AuthenticationConfig string `json:",omitempty"`
+	// TokenWebhook is the kubeconfig of a server that judges tokens, whose
+	// answers are good for TokenWebhookTTL.
+	TokenWebhook    string        `json:",omitempty"`
+	TokenWebhookTTL time.Duration `json:",omitempty"`
+	// AuthorizationConfig is an AuthorizationConfiguration.
+	AuthorizationConfig string `json:",omitempty"`
+	Audit               Audit
 }
 
 // Audit says what is written of requests, and where.
@@ -50,6 +59,8 @@ func (a Access) flags() []string {
 	var out []string
 	for _, f := range []struct{ name, value string }{
 		{"--encryption-config", a.EncryptionConfig},
+		{"--authentication-config", a.AuthenticationConfig}, {"--authorization-config", a.AuthorizationConfig},
+		{"--authentication-token-webhook-config-file", a.TokenWebhook}, {"--authentication-token-webhook-cache-ttl", period(a.TokenWebhookTTL)},
 		{"--audit-policy-file", a.Audit.Policy}, {"--audit-log-path", a.Audit.Log}, {"--audit-webhook-config-file", a.Audit.Webhook},
 		{"--audit-log-maxsize", number(a.Audit.MaxSize)}, {"--audit-log-maxbackup", number(a.Audit.MaxBackups)}, {"--audit-log-maxage", number(a.Audit.MaxAge)},
 		{"--audit-webhook-batch-max-wait", period(a.Audit.WebhookWait)}, {"--audit-webhook-initial-backoff", period(a.Audit.WebhookBackoff)},

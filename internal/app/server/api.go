@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -11,7 +10,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/apiserver"
 	"github.com/knarr-io/knarr/internal/apiserver/audit"
-	"github.com/knarr-io/knarr/internal/apiserver/authn"
+	"github.com/knarr-io/knarr/internal/apiserver/authn/configured"
 	"github.com/knarr-io/knarr/internal/apiserver/authz"
 	"github.com/knarr-io/knarr/internal/apiserver/authz/escalate"
 	"github.com/knarr-io/knarr/internal/apiserver/bootstrap"
@@ -41,6 +40,11 @@ func (p *process) runAPI(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	if file := p.Access.AuthorizationConfig; file != "" {
+		if err := authorizer.Configure(file); err != nil {
+			return err
+		}
+	}
 	streams, err := stream.New(stream.Config{Kinds: p.kinds, Objects: p.cache,
 		ClientCertificate: p.certs.kubeletClient.ForClient, NodeCAs: p.authority.ClusterCA().Pool()})
 	if err != nil {
@@ -52,13 +56,23 @@ func (p *process) runAPI(ctx context.Context, ready func()) error {
 		return err
 	}
 	defer events.Close()
-	if p.api, err = p.assemble(authorizer, streams, events); err != nil {
+	issuers, err := p.openIssuers(ctx)
+	if err != nil {
+		return err
+	}
+	if issuers != nil {
+		defer issuers.Close()
+	}
+	if p.api, err = p.assemble(authorizer, issuers, streams, events); err != nil {
 		return err
 	}
 	followed := make(chan error, 5)
 	go func() { followed <- p.aggregator.Run(ctx) }()
 	if events != nil {
 		go func() { followed <- events.Run(ctx) }()
+	}
+	if issuers != nil {
+		go func() { followed <- issuers.Run(ctx) }()
 	}
 	go func() { followed <- authorizer.Run(ctx) }()
 	go func() { followed <- bootstrap.Keep(ctx, first) }()
@@ -81,17 +95,16 @@ func (p *process) runAPI(ctx context.Context, ready func()) error {
 const frontProxyName = "front-proxy-client"
 
 // assemble makes the server from its parts.
-func (p *process) assemble(authorizer *authz.Authorizer, streams *stream.Streams, events *audit.Log) (*apiserver.Server, error) {
-	issuer, err := tokens.New(tokens.Options{Issuer: "https://kubernetes.default.svc." + p.Domain, Key: p.authority.ServiceAccountKey(),
+func (p *process) assemble(authorizer *authz.Authorizer, issuers *configured.Issuers, streams *stream.Streams, events *audit.Log) (*apiserver.Server, error) {
+	issuer, err := tokens.New(tokens.Options{Issuer: p.tokenIssuer(), Key: p.authority.ServiceAccountKey(),
 		Kinds: p.kinds, Objects: p.cache})
 	if err != nil {
 		return nil, err
 	}
-	authenticator := authn.New(authn.Config{
-		ClientCAs:       func() *x509.CertPool { return p.authority.ClusterCA().Pool() },
-		FrontProxyCAs:   func() *x509.CertPool { return p.authority.FrontProxyCA().Pool() },
-		FrontProxyNames: []string{frontProxyName}, Tokens: issuer, Audiences: issuer.Audiences(),
-	})
+	authenticator, err := p.authenticator(issuer, issuers)
+	if err != nil {
+		return nil, err
+	}
 	if p.documents, err = openapi.New(); err != nil {
 		return nil, err
 	}
