@@ -16,6 +16,7 @@ import (
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
 	"github.com/knarr-io/knarr/internal/controller/clusterrole"
+	"github.com/knarr-io/knarr/internal/controller/cronjob"
 	"github.com/knarr-io/knarr/internal/controller/daemonset"
 	"github.com/knarr-io/knarr/internal/controller/deployment"
 	"github.com/knarr-io/knarr/internal/controller/disruption"
@@ -95,6 +96,7 @@ func (d Deps) build() ([]runner, error) {
 	add(daemonset.New(d.Client("daemon-set-controller"), inf, recorder("daemon-set-controller", "daemonset-controller"), d.options(4)))
 	add(job.New(d.Client("job-controller"), inf, recorder("job-controller", "job-controller"), d.options(8)))
 	add(ttlafterfinished.New(d.Client("ttl-after-finished-controller"), inf, d.options(4)))
+	add(cronjob.New(d.Client("cronjob-controller"), inf, recorder("cronjob-controller", "cronjob-controller"), d.options(4)))
 	add(deployment.New(d.Client("deployment-controller"), inf, recorder("deployment-controller", "deployment-controller"), d.options(8)))
 	add(endpointslice.New(d.Client("endpointslice-controller"), inf, recorder("endpointslice-controller", "endpoint-slice-controller"), d.options(8)))
 	add(endpoints.New(d.Client("endpoint-controller"), inf, recorder("endpoint-controller", "endpoint-controller"), d.options(4)))
