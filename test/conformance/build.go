@@ -22,20 +22,29 @@ func buildSuite(ctx context.Context, o options) (suiteTools, error) {
 	if err := os.MkdirAll(o.work, 0o755); err != nil {
 		return t, err
 	}
+	if o.build {
+		if err := t.compile(ctx); err != nil {
+			return t, err
+		}
+	}
+	// The suite wants one path for kubectl; Knarr's is a command of its own.
+	script := fmt.Sprintf("#!/bin/sh\nexec '%s' kubectl \"$@\"\n", strings.ReplaceAll(o.knarr, "'", `'\''`))
+	return t, os.WriteFile(t.kubectl, []byte(script), 0o755)
+}
+
+func (t suiteTools) compile(ctx context.Context) error {
 	for _, argv := range [][]string{
-		{"test", "-c", "-trimpath", "-buildvcs=false", "-o", t.suite, "k8s.io/kubernetes/test/e2e"},
+		{"test", "-c", "-vet=off", "-trimpath", "-buildvcs=false", "-o", t.suite, "k8s.io/kubernetes/test/e2e"},
 		{"build", "-trimpath", "-buildvcs=false", "-o", t.ginkgo, "github.com/onsi/ginkgo/v2/ginkgo"},
 	} {
 		fmt.Println("conformance: go", strings.Join(argv, " "))
 		cmd := exec.CommandContext(ctx, "go", argv...)
 		cmd.Dir = filepath.Join("test", "conformance", "suite")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return t, fmt.Errorf("build the suite: %w\n%s", err, out)
+			return fmt.Errorf("build the suite: %w\n%s", err, out)
 		}
 	}
-	// The suite wants one path for kubectl; Knarr's is a command of its own.
-	script := fmt.Sprintf("#!/bin/sh\nexec '%s' kubectl \"$@\"\n", strings.ReplaceAll(o.knarr, "'", `'\''`))
-	return t, os.WriteFile(t.kubectl, []byte(script), 0o755)
+	return nil
 }
 
 // commitOf names the commit under test, with a mark where the tree differs.

@@ -81,9 +81,9 @@ func (c *cluster) addSystemPods(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list the nodes: %w", err)
 	}
-	for _, node := range nodes.Items {
+	for i, node := range nodes.Items {
 		pod := &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Name: systemPods + node.Name, Namespace: metav1.NamespaceSystem},
+			ObjectMeta: metav1.ObjectMeta{Name: systemPods + strconv.Itoa(i+1), Namespace: metav1.NamespaceSystem},
 			Spec: corev1.PodSpec{NodeName: node.Name, Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 				Containers: []corev1.Container{{Name: "pause", Image: "registry.k8s.io/pause:3.10.2"}}},
 		}

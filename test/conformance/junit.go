@@ -78,6 +78,7 @@ func parseReport(data []byte) (report, error) {
 			if !isCase && failed == nil || c.Status == "skipped" && c.Time == 0 || c.Status == "pending" {
 				continue
 			}
+			name = labels.ReplaceAllString(name, "")
 			res := result{Name: name, SIG: sigOf(name), Passed: c.Status == "passed", Skipped: c.Status == "skipped", Took: seconds(c.Time)}
 			if said := cmp.Or(failed, c.Skipped); said != nil {
 				res.Cause = causeOf(*said)
@@ -90,6 +91,9 @@ func parseReport(data []byte) (report, error) {
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// labels are what ginkgo writes behind a case's name.
+var labels = regexp.MustCompile(` \[[^\[\]]*, [^\[\]]*\]$| \[Conformance\] \[Conformance\]$`)
 
 var sig = regexp.MustCompile(`\[sig-([a-z-]+)\]`)
 

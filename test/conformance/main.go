@@ -36,6 +36,7 @@ type options struct {
 	procs       int
 	nodes       int
 	keep        bool
+	build       bool
 	// critest is the path of the binary, where that is what to run; programs
 	// the folder of knarr-keep and knarr-runtime.
 	critest, programs string
@@ -52,6 +53,7 @@ func main() {
 	flag.IntVar(&o.procs, "procs", 16, "how many cases run at a time")
 	flag.IntVar(&o.nodes, "nodes", 2, "how many nodes the cluster has")
 	flag.BoolVar(&o.keep, "keep", false, "after the run, leave the cluster until interrupted, to look into it")
+	flag.BoolVar(&o.build, "build", true, "build the suite; without, take what an earlier run left in the work folder")
 	flag.StringVar(&o.critest, "critest", "", "run this critest binary against a runtime instead of the suite against a cluster")
 	flag.StringVar(&o.programs, "programs", "internal/app/payload/bin", "folder of knarr-keep and knarr-runtime, for critest")
 	flag.Parse()

@@ -12,7 +12,7 @@ const sample = `<?xml version="1.0"?>
 <testsuites tests="5" failures="2">
   <testsuite name="Kubernetes e2e suite" time="61.5">
     <testcase name="[SynchronizedBeforeSuite]" status="passed" time="0.2"></testcase>
-    <testcase name="[It] [sig-node] Pods should run [Conformance]" status="passed" time="2.5"></testcase>
+    <testcase name="[It] [sig-node] Pods should run [Conformance] [sig-node, NodeConformance, Conformance]" status="passed" time="2.5"></testcase>
     <testcase name="[It] [sig-node] Pods should | fail [Conformance]" status="failed" time="3">
       <failure message="expected&#xA;   nothing" type="failed">at pods.go:7</failure>
     </testcase>
