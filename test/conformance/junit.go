@@ -93,7 +93,7 @@ func parseReport(data []byte) (report, error) {
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // labels are what ginkgo writes behind a case's name.
-var labels = regexp.MustCompile(` \[[^\[\]]*, [^\[\]]*\]$| \[Conformance\] \[Conformance\]$`)
+var labels = regexp.MustCompile(` \[[^\[\]]*, [^\[\]]*\]$`)
 
 var sig = regexp.MustCompile(`\[sig-([a-z-]+)\]`)
 
