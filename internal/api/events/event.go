@@ -3,6 +3,8 @@
 package events
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	eventsv1 "k8s.io/api/events/v1"
@@ -30,15 +32,29 @@ func event(core *api.Kind) *api.Kind {
 		},
 		Columns: core.Columns,
 		Row:     rowOf(core),
-		Fields: func(e *eventsv1.Event) fields.Set {
-			if core.Fields == nil {
-				return nil
-			}
-			return core.Fields(toCore(e))
-		},
-		FieldNames: core.FieldNames, IndexedFields: core.IndexedFields,
+		Fields:     eventFields,
+		FieldNames: fieldNames(),
 		UnconditionalUpdate: true, CreateOnUpdate: true,
 	}.Kind()
+}
+
+// fieldNames are what a client may select by. They are named after this form's
+// fields: the core group's names are refused.
+func fieldNames() []string { return slices.Sorted(maps.Keys(eventFields(&eventsv1.Event{}))) }
+
+func eventFields(e *eventsv1.Event) fields.Set {
+	return fields.Set{
+		"reason":                    e.Reason,
+		"regarding.apiVersion":      e.Regarding.APIVersion,
+		"regarding.fieldPath":       e.Regarding.FieldPath,
+		"regarding.kind":            e.Regarding.Kind,
+		"regarding.name":            e.Regarding.Name,
+		"regarding.namespace":       e.Regarding.Namespace,
+		"regarding.resourceVersion": e.Regarding.ResourceVersion,
+		"regarding.uid":             string(e.Regarding.UID),
+		"reportingController":       e.ReportingController,
+		"type":                      e.Type,
+	}
 }
 
 // rowOf prints the event as the core group does.
