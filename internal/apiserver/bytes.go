@@ -20,7 +20,7 @@ func bareItem(item *cache.Item, k *api.Kind, f codec.Format) ([]byte, error) {
 		key += " " + k.GVK.String()
 	}
 	return item.Encoded(key, func(w io.Writer) error {
-		bare, err := codec.Bare(verb.View(k, item.Object), f)
+		bare, err := codec.Bare(verb.View(k, item), f)
 		if err != nil {
 			return err
 		}
@@ -39,6 +39,9 @@ func wholeList(list *verb.List, k *api.Kind, f codec.Format, pretty bool) ([]byt
 		}
 		items[i] = bare
 	}
+	if k.Custom != nil {
+		return customList(list, k, f, pretty, items)
+	}
 	if f == codec.JSON && !pretty {
 		return codec.WholeListJSON(listKind(k), list.ListMeta, items)
 	}
@@ -51,4 +54,15 @@ func wholeList(list *verb.List, k *api.Kind, f codec.Format, pretty bool) ([]byt
 		return nil, err
 	}
 	return codec.Wrap(bare, f, listKind(k), pretty)
+}
+
+func customList(list *verb.List, k *api.Kind, f codec.Format, pretty bool, items [][]byte) ([]byte, error) {
+	whole, err := codec.CustomListJSON(listKind(k), list.ListMeta, items)
+	if err != nil {
+		return nil, err
+	}
+	if f == codec.JSON && !pretty {
+		return append(whole, '\n'), nil
+	}
+	return codec.Wrap(whole, f, listKind(k), pretty)
 }

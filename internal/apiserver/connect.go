@@ -32,7 +32,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, c *call, connec
 	}
 	ctx, cancel := s.untilStop(r.Context())
 	defer cancel()
-	conn := endpoint.Connection{Request: req, User: c.user, Object: verb.View(k, item.Object), Path: rest(c, r)}
+	conn := endpoint.Connection{Request: req, User: c.user, Object: verb.View(k, item), Path: rest(c, r)}
 	err := connect(w, r.WithContext(ctx), conn)
 	if seen, ok := w.(*seenWriter); ok && seen.status != 0 {
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/request"
+	"github.com/knarr-io/knarr/internal/apiserver/codec"
 	"github.com/knarr-io/knarr/internal/apiserver/negotiate"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
 )
@@ -101,6 +102,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *call, k *api.K
 	if err != nil {
 		return err
 	}
+	if k.Custom != nil && answer.Format == codec.Protobuf && answer.Target == negotiate.Whole {
+		c.answer = answer
+		return noProtobuf()
+	}
 	query := r.URL.Query()
 	if c.info.Verb == "patch" {
 		if _, err := patchType(r); err != nil {
@@ -109,6 +114,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *call, k *api.K
 	}
 	if text := deprecation(c.info.GVR()); text != "" {
 		c.warn(text)
+	}
+	if k.Custom != nil && k.Deprecated != "" {
+		c.warn(k.Deprecated)
 	}
 	answer.Pretty = answer.Pretty || negotiate.Pretty(query.Get("pretty"), r.UserAgent())
 	c.answer = answer
@@ -189,5 +197,13 @@ func wrongMethod() error {
 	return &errors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed, Reason: metav1.StatusReasonMethodNotAllowed,
 		Message: "the server does not allow this method on the requested resource", Details: &metav1.StatusDetails{},
+	}}
+}
+
+// noProtobuf refuses to answer with custom resources in protobuf.
+func noProtobuf() error {
+	return &errors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable,
+		Message: "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
 	}}
 }

@@ -121,7 +121,7 @@ func (s *Server) whole(c *call, res verb.Result) ([]byte, error) {
 }
 
 func listKind(k *api.Kind) schema.GroupVersionKind {
-	return k.GVK.GroupVersion().WithKind(k.GVK.Kind + "List")
+	return k.ListKind()
 }
 
 // transformed encodes an answer as a table or as bare metadata.
@@ -180,7 +180,7 @@ func contents(res verb.Result) ([]api.Object, metav1.ListMeta) {
 	if res.List != nil {
 		out := make([]api.Object, len(res.List.Items))
 		for i, item := range res.List.Items {
-			out[i] = verb.View(res.Kind, item.Object)
+			out[i] = verb.View(res.Kind, item)
 		}
 		return out, res.List.ListMeta
 	}

@@ -78,9 +78,9 @@ func (e *eventEncoder) object(k *api.Kind, ev *verb.Event) ([]byte, schema.Group
 func eventObject(k *api.Kind, ev *verb.Event) api.Object {
 	switch {
 	case ev.Item != nil:
-		return verb.View(k, ev.Item.Object)
+		return verb.View(k, ev.Item)
 	case ev.Object != nil:
-		return verb.View(k, ev.Object)
+		return ev.Object
 	}
 	return bookmark(k, ev)
 }

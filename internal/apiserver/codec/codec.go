@@ -48,6 +48,7 @@ type Codec struct {
 	scheme  *runtime.Scheme
 	catalog *catalog.Catalog
 	decode  map[decoderKey]runtime.Decoder
+	custom  map[decoderKey]runtime.Decoder // of custom resources
 }
 
 type decoderKey struct {
@@ -58,7 +59,7 @@ type decoderKey struct {
 // New builds the codec of a catalogue.
 func New(c *catalog.Catalog) *Codec {
 	s := schemeOf(c)
-	codec := &Codec{scheme: s, catalog: c, decode: map[decoderKey]runtime.Decoder{}}
+	codec := &Codec{scheme: s, catalog: c, decode: map[decoderKey]runtime.Decoder{}, custom: customDecoders()}
 	for _, strict := range []bool{false, true} {
 		codec.decode[decoderKey{JSON, strict}] = json.NewSerializerWithOptions(json.DefaultMetaFactory, s, s,
 			json.SerializerOptions{Strict: strict})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -26,6 +27,9 @@ type Decoded struct {
 // status errors. strict finds unknown and duplicate fields; they are returned
 // beside the object, for the caller to warn of or to refuse.
 func (c *Codec) Decode(body []byte, format Format, want schema.GroupVersionKind, strict bool) (Decoded, error) {
+	if k := c.catalog.Kind(want); k != nil && k.Custom != nil {
+		return c.decodeCustom(k, body, format, strict)
+	}
 	into, err := c.scheme.New(want)
 	if err != nil {
 		return Decoded{}, errors.NewInternalError(err)
@@ -90,4 +94,13 @@ func excerpt(body []byte) string {
 func StrictText(loose []error) string { return runtime.NewStrictDecodingError(loose).Error() }
 
 // Default fills the unset fields of an object of a known kind.
-func (c *Codec) Default(obj runtime.Object) { c.scheme.Default(obj) }
+func (c *Codec) Default(obj runtime.Object) {
+	u, isCustom := obj.(*unstructured.Unstructured)
+	if !isCustom {
+		c.scheme.Default(obj)
+		return
+	}
+	if k := c.catalog.Kind(u.GroupVersionKind()); k != nil && k.Main.Default != nil {
+		k.Main.Default(u)
+	}
+}

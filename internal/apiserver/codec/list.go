@@ -25,14 +25,18 @@ func listJSON(open []byte, meta metav1.ListMeta, items [][]byte) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	size := len(open) + len(m) + 32
+	return joinList(open, m, items), nil
+}
+
+func joinList(open, meta []byte, items [][]byte) []byte {
+	size := len(open) + len(meta) + 32
 	for _, item := range items {
 		size += len(item) + 1
 	}
 	out := make([]byte, 0, size)
 	out = append(out, open...)
 	out = append(out, `"metadata":`...)
-	out = append(out, m...)
+	out = append(out, meta...)
 	out = append(out, `,"items":[`...)
 	for i, item := range items {
 		if i > 0 {
@@ -40,7 +44,7 @@ func listJSON(open []byte, meta metav1.ListMeta, items [][]byte) ([]byte, error)
 		}
 		out = append(out, item...)
 	}
-	return append(out, `]}`...), nil
+	return append(out, `]}`...)
 }
 
 // The fields of every typed list's protobuf message, with the wire type of

@@ -85,6 +85,7 @@ func checkField(k *api.Kind, name string) error {
 		return nil
 	}
 	switch {
+	case k.Custom != nil:
 	case len(k.FieldNames) == 0:
 		return errors.NewBadRequest(fmt.Sprintf("%q is not a known field selector: only %q, %q", name, nameField, namespaceField))
 	case k.GVK.Group == "batch":

@@ -46,6 +46,9 @@ func New(scheme *runtime.Scheme, types TypeConverters) *Managers {
 
 // Of is the field manager of a kind's endpoint.
 func (m *Managers) Of(k *api.Kind, subresource string) (*managedfields.FieldManager, error) {
+	if k.Custom != nil {
+		return k.Custom.Manager(subresource)
+	}
 	at := key{k.GVK, subresource}
 	m.mu.RLock()
 	fm := m.made[at]

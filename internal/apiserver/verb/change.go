@@ -55,11 +55,14 @@ func (h *Handler) changeOnce(ctx context.Context, c change) (res Result, raced b
 	if !found {
 		return h.changeMissing(ctx, c)
 	}
+	if err := h.shape(ctx, c.kind, old); err != nil {
+		return Result{}, false, err
+	}
 	obj, err := c.make(ctx, old)
 	if err != nil {
 		return Result{}, false, err
 	}
-	prior := View(c.kind, old.Object)
+	prior := View(c.kind, old)
 	a := h.updateAttributes(ctx, &c, obj, prior)
 	if err := h.Admission.Mutate(ctx, a); err != nil {
 		return Result{}, false, err
@@ -150,14 +153,14 @@ func (c *change) checkVersion(obj, prior api.Object) (pinned bool, err error) {
 // replace stores the new state of an object, or removes the object when the
 // change took its last finalizer.
 func (h *Handler) replace(ctx context.Context, c change, old *cache.Item, obj api.Object) (Result, error) {
-	prior := View(c.kind, old.Object)
+	prior := View(c.kind, old)
 	finish, err := h.beginUpdate(ctx, c.target, obj, prior, c.dryRun)
 	if err != nil {
 		return Result{}, err
 	}
 	if unchanged(obj, prior) {
 		finish(false)
-		return ok(c.kind, old), nil
+		return h.ok(ctx, c.kind, old)
 	}
 	if c.dryRun {
 		finish(false)
@@ -166,12 +169,17 @@ func (h *Handler) replace(ctx context.Context, c change, old *cache.Item, obj ap
 	if released(obj) {
 		return h.release(ctx, c, old, obj, finish)
 	}
-	item, err := c.resource.Update(ctx, old, c.stored(obj))
+	kept, err := h.stored(ctx, c.target, obj)
+	if err != nil {
+		finish(false)
+		return Result{}, err
+	}
+	item, err := c.resource.Update(ctx, old, kept)
 	finish(err == nil)
 	if err != nil {
 		return Result{}, storeError(err, c.kind, c.req.Name)
 	}
-	return ok(c.kind, item), nil
+	return h.ok(ctx, c.kind, item)
 }
 
 // release removes an object whose last finalizer a change took, in place of

@@ -58,7 +58,7 @@ func (c *collector) take(item *cache.Item) bool {
 		c.more = true
 		return false
 	}
-	if !c.query.Selector.Matches(View(c.kind, item.Object)) {
+	if !c.query.Selector.Matches(View(c.kind, item)) {
 		return true
 	}
 	c.list.Items = append(c.list.Items, item)

@@ -33,6 +33,9 @@ func (h *Handler) deleteCollection(ctx context.Context, t *target) (Result, erro
 	if err != nil {
 		return Result{}, err
 	}
+	if err := h.shapeList(ctx, t.kind, snap, q); err != nil {
+		return Result{}, err
+	}
 	list := collect(snap, t.kind, q)
 	for _, item := range list.Items {
 		if err := h.deleteOne(ctx, t, item); err != nil {

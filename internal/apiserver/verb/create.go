@@ -80,6 +80,10 @@ func (h *Handler) insert(ctx context.Context, w *write, obj api.Object) (Result,
 
 func (h *Handler) insertOnce(ctx context.Context, w *write, obj api.Object, generated bool) (Result, error) {
 	t := w.target
+	if t.kind.Custom != nil && t.kind.Custom.Terminating {
+		return Result{}, errors.NewForbidden(t.groupResource(), obj.GetName(),
+			stderrors.New("create not allowed while custom resource definition is terminating"))
+	}
 	a := h.attributes(ctx, w, admission.Create, obj, nil)
 	if err := h.Admission.Mutate(ctx, a); err != nil {
 		return Result{}, err
@@ -117,7 +121,7 @@ func (h *Handler) insertOnce(ctx context.Context, w *write, obj api.Object, gene
 	if item == nil {
 		return Result{Status: http.StatusCreated, Kind: t.kind, Object: obj}, nil
 	}
-	return Result{Status: http.StatusCreated, Kind: t.kind, Item: item}, nil
+	return Result{Status: http.StatusCreated, Kind: t.kind, Item: item}, h.shape(ctx, t.kind, item)
 }
 
 // storeNew writes a new object; for a dry run it only looks whether the name
@@ -134,7 +138,11 @@ func (h *Handler) storeNew(ctx context.Context, w *write, obj api.Object) (*cach
 		}
 		return nil, nil
 	}
-	item, err := t.resource.Create(ctx, t.stored(obj))
+	kept, err := h.stored(ctx, t, obj)
+	if err != nil {
+		return nil, err
+	}
+	item, err := t.resource.Create(ctx, kept)
 	if stderrors.Is(err, store.ErrConflict) {
 		return nil, exists()
 	}

@@ -53,7 +53,10 @@ func warnOfOrphans(ctx context.Context, k *api.Kind, opts *metav1.DeleteOptions)
 // deleteItem deletes an object as it stands in item. It fails with
 // store.ErrConflict when the object has changed since.
 func (h *Handler) deleteItem(ctx context.Context, w *write, item *cache.Item, opts *metav1.DeleteOptions) (Result, error) {
-	shown := View(w.kind, item.Object)
+	if err := h.shape(ctx, w.kind, item); err != nil {
+		return Result{}, err
+	}
+	shown := View(w.kind, item)
 	if err := checkPreconditions(w.target, shown, opts.Preconditions); err != nil {
 		return Result{}, err
 	}
@@ -67,13 +70,14 @@ func (h *Handler) deleteItem(ctx context.Context, w *write, item *cache.Item, op
 	plan := planDeletion(w.kind, item.Object, opts, h.Now())
 	switch {
 	case plan.nothing:
-		return ok(w.kind, item), nil
+		return h.ok(ctx, w.kind, item)
 	case w.dryRun && plan.object == nil:
 		return w.deleted(item, item.Object), nil
 	case w.dryRun && plan.thenRemove:
 		return w.deleted(item, plan.object), nil
 	case w.dryRun:
-		return Result{Status: http.StatusOK, Kind: w.kind, Object: View(w.kind, plan.object)}, nil
+		obj, err := convertOne(ctx, w.kind, plan.object)
+		return Result{Status: http.StatusOK, Kind: w.kind, Object: obj}, err
 	case plan.object == nil:
 		return h.remove(ctx, w, item)
 	}
@@ -84,11 +88,11 @@ func (h *Handler) deleteItem(ctx context.Context, w *write, item *cache.Item, op
 	if plan.thenRemove {
 		return h.remove(ctx, w, updated)
 	}
-	res := ok(w.kind, updated)
+	res, err := h.ok(ctx, w.kind, updated)
 	if opts.OrphanDependents != nil && !*opts.OrphanDependents {
 		res.Status = http.StatusAccepted
 	}
-	return res, nil
+	return res, err
 }
 
 // remove takes an object out of the store.
@@ -105,7 +109,11 @@ func (h *Handler) remove(ctx context.Context, w *write, item *cache.Item) (Resul
 // the kinds whose clients expect it, with a Status for the others.
 func (t *target) deleted(gone *cache.Item, last api.Object) Result {
 	if returnsDeleted(t.kind) {
-		obj := View(t.kind, last.DeepCopyObject().(api.Object))
+		obj := last.DeepCopyObject().(api.Object)
+		if t.kind.View != nil {
+			obj = t.kind.View.FromStored(obj)
+			obj.GetObjectKind().SetGroupVersionKind(t.kind.GVK)
+		}
 		obj.SetResourceVersion(gone.Object.GetResourceVersion())
 		return Result{Status: http.StatusOK, Kind: t.kind, Object: obj}
 	}

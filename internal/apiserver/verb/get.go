@@ -30,7 +30,7 @@ func (h *Handler) get(ctx context.Context, t *target) (Result, error) {
 	if !found {
 		return Result{}, t.notFound()
 	}
-	return ok(t.kind, item), nil
+	return h.ok(ctx, t.kind, item)
 }
 
 // waitFor waits until the cache has seen a revision.
@@ -73,6 +73,9 @@ func (h *Handler) list(ctx context.Context, t *target) (Result, error) {
 	}
 	snap, err := h.stateOf(ctx, t.resource, q)
 	if err != nil {
+		return Result{}, err
+	}
+	if err := h.shapeList(ctx, t.kind, snap, q); err != nil {
 		return Result{}, err
 	}
 	list := collect(snap, t.kind, q)

@@ -97,26 +97,16 @@ type List struct {
 func (r Result) Value() runtime.Object {
 	switch {
 	case r.Item != nil:
-		return View(r.Kind, r.Item.Object)
+		return View(r.Kind, r.Item)
 	case r.List != nil:
 		out := &api.List{ListMeta: r.List.ListMeta, Items: make([]api.Object, len(r.List.Items))}
-		out.SetGroupVersionKind(r.Kind.GVK.GroupVersion().WithKind(r.Kind.GVK.Kind + "List"))
+		out.SetGroupVersionKind(r.Kind.ListKind())
 		for i, item := range r.List.Items {
-			out.Items[i] = View(r.Kind, item.Object)
+			out.Items[i] = View(r.Kind, item)
 		}
 		return out
 	}
 	return r.Object
-}
-
-// View shows a stored object as the kind asked for.
-func View(k *api.Kind, stored api.Object) api.Object {
-	if k.View == nil {
-		return stored
-	}
-	out := k.View.FromStored(stored)
-	out.GetObjectKind().SetGroupVersionKind(k.GVK)
-	return out
 }
 
 // Do answers every verb but watch, and all but connections.
@@ -154,8 +144,9 @@ func (h *Handler) Do(ctx context.Context, u user.Info, req *request.Request) (Re
 	return Result{}, methodNotAllowed()
 }
 
-func ok(k *api.Kind, item *cache.Item) Result {
-	return Result{Status: http.StatusOK, Kind: k, Item: item}
+// ok answers with an item.
+func (h *Handler) ok(ctx context.Context, k *api.Kind, item *cache.Item) (Result, error) {
+	return Result{Status: http.StatusOK, Kind: k, Item: item}, h.shape(ctx, k, item)
 }
 
 func methodNotAllowed() error {

@@ -39,23 +39,10 @@ func (t *target) lookup() (*cache.Item, bool) {
 	return t.resource.Get(t.req.Namespace, t.req.Name)
 }
 
-// stored is an object in the form in which it is stored.
-func (t *target) stored(obj api.Object) api.Object {
-	if t.kind.View == nil {
-		return obj
-	}
-	out := t.kind.View.ToStored(obj)
-	out.GetObjectKind().SetGroupVersionKind(t.kind.View.Of.GVK)
-	return out
-}
-
 // shown is an object in the form of the kind that was asked for, for the
 // caller to change.
 func (t *target) shown(item *cache.Item) api.Object {
-	if t.kind.View == nil {
-		return item.Object.DeepCopyObject().(api.Object)
-	}
-	return View(t.kind, item.Object.DeepCopyObject().(api.Object))
+	return View(t.kind, item).DeepCopyObject().(api.Object)
 }
 
 func (h *Handler) target(req *request.Request) (*target, error) {

@@ -32,7 +32,8 @@ type Event struct {
 	Type watch.EventType
 	Item *cache.Item
 	// Object stands in for Item where an object left the watch without being
-	// deleted: its last matching state, at the revision of the change.
+	// deleted: its last matching state, as the kind asked for, at the revision
+	// of the change.
 	Object   api.Object
 	Revision store.Revision
 	// InitialEnd marks the bookmark behind the state.
@@ -43,6 +44,7 @@ type Event struct {
 type Watch struct {
 	Kind *api.Kind
 
+	handler  *Handler
 	query    listing.Query
 	events   *cache.Watch
 	initial  []*cache.Item // still to be sent
@@ -96,12 +98,15 @@ func (h *Handler) Watch(ctx context.Context, req *request.Request) (*Watch, erro
 			return nil, err
 		}
 	}
-	w := &Watch{Kind: t.kind, query: q, from: q.Revision, started: !q.SendInitial}
+	w := &Watch{Kind: t.kind, handler: h, query: q, from: q.Revision, started: !q.SendInitial}
 	if q.SendInitial {
 		snap := t.resource.Snapshot()
 		w.from = snap.Revision()
 		all := q
 		all.Limit, all.AfterNamespace, all.AfterName = 0, "", ""
+		if err := h.shapeList(ctx, t.kind, snap, all); err != nil {
+			return nil, err
+		}
 		w.initial = collect(snap, t.kind, all).Items
 	}
 	w.events, err = follow(t, &q.Selector, w.from)
@@ -191,6 +196,9 @@ func (w *Watch) Next(ctx context.Context) ([]Event, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := w.shape(ctx, events); err != nil {
+			return nil, err
+		}
 		for i := range events {
 			w.translate(&events[i])
 		}
@@ -221,6 +229,18 @@ func (w *Watch) wait(ctx context.Context, until time.Time) ([]cache.Event, error
 	return nil, watchError(err, w.events.Position())
 }
 
+// shape makes sure that events can be shown as the kind asked for.
+func (w *Watch) shape(ctx context.Context, events []cache.Event) error {
+	if w.Kind.Custom == nil || w.Kind.Custom.Convert == nil {
+		return nil
+	}
+	items := make([]*cache.Item, 0, 2*len(events))
+	for _, ev := range events {
+		items = append(items, ev.Item, ev.Old)
+	}
+	return w.handler.shape(ctx, w.Kind, items...)
+}
+
 // sendState gives the next part of the state, and its end behind the last.
 func (w *Watch) sendState() {
 	n := min(len(w.initial), initialBatch)
@@ -241,24 +261,24 @@ func (w *Watch) sendState() {
 // an object that begins to match is added, one that ceases to is deleted.
 func (w *Watch) translate(ev *cache.Event) {
 	s := &w.query.Selector
-	is := ev.Type != cache.Deleted && s.Matches(View(w.Kind, ev.Item.Object))
-	was := ev.Old != nil && s.Matches(View(w.Kind, ev.Old.Object))
+	is := ev.Type != cache.Deleted && s.Matches(View(w.Kind, ev.Item))
+	was := ev.Old != nil && s.Matches(View(w.Kind, ev.Old))
 	switch {
 	case is && was:
 		w.out = append(w.out, Event{Type: watch.Modified, Item: ev.Item, Revision: ev.Revision})
 	case is:
 		w.out = append(w.out, Event{Type: watch.Added, Item: ev.Item, Revision: ev.Revision})
 	case was:
-		w.out = append(w.out, left(ev))
+		w.out = append(w.out, left(w.Kind, ev))
 	}
 }
 
 // left is the event of an object that is gone, or that matches no more.
-func left(ev *cache.Event) Event {
+func left(k *api.Kind, ev *cache.Event) Event {
 	if ev.Type == cache.Deleted {
 		return Event{Type: watch.Deleted, Item: ev.Item, Revision: ev.Revision}
 	}
-	last := ev.Old.Object.DeepCopyObject().(api.Object)
+	last := View(k, ev.Old).DeepCopyObject().(api.Object)
 	last.SetResourceVersion(cache.FormatRevision(ev.Revision))
 	return Event{Type: watch.Deleted, Object: last, Revision: ev.Revision}
 }

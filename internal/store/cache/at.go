@@ -13,6 +13,7 @@ import (
 // where neither does, and with store.ErrFuture where the revision has not been
 // applied here. Zero means the newest.
 func (r *Resource) At(ctx context.Context, rev store.Revision) (Snapshot, error) {
+	r = r.now()
 	if rev == 0 {
 		return r.Snapshot(), nil
 	}

@@ -2,10 +2,10 @@ package cache
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -67,9 +67,13 @@ type Cache struct {
 	// unopened are values that could not be decrypted while loading.
 	unopened unopened
 
-	resources []*Resource
-	byKind    map[*api.Kind]*Resource
-	byPrefix  map[string]*Resource
+	known atomic.Pointer[registry]
+	// changing orders changes of the kinds; it is taken before applying.
+	changing sync.Mutex
+	// applying is held while changes are made visible, and while the set of
+	// resources changes.
+	applying sync.Mutex
+	loading  *loading // guarded by applying: a resource that is being read; nil mostly
 
 	stop     context.CancelFunc
 	stopped  chan struct{} // closed when the follower has ended
@@ -87,42 +91,32 @@ func Open(ctx context.Context, st store.Store, kinds []*api.Kind, options Option
 	options = options.withDefaults()
 	c := &Cache{
 		store: st, options: options,
-		limits:   limits{count: options.HistoryCount, bytes: options.HistoryBytes, age: options.HistoryAge},
-		budget:   budget{limit: options.EncodingBudget},
-		byKind:   make(map[*api.Kind]*Resource, len(kinds)),
-		byPrefix: make(map[string]*Resource, len(kinds)),
-		stopped:  make(chan struct{}),
+		limits:  limits{count: options.HistoryCount, bytes: options.HistoryBytes, age: options.HistoryAge},
+		budget:  budget{limit: options.EncodingBudget},
+		stopped: make(chan struct{}),
 	}
+	all := newRegistry(len(kinds))
 	for _, k := range kinds {
-		if err := c.addKind(k); err != nil {
+		if k.Virtual || k.View != nil {
+			continue
+		}
+		if err := all.add(newResource(c, k)); err != nil {
 			return nil, err
 		}
 	}
+	c.known.Store(all)
 	if err := c.start(ctx); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *Cache) addKind(k *api.Kind) error {
-	if k.Virtual || k.View != nil {
-		return nil
-	}
-	r := newResource(c, k)
-	if c.byPrefix[r.prefix] != nil {
-		return fmt.Errorf("two kinds are stored under %s", r.prefix)
-	}
-	c.resources = append(c.resources, r)
-	c.byKind[k], c.byPrefix[r.prefix] = r, r
-	return nil
-}
-
 // Of is the resource of a kind, or of the kind that it is a view of; nil for
 // a kind that the cache does not hold.
-func (c *Cache) Of(k *api.Kind) *Resource { return c.byKind[k.Stored()] }
+func (c *Cache) Of(k *api.Kind) *Resource { return c.known.Load().byKind[k.Stored()] }
 
-// Resources are all resources, in the order of the kinds given to Open.
-func (c *Cache) Resources() []*Resource { return c.resources }
+// Resources are all resources, in the order in which their kinds came.
+func (c *Cache) Resources() []*Resource { return c.known.Load().resources }
 
 // Revision is applied here: every change up to it is visible in every
 // resource.
@@ -150,14 +144,20 @@ func (c *Cache) Close() {
 
 // resourceOf finds the resource of a store key; nil where there is none.
 func (c *Cache) resourceOf(key string) *Resource {
+	return c.known.Load().byPrefix[prefixOf(key)]
+}
+
+// prefixOf is the part of a key that all objects of a kind share; empty where
+// the key is none of ours.
+func prefixOf(key string) string {
 	rest := strings.TrimPrefix(key, "/")
 	group := strings.IndexByte(rest, '/')
 	if group < 0 || len(rest) == len(key) {
-		return nil
+		return ""
 	}
 	resource := strings.IndexByte(rest[group+1:], '/')
 	if resource < 0 {
-		return nil
+		return ""
 	}
-	return c.byPrefix[key[:1+group+1+resource+1]]
+	return key[:1+group+1+resource+1]
 }

@@ -23,12 +23,19 @@ func (c *Cache) checkAll() {
 	if c.options.Mutated == nil {
 		return
 	}
-	for _, r := range c.resources {
-		r.Snapshot().Ascend("", "", "", func(item *Item) bool {
-			c.check(item)
-			return true
-		})
+	for _, r := range c.Resources() {
+		c.checkResource(r)
 	}
+}
+
+func (c *Cache) checkResource(r *Resource) {
+	if c.options.Mutated == nil {
+		return
+	}
+	r.Snapshot().Ascend("", "", "", func(item *Item) bool {
+		c.check(item)
+		return true
+	})
 }
 
 func (i *Item) contentSum() uint64 {

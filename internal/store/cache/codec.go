@@ -83,6 +83,12 @@ func (c *codec) decode(key string, data []byte) (api.Object, error) {
 	if err := c.decodeInto(data, obj); err != nil {
 		return nil, fmt.Errorf("decoding a stored %s: %w", c.kind.GVK.Kind, err)
 	}
+	if c.kind.Custom != nil {
+		if err := c.kind.Custom.Restore(obj); err != nil {
+			return nil, fmt.Errorf("decoding a stored %s: %w", c.kind.GVK.Kind, err)
+		}
+		return obj, nil
+	}
 	c.identify(obj)
 	return obj, nil
 }
@@ -105,5 +111,11 @@ func (c *codec) decodeInto(data []byte, obj api.Object) error {
 	return m.Unmarshal(envelope.Raw)
 }
 
-// identify sets apiVersion and kind.
-func (c *codec) identify(obj api.Object) { obj.GetObjectKind().SetGroupVersionKind(c.kind.GVK) }
+// identify sets apiVersion and kind. Custom resources carry theirs, and may be
+// stored in several versions.
+func (c *codec) identify(obj api.Object) {
+	if c.kind.Custom != nil {
+		return
+	}
+	obj.GetObjectKind().SetGroupVersionKind(c.kind.GVK)
+}

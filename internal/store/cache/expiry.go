@@ -26,7 +26,7 @@ func (c *Cache) expire() {
 	c.expiryMu.Unlock()
 	now := time.Now()
 	var next time.Time
-	for _, r := range c.resources {
+	for _, r := range c.Resources() {
 		if at, ok := r.expire(now); ok && (next.IsZero() || at.Before(next)) {
 			next = at
 		}

@@ -61,6 +61,7 @@ const scopeChunk = 8
 // resource. ok is false where the scope names a field that is not indexed;
 // the caller then filters a Watch of everything.
 func (r *Resource) WatchScope(after store.Revision, scope Scope) (w *Watch, ok bool, err error) {
+	r = r.now()
 	key := scopeKey{scopeObject, joinKey(r.prefix, r.kind.Namespaced, scope.Namespace, scope.Name)}
 	if scope.Name == "" {
 		key = scopeKey{slices.Index(r.kind.IndexedFields, scope.Field), scope.Value}

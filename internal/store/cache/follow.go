@@ -28,13 +28,15 @@ type follower struct {
 
 func (c *Cache) follow(ctx context.Context, watch store.Watch) {
 	defer close(c.stopped)
-	f := &follower{cache: c, pending: make(map[*Resource][]incoming, len(c.resources))}
+	f := &follower{cache: c, pending: make(map[*Resource][]incoming)}
 	err := f.run(ctx, watch)
 	if ctx.Err() == nil && !errors.Is(err, store.ErrClosed) {
 		c.options.Logger.Error("following the store ended; reads go on with the last state", "error", err)
 	}
 	c.gate.Close(store.ErrClosed)
-	for _, r := range c.resources {
+	c.applying.Lock()
+	defer c.applying.Unlock()
+	for _, r := range c.Resources() {
 		r.close()
 	}
 }
@@ -49,7 +51,7 @@ func (f *follower) run(ctx context.Context, watch store.Watch) error {
 		// Behind what the engine keeps: start over. Watchers learn it by
 		// ErrTooOld, as their histories begin anew.
 		f.cache.options.Logger.Warn("fell behind the store's history; loading all objects again")
-		loaded, err := f.cache.load(ctx, 0)
+		loaded, err := f.startOver(ctx)
 		if err != nil {
 			return err
 		}
@@ -58,6 +60,15 @@ func (f *follower) run(ctx context.Context, watch store.Watch) error {
 			return err
 		}
 	}
+}
+
+func (f *follower) startOver(ctx context.Context) (store.Revision, error) {
+	f.cache.applying.Lock()
+	defer f.cache.applying.Unlock()
+	if f.cache.loading != nil {
+		f.cache.loading.lost = true
+	}
+	return f.cache.load(ctx, 0)
 }
 
 func (f *follower) drain(ctx context.Context, watch store.Watch) error {
@@ -73,6 +84,9 @@ func (f *follower) drain(ctx context.Context, watch store.Watch) error {
 // apply makes a batch visible, with one lock and one wake-up per resource.
 func (f *follower) apply(changes []store.Change) {
 	now := time.Now()
+	f.cache.applying.Lock()
+	defer f.cache.applying.Unlock()
+	f.setAside(changes)
 	f.decodeUnknown(changes)
 	for i := range changes {
 		f.route(&changes[i])
@@ -82,6 +96,9 @@ func (f *follower) apply(changes []store.Change) {
 		r.apply(batch, now)
 		clear(batch)
 		f.pending[r] = batch[:0]
+		if r.kind.Custom != nil {
+			delete(f.pending, r) // it may go: nothing must hold it
+		}
 	}
 	if len(f.touched) > 0 {
 		f.cache.scheduleExpiry(f.cache.limits.age)
@@ -92,15 +109,29 @@ func (f *follower) apply(changes []store.Change) {
 	}
 }
 
+// setAside keeps the changes of a resource that is being read.
+func (f *follower) setAside(changes []store.Change) {
+	l := f.cache.loading
+	if l == nil {
+		return
+	}
+	for _, ch := range changes {
+		if hasPrefix(ch.Key, l.prefix) {
+			ch.Note = nil
+			l.changes = append(l.changes, ch)
+		}
+	}
+}
+
 // decodeUnknown puts an item in the note of every change that came without:
 // those of other processes, of restarts, and of a follower that was slow.
 func (f *follower) decodeUnknown(changes []store.Change) {
 	f.decode, f.slots = f.decode[:0], f.slots[:0]
 	for i, ch := range changes {
-		if item, ok := ch.Note.(*Item); ok && item.resource.cache == f.cache {
+		if item, ok := ch.Note.(*Item); ok && item.resource.cache == f.cache && f.cache.resourceOf(item.key) == item.resource {
 			continue
 		}
-		changes[i].Note = nil // another cache's: its items are not ours
+		changes[i].Note = nil // another cache's, or of a kind that has changed
 		if !ch.Deleted() {
 			f.decode = append(f.decode, store.Record{Key: ch.Key, Value: ch.Value, Modified: ch.Revision})
 			f.slots = append(f.slots, i)
@@ -109,7 +140,7 @@ func (f *follower) decodeUnknown(changes []store.Change) {
 	if len(f.decode) == 0 {
 		return
 	}
-	for i, item := range f.cache.decodeAll(f.decode) {
+	for i, item := range f.cache.decodeAll(f.decode, f.cache.resourceOf) {
 		if item != nil {
 			changes[f.slots[i]].Note = item
 		}

@@ -3,6 +3,7 @@ package cache
 import (
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/store"
@@ -24,6 +25,37 @@ type Item struct {
 
 	mu        sync.Mutex
 	encodings *encoding // guarded by mu: a short list, one per media key
+
+	forms atomic.Pointer[form]
+}
+
+// form is an item as another version of its kind, which took a webhook to
+// make. Forms live as long as their item; there are few, so they are a list.
+type form struct {
+	kind   *api.Kind
+	object api.Object
+	next   *form
+}
+
+// Form is the item as another kind, if SetForm gave it; nil else.
+func (i *Item) Form(k *api.Kind) api.Object {
+	for f := i.forms.Load(); f != nil; f = f.next {
+		if f.kind == k {
+			return f.object
+		}
+	}
+	return nil
+}
+
+// SetForm keeps the item as another kind. The object belongs to the item from
+// now on: nobody changes it.
+func (i *Item) SetForm(k *api.Kind, obj api.Object) {
+	for {
+		have := i.forms.Load()
+		if i.forms.CompareAndSwap(have, &form{kind: k, object: obj, next: have}) {
+			return
+		}
+	}
 }
 
 // Key is the item's place in the order of its resource: "namespace/name", or

@@ -78,11 +78,12 @@ func (c *Cache) loadFrom(ctx context.Context, from store.Revision) (store.Revisi
 
 // load fills every resource with its state at a revision; zero is the newest.
 func (c *Cache) load(ctx context.Context, at store.Revision) (store.Revision, error) {
-	states := make(map[*Resource]*state, len(c.resources))
-	for _, r := range c.resources {
+	resources := c.Resources()
+	states := make(map[*Resource]*state, len(resources))
+	for _, r := range resources {
 		states[r] = newState(r.kind)
 	}
-	loaded, err := c.scan(ctx, "/", at, func(item *Item) {
+	loaded, err := c.scan(ctx, "/", at, c.resourceOf, func(item *Item) {
 		states[item.resource].replace(nil, item)
 	})
 	if err != nil {
@@ -97,7 +98,8 @@ func (c *Cache) load(ctx context.Context, at store.Revision) (store.Revision, er
 // read makes a resource's state at a revision from the store's history.
 func (c *Cache) read(ctx context.Context, r *Resource, at store.Revision) (*Snapshot, error) {
 	s := newState(r.kind)
-	rev, err := c.scan(ctx, r.prefix, at, func(item *Item) { s.replace(nil, item) })
+	find := func(string) *Resource { return r }
+	rev, err := c.scan(ctx, r.prefix, at, find, func(item *Item) { s.replace(nil, item) })
 	if err != nil {
 		return nil, err
 	}
@@ -106,14 +108,14 @@ func (c *Cache) read(ctx context.Context, r *Resource, at store.Revision) (*Snap
 
 // scan decodes everything with the prefix, on all cores, and hands the items
 // over in order. It returns the revision of the state that it read.
-func (c *Cache) scan(ctx context.Context, prefix string, at store.Revision, each func(*Item)) (store.Revision, error) {
+func (c *Cache) scan(ctx context.Context, prefix string, at store.Revision, find func(key string) *Resource, each func(*Item)) (store.Revision, error) {
 	page := store.Page{Prefix: prefix, Limit: loadPage, At: at}
 	for {
 		got, err := c.store.Scan(ctx, page)
 		if err != nil {
 			return 0, err
 		}
-		for _, item := range c.decodeAll(got.Records) {
+		for _, item := range c.decodeAll(got.Records, find) {
 			if item != nil {
 				each(item)
 			}
@@ -127,14 +129,14 @@ func (c *Cache) scan(ctx context.Context, prefix string, at store.Revision, each
 
 // decodeAll decodes records in parallel. The result has nil for what is not
 // of a known kind, or cannot be read.
-func (c *Cache) decodeAll(records []store.Record) []*Item {
+func (c *Cache) decodeAll(records []store.Record, find func(key string) *Resource) []*Item {
 	items := make([]*Item, len(records))
 	workers := max(1, min(runtime.GOMAXPROCS(0), len(records)/64))
 	var wg sync.WaitGroup
 	for w := range workers {
 		part := func() {
 			for i := w; i < len(records); i += workers {
-				items[i] = c.decode(records[i].Key, records[i].Value, records[i].Modified)
+				items[i] = c.decodeFor(find(records[i].Key), records[i].Key, records[i].Value, records[i].Modified)
 			}
 		}
 		if w == workers-1 {
@@ -147,10 +149,9 @@ func (c *Cache) decodeAll(records []store.Record) []*Item {
 	return items
 }
 
-// decode makes a visible item. One object that cannot be read must not take
+// decodeFor makes a visible item of a resource; nil where that is nil. One object that cannot be read must not take
 // the whole cluster down: it is logged and left out.
-func (c *Cache) decode(key string, value []byte, rev store.Revision) *Item {
-	r := c.resourceOf(key)
+func (c *Cache) decodeFor(r *Resource, key string, value []byte, rev store.Revision) *Item {
 	if r == nil {
 		return nil
 	}

@@ -3,6 +3,7 @@ package cache
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/fields"
@@ -19,10 +20,12 @@ type Resource struct {
 	codec  *codec
 
 	past pastStates
+	next atomic.Pointer[Resource] // set when the kind changed or went
 
 	mu     sync.RWMutex
 	live   *state             // guarded by mu
 	shared *Snapshot          // guarded by mu: live's copy while nothing changed
+	base   store.Revision     // guarded by mu: of the state that was loaded
 	last   store.Revision     // guarded by mu: of the newest event applied
 	all    *feed              // guarded by mu: every event
 	scopes map[scopeKey]*feed // guarded by mu: those that are watched
@@ -54,6 +57,7 @@ func (r *Resource) Get(namespace, name string) (*Item, bool) {
 }
 
 func (r *Resource) get(key string) (*Item, bool) {
+	r = r.now()
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.live.items.Get(key)
@@ -61,6 +65,7 @@ func (r *Resource) get(key string) (*Item, bool) {
 
 // Snapshot is the newest state. It costs O(1).
 func (r *Resource) Snapshot() Snapshot {
+	r = r.now()
 	// Read before the lock: what was applied by then is in the state.
 	applied := r.cache.Revision()
 	r.mu.RLock()
@@ -100,6 +105,9 @@ func (r *Resource) apply(batch []incoming, now time.Time) {
 }
 
 func (r *Resource) applyLocked(in *incoming, now time.Time) {
+	if in.rev <= r.base {
+		return // the state that was loaded has it
+	}
 	old, exists := r.live.items.Get(in.key)
 	ev := Event{Type: Added, Item: in.item, Old: old, Revision: in.rev}
 	switch {
@@ -130,7 +138,7 @@ func (r *Resource) applyLocked(in *incoming, now time.Time) {
 func (r *Resource) reset(s *state, rev store.Revision) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.live, r.shared, r.last = s, nil, rev
+	r.live, r.shared, r.last, r.base = s, nil, rev, rev
 	r.all.history.reset(rev)
 	r.all.wake()
 	for _, f := range r.scopes {

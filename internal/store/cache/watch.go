@@ -25,6 +25,7 @@ type Watch struct {
 // ahead. It fails with store.ErrTooOld where events after it were dropped
 // already, and with store.ErrClosed after Close.
 func (r *Resource) Watch(after store.Revision) (*Watch, error) {
+	r = r.now()
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.watchLocked(r.all, after)

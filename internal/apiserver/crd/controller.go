@@ -1,0 +1,168 @@
+package crd
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	v1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/catalog"
+	"github.com/knarr-io/knarr/internal/api/request"
+	"github.com/knarr-io/knarr/internal/apiserver/discovery"
+	"github.com/knarr-io/knarr/internal/apiserver/openapi"
+	"github.com/knarr-io/knarr/internal/apiserver/outbound"
+	"github.com/knarr-io/knarr/internal/store"
+	"github.com/knarr-io/knarr/internal/store/cache"
+)
+
+// Config is what a Controller works with. Catalog, Cache and Do are required.
+type Config struct {
+	Catalog *catalog.Catalog
+	Cache   *cache.Cache
+	// Discovery and Documents show what is served; nil: nobody is told.
+	Discovery *discovery.Handler
+	Documents *openapi.Documents
+	// Do carries out the controller's own requests, with all rights.
+	Do func(ctx context.Context, req *request.Request) (runtime.Object, error)
+	// Webhook makes the endpoints of conversion webhooks; nil: conversions by
+	// webhook fail.
+	Webhook func(outbound.Target) (*outbound.Endpoint, error)
+	Logger  *slog.Logger
+	// Now is the time of conditions; nil is the wall clock.
+	Now func() time.Time
+}
+
+// Controller serves custom resources. Make it with New, call Load before
+// requests are answered, then Run.
+type Controller struct {
+	Config
+	kind   *api.Kind
+	crds   *cache.Resource
+	parts  parts
+	loaded store.Revision
+
+	// The rest belongs to the goroutine of Load and Run.
+	served     map[string]*definition // by the definition's name
+	finalizing map[string]chan struct{}
+	running    sync.WaitGroup
+	retry      chan string // names to look at again
+}
+
+// New makes a controller.
+func New(c Config) (*Controller, error) {
+	kind := c.Catalog.TypeOf(&v1.CustomResourceDefinition{})
+	if kind == nil || c.Cache.Of(kind) == nil {
+		return nil, errors.New("the catalogue and the cache must hold CustomResourceDefinitions")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	out := &Controller{
+		Config: c, kind: kind, crds: c.Cache.Of(kind),
+		served: map[string]*definition{}, finalizing: map[string]chan struct{}{}, retry: make(chan string),
+	}
+	out.parts = parts{meta: out.metaTypes, call: c.Webhook}
+	return out, nil
+}
+
+func (c *Controller) metaTypes() (map[string]*spec.Schema, error) {
+	if c.Documents == nil {
+		return nil, errors.New("the schemas of the API's own types are not at hand")
+	}
+	return c.Documents.MetaTypes()
+}
+
+// Load serves every definition that is established already. It returns when
+// their objects can be read.
+func (c *Controller) Load(ctx context.Context) error {
+	snap := c.crds.Snapshot()
+	c.loaded = snap.Revision()
+	var all []*v1.CustomResourceDefinition
+	snap.Ascend("", "", "", func(item *cache.Item) bool {
+		all = append(all, item.Object.(*v1.CustomResourceDefinition))
+		return true
+	})
+	for _, crd := range all {
+		if err := c.take(ctx, crd, crd.Status); err != nil {
+			return err
+		}
+	}
+	if len(c.served) == 0 {
+		return nil
+	}
+	return c.publish()
+}
+
+// Run follows the definitions until ctx ends.
+func (c *Controller) Run(ctx context.Context) error {
+	defer c.running.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watch, err := c.crds.Watch(c.loaded)
+	if err != nil {
+		return err
+	}
+	defer watch.Stop()
+	changed := make(chan []cache.Event)
+	failed := make(chan error, 1)
+	c.running.Go(func() { failed <- pass(ctx, watch, changed) })
+	for _, name := range c.names() { // what was left undone before
+		c.look(ctx, name)
+	}
+	for {
+		select {
+		case events := <-changed:
+			for _, ev := range events {
+				c.look(ctx, ev.Item.Object.GetName())
+			}
+		case name := <-c.retry:
+			c.look(ctx, name)
+		case err := <-failed:
+			if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// pass hands over events until the watch ends.
+func pass(ctx context.Context, watch *cache.Watch, to chan<- []cache.Event) error {
+	for {
+		events, err := watch.Next(ctx)
+		if err != nil {
+			return err
+		}
+		select {
+		case to <- events:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (c *Controller) names() []string {
+	var out []string
+	c.crds.Snapshot().Ascend("", "", "", func(item *cache.Item) bool {
+		out = append(out, item.Object.GetName())
+		return true
+	})
+	return out
+}
+
+func (c *Controller) get(name string) *v1.CustomResourceDefinition {
+	item, found := c.crds.Get("", name)
+	if !found {
+		return nil
+	}
+	return item.Object.(*v1.CustomResourceDefinition)
+}
