@@ -19,8 +19,8 @@ type Custom struct {
 	// Storage marks the kind under which the objects are stored. It may not be
 	// served, and is then not in the catalogue.
 	Storage bool
-	// Terminating refuses new objects, since the definition is being deleted.
-	Terminating bool
+	// Terminating tells that the definition is being deleted: no new objects.
+	Terminating func() bool
 	// Coerce makes an object that was just decoded obey the schema: fields that
 	// the schema does not know are dropped, and their paths returned where
 	// strict asks for them; metadata is brought into form, or refused.

@@ -1,11 +1,12 @@
-// Package openapi serves the OpenAPI documents of the built-in API, and knows
-// the merge types that server-side apply needs.
+// Package openapi serves the OpenAPI documents of the API, and knows the merge
+// types that server-side apply needs.
 //
 // The documents are data: tools/gen makes them, compressed, and they stay
 // compressed in the binary. An answer is decompressed into the connection, or
 // sent as it is to clients that take gzip; nothing is kept in memory. Merge
-// types are read when the first write needs them and shared from then on.
-// Documents is immutable and safe for concurrent use.
+// types are read when the first write needs them and shared from then on. What
+// custom resources and aggregated servers add (SetExtra) is built when it is
+// asked for. Documents is safe for concurrent use.
 package openapi
 
 import (
@@ -15,6 +16,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/knarr-io/knarr/internal/apiserver/openapi/types"
 )
@@ -25,8 +27,11 @@ var data embed.FS
 // Documents are the OpenAPI documents of the built-in API.
 type Documents struct {
 	contents index
-	v3Index  []byte
 	types    func() (types.Set, error)
+	extra    atomic.Pointer[extras]
+
+	mu      sync.Mutex
+	sources map[string][]Extra // guarded by mu
 }
 
 // index is the table of contents that the generator wrote.
@@ -50,12 +55,11 @@ func New() (*Documents, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Documents{types: sync.OnceValues(loadTypes)}
+	d := &Documents{types: sync.OnceValues(loadTypes), sources: map[string][]Extra{}}
 	if err := json.Unmarshal(raw, &d.contents); err != nil {
 		return nil, fmt.Errorf("reading the index of OpenAPI documents: %w", err)
 	}
-	d.v3Index, err = marshalV3Index(d.contents.V3)
-	return d, err
+	return d, d.SetExtra("", nil)
 }
 
 // Inputs is the digest of what the documents were generated from.

@@ -21,7 +21,7 @@ func (d *Documents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.serveV2(w, r)
 	case path == "/openapi/v3":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8") // JSON, but upstream says so
-		writeBody(w, r, d.v3Index)
+		writeBody(w, r, d.extra.Load().v3Index)
 	case strings.HasPrefix(path, "/openapi/v3/"):
 		d.serveV3(w, r, strings.TrimPrefix(path, "/openapi/v3/"))
 	default:
@@ -37,14 +37,24 @@ func (d *Documents) serveV2(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotAcceptable)
 		return
 	}
-	serve(w, r, d.contents.V2.in(f), takesGzip(r))
+	x := d.extra.Load()
+	if x.tag == "" {
+		serve(w, r, d.contents.V2.in(f), takesGzip(r))
+		return
+	}
+	tag := d.contents.V2.in(f).etag + "-" + x.tag
+	build(w, r, f, tag, takesGzip(r), func() ([]byte, error) { return d.mergedV2(x, f) })
 }
 
 func (d *Documents) serveV3(w http.ResponseWriter, r *http.Request, name string) {
 	e, ok := d.contents.V3[name]
-	if !ok {
+	more, isExtra := d.extra.Load().byName[name]
+	if !ok && !isExtra {
 		http.NotFound(w, r)
 		return
+	}
+	if !ok {
+		e = entry{ETag: more.Tag, ProtobufETag: more.Tag}
 	}
 	w.Header().Set("Vary", "Accept")
 	f, ok := choose(r.Header.Get("Accept"), "v3")
@@ -61,7 +71,34 @@ func (d *Documents) serveV3(w http.ResponseWriter, r *http.Request, name string)
 		w.Header().Set("Cache-Control", "public, immutable")
 		w.Header().Set("Expires", time.Now().AddDate(1, 0, 0).UTC().Format(http.TimeFormat))
 	}
+	if !ok {
+		build(w, r, f, doc.etag, false, func() ([]byte, error) { return more.extraV3(f) })
+		return
+	}
 	serve(w, r, doc, false)
+}
+
+// build answers with a document that is made for the request.
+func build(w http.ResponseWriter, r *http.Request, f format, tag string, compressed bool, make func() ([]byte, error)) {
+	etag := strconv.Quote(tag)
+	w.Header().Set("ETag", etag)
+	if matches(r.Header.Get("If-None-Match"), etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	body, err := make()
+	if err == nil && compressed {
+		body, err = compress(body)
+	}
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	if compressed {
+		w.Header().Set("Content-Encoding", "gzip")
+	}
+	w.Header().Set("Content-Type", f.contentType)
+	writeBody(w, r, body)
 }
 
 // document is one encoding of a document.

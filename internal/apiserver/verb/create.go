@@ -80,7 +80,7 @@ func (h *Handler) insert(ctx context.Context, w *write, obj api.Object) (Result,
 
 func (h *Handler) insertOnce(ctx context.Context, w *write, obj api.Object, generated bool) (Result, error) {
 	t := w.target
-	if t.kind.Custom != nil && t.kind.Custom.Terminating {
+	if t.kind.Custom != nil && t.kind.Custom.Terminating() {
 		return Result{}, errors.NewForbidden(t.groupResource(), obj.GetName(),
 			stderrors.New("create not allowed while custom resource definition is terminating"))
 	}

@@ -17,8 +17,15 @@ func View(k *api.Kind, item *cache.Item) api.Object {
 	if k.View == nil {
 		return item.Object
 	}
-	out := k.View.FromStored(item.Object)
-	out.GetObjectKind().SetGroupVersionKind(k.GVK)
+	return fromStored(k, item.Object)
+}
+
+// fromStored is a pure view. It may be the object itself, which is shared.
+func fromStored(k *api.Kind, obj api.Object) api.Object {
+	out := k.View.FromStored(obj)
+	if k.Custom == nil {
+		out.GetObjectKind().SetGroupVersionKind(k.GVK)
+	}
 	return out
 }
 
@@ -107,7 +114,5 @@ func convertOne(ctx context.Context, k *api.Kind, obj api.Object) (api.Object, e
 	if k.View == nil {
 		return obj, nil
 	}
-	out := k.View.FromStored(obj)
-	out.GetObjectKind().SetGroupVersionKind(k.GVK)
-	return out, nil
+	return fromStored(k, obj), nil
 }

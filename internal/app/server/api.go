@@ -66,7 +66,15 @@ func (p *process) runAPI(ctx context.Context, ready func()) error {
 	if p.api, err = p.assemble(authorizer, issuers, streams, events); err != nil {
 		return err
 	}
-	followed := make(chan error, 5)
+	definitions, err := p.customResources()
+	if err != nil {
+		return err
+	}
+	if err := definitions.Load(ctx); err != nil {
+		return fmt.Errorf("load the custom resources: %w", err)
+	}
+	followed := make(chan error, 6)
+	go func() { followed <- definitions.Run(ctx) }()
 	go func() { followed <- p.aggregator.Run(ctx) }()
 	if events != nil {
 		go func() { followed <- events.Run(ctx) }()
