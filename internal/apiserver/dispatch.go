@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	genericrequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -108,7 +109,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *call, k *api.K
 	}
 	query := r.URL.Query()
 	if c.info.Verb == "patch" {
-		if _, err := patchType(r); err != nil {
+		if kind, err := patchType(r); k.Custom != nil && (err != nil || kind == types.StrategicMergePatchType) {
+			return unknownPatch()
+		} else if err != nil {
 			return err
 		}
 	}
@@ -197,13 +200,5 @@ func wrongMethod() error {
 	return &errors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed, Reason: metav1.StatusReasonMethodNotAllowed,
 		Message: "the server does not allow this method on the requested resource", Details: &metav1.StatusDetails{},
-	}}
-}
-
-// noProtobuf refuses to answer with custom resources in protobuf.
-func noProtobuf() error {
-	return &errors.StatusError{ErrStatus: metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable,
-		Message: "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
 	}}
 }

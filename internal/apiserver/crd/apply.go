@@ -63,8 +63,8 @@ func (v *versioned) resetFields(subresource string) map[fieldpath.APIVersion]fie
 }
 
 // typeConverter knows how the lists and maps of every version merge.
-func (d *definition) typeConverter(meta func() (map[string]*spec.Schema, error)) (managedfields.TypeConverter, error) {
-	own, err := meta()
+func (d *definition) typeConverter(meta func(scale bool) (map[string]*spec.Schema, error)) (managedfields.TypeConverter, error) {
+	own, err := meta(false)
 	if err != nil {
 		return nil, err
 	}

@@ -74,11 +74,11 @@ func New(c Config) (*Controller, error) {
 	return out, nil
 }
 
-func (c *Controller) metaTypes() (map[string]*spec.Schema, error) {
+func (c *Controller) metaTypes(scale bool) (map[string]*spec.Schema, error) {
 	if c.Documents == nil {
 		return nil, errors.New("the schemas of the API's own types are not at hand")
 	}
-	return c.Documents.MetaTypes()
+	return c.Documents.MetaTypes(scale)
 }
 
 // Load serves every definition that is established already. It returns when

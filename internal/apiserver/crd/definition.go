@@ -41,8 +41,9 @@ type versioned struct {
 
 // parts are what definitions are made with.
 type parts struct {
-	// meta are the schemas of the API's own types, by name.
-	meta func() (map[string]*spec.Schema, error)
+	// meta are the schemas of the API's own types, by name; with Scale if
+	// asked for.
+	meta func(scale bool) (map[string]*spec.Schema, error)
 	call caller
 }
 

@@ -1,6 +1,7 @@
 package crd
 
 import (
+	"slices"
 	"strings"
 
 	"k8s.io/kube-openapi/pkg/builder"
@@ -13,7 +14,7 @@ import (
 // document is the OpenAPI document of one group and version.
 type document struct {
 	versions []*versioned
-	meta     func() (map[string]*spec.Schema, error)
+	meta     func(scale bool) (map[string]*spec.Schema, error)
 }
 
 const docTitle, docVersion = "Kubernetes CRD Swagger", "v0.1.0"
@@ -57,7 +58,7 @@ func sameName(name string) (string, spec.Extensions) { return name, nil }
 
 // definitions are the schemas of the versions and of the API's own types.
 func (d document) definitions(p publishing) (map[string]common.OpenAPIDefinition, error) {
-	meta, err := d.meta()
+	meta, err := d.meta(slices.ContainsFunc(d.versions, func(v *versioned) bool { return v.scale() != nil }))
 	if err != nil {
 		return nil, err
 	}

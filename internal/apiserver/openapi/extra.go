@@ -211,27 +211,36 @@ func compress(body []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// metaDocument holds, beside a few others, the types that every API has.
-const metaDocument = "apis/scheduling.k8s.io/v1"
+// Documents that hold, beside others, the types that every API has, and Scale.
+const metaDocument, scaleDocument = "apis/scheduling.k8s.io/v1", "apis/apps/v1"
 
-// MetaTypes are the schemas of the API's own types (metadata, options, status)
-// and of Scale, by name. Each call makes them anew: the caller may change them.
-func (d *Documents) MetaTypes() (map[string]*spec.Schema, error) {
+// MetaTypes are the schemas of the API's own types (metadata, options, status),
+// and of Scale if asked for, by name. Each call makes them anew: the caller may
+// change them.
+func (d *Documents) MetaTypes(scale bool) (map[string]*spec.Schema, error) {
 	out := map[string]*spec.Schema{}
-	for _, name := range []string{metaDocument, "apis/autoscaling/v1"} {
-		raw, _, err := d.Read(name)
-		if err != nil {
-			return nil, err
-		}
-		var doc spec3.OpenAPI
-		if err := json.Unmarshal(raw, &doc); err != nil {
-			return nil, err
-		}
-		for name, s := range doc.Components.Schemas {
-			if strings.HasPrefix(name, "io.k8s.apimachinery.") || strings.HasPrefix(name, "io.k8s.api.autoscaling.v1.Scale") {
-				out[name] = s
-			}
-		}
+	if err := d.collect(out, metaDocument, "io.k8s.apimachinery."); err != nil {
+		return nil, err
+	}
+	if scale {
+		return out, d.collect(out, scaleDocument, "io.k8s.api.autoscaling.v1.Scale")
 	}
 	return out, nil
+}
+
+func (d *Documents) collect(into map[string]*spec.Schema, document, prefix string) error {
+	raw, _, err := d.Read(document)
+	if err != nil {
+		return err
+	}
+	var doc spec3.OpenAPI
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return err
+	}
+	for name, s := range doc.Components.Schemas {
+		if strings.HasPrefix(name, prefix) {
+			into[name] = s
+		}
+	}
+	return nil
 }

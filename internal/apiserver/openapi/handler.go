@@ -47,13 +47,13 @@ func (d *Documents) serveV2(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Documents) serveV3(w http.ResponseWriter, r *http.Request, name string) {
-	e, ok := d.contents.V3[name]
+	e, builtin := d.contents.V3[name]
 	more, isExtra := d.extra.Load().byName[name]
-	if !ok && !isExtra {
+	if !builtin && !isExtra {
 		http.NotFound(w, r)
 		return
 	}
-	if !ok {
+	if !builtin {
 		e = entry{ETag: more.Tag, ProtobufETag: more.Tag}
 	}
 	w.Header().Set("Vary", "Accept")
@@ -71,7 +71,7 @@ func (d *Documents) serveV3(w http.ResponseWriter, r *http.Request, name string)
 		w.Header().Set("Cache-Control", "public, immutable")
 		w.Header().Set("Expires", time.Now().AddDate(1, 0, 0).UTC().Format(http.TimeFormat))
 	}
-	if !ok {
+	if !builtin {
 		build(w, r, f, doc.etag, false, func() ([]byte, error) { return more.extraV3(f) })
 		return
 	}

@@ -35,7 +35,7 @@ func (h *Handler) create(ctx context.Context, t *target) (Result, error) {
 		return Result{}, err
 	}
 	w := &write{target: t, user: userOf(ctx), dryRun: len(opts.DryRun) > 0, manager: opts.FieldManager}
-	obj.GetObjectKind().SetGroupVersionKind(t.kind.GVK)
+	t.name(obj)
 	fm, err := h.Managers.Of(t.kind, "")
 	if err != nil {
 		return Result{}, err
@@ -97,7 +97,7 @@ func (h *Handler) insertOnce(ctx context.Context, w *write, obj api.Object, gene
 	}
 	h.fillNew(t, obj)
 	if errs := validate.Create(t.kind, obj); len(errs) > 0 {
-		return Result{}, t.invalid(obj.GetName(), errs)
+		return Result{}, t.invalid(obj, errs)
 	}
 	if t.kind.Main.Warn != nil {
 		warnAll(ctx, t.kind.Main.Warn(obj, nil))

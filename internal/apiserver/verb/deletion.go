@@ -42,7 +42,7 @@ func planDeletion(k *api.Kind, stored api.Object, opts *metav1.DeleteOptions, no
 	case graceful:
 		markGraceful(obj, grace, now)
 	default:
-		markDeleting(obj, now)
+		markDeleting(k, obj, now)
 	}
 	terminate(obj)
 	return deletion{nothing: same(obj, stored), object: obj, thenRemove: graceful && !pending && grace == 0 && !kept}
@@ -85,7 +85,7 @@ func markGraceful(obj api.Object, seconds int64, now time.Time) {
 }
 
 // markDeleting marks an object that only finalizers keep.
-func markDeleting(obj api.Object, now time.Time) {
+func markDeleting(k *api.Kind, obj api.Object, now time.Time) {
 	if was := obj.GetDeletionTimestamp(); was == nil || was.After(now) {
 		if was == nil && obj.GetGeneration() > 0 {
 			obj.SetGeneration(obj.GetGeneration() + 1)
@@ -93,7 +93,7 @@ func markDeleting(obj api.Object, now time.Time) {
 		at := metav1.NewTime(now.UTC().Truncate(time.Second))
 		obj.SetDeletionTimestamp(&at)
 	}
-	if _, isNamespace := obj.(*corev1.Namespace); !isNamespace {
+	if _, isNamespace := obj.(*corev1.Namespace); !isNamespace && k.BeginDelete == nil {
 		var zero int64
 		obj.SetDeletionGracePeriodSeconds(&zero)
 	}

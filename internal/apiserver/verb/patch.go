@@ -54,7 +54,7 @@ func (h *Handler) patch(ctx context.Context, t *target) (Result, error) {
 				return nil, err
 			}
 		}
-		next.GetObjectKind().SetGroupVersionKind(t.kind.GVK)
+		t.name(next)
 		return fm.UpdateNoErrors(live, next, w.manager).(api.Object), nil
 	}
 	return h.change(ctx, c)

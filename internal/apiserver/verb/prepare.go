@@ -34,7 +34,7 @@ func (h *Handler) prepareUpdate(ctx context.Context, t *target, obj, old api.Obj
 	errs := commonMeta(t.kind, obj, old)
 	errs = append(errs, validate.Update(t.rules, obj, old)...)
 	if len(errs) > 0 {
-		return t.invalid(obj.GetName(), errs)
+		return t.invalid(obj, errs)
 	}
 	if t.rules.Warn != nil {
 		warnAll(ctx, t.rules.Warn(obj, old))

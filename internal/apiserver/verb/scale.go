@@ -2,9 +2,13 @@ package verb
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"net/http"
+	"strings"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,7 +33,14 @@ func (h *Handler) doScale(ctx context.Context, t *target) (Result, error) {
 		if !found {
 			return Result{}, t.notFound()
 		}
-		return t.scaleResult(http.StatusOK, item.Object), nil
+		if err := h.shape(ctx, t.kind, item); err != nil {
+			return Result{}, err
+		}
+		parent := View(t.kind, item)
+		if !t.hasReplicas(parent) {
+			return Result{}, errors.NewInternalError(fmt.Errorf("the spec replicas field %q does not exist", t.replicasText()))
+		}
+		return t.scaleResult(http.StatusOK, parent), nil
 	case request.Update:
 		return h.updateScale(ctx, t)
 	case request.Patch:
@@ -108,6 +119,9 @@ func (c *change) scaled(old *cache.Item, fm *managedfields.FieldManager, merge f
 	entries := managedfields.NewScaleHandler(parent.GetManagedFields(), c.kind.GVK.GroupVersion(),
 		managedfields.ResourcePathMappings{c.kind.GVK.GroupVersion().String(): replicasPath(c.scale)})
 	live := c.scaleOf(parent)
+	if !c.hasReplicas(parent) {
+		live.Spec.Replicas = noReplicas
+	}
 	owned, err := entries.ToSubresource()
 	if err != nil {
 		return nil, err
@@ -123,6 +137,9 @@ func (c *change) scaled(old *cache.Item, fm *managedfields.FieldManager, merge f
 	}
 	if err := c.matchURL(next); err != nil {
 		return nil, err
+	}
+	if next.Spec.Replicas == noReplicas {
+		return nil, errors.NewBadRequest(fmt.Sprintf("the spec replicas field %q cannot be empty", c.replicasText()))
 	}
 	if next.Spec.Replicas < 0 {
 		return nil, invalid(c.body.GroupKind(), next.Name, field.ErrorList{field.Invalid(field.NewPath("spec", "replicas"),
@@ -140,6 +157,16 @@ func (c *change) scaled(old *cache.Item, fm *managedfields.FieldManager, merge f
 	parent.SetManagedFields(back)
 	return parent, nil
 }
+
+// noReplicas stands for replicas that the parent does not hold.
+const noReplicas = math.MinInt32
+
+func (t *target) hasReplicas(parent api.Object) bool {
+	return t.scale.Has == nil || t.scale.Has(parent)
+}
+
+// replicasText is the path of the desired replicas as a definition writes it.
+func (t *target) replicasText() string { return "." + strings.Join(t.scale.ReplicasPath, ".") }
 
 func replicasPath(s *api.ScaleOf) fieldpath.Path {
 	parts := s.ReplicasPath

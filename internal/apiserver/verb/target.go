@@ -29,9 +29,21 @@ func (t *target) groupKind() schema.GroupResource {
 	return schema.GroupResource{Group: gvk.Group, Resource: gvk.Kind}
 }
 
-// invalid refuses an object of the endpoint's kind, under its stored name.
-func (t *target) invalid(name string, errs field.ErrorList) error {
-	return errors.NewInvalid(t.kind.Stored().GVK.GroupKind(), name, errs)
+// invalid refuses an object of the endpoint's kind, under its stored name. A
+// custom resource is named as what it says that it is.
+func (t *target) invalid(obj api.Object, errs field.ErrorList) error {
+	gvk := t.kind.Stored().GVK
+	if t.kind.Custom != nil {
+		gvk = obj.GetObjectKind().GroupVersionKind()
+	}
+	return errors.NewInvalid(gvk.GroupKind(), obj.GetName(), errs)
+}
+
+// name makes an object say its kind. Custom resources must do so themselves.
+func (t *target) name(obj api.Object) {
+	if t.kind.Custom == nil {
+		obj.GetObjectKind().SetGroupVersionKind(t.kind.GVK)
+	}
 }
 
 // lookup finds the object that the request names.

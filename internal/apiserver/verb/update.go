@@ -26,7 +26,7 @@ func (h *Handler) update(ctx context.Context, t *target) (Result, error) {
 	if err := t.matchURL(obj); err != nil {
 		return Result{}, err
 	}
-	obj.GetObjectKind().SetGroupVersionKind(t.kind.GVK)
+	t.name(obj)
 	fm, err := h.Managers.Of(t.kind, t.req.Subresource)
 	if err != nil {
 		return Result{}, err
