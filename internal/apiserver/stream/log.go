@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/streaming/pkg/httpstream/wsstream"
 
 	"github.com/knarr-io/knarr/internal/apiserver/endpoint"
 )
@@ -40,7 +42,9 @@ func (s *Streams) log(w http.ResponseWriter, r *http.Request, c endpoint.Connect
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, location.String(), http.NoBody)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, location.String(), http.NoBody)
 	if err != nil {
 		return fmt.Errorf("log of pod %s: %w", pod.Name, err)
 	}
@@ -55,6 +59,9 @@ func (s *Streams) log(w http.ResponseWriter, r *http.Request, c endpoint.Connect
 	defer response.Body.Close()
 	if err := refused(response, pod.Name); err != nil {
 		return err
+	}
+	if wsstream.IsWebSocketRequest(r) {
+		return socket(w, r, response.Body, cancel)
 	}
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(http.StatusOK)

@@ -5,8 +5,11 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 const soon = 20 * time.Second
@@ -62,6 +65,57 @@ func TestFollowEndsWithTheClient(t *testing.T) {
 		}
 	}
 	cancel()
+	awaitEnd(t, f)
+}
+
+// openLog opens a log as a WebSocket.
+func openLog(t *testing.T, f *fixture, path, protocol string) *websocket.Conn {
+	t.Helper()
+	dialer := websocket.Dialer{Subprotocols: []string{protocol}, HandshakeTimeout: soon}
+	conn, response, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(f.url, "http")+path, nil)
+	if err != nil {
+		t.Fatalf("open %s: %v", path, err)
+	}
+	_ = response.Body.Close()
+	t.Cleanup(func() { _ = conn.Close() })
+	if got := conn.Subprotocol(); got != protocol {
+		t.Errorf("asked for %q, got %q", protocol, got)
+	}
+	return conn
+}
+
+func TestLogAsWebSocket(t *testing.T) {
+	f := newFixture(t)
+	for protocol, want := range map[string]string{"binary.k8s.io": "log \n", "base64.binary.k8s.io": "bG9nIAo="} {
+		conn := openLog(t, f, "/pods/p/log", protocol)
+		var got strings.Builder
+		for {
+			_, message, err := conn.ReadMessage()
+			if err != nil {
+				break // the server ends it after the last piece
+			}
+			got.Write(message)
+		}
+		if got.String() != want {
+			t.Errorf("%s: %q, want %q", protocol, got.String(), want)
+		}
+	}
+}
+
+func TestFollowedWebSocketEndsWithTheClient(t *testing.T) {
+	f := newFixture(t)
+	go func() { f.node.follow <- "one" }()
+	conn := openLog(t, f, "/pods/p/log?follow=true", "binary.k8s.io")
+	for {
+		_, message, err := conn.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(message) == "one\n" {
+			break
+		}
+	}
+	_ = conn.Close()
 	awaitEnd(t, f)
 }
 
