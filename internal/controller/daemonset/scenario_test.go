@@ -26,6 +26,7 @@ type world struct {
 	pods  map[string]*corev1.Pod // by name
 	fails backoffs
 	made  int
+	moves int // changes of pods so far
 	log   []string
 }
 
@@ -97,6 +98,7 @@ func (w *world) change(name string, fn func(*corev1.Pod)) {
 	}
 	changed := w.pods[name].DeepCopy()
 	fn(changed)
+	w.moves++
 	w.pods[name] = changed
 }
 
@@ -106,6 +108,7 @@ func (w *world) run(broken string) {
 	for name, pod := range w.pods {
 		if pod.DeletionTimestamp != nil {
 			delete(w.pods, name)
+			w.moves++
 			continue
 		}
 		if pod.Status.Phase != corev1.PodPending {
@@ -124,9 +127,9 @@ func (w *world) settle(broken string) {
 	for range 200 {
 		did := w.reconcile()
 		w.now = w.now.Add(time.Second)
-		before := fmt.Sprint(w.pods)
+		before := w.moves
 		w.run(broken)
-		if len(did.create)+len(did.remove) == 0 && before == fmt.Sprint(w.pods) {
+		if len(did.create)+len(did.remove) == 0 && before == w.moves {
 			w.reconcile()
 			return
 		}
