@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,6 +58,30 @@ func TestConflicts(t *testing.T) {
 	f.delete(r, newer)
 	_, err = r.Update(f.ctx(), newer, configMap("default", "one", "3"))
 	wantError(t, err, store.ErrConflict)
+}
+
+// After a conflict the next look shows more than the one before: a loser that
+// tries a few times gets its turn.
+func TestConflictsShowWhatWon(t *testing.T) {
+	f := newFixture(t, Options{})
+	r := f.configMaps()
+	f.create(r, configMap("default", "one", "0"))
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 100 {
+				old, _ := r.Get("default", "one")
+				_, err := r.Update(f.ctx(), old, configMap("default", "one", "x"))
+				if err == nil {
+					continue
+				}
+				if now, _ := r.Get("default", "one"); now.Revision <= old.Revision {
+					t.Errorf("lost against a write that is not to be seen: %v at revision %d", err, now.Revision)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestNamesThatCannotBeStored(t *testing.T) {

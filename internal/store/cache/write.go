@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -60,6 +61,7 @@ func (r *Resource) put(ctx context.Context, key string, expect store.Expect, obj
 func (r *Resource) commit(ctx context.Context, op store.Op, item *Item) (*Item, error) {
 	rev, err := r.cache.store.Commit(ctx, []store.Op{op})
 	if err != nil {
+		r.catchUp(ctx, err)
 		return nil, err
 	}
 	// It is written: who asked must learn so, even if they would leave now.
@@ -72,6 +74,16 @@ func (r *Resource) commit(ctx context.Context, op store.Op, item *Item) (*Item, 
 		item.commit(rev)
 	}
 	return item, nil
+}
+
+// catchUp waits after a conflict until what won is visible here: whoever tries
+// again would otherwise read the same old state, and lose again.
+func (r *Resource) catchUp(ctx context.Context, err error) {
+	var conflict *store.ConflictError
+	if errors.As(err, &conflict) {
+		// Where this ends early the conflict is still the answer.
+		_ = r.cache.WaitFor(ctx, max(conflict.Modified, r.cache.store.Revision()))
+	}
 }
 
 func (r *Resource) checkName(obj api.Object) error {
