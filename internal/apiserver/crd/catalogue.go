@@ -23,12 +23,14 @@ const source = "custom resources"
 func (c *Controller) publish() error {
 	var kinds []*api.Kind
 	var all []*versioned
+	c.mu.Lock()
 	for _, name := range slices.Sorted(maps.Keys(c.served)) {
 		for _, v := range c.served[name].served() {
 			kinds = append(kinds, v.kind)
 			all = append(all, v)
 		}
 	}
+	c.mu.Unlock()
 	if slices.Equal(kinds, c.Catalog.Custom()) {
 		return nil
 	}

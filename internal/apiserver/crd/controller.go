@@ -47,11 +47,14 @@ type Controller struct {
 	parts  parts
 	loaded store.Revision
 
-	// The rest belongs to the goroutine of Load and Run.
-	served     map[string]*definition // by the definition's name
+	running sync.WaitGroup
+	retry   chan string // names to look at again
+
+	// finalizing belongs to the goroutine of Run.
 	finalizing map[string]chan struct{}
-	running    sync.WaitGroup
-	retry      chan string // names to look at again
+
+	mu     sync.Mutex
+	served map[string]*definition // by the definition's name; guarded by mu, written by the goroutine of Load and Run
 }
 
 // New makes a controller.
@@ -148,6 +151,24 @@ func pass(ctx context.Context, watch *cache.Watch, to chan<- []cache.Event) erro
 			return ctx.Err()
 		}
 	}
+}
+
+// servedAs is what is served for a definition; nil for nothing.
+func (c *Controller) servedAs(name string) *definition {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.served[name]
+}
+
+// serve puts a definition in the place of the one before; nil takes it away.
+func (c *Controller) serve(name string, d *definition) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d == nil {
+		delete(c.served, name)
+		return
+	}
+	c.served[name] = d
 }
 
 func (c *Controller) names() []string {

@@ -27,21 +27,24 @@ func (c *Controller) finalize(ctx context.Context, crd *v1.CustomResourceDefinit
 	}
 	done := make(chan struct{})
 	c.finalizing[crd.Name] = done
-	served := c.served[crd.Name]
 	c.running.Go(func() {
 		defer close(done)
-		if err := c.cleanUp(ctx, crd, served); err != nil && ctx.Err() == nil {
+		if err := c.cleanUp(ctx, crd); err != nil && ctx.Err() == nil {
 			c.Logger.Warn("the objects of a deleted definition are not gone yet", "definition", crd.Name, "error", err)
 			c.again(ctx, crd.Name)
 		}
 	})
 }
 
-func (c *Controller) cleanUp(ctx context.Context, crd *v1.CustomResourceDefinition, served *definition) error {
+func (c *Controller) cleanUp(ctx context.Context, crd *v1.CustomResourceDefinition) error {
 	say := func(status v1.ConditionStatus, reason, text string) func(*v1.CustomResourceDefinition) {
 		return func(d *v1.CustomResourceDefinition) {
 			apiextensions.SetCondition(d, c.Now(), v1.CustomResourceDefinitionCondition{Type: v1.Terminating, Status: status, Reason: reason, Message: text})
 		}
+	}
+	served := c.servedAs(crd.Name)
+	if newest := c.get(crd.Name); newest == nil || newest.UID != crd.UID {
+		return nil // it is gone
 	}
 	last := say(v1.ConditionFalse, "InstanceDeletionCompleted", "removed all instances")
 	switch {
@@ -53,6 +56,7 @@ func (c *Controller) cleanUp(ctx context.Context, crd *v1.CustomResourceDefiniti
 		if err := c.change(ctx, crd, say(v1.ConditionTrue, "InstanceDeletionInProgress", "CustomResource deletion is in progress")); err != nil {
 			return err
 		}
+		served = c.servedAs(crd.Name)
 		if err := c.deleteAll(ctx, served); err != nil {
 			failed := say(v1.ConditionTrue, "InstanceDeletionFailed", fmt.Sprintf("could not issue all deletes: %v", err))
 			return utilerrors.NewAggregate([]error{err, c.change(ctx, crd, failed)})
@@ -90,7 +94,11 @@ func (c *Controller) change(ctx context.Context, crd *v1.CustomResourceDefinitio
 // deleteAll asks for the deletion of every object, namespace by namespace.
 func (c *Controller) deleteAll(ctx context.Context, d *definition) error {
 	namespaces := map[string]bool{}
-	c.Cache.Of(d.storage.kind).Snapshot().Ascend("", "", "", func(item *cache.Item) bool {
+	objects := c.objectsOf(d)
+	if objects == nil {
+		return nil
+	}
+	objects.Snapshot().Ascend("", "", "", func(item *cache.Item) bool {
 		namespaces[item.Object.GetNamespace()] = true
 		return true
 	})
@@ -106,7 +114,7 @@ func (c *Controller) deleteAll(ctx context.Context, d *definition) error {
 
 // waitGone returns when no object is left.
 func (c *Controller) waitGone(ctx context.Context, d *definition) error {
-	objects := c.Cache.Of(d.storage.kind)
+	objects := c.objectsOf(d)
 	if objects == nil {
 		return nil
 	}
@@ -123,4 +131,12 @@ func (c *Controller) waitGone(ctx context.Context, d *definition) error {
 		snap = objects.Snapshot()
 	}
 	return nil
+}
+
+// objectsOf are the objects of a definition; nil where it was withdrawn.
+func (c *Controller) objectsOf(d *definition) *cache.Resource {
+	if d == nil {
+		return nil
+	}
+	return c.Cache.Of(d.storage.kind)
 }

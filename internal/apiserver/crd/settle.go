@@ -54,7 +54,7 @@ func (c *Controller) taken(crd *v1.CustomResourceDefinition) apiextensions.Taken
 // take serves a definition in the cache, where it is established. What is
 // served for the same definition already stays.
 func (c *Controller) take(ctx context.Context, crd *v1.CustomResourceDefinition, status v1.CustomResourceDefinitionStatus) error {
-	have := c.served[crd.Name]
+	have := c.servedAs(crd.Name)
 	if have != nil && apiextensions.IsTrue(crd, v1.Terminating) {
 		have.terminating.Store(true)
 	}
@@ -77,7 +77,7 @@ func (c *Controller) take(ctx context.Context, crd *v1.CustomResourceDefinition,
 	if have != nil && have.hook != nil {
 		have.hook.close()
 	}
-	c.served[crd.Name] = next
+	c.serve(crd.Name, next)
 	return nil
 }
 
@@ -92,11 +92,11 @@ func (c *Controller) hidden(crd *v1.CustomResourceDefinition) bool {
 // withdraw ends what a definition that is gone brought about, and lets the
 // others of its group have its names.
 func (c *Controller) withdraw(ctx context.Context, name string) {
-	gone := c.served[name]
+	gone := c.servedAs(name)
 	if gone == nil {
 		return
 	}
-	delete(c.served, name)
+	c.serve(name, nil)
 	if err := c.publish(); err != nil {
 		c.Logger.Error("custom resources cannot be published", "definition", name, "error", err)
 	}
