@@ -3,10 +3,12 @@ package api
 import (
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/authentication/user"
 )
 
 // Kind is what generic code knows of a kind. It is made by Spec.Kind and
@@ -136,6 +138,9 @@ type Rules struct {
 	// PrepareUpdate carries over from old what this endpoint may not change:
 	// the main endpoint keeps the status, the status endpoint all the rest.
 	PrepareUpdate func(obj, old Object)
+	// Stamp sets what depends on the request, after the Prepare functions: times
+	// that the server owns, and who asks. old is nil for a create.
+	Stamp func(obj, old Object, s Stamp)
 	// Validate checks a new object; the metadata was checked before.
 	Validate func(obj Object) field.ErrorList
 	// ValidateUpdate checks a change, immutable fields included; it runs
@@ -151,6 +156,13 @@ type Rules struct {
 	NameRule func(name string, prefix bool) []string
 	// OwnMeta tells that Validate and ValidateUpdate check the metadata too.
 	OwnMeta bool
+}
+
+// Stamp is what a write's rules may know of its request.
+type Stamp struct {
+	Now metav1.Time
+	// User is nil where nobody is known to ask.
+	User user.Info
 }
 
 // GracefulDelete is how a graceful kind is to be deleted.

@@ -48,9 +48,11 @@ type Spec[T Object] struct {
 
 // RulesOf are Rules with the kind's own type.
 type RulesOf[T Object] struct {
-	Default        func(obj T)
-	PrepareCreate  func(obj T)
-	PrepareUpdate  func(obj, old T)
+	Default       func(obj T)
+	PrepareCreate func(obj T)
+	PrepareUpdate func(obj, old T)
+	// Stamp has old zero for a create.
+	Stamp          func(obj, old T, s Stamp)
 	Validate       func(obj T) field.ErrorList
 	ValidateUpdate func(obj, old T) field.ErrorList
 	// Warn has isUpdate false and old zero for a create.
@@ -111,6 +113,15 @@ func (r RulesOf[T]) erase() Rules {
 	}
 	if r.ValidateUpdate != nil {
 		out.ValidateUpdate = func(obj, old Object) field.ErrorList { return r.ValidateUpdate(obj.(T), old.(T)) }
+	}
+	if r.Stamp != nil {
+		out.Stamp = func(obj, old Object, s Stamp) {
+			var none T
+			if old != nil {
+				none = old.(T)
+			}
+			r.Stamp(obj.(T), none, s)
+		}
 	}
 	if r.Generation != nil {
 		out.Generation = func(obj, old Object) bool { return r.Generation(obj.(T), old.(T)) }

@@ -13,14 +13,17 @@ import (
 	"github.com/knarr-io/knarr/internal/api/authorization"
 	"github.com/knarr-io/knarr/internal/api/autoscaling"
 	"github.com/knarr-io/knarr/internal/api/batch"
+	"github.com/knarr-io/knarr/internal/api/certificates"
 	"github.com/knarr-io/knarr/internal/api/coordination"
 	"github.com/knarr-io/knarr/internal/api/core"
 	"github.com/knarr-io/knarr/internal/api/discovery"
 	"github.com/knarr-io/knarr/internal/api/events"
+	"github.com/knarr-io/knarr/internal/api/flowcontrol"
 	"github.com/knarr-io/knarr/internal/api/networking"
 	"github.com/knarr-io/knarr/internal/api/node"
 	"github.com/knarr-io/knarr/internal/api/policy"
 	"github.com/knarr-io/knarr/internal/api/rbac"
+	"github.com/knarr-io/knarr/internal/api/resource"
 	"github.com/knarr-io/knarr/internal/api/scheduling"
 	"github.com/knarr-io/knarr/internal/api/storage"
 )
@@ -46,6 +49,7 @@ func builtin() []*api.Kind {
 		authorization.Kinds(),
 		autoscaling.Kinds(),
 		batch.Kinds(),
+		certificates.Kinds(),
 		networking.Kinds(),
 		policy.Kinds(),
 		rbac.Kinds(),
@@ -56,6 +60,8 @@ func builtin() []*api.Kind {
 		coordination.Kinds(),
 		node.Kinds(),
 		discovery.Kinds(),
+		resource.Kinds(),
+		flowcontrol.Kinds(),
 	)
 }
 

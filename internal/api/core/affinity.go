@@ -39,6 +39,11 @@ func affinity(a *corev1.Affinity, path *field.Path) field.ErrorList {
 	return errs
 }
 
+// ValidateNodeSelector checks a selector of nodes by labels and names.
+func ValidateNodeSelector(s *corev1.NodeSelector, path *field.Path) field.ErrorList {
+	return nodeSelector(s, path)
+}
+
 func nodeSelector(s *corev1.NodeSelector, path *field.Path) field.ErrorList {
 	at := path.Child("nodeSelectorTerms")
 	if len(s.NodeSelectorTerms) == 0 {

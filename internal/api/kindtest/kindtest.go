@@ -4,22 +4,29 @@
 // A scenario file is a txtar archive. Each scenario is a group of files with
 // the same first path element: new.yaml, for an update also old.yaml, and
 // want, which the test compares and -rewrite writes anew. An old object goes
-// through a create first. want holds the field errors in the server's order,
-// or else the warnings, whether the generation rises, and the object. Errors that show a whole object are cut.
+// through a create first. A new.yaml that stands in status/ or in the folder of
+// another subresource is written through it. want holds the field errors in the
+// server's order, or else the warnings, whether the generation rises, the cells
+// of the object's row in a table, and the object. Errors that show a whole
+// object are cut. Everything happens at one fixed time, and a fixed user asks.
 package kindtest
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authentication/user"
 	"sigs.k8s.io/yaml"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -77,7 +84,9 @@ func runFile(t *testing.T, file string, rewrite bool, kinds []*api.Kind) {
 type scenario struct {
 	name       string
 	fresh, old []byte
-	last, want int // positions in the archive; want is -1 where there is none
+	// subresource is where an update goes; empty for the object itself.
+	subresource string
+	last, want  int // positions in the archive; want is -1 where there is none
 }
 
 func scenarios(a *txtar.Archive) []*scenario {
@@ -99,6 +108,10 @@ func scenarios(a *txtar.Archive) []*scenario {
 			s.old = f.Data
 		case "want":
 			s.want = i
+		default:
+			if sub, isNew := strings.CutSuffix(part, "/new.yaml"); isNew {
+				s.fresh, s.subresource = f.Data, sub
+			}
 		}
 	}
 	return out
@@ -117,16 +130,26 @@ func (s *scenario) play(kinds []*api.Kind) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	rules := &k.Main
 	if s.old == nil {
-		create(rules, obj)
-		return outcome(rules, obj, nil, validate.Create(k, obj).ToAggregate())
+		create(&k.Main, obj)
+		return outcome(k, &k.Main, obj, nil, validate.Create(k, obj).ToAggregate())
+	}
+	rules, err := rulesOf(k, s.subresource)
+	if err != nil {
+		return "", err
 	}
 	_, old, err := decode(kinds, s.old)
 	if err != nil {
 		return "", err
 	}
-	create(rules, old)
+	keep := old.DeepCopyObject().(api.Object)
+	create(&k.Main, old)
+	if s.subresource != "" { // the status of the stored object was written before
+		old = keep
+		if k.Main.Default != nil {
+			k.Main.Default(old)
+		}
+	}
 	old.SetResourceVersion("1")
 	obj.SetResourceVersion("1")
 	if rules.Default != nil {
@@ -135,7 +158,33 @@ func (s *scenario) play(kinds []*api.Kind) (string, error) {
 	if rules.PrepareUpdate != nil {
 		rules.PrepareUpdate(obj, old)
 	}
-	return outcome(rules, obj, old, validate.Update(rules, obj, old).ToAggregate())
+	if rules.Stamp != nil {
+		rules.Stamp(obj, old, stamp())
+	}
+	return outcome(k, rules, obj, old, validate.Update(rules, obj, old).ToAggregate())
+}
+
+func rulesOf(k *api.Kind, subresource string) (*api.Rules, error) {
+	if subresource == "" {
+		return &k.Main, nil
+	}
+	if subresource == "status" && k.Status != nil {
+		return k.Status, nil
+	}
+	for i := range k.Subresources {
+		if k.Subresources[i].Name == subresource && k.Subresources[i].Rules != nil {
+			return k.Subresources[i].Rules, nil
+		}
+	}
+	return nil, fmt.Errorf("%s has no rules for %q", k.GVK.Kind, subresource)
+}
+
+// stamp is the request that all scenarios are part of.
+func stamp() api.Stamp {
+	return api.Stamp{
+		Now:  metav1.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		User: &user.DefaultInfo{Name: "jane", UID: "42", Groups: []string{"dev"}, Extra: map[string][]string{"from": {"here"}}},
+	}
 }
 
 func create(rules *api.Rules, obj api.Object) {
@@ -145,9 +194,12 @@ func create(rules *api.Rules, obj api.Object) {
 	if rules.PrepareCreate != nil {
 		rules.PrepareCreate(obj)
 	}
+	if rules.Stamp != nil {
+		rules.Stamp(obj, nil, stamp())
+	}
 }
 
-func outcome(rules *api.Rules, obj, old api.Object, refused interface{ Errors() []error }) (string, error) {
+func outcome(k *api.Kind, rules *api.Rules, obj, old api.Object, refused interface{ Errors() []error }) (string, error) {
 	var b bytes.Buffer
 	if refused != nil {
 		for _, err := range refused.Errors() {
@@ -162,6 +214,13 @@ func outcome(rules *api.Rules, obj, old api.Object, refused interface{ Errors() 
 	}
 	if old != nil && rules.Generation != nil {
 		fmt.Fprintln(&b, "generation rises:", rules.Generation(obj, old))
+	}
+	if k.Row != nil {
+		cells, err := json.Marshal(k.Row(obj, stamp().Now.Time))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, "row: %s\n", cells)
 	}
 	obj.SetResourceVersion("")
 	text, err := yaml.Marshal(obj)

@@ -1,5 +1,6 @@
-// Package networking declares the kinds of networking.k8s.io: ingresses,
-// their classes and network policies. It holds no state.
+// Package networking declares the kinds of networking.k8s.io: ingresses and
+// their classes, network policies, and the addresses of Services. It holds no
+// state.
 package networking
 
 import "github.com/knarr-io/knarr/internal/api"
@@ -11,5 +12,5 @@ const (
 
 // Kinds are the kinds of networking.k8s.io/v1.
 func Kinds() []*api.Kind {
-	return []*api.Kind{IngressClass(), Ingress(), NetworkPolicy()}
+	return []*api.Kind{IngressClass(), Ingress(), IPAddress(), NetworkPolicy(), ServiceCIDR()}
 }

@@ -102,7 +102,7 @@ func warnDriver(d, _ *storagev1.CSIDriver, isUpdate bool) []string {
 }
 
 func validateDriver(d *storagev1.CSIDriver) field.ErrorList {
-	errs := driverName(d.Name, field.NewPath("name"))
+	errs := validate.DriverName(d.Name, field.NewPath("name"))
 	return append(errs, validateDriverSpec(&d.Spec)...)
 }
 

@@ -55,7 +55,7 @@ func validateNode(n *storagev1.CSINode) field.ErrorList {
 	seen := map[string]bool{}
 	for i := range n.Spec.Drivers {
 		d, at := &n.Spec.Drivers[i], field.NewPath("spec", "drivers").Index(i)
-		errs = append(errs, driverName(d.Name, at.Child("name"))...)
+		errs = append(errs, validate.DriverName(d.Name, at.Child("name"))...)
 		errs = append(errs, validateNodeID(d.NodeID, at.Child("nodeID"))...)
 		if d.Allocatable != nil && d.Allocatable.Count != nil {
 			errs = append(errs, validate.NonNegative(*d.Allocatable.Count, at.Child("allocatable", "count"))...)

@@ -4,9 +4,7 @@ package storage
 
 import (
 	"slices"
-	"strings"
 
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -22,22 +20,6 @@ func Kinds() []*api.Kind {
 	return []*api.Kind{
 		CSIDriver(), CSINode(), CSIStorageCapacity(), StorageClass(), VolumeAttachment(), VolumeAttributesClass(),
 	}
-}
-
-// driverName checks the name of a CSI driver.
-func driverName(name string, path *field.Path) field.ErrorList {
-	const most = 63
-	if name == "" {
-		return field.ErrorList{field.Required(path, "")}
-	}
-	var errs field.ErrorList
-	if len(name) > most {
-		errs = append(errs, field.TooLong(path, name, most))
-	}
-	for _, why := range validation.IsDNS1123Subdomain(strings.ToLower(name)) {
-		errs = append(errs, field.Invalid(path, name, why))
-	}
-	return errs
 }
 
 // oneOf refuses a value that is not in the list, named in the list's order.

@@ -60,7 +60,7 @@ func attachmentRow(a *storagev1.VolumeAttachment, now time.Time) []any {
 
 func validateAttachment(s *storagev1.VolumeAttachmentSpec) field.ErrorList {
 	path := field.NewPath("spec")
-	errs := driverName(s.Attacher, path.Child("attacher"))
+	errs := validate.DriverName(s.Attacher, path.Child("attacher"))
 	source := path.Child("source")
 	const text = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
 	switch name, inline := s.Source.PersistentVolumeName, s.Source.InlineVolumeSpec; {

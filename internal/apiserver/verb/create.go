@@ -96,6 +96,9 @@ func (h *Handler) insertOnce(ctx context.Context, w *write, obj api.Object, gene
 		obj.SetName(h.generate(obj.GetGenerateName()))
 	}
 	h.fillNew(t, obj)
+	if t.kind.Main.Stamp != nil {
+		t.kind.Main.Stamp(obj, nil, api.Stamp{Now: obj.GetCreationTimestamp(), User: w.user})
+	}
 	if errs := validate.Create(t.kind, obj); len(errs) > 0 {
 		return Result{}, t.invalid(obj, errs)
 	}

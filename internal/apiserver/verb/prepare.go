@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apimachinery "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -26,6 +27,9 @@ func (h *Handler) prepareUpdate(ctx context.Context, t *target, obj, old api.Obj
 		t.rules.PrepareUpdate(obj, old)
 		obj.SetManagedFields(owned) // rules may have started from a copy of old
 		obj.SetResourceVersion(version)
+	}
+	if t.rules.Stamp != nil {
+		t.rules.Stamp(obj, old, api.Stamp{Now: metav1.Time{Time: h.Now().UTC().Truncate(1e9)}, User: userOf(ctx)})
 	}
 	if t.rules.Generation != nil && t.rules.Generation(obj, old) {
 		obj.SetGeneration(old.GetGeneration() + 1)

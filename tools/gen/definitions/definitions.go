@@ -38,6 +38,7 @@ func Packages() []string {
 		"k8s.io/api/core/v1",
 		"k8s.io/api/discovery/v1",
 		"k8s.io/api/events/v1",
+		"k8s.io/api/flowcontrol/v1",
 		"k8s.io/api/networking/v1",
 		"k8s.io/api/node/v1",
 		"k8s.io/api/policy/v1",

@@ -1,0 +1,93 @@
+package networking
+
+import (
+	"net/netip"
+	"time"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	pathvalidation "k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/validate"
+)
+
+// IPAddress records who has an address; its name is the address.
+func IPAddress() *api.Kind {
+	return api.Spec[*networkingv1.IPAddress]{
+		Group: group, Version: version, Name: "IPAddress",
+		Resource: "ipaddresses", Singular: "ipaddress", ShortNames: []string{"ip"},
+		New:     func() *networkingv1.IPAddress { return &networkingv1.IPAddress{} },
+		NewList: func() runtime.Object { return &networkingv1.IPAddressList{} },
+		Main: api.RulesOf[*networkingv1.IPAddress]{
+			Validate: func(a *networkingv1.IPAddress) field.ErrorList {
+				return validateParent(a.Spec.ParentRef, field.NewPath("spec", "parentRef"))
+			},
+			ValidateUpdate: func(a, old *networkingv1.IPAddress) field.ErrorList {
+				return validate.Immutable(a.Spec.ParentRef, old.Spec.ParentRef, field.NewPath("spec", "parentRef"))
+			},
+			NameRule: addressName,
+		},
+		Columns: []api.Column{
+			column.Name(),
+			column.Text("ParentRef", column.Doc(networkingv1.IPAddressSpec{}, "parentRef")),
+			column.Age(),
+		},
+		Row: func(a *networkingv1.IPAddress, now time.Time) []any {
+			return []any{a.Name, parentCell(a.Spec.ParentRef), column.Since(a.CreationTimestamp, now)}
+		},
+		UnconditionalUpdate: true,
+	}.Kind()
+}
+
+// addressName takes an address in its canonical form only.
+func addressName(name string, _ bool) []string {
+	address, err := netip.ParseAddr(name)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	if address.String() != name {
+		return []string{"must be a canonical format IP address"}
+	}
+	return nil
+}
+
+func parentCell(r *networkingv1.ParentReference) string {
+	if r == nil {
+		return column.None
+	}
+	out := schema.GroupResource{Group: r.Group, Resource: r.Resource}.String()
+	if r.Namespace != "" {
+		out += "/" + r.Namespace
+	}
+	return out + "/" + r.Name
+}
+
+func validateParent(r *networkingv1.ParentReference, path *field.Path) field.ErrorList {
+	if r == nil {
+		return field.ErrorList{field.Required(path, "")}
+	}
+	var errs field.ErrorList
+	if r.Group != "" {
+		errs = append(errs, validate.DNS1123Subdomain(r.Group, path.Child("group"))...)
+	}
+	for _, segment := range []struct {
+		name, value string
+		optional    bool
+	}{{"resource", r.Resource, false}, {"name", r.Name, false}, {"namespace", r.Namespace, true}} {
+		at := path.Child(segment.name)
+		if segment.value == "" {
+			if !segment.optional {
+				errs = append(errs, field.Required(at, ""))
+			}
+			continue
+		}
+		for _, why := range pathvalidation.IsValidPathSegmentName(segment.value) {
+			errs = append(errs, field.Invalid(at, segment.value, why))
+		}
+	}
+	return errs
+}
