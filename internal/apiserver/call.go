@@ -12,6 +12,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/apiserver/audit"
+	"github.com/knarr-io/knarr/internal/apiserver/flow"
 	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/apiserver/negotiate"
 	"github.com/knarr-io/knarr/internal/apiserver/route"
@@ -29,6 +30,7 @@ type call struct {
 	kind     *api.Kind // set by dispatch
 	auditID  string
 	seen     *seenWriter   // set by measure
+	ticket   *flow.Ticket  // its seats; nil: it takes none
 	record   *audit.Record // nil: the audit log wants nothing of it
 }
 

@@ -11,8 +11,8 @@ func (s *Server) chain() http.Handler {
 		s.bound,         // time limit, unless watch or connection
 		s.authenticate,  // who asks: 401
 		s.audited,       // the audit log, from who is known on
-		s.limitInFlight, // too many at once: 429 with Retry-After
 		s.impersonate,   // in whose name, if allowed
+		s.fair,          // when there are seats and memory for it, or 429 with Retry-After
 		s.authorize,     // whether they may: 403
 	)
 }

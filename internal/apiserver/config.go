@@ -51,8 +51,8 @@ type Config struct {
 	Checks  []Check
 	Version version.Info
 
-	// MaxReads and MaxWrites bound the requests worked on at a time, without
-	// watches and connections; zero: 400 and 200.
+	// MaxReads and MaxWrites are together the seats that priority levels share
+	// (package flow); zero: 400 and 200.
 	MaxReads, MaxWrites int
 	// MaxWatches bounds the watches that run; zero: limits.Watches.
 	MaxWatches int

@@ -123,6 +123,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *call, k *api.K
 	}
 	answer.Pretty = answer.Pretty || negotiate.Pretty(query.Get("pretty"), r.UserAgent())
 	c.answer = answer
+	release, err := s.hold(r.Context(), s.bodyBudget, bodyLength(r))
+	if err != nil {
+		return err
+	}
+	defer release()
 	req, err := s.read(w, r, c, query)
 	if err != nil {
 		return err

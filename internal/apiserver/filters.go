@@ -69,39 +69,6 @@ func unauthorized() error {
 	}}
 }
 
-// limitInFlight lets so many requests in at a time; members of
-// system:masters always get in, so that a flooded server can be mended.
-func (s *Server) limitInFlight(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := callOf(r)
-		if c.longRunning() || isMaster(c.user.GetGroups()) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		gate := s.reads
-		if mutates(c.info.Verb) {
-			gate = s.writes
-		}
-		select {
-		case gate <- struct{}{}:
-			defer func() { <-gate }()
-			next.ServeHTTP(w, r)
-		default:
-			w.Header().Set("Retry-After", "1")
-			s.fail(w, r, errors.NewTooManyRequests("Too many requests, please try again later.", 1))
-		}
-	})
-}
-
-func isMaster(groups []string) bool {
-	for _, g := range groups {
-		if g == "system:masters" {
-			return true
-		}
-	}
-	return false
-}
-
 func mutates(verb string) bool {
 	switch verb {
 	case "get", "list", "watch":

@@ -36,6 +36,7 @@ func (s *Server) ownHandlers(given map[string]http.Handler) map[string]http.Hand
 	}
 	out["/version"] = s.versionHandler()
 	out["/metrics"] = promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{})
+	maps.Copy(out, s.flow.Handlers())
 	maps.Copy(out, given)
 	return out
 }

@@ -108,7 +108,7 @@ func TestASlowBodyIsNotWaitedFor(t *testing.T) {
 
 func TestASlowReaderLosesItsPlace(t *testing.T) {
 	s := apitest.Start(t, func(c *apiserver.Config) {
-		c.RequestTimeout, c.MaxReads, c.Authorizer = 200*time.Millisecond, 1, everybody{}
+		c.RequestTimeout, c.MaxReads, c.MaxWrites, c.Authorizer = 200*time.Millisecond, 1, 1, everybody{}
 	})
 	for i := range 14 { // more than sockets take on their own
 		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("c", i), Namespace: "default"}, Data: map[string]string{"k": strings.Repeat("x", 1<<20)}}
@@ -116,8 +116,10 @@ func TestASlowReaderLosesItsPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	raw(t, s, "GET "+configMaps+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer jane\r\n\r\n")
-	// The slow one takes the only place, and gives it back in time.
+	for range seatsOfTwo {
+		raw(t, s, "GET "+configMaps+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer jane\r\n\r\n")
+	}
+	// The slow ones take all places, and give them back in time.
 	taken, free := false, false
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && !free; {
 		code, _, _ := s.Do(t, http.MethodGet, "/version", "", "Authorization", "Bearer jane")

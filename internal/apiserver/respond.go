@@ -34,6 +34,11 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, c *call, res ve
 	if c.record != nil {
 		s.recordResponse(r, c, res)
 	}
+	release, err := s.hold(r.Context(), s.answerBudget, answerLength(res, c.answer.Format))
+	if err != nil {
+		return err
+	}
+	defer release()
 	encode, err := s.encoder(r, c, res)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api/request"
 	"github.com/knarr-io/knarr/internal/apiserver/action"
 	"github.com/knarr-io/knarr/internal/apiserver/codec"
+	"github.com/knarr-io/knarr/internal/apiserver/flow"
 	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/apiserver/managed"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
@@ -27,9 +28,10 @@ type Server struct {
 	verbs   *verb.Handler
 	metrics *metrics
 	handler http.Handler
-	reads   chan struct{}
-	writes  chan struct{}
-	watches chan struct{}
+	flow    *flow.Controller
+	// bodyBudget and answerBudget bound what requests and answers hold.
+	bodyBudget, answerBudget *budget
+	watches                  chan struct{}
 
 	stopping context.Context // ends when the server stops: watches end
 	stop     context.CancelFunc
@@ -49,11 +51,14 @@ func New(config Config) (*Server, error) {
 			Cache: config.Cache, Codec: c, Admission: config.Admission, Managers: managed.New(c.Scheme(), config.Types),
 			Endpoints: config.Endpoints, Hooks: config.Hooks, Logger: config.Logger,
 		}),
-		reads:   make(chan struct{}, config.MaxReads),
-		writes:  make(chan struct{}, config.MaxWrites),
+		bodyBudget: newBudget(budgetSize()), answerBudget: newBudget(budgetSize()),
 		watches: make(chan struct{}, config.MaxWatches),
 	}
 	action.Register(config.Endpoints, action.Config{Catalog: config.Catalog, Cache: config.Cache, Do: s.act})
+	s.flow, err = flow.New(flow.Options{Seats: config.MaxReads + config.MaxWrites, Wait: config.RequestTimeout / limits.QueuePart, Registry: config.Registry})
+	if err != nil {
+		return nil, err
+	}
 	s.metrics = newMetrics(config.Registry, config.Cache)
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.Handlers = s.ownHandlers(config.Handlers)
@@ -88,6 +93,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config)
 			return err
 		}
 	}
+	following, stopFollowing := context.WithCancel(ctx)
+	defer stopFollowing()
+	go s.followFlow(following)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()
 	select {
@@ -106,6 +114,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config)
 		return err
 	}
 	return nil
+}
+
+// followFlow keeps priority and fairness to the API's objects.
+func (s *Server) followFlow(ctx context.Context) {
+	if err := s.flow.Follow(ctx, s.Catalog, s.Cache); err != nil {
+		s.Logger.Error("priority levels and flow schemas are not followed any more", "error", err)
+	}
 }
 
 func (s *Server) httpServer() *http.Server {

@@ -100,25 +100,36 @@ func TestLargeAnswersAreCompressed(t *testing.T) {
 	}
 }
 
+// seatsOfTwo is what a user of no group gets where all levels share two seats:
+// one of the catch-all's own, and those that three other levels lend.
+const seatsOfTwo = 4
+
 func TestTooManyAtOnce(t *testing.T) {
-	hold, entered := make(chan struct{}), make(chan struct{})
+	hold, entered := make(chan struct{}), make(chan struct{}, 100)
 	s := apitest.Start(t, func(c *apiserver.Config) {
-		c.MaxReads = 1
+		c.MaxReads, c.MaxWrites = 1, 1
 		c.Authorizer = everybody{}
 		c.Handlers["/slow"] = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-			close(entered)
+			entered <- struct{}{}
 			<-hold
 		})
 	})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		resp, err := get(s.URL + "/slow")
-		if err == nil {
-			resp.Body.Close()
+		var asking sync.WaitGroup
+		defer asking.Wait()
+		for range seatsOfTwo {
+			asking.Go(func() {
+				if resp, err := get(s.URL + "/slow"); err == nil {
+					resp.Body.Close()
+				}
+			})
 		}
 	}()
-	<-entered
+	for range seatsOfTwo {
+		<-entered
+	}
 	code, header, _ := s.Do(t, http.MethodGet, "/version", "", "Authorization", "Bearer jane")
 	if code != http.StatusTooManyRequests || header.Get("Retry-After") == "" {
 		t.Errorf("got %d, %v", code, header)

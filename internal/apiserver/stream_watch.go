@@ -21,6 +21,8 @@ const (
 	flushEvery = time.Millisecond
 	// writeLimit is how long a client may take for what a watch sends last.
 	writeLimit = 30 * time.Second
+	// watchBegins is how long a watch keeps its seats at most.
+	watchBegins = time.Second
 )
 
 // serveWatch answers a watch until its time is over, its client goes, or the
@@ -71,6 +73,9 @@ func (s *Server) runWatch(w http.ResponseWriter, r *http.Request, c *call, req *
 	}
 	s.metrics.watches.WithLabelValues(c.info.Group, c.info.Version, c.info.Plural).Inc()
 	defer s.metrics.watches.WithLabelValues(c.info.Group, c.info.Version, c.info.Plural).Dec()
+	// Its seats are for the beginning: what it costs later, it costs by events.
+	begun := time.AfterFunc(watchBegins, c.ticket.Release)
+	defer begun.Stop()
 	s.pump(ctx, running, enc, out)
 	return nil
 }

@@ -76,6 +76,19 @@ const (
 	Shutdown = 10 * time.Second
 )
 
+// Memory that bodies of requests, and answers, may hold at a time: each kind a
+// quarter of GOMEMLIMIT, between BudgetLeast and BudgetMost, in bytes. Who
+// finds none waits, as long as a request may take. 429. What is below
+// SmallBytes is not counted, so that leases renew whatever else goes on.
+const (
+	BudgetLeast = 32 << 20
+	BudgetMost  = 1 << 30
+	SmallBytes  = 64 << 10
+	// QueuePart of a request's time is what it may wait for its seats. As
+	// upstream's.
+	QueuePart = 4
+)
+
 // How much at once.
 const (
 	// Connections bounds those that are open. One more is closed at once.
@@ -84,8 +97,9 @@ const (
 	Streams = 250
 	// Watches bounds those that run, of all clients together. 429.
 	Watches = 100_000
-	// Reads and Writes bound the requests that are worked on, watches and
-	// streams left out. 429 with Retry-After. As upstream's.
+	// Reads and Writes are together the seats of requests that are worked on;
+	// priority levels share them (package flow). 429 with Retry-After. As
+	// upstream's.
 	Reads  = 400
 	Writes = 200
 )
