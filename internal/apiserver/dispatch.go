@@ -44,6 +44,11 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.kind = k
+	if c.longRunning() {
+		open := s.metrics.of(labelsOf(r, c)).running
+		open.Inc()
+		defer open.Dec()
+	}
 	if err := s.serve(w, r, c, k); err != nil {
 		s.fail(w, r, err)
 	}

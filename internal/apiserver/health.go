@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/pprof"
 	"slices"
 	"strings"
 
@@ -16,27 +17,51 @@ type Check struct {
 	Name string
 	// Live counts for /livez too; others are asked by /readyz and /healthz.
 	Live bool
+	// Ready counts for /readyz alone.
+	Ready bool
 	// Run tells what is wrong; nil: nothing.
 	Run func(*http.Request) error
+}
+
+// HealthPaths are the paths under which the checks, and the server's own, can
+// be asked.
+func HealthPaths(checks []Check) []string {
+	out := []string{"/readyz/shutdown"}
+	for _, path := range []string{"/healthz", "/livez", "/readyz"} {
+		out = append(out, path, path+"/ping")
+		for _, c := range asked(path, checks) {
+			out = append(out, path+"/"+c.Name)
+		}
+	}
+	return out
+}
+
+// asked are the checks that count for a path.
+func asked(path string, checks []Check) []Check {
+	return slices.DeleteFunc(slices.Clone(checks), func(c Check) bool {
+		return path == "/livez" && !c.Live || path != "/readyz" && c.Ready
+	})
 }
 
 // ownHandlers adds the server's own paths to the given ones.
 func (s *Server) ownHandlers(given map[string]http.Handler) map[string]http.Handler {
 	out := map[string]http.Handler{}
 	checks := append([]Check{{Name: "ping", Live: true, Run: func(*http.Request) error { return nil }}}, s.Checks...)
-	for path, live := range map[string]bool{"/healthz": false, "/livez": true, "/readyz": false} {
-		asked := slices.DeleteFunc(slices.Clone(checks), func(c Check) bool { return live && !c.Live })
-		if path == "/readyz" {
-			asked = append(asked, Check{Name: "shutdown", Run: s.notStopping})
-		}
-		out[path] = healthHandler(path, asked)
-		for _, c := range asked {
+	checks = append(checks, Check{Name: "shutdown", Ready: true, Run: s.notStopping})
+	for _, path := range []string{"/healthz", "/livez", "/readyz"} {
+		of := asked(path, checks)
+		out[path] = healthHandler(path, of)
+		for _, c := range of {
 			out[path+"/"+c.Name] = healthHandler(path, []Check{c})
 		}
 	}
 	out["/version"] = s.versionHandler()
 	out["/metrics"] = promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{})
 	maps.Copy(out, s.flow.Handlers())
+	for name, h := range map[string]http.HandlerFunc{"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile,
+		"symbol": pprof.Symbol, "trace": pprof.Trace} {
+		out["/debug/pprof/"+name] = h // for those whom RBAC lets in: administrators
+	}
 	maps.Copy(out, given)
 	return out
 }

@@ -59,7 +59,7 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.metrics = newMetrics(config.Registry, config.Cache)
+	s.metrics = newMetrics(config.Registry, config.Cache, config.Version)
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.Handlers = s.ownHandlers(config.Handlers)
 	s.handler = s.chain()

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/knarr-io/knarr/internal/api/request"
@@ -71,17 +72,15 @@ func (s *Server) runWatch(w http.ResponseWriter, r *http.Request, c *call, req *
 		out.flush()
 		return nil
 	}
-	s.metrics.watches.WithLabelValues(c.info.Group, c.info.Version, c.info.Plural).Inc()
-	defer s.metrics.watches.WithLabelValues(c.info.Group, c.info.Version, c.info.Plural).Dec()
 	// Its seats are for the beginning: what it costs later, it costs by events.
 	begun := time.AfterFunc(watchBegins, c.ticket.Release)
 	defer begun.Stop()
-	s.pump(ctx, running, enc, out)
+	s.pump(ctx, running, enc, out, s.metrics.events.WithLabelValues(c.info.Group, c.info.Version, c.info.Plural))
 	return nil
 }
 
 // pump carries events from a watch to its client.
-func (s *Server) pump(ctx context.Context, running *verb.Watch, enc *eventEncoder, out sink) {
+func (s *Server) pump(ctx context.Context, running *verb.Watch, enc *eventEncoder, out sink, sent prometheus.Counter) {
 	var flushed time.Time
 	for {
 		if wait := flushEvery - time.Since(flushed); wait > 0 && !pause(ctx, wait) {
@@ -104,6 +103,7 @@ func (s *Server) pump(ctx context.Context, running *verb.Watch, enc *eventEncode
 				return
 			}
 		}
+		sent.Add(float64(len(events)))
 		if !out.flush() {
 			return
 		}

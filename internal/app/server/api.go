@@ -136,8 +136,9 @@ func (p *process) assemble(authorizer *authz.Authorizer, issuers *configured.Iss
 }
 
 // otherPaths are those that the API's root lists beside discovery's.
-func otherPaths() []string {
-	return []string{tokens.ConfigurationPath, "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", tokens.KeysPath, "/readyz", "/version"}
+func (p *process) otherPaths() []string {
+	return append(apiserver.HealthPaths(p.checks()),
+		tokens.ConfigurationPath, "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", tokens.KeysPath, "/version")
 }
 
 // plainPaths are what is served beside resources.
@@ -153,7 +154,7 @@ func (p *process) plainPaths(issuer *tokens.Authority) (map[string]http.Handler,
 		return nil, err
 	}
 	return map[string]http.Handler{
-		"/":    p.discovery.Root(otherPaths),
+		"/":    p.discovery.Root(p.otherPaths),
 		"/api": p.discovery, "/api/": p.discovery, "/apis": p.discovery, "/apis/": p.discovery,
 		"/openapi/":     p.documents,
 		tokens.KeysPath: keys, tokens.ConfigurationPath: configuration,

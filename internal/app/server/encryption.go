@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/knarr-io/knarr/internal/apiserver"
 	"github.com/knarr-io/knarr/internal/store/cache"
 	"github.com/knarr-io/knarr/internal/store/encryption"
 )
@@ -55,13 +54,4 @@ func (p *process) answerEncryption(w http.ResponseWriter, _ *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(status)
-}
-
-// checks are what the server's health depends on beyond itself.
-func (p *process) checks() []apiserver.Check {
-	var out []apiserver.Check
-	if p.keys != nil && p.Access.EncryptionConfig != "" {
-		out = append(out, apiserver.Check{Name: "kms-providers", Run: func(r *http.Request) error { return p.keys.Healthy(r.Context()) }})
-	}
-	return out
 }
