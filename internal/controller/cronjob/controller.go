@@ -8,7 +8,6 @@ package cronjob
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -74,8 +73,10 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	for _, e := range p.events {
 		r.events.Event(cj, e.typ, e.reason, e.message)
 	}
-	err := r.apply(ctx, cj, &p)
-	return reconcile.Result{RequeueAfter: p.wait}, errors.Join(err, r.writeStatus(ctx, cj, p.status))
+	if err := r.apply(ctx, cj, &p); err != nil {
+		return reconcile.Result{}, err // the status tells of what was done, and that is not all
+	}
+	return reconcile.Result{RequeueAfter: p.wait}, r.writeStatus(ctx, cj, p.status)
 }
 
 func (r *Controller) apply(ctx context.Context, cj *batchv1.CronJob, p *plan) error {

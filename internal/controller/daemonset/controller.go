@@ -57,6 +57,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 	r.podInf.OnChange(own.Waker("DaemonSet", r.loop.Enqueue, own.Adopters[*appsv1.DaemonSet, *corev1.Pod](r.setInf, func(ds *appsv1.DaemonSet) (labels.Selector, error) {
 		return metav1.LabelSelectorAsSelector(ds.Spec.Selector)
 	})))
+	r.revInf.OnChange(own.Waker("DaemonSet", r.loop.Enqueue, func(*appsv1.ControllerRevision) []reconcile.Key { return nil }))
 	r.nodeInf.OnChange(r.nodeChanged)
 	return r
 }
