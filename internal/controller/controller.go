@@ -15,6 +15,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
+	"github.com/knarr-io/knarr/internal/controller/admissionpolicy"
 	"github.com/knarr-io/knarr/internal/controller/clusterrole"
 	"github.com/knarr-io/knarr/internal/controller/cronjob"
 	"github.com/knarr-io/knarr/internal/controller/daemonset"
@@ -54,6 +55,9 @@ type Deps struct {
 	// invalid (zero) network leaves nodes without ranges.
 	PodNetwork netip.Prefix
 	NodeRange  int
+	// Types tell what admission policies are checked with; without them their
+	// status is left alone.
+	Types admissionpolicy.Types
 }
 
 // runner is a part with a life.
@@ -104,6 +108,10 @@ func (d Deps) build() ([]runner, error) {
 	add(disruption.New(d.Client("disruption-controller"), inf, recorder("disruption-controller", "controllermanager"), d.options(4)))
 	add(podgc.New(d.Client("pod-garbage-collector"), inf, d.options(4)))
 	add(clusterrole.New(d.Client("clusterrole-aggregation-controller"), inf, d.options(1)))
+
+	if d.Types.Schema != nil {
+		add(admissionpolicy.New(d.Client("validatingadmissionpolicy-status-controller"), inf, d.Types, d.options(1)))
+	}
 
 	nodes := recorder("node-controller", "node-controller")
 	add(nodelifecycle.New(d.Client("node-controller"), inf, nodes, d.options(4)))

@@ -74,6 +74,7 @@ func (c *Cluster) newServer(objects *cache.Cache, authorizer *authz.Authorizer) 
 	if err != nil {
 		return err
 	}
+	c.documents = types
 	services := c.Catalog.TypeOf(&corev1.Service{})
 	addresses, err := allocate.New(allocate.Config{
 		Network: netip.MustParsePrefix("10.96.0.0/16"), FirstPort: 30000, LastPort: 32767,

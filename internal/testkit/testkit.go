@@ -22,6 +22,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/apiserver"
+	"github.com/knarr-io/knarr/internal/apiserver/openapi"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/controller"
 	"github.com/knarr-io/knarr/internal/reconcile"
@@ -48,6 +49,7 @@ type Options struct {
 // Cluster is a running control plane.
 type Cluster struct {
 	Catalog   *catalog.Catalog
+	documents *openapi.Documents
 	Server    *apiserver.Server
 	Admin     *client.Client
 	Informers *client.Informers // shared by all parts
@@ -91,6 +93,7 @@ func (c *Cluster) startParts(ctx context.Context, o Options) error {
 		wait, err := controller.Start(ctx, controller.Deps{
 			Client: c.serviceAccount, Informers: c.Informers, Logger: c.Logger, Metrics: metrics,
 			RootCA: []byte("test CA"), PodNetwork: netip.MustParsePrefix("10.0.0.0/8"), NodeRange: 24,
+			Types: c.types(),
 		})
 		if err != nil {
 			return err

@@ -4,8 +4,11 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/controller"
+	"github.com/knarr-io/knarr/internal/controller/admissionpolicy"
 	"github.com/knarr-io/knarr/internal/reconcile"
 	"github.com/knarr-io/knarr/internal/scheduler"
 )
@@ -44,7 +47,16 @@ func (p *process) startControllers(ctx context.Context, informers *client.Inform
 	return controller.Start(ctx, controller.Deps{
 		Client: p.asController, Informers: informers, Logger: p.logOf("controllers"), Metrics: metrics,
 		RootCA: p.authority.ClusterCA().PEM(), PodNetwork: p.Pods, NodeRange: nodeRange,
+		Types: admissionpolicy.Types{Kind: p.kindOf, Schema: p.documents.Schema},
 	})
+}
+
+// kindOf is the kind of a resource; empty where there is none.
+func (p *process) kindOf(gvr schema.GroupVersionResource) schema.GroupVersionKind {
+	if k := p.kinds.Resource(gvr); k != nil {
+		return k.GVK
+	}
+	return schema.GroupVersionKind{}
 }
 
 func (p *process) startScheduler(ctx context.Context, informers *client.Informers) (wait func(), err error) {

@@ -50,6 +50,7 @@ func Chain(c Config) admission.Chain {
 		podSecurity(objects),
 		priority(objects),
 		defaultTolerationSeconds(),
+		runtimeClass(objects),
 		defaultStorageClass(objects),
 		defaultIngressClass(objects),
 	}

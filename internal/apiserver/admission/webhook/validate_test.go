@@ -85,11 +85,17 @@ func TestFailurePolicy(t *testing.T) {
 			body := fmt.Sprintf(`{"metadata":{"name":%q,"labels":{"on":%q}}}`, name, name)
 			if policy == "Ignore" {
 				w.must(t, http.MethodPost, configMaps, body, http.StatusCreated)
+				if kind == "Mutating" {
+					continue
+				}
 				w.must(t, http.MethodPost, "/api/v1/namespaces/default/secrets", body, http.StatusCreated)
 				continue
 			}
 			if text := w.refused(t, http.MethodPost, configMaps, body, 500); !strings.Contains(text, `failed to call webhook: an error on the server ("out of order") has prevented the request from succeeding`) {
 				t.Errorf("refusal is %q", text)
+			}
+			if kind == "Mutating" {
+				continue
 			}
 			if text := w.refused(t, http.MethodPost, "/api/v1/namespaces/default/secrets", body, 500); !strings.Contains(text, "context deadline exceeded") || !strings.Contains(text, "?timeout=1s") {
 				t.Errorf("refusal is %q", text)
