@@ -7,11 +7,11 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"sync/atomic"
 	"time"
 
 	mdns "github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -28,20 +28,26 @@ const readyTime = 90 * time.Second
 // services starts every node's keep, unless one runs, and everything under it.
 // already tells that all of it ran before as it is wanted.
 func (u *upper) services(ctx context.Context) (already bool, err error) {
-	var running atomic.Int32
-	group, ctx := errgroup.WithContext(ctx)
 	nodes := u.live()
-	for _, n := range nodes {
-		group.Go(func() error {
-			all, err := n.startServices(ctx, u.programs)
-			if all {
-				running.Add(1)
-			}
+	running := make([]bool, len(nodes))
+	began := time.Now().Truncate(time.Microsecond) // as leases tell time
+	group, ctx := errgroup.WithContext(ctx)
+	for i, n := range nodes {
+		group.Go(func() (err error) {
+			running[i], err = n.startServices(ctx, u.programs)
 			return err
 		})
 	}
-	err = group.Wait()
-	return int(running.Load()) == len(nodes), err
+	if err := group.Wait(); err != nil {
+		return false, err
+	}
+	u.started = map[string]time.Time{}
+	for i, n := range nodes {
+		if !running[i] {
+			u.started[n.NodeName] = began
+		}
+	}
+	return len(u.started) == 0, nil
 }
 
 // startServices starts what a node runs.
@@ -130,7 +136,12 @@ func (u *upper) await(ctx context.Context, a Credentials) error {
 		}
 	}
 	for _, n := range u.live() {
-		show("node "+n.NodeName, after(func(ctx context.Context) error { return awaitNode(ctx, c, n.NodeName) }))
+		show("node "+n.NodeName, after(func(ctx context.Context) error {
+			if err := awaitLease(ctx, c, n.NodeName, u.started[n.NodeName]); err != nil {
+				return err
+			}
+			return awaitNode(ctx, c, n.NodeName)
+		}))
 	}
 	show("service accounts", after(func(ctx context.Context) error { return awaitAccount(ctx, c) }))
 	show("cluster DNS", after(func(ctx context.Context) error { return awaitDNS(ctx, u.DNS.String()+":53", u.Domain) }))
@@ -203,6 +214,22 @@ func followOnce[T api.Object](ctx context.Context, c *client.Client, namespace, 
 			}
 		}
 	}
+}
+
+// awaitLease waits for a sign of life of a node agent that was started since: a
+// Node may be called Ready from before. Nothing is waited for where the agent
+// ran on.
+func awaitLease(ctx context.Context, c *client.Client, name string, since time.Time) error {
+	if since.IsZero() {
+		return nil
+	}
+	err := follow(ctx, c, corev1.NamespaceNodeLease, name, func(l *coordinationv1.Lease) bool {
+		return l.Spec.RenewTime != nil && !l.Spec.RenewTime.Time.Before(since)
+	})
+	if err != nil {
+		return fmt.Errorf("the agent of node %s does not report: %w", name, err)
+	}
+	return nil
 }
 
 func awaitNode(ctx context.Context, c *client.Client, name string) error {

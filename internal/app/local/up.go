@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/knarr-io/knarr/internal/app/keep"
 	"github.com/knarr-io/knarr/internal/app/machine"
@@ -43,6 +44,8 @@ type upper struct {
 	programs programs
 	keep     keep.Client
 	moved    []string
+	// started is when services of a node were started, where they had to be.
+	started map[string]time.Time
 }
 
 // Up brings the cluster up and returns when its node is ready for pods.

@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -134,16 +135,31 @@ func (h *Host) RunAgent(ctx context.Context, ready func()) error {
 	return err
 }
 
+// settleTime is how long other nodes have to take an endpoint out of their
+// rules after this one did: they learn of it at the same moment.
+const settleTime = 500 * time.Millisecond
+
 // beforeStop returns when the proxy sends no new connections to the pod, and
 // those of other nodes had the time to do the same.
 func (h *Host) beforeStop(ctx context.Context, pod *corev1.Pod) error {
+	if pod.Spec.HostNetwork {
+		return nil
+	}
 	for _, ip := range pod.Status.PodIPs {
 		addr, err := netip.ParseAddr(ip.IP)
-		if err != nil || pod.Spec.HostNetwork {
+		if err != nil {
 			continue
 		}
 		if err := h.proxy.WaitRemoved(ctx, addr); err != nil {
 			return fmt.Errorf("wait until no Service leads to the pod: %w", err)
+		}
+		if h.peers.Alone() {
+			continue
+		}
+		select {
+		case <-time.After(time.Until(h.proxy.SettledAt(addr, settleTime))):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	return nil

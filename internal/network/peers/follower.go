@@ -33,6 +33,12 @@ type Follower struct {
 	nodes *client.Informer[*corev1.Node]
 	wake  chan struct{}
 
+	// These belong to Run's goroutine: peers as applied, the links on which they
+	// are reached, and what the log says of those that are not.
+	applied map[string]Peer
+	links   map[string]int
+	told    map[string]string
+
 	mu    sync.Mutex
 	dirty map[string]struct{}
 }
@@ -40,7 +46,8 @@ type Follower struct {
 // New makes a follower and registers what it listens to; the informers must
 // not have been started yet.
 func New(cfg Config) *Follower {
-	f := &Follower{cfg: cfg, nodes: client.InformerFor[*corev1.Node](cfg.Informers), wake: make(chan struct{}, 1), dirty: map[string]struct{}{}}
+	f := &Follower{cfg: cfg, nodes: client.InformerFor[*corev1.Node](cfg.Informers), wake: make(chan struct{}, 1),
+		applied: map[string]Peer{}, links: map[string]int{}, told: map[string]string{}, dirty: map[string]struct{}{}}
 	f.nodes.OnChange(func(old, new *corev1.Node) {
 		if old != nil && new != nil && PeerOf(old).Equal(PeerOf(new)) {
 			return // a heartbeat
@@ -55,6 +62,9 @@ func New(cfg Config) *Follower {
 	})
 	return f
 }
+
+// Alone tells that the cluster has no node but this one.
+func (f *Follower) Alone() bool { return f.nodes.Len() < 2 }
 
 func (f *Follower) mark(names ...string) {
 	f.mu.Lock()
@@ -76,9 +86,12 @@ func (f *Follower) take() map[string]struct{} {
 	return dirty
 }
 
-// retryAfter is the pause after the kernel refused a route, as while a link is
-// down.
-const retryAfter = time.Second
+// The pause after the kernel refused a route. A link that comes back is seen
+// before.
+const (
+	firstRetry = time.Second
+	lastRetry  = time.Minute
+)
 
 // Run keeps routes until ctx ends; they stay when it returns.
 func (f *Follower) Run(ctx context.Context) error {
@@ -88,32 +101,46 @@ func (f *Follower) Run(ctx context.Context) error {
 		}
 		return fmt.Errorf("pod routes: %w", err)
 	}
-	applied := map[string]Peer{}
+	changed, err := watchKernel(ctx, f.cfg.Logger)
+	if err != nil {
+		return fmt.Errorf("pod routes: %w", err)
+	}
 	if err := f.dropForeign(); err != nil {
 		f.cfg.Logger.Warn("routes to pods of nodes that are gone may be left", "error", err)
 	}
+	retry := firstRetry
 	for {
 		var again <-chan time.Time
-		if failed := f.step(applied); len(failed) > 0 {
-			f.requeue(failed)
-			again = time.After(retryAfter)
+		failed := f.step()
+		if len(failed) > 0 {
+			again = time.After(retry)
+			retry = min(2*retry, lastRetry)
+		} else {
+			retry = firstRetry
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-f.wakeUnless(again):
+		case <-f.wake:
+			f.requeue(failed)
 		case <-again:
+			f.requeue(failed)
+		case c := <-changed:
+			f.requeue(failed)
+			f.requeue(f.through(c.linkGone))
 		}
 	}
 }
 
-// wakeUnless is the channel of changes; while something is to be tried again,
-// the pause comes first.
-func (f *Follower) wakeUnless(again <-chan time.Time) <-chan struct{} {
-	if again != nil {
-		return nil
+// through are the nodes whose routes went with a link.
+func (f *Follower) through(link int) []string {
+	var names []string
+	for name, by := range f.links {
+		if link != 0 && by == link {
+			names = append(names, name)
+		}
 	}
-	return f.wake
+	return names
 }
 
 func (f *Follower) requeue(names []string) {
@@ -127,7 +154,7 @@ func (f *Follower) requeue(names []string) {
 // step brings the routes of changed nodes up to date and returns those that
 // could not be. When this node itself changes, all others are looked at: the
 // tunnel's own end is of its range.
-func (f *Follower) step(applied map[string]Peer) (failed []string) {
+func (f *Follower) step() (failed []string) {
 	dirty := f.take()
 	if _, own := dirty[f.cfg.Node]; own {
 		delete(dirty, f.cfg.Node)
@@ -141,20 +168,25 @@ func (f *Follower) step(applied map[string]Peer) (failed []string) {
 		if n, ok := f.nodes.Get("", name); ok {
 			next = PeerOf(n)
 		}
-		if err := f.change(applied[name], next); err != nil {
-			f.cfg.Logger.Warn("the pods of a node cannot be routed; trying again", "node", name, "address", next.Address, "error", err)
+		if err := f.change(name, f.applied[name], next); err != nil {
+			if f.told[name] != err.Error() { // once, not with every try
+				f.told[name] = err.Error()
+				f.cfg.Logger.Warn("the pods of a node cannot be routed now", "node", name, "address", next.Address, "error", err)
+			}
 			failed = append(failed, name)
 			continue
 		}
-		if applied[name] = next; !next.Complete() {
-			delete(applied, name)
+		delete(f.told, name)
+		if f.applied[name] = next; !next.Complete() {
+			delete(f.applied, name)
+			delete(f.links, name)
 		}
 	}
 	return failed
 }
 
 // change routes a node's ranges and takes away those that it no longer has.
-func (f *Follower) change(old, next Peer) error {
+func (f *Follower) change(name string, old, next Peer) error {
 	var failed []error
 	for _, r := range old.Ranges {
 		if !next.Complete() || !slices.Contains(next.Ranges, r) {
@@ -165,12 +197,12 @@ func (f *Follower) change(old, next Peer) error {
 		failed = append(failed, leaveTunnel(old))
 	}
 	if next.Complete() {
-		failed = append(failed, f.reach(next))
+		failed = append(failed, f.reach(name, next))
 	}
 	return errors.Join(failed...)
 }
 
-func (f *Follower) reach(p Peer) error {
+func (f *Follower) reach(name string, p Peer) error {
 	if p.Address == f.cfg.Address {
 		return nil
 	}
@@ -180,6 +212,7 @@ func (f *Follower) reach(p Peer) error {
 	}
 	switch choose(f.cfg.Mode, shared) {
 	case straight:
+		f.links[name] = link
 		return eachRange(p, func(r netip.Prefix) error { return routeStraight(r, p.Address, link) })
 	case unreached:
 		f.cfg.Logger.Warn("a node shares no link with this one, and tunnels are off: others must route its pods", "address", p.Address)
@@ -193,6 +226,7 @@ func (f *Follower) reach(p Peer) error {
 	if err != nil {
 		return err
 	}
+	f.links[name] = through.Attrs().Index
 	return eachRange(p, func(r netip.Prefix) error { return routeTunnel(through, r, p.Address) })
 }
 

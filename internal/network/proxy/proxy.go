@@ -47,6 +47,7 @@ type Proxy struct {
 	wake    chan struct{}
 	applied chan struct{} // closed and replaced when rules were applied
 	ready   map[netip.Addr]int
+	left    map[netip.Addr]time.Time // when, of those that were ready lately
 	synced  bool
 }
 
@@ -65,6 +66,7 @@ func New(cfg Config) *Proxy {
 		wake:     make(chan struct{}, 1),
 		applied:  make(chan struct{}),
 		ready:    map[netip.Addr]int{},
+		left:     map[netip.Addr]time.Time{},
 	}
 	p.slices.AddIndex(sliceIndex, func(s *discoveryv1.EndpointSlice) []string {
 		return []string{s.Namespace + "/" + s.Labels[discoveryv1.LabelServiceName]}
@@ -205,12 +207,21 @@ func (p *Proxy) render(o owner) Rendered {
 func (p *Proxy) publish(b *book, touched map[netip.Addr]bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := time.Now()
+	for addr, when := range p.left {
+		if now.Sub(when) > rememberLeft {
+			delete(p.left, addr)
+		}
+	}
 	for addr := range touched {
 		if n := b.ready[addr]; n > 0 {
 			p.ready[addr] = n
-		} else {
-			delete(p.ready, addr)
+			continue
 		}
+		if p.ready[addr] > 0 {
+			p.left[addr] = now
+		}
+		delete(p.ready, addr)
 	}
 	p.synced = true
 	close(p.applied)
@@ -243,6 +254,22 @@ func (p *Proxy) WaitSynced(ctx context.Context) error {
 // through any Service on this node.
 func (p *Proxy) WaitRemoved(ctx context.Context, pod netip.Addr) error {
 	return p.wait(ctx, func() bool { return p.ready[pod] == 0 })
+}
+
+// rememberLeft is how long it is known when an address left; more than any
+// time that SettledAt is asked with.
+const rememberLeft = 10 * time.Second
+
+// SettledAt is when a pod's address will have been away from this node's rules
+// for the time, in which other nodes do the same; the zero time where it was
+// in none of late. The pod must have been removed (WaitRemoved).
+func (p *Proxy) SettledAt(pod netip.Addr, within time.Duration) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if when, ok := p.left[pod]; ok {
+		return when.Add(within)
+	}
+	return time.Time{}
 }
 
 func (p *Proxy) wait(ctx context.Context, doneLocked func() bool) error {

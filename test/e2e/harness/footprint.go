@@ -155,7 +155,7 @@ func (c *Cluster) mounts() ([]string, error) {
 func (c *Cluster) cgroups() ([]string, error) {
 	own := strings.TrimPrefix(c.CgroupParent(), "/")
 	var lines []string
-	for _, pattern := range []string{"/sys/fs/cgroup/" + own, "/sys/fs/cgroup/*/" + own} {
+	for _, pattern := range []string{"/sys/fs/cgroup/" + own + "*", "/sys/fs/cgroup/*/" + own + "*"} { // further nodes add to the name
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			return nil, err
