@@ -1,0 +1,36 @@
+package managed
+
+import (
+	"testing"
+
+	certificatesv1 "k8s.io/api/certificates/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/catalog"
+)
+
+// What an endpoint does not store of what is sent, its writers do not own.
+func TestWhatWritersDoNotOwn(t *testing.T) {
+	all := fieldpath.NewSet(fieldpath.MakePathOrDie("spec", "a"), fieldpath.MakePathOrDie("status", "b"))
+	kinds := catalog.New()
+	for name, tt := range map[string]struct {
+		like        api.Object
+		subresource string
+		spec        bool
+		status      bool
+	}{
+		"pod":              {&corev1.Pod{}, "", true, false},
+		"a pod's status":   {&corev1.Pod{}, "status", false, true},
+		"request":          {&certificatesv1.CertificateSigningRequest{}, "", false, false},
+		"its approval":     {&certificatesv1.CertificateSigningRequest{}, "approval", false, false},
+		"request's status": {&certificatesv1.CertificateSigningRequest{}, "status", false, true},
+	} {
+		k := kinds.TypeOf(tt.like)
+		got := resetFields(k, tt.subresource)[fieldpath.APIVersion(k.GVK.GroupVersion().String())].Filter(all)
+		if got.Has(fieldpath.MakePathOrDie("spec", "a")) != tt.spec || got.Has(fieldpath.MakePathOrDie("status", "b")) != tt.status {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
