@@ -82,8 +82,13 @@ func run(ctx context.Context, o options) error {
 		}
 		*path = absolute
 	}
+	// Now: the tree may move on while the suite runs.
+	commit, err := commitOf(ctx)
+	if err != nil {
+		return err
+	}
 	if o.critest != "" {
-		return runCritest(ctx, o)
+		return runCritest(ctx, o, commit)
 	}
 	tools, err := buildSuite(ctx, o)
 	if err != nil {
@@ -101,19 +106,15 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return errors.Join(suiteErr, err)
 	}
-	return r.finish(ctx, o)
+	return r.finish(o, commit)
 }
 
 // finish tells the score, and writes the report where the run was whole.
-func (r report) finish(ctx context.Context, o options) error {
+func (r report) finish(o options, commit string) error {
 	fmt.Print(r.summary())
 	if !o.whole() {
 		fmt.Println("A part of the suite only: docs/conformance.md is left as it is.")
 		return nil
-	}
-	commit, err := commitOf(ctx)
-	if err != nil {
-		return err
 	}
 	return os.WriteFile(o.report, []byte(r.render(commit, o)), 0o644)
 }
