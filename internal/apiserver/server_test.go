@@ -182,6 +182,36 @@ func TestRacingWritersLoseNothing(t *testing.T) {
 	}
 }
 
+// A node takes a pod away as soon as it sees that it is to go at once: whoever
+// asked for that has still deleted it.
+func TestDeletedAtOnceBySomebodyFaster(t *testing.T) {
+	s := apitest.Start(t, nil)
+	const pods, pod = "/api/v1/namespaces/default/pods", `{"metadata":{"name":"p"},"spec":{"nodeName":"n","containers":[{"name":"c","image":"i"}]}}`
+	stored := s.Cache.Of(s.Catalog.Resource(corev1.SchemeGroupVersion.WithResource("pods")))
+	for range 100 {
+		if code, _, body := s.Do(t, http.MethodPost, pods, pod); code != http.StatusCreated {
+			t.Fatalf("create: %d %s", code, body)
+		}
+		var node sync.WaitGroup
+		node.Go(func() {
+			for {
+				item, found := stored.Get("default", "p")
+				if !found {
+					return
+				}
+				if item.Object.GetDeletionTimestamp() != nil {
+					_, _ = stored.Delete(t.Context(), item) // whoever is first
+					return
+				}
+			}
+		})
+		if code, _, body := s.Do(t, http.MethodDelete, pods+"/p?gracePeriodSeconds=0", ""); code != http.StatusOK {
+			t.Errorf("delete: %d %s", code, body)
+		}
+		node.Wait()
+	}
+}
+
 func TestTransportOfTheProcess(t *testing.T) {
 	s := apitest.Start(t, nil)
 	k := s.Catalog.Resource(schema.GroupVersionResource{Version: "v1", Resource: "configmaps"})

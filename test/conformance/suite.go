@@ -39,12 +39,15 @@ func runSuite(ctx context.Context, o options, tools suiteTools, c *cluster, resu
 		"--kubeconfig="+c.Kubeconfig(), "--kubectl-path="+tools.kubectl)
 	cmd := exec.CommandContext(ctx, tools.ginkgo, argv...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = results, log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = endTime
 	fmt.Printf("conformance: running the suite; follow it in %s\n", log.Name())
 	if err := c.Machine.Inside(cmd.Start); err != nil {
 		return fmt.Errorf("start the suite: %w", err)
 	}
+	// Where ginkgo had to be killed its processes would go on.
+	defer func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }()
 	var failed *exec.ExitError
 	if err := cmd.Wait(); errors.As(err, &failed) {
 		return fmt.Errorf("the suite ends with %w: see %s", err, log.Name())

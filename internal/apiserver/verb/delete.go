@@ -28,6 +28,9 @@ func (h *Handler) delete(ctx context.Context, t *target) (Result, error) {
 	w := &write{target: t, user: userOf(ctx), dryRun: len(opts.DryRun) > 0}
 	for {
 		item, found := t.lookup()
+		if w.ended(item) {
+			return w.deleted(w.ending, w.ending.Object), nil
+		}
 		if !found {
 			return Result{}, t.notFound()
 		}
@@ -86,6 +89,7 @@ func (h *Handler) deleteItem(ctx context.Context, w *write, item *cache.Item, op
 		return Result{}, storeError(err, w.kind, shown.GetName())
 	}
 	if plan.thenRemove {
+		w.ending = updated
 		return h.remove(ctx, w, updated)
 	}
 	res, err := h.ok(ctx, w.kind, updated)
@@ -93,6 +97,12 @@ func (h *Handler) deleteItem(ctx context.Context, w *write, item *cache.Item, op
 		res.Status = http.StatusAccepted
 	}
 	return res, err
+}
+
+// ended tells whether the object that this deletion has set to go is gone; now
+// is what there is under its name, nil for nothing.
+func (w *write) ended(now *cache.Item) bool {
+	return w.ending != nil && (now == nil || now.Object.GetUID() != w.ending.Object.GetUID())
 }
 
 // remove takes an object out of the store.

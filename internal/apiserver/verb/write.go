@@ -11,6 +11,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/request"
 	"github.com/knarr-io/knarr/internal/apiserver/admission"
+	"github.com/knarr-io/knarr/internal/store/cache"
 )
 
 // write is one write under way.
@@ -19,6 +20,9 @@ type write struct {
 	user    user.Info
 	dryRun  bool
 	manager string
+	// ending is the state in which a deletion has set its object to go at
+	// once. Whoever watches may take it away first: it is deleted all the same.
+	ending *cache.Item
 }
 
 // attributes describe a write to admission. obj and old may be nil.
