@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 
@@ -23,13 +24,16 @@ type Shape struct {
 // Shapes makes the shapes of one write, each once. Make a new one when the
 // object was changed. It is used by one goroutine.
 type Shapes struct {
+	ctx    context.Context // bounds conversions, which may call a webhook
 	of     *Attributes
 	made   map[*api.Kind]*Shape
 	record kadmission.Attributes
 }
 
-// NewShapes has made nothing yet.
-func NewShapes(a *Attributes) *Shapes { return &Shapes{of: a, made: map[*api.Kind]*Shape{}} }
+// NewShapes has made nothing yet. ctx bounds conversions.
+func NewShapes(ctx context.Context, a *Attributes) *Shapes {
+	return &Shapes{ctx: ctx, of: a, made: map[*api.Kind]*Shape{}}
+}
 
 // In gives the write in the version of a kind that is stored as the write's
 // own kind is.
@@ -39,10 +43,10 @@ func (s *Shapes) In(k *api.Kind) (*Shape, error) {
 	}
 	out := &Shape{Kind: s.of.shownAs(k)}
 	var err error
-	if out.Object, err = s.of.show(s.of.Object, k, out.Kind); err != nil {
+	if out.Object, err = s.of.show(s.ctx, s.of.Object, k, out.Kind); err != nil {
 		return nil, err
 	}
-	if out.Old, err = s.of.show(s.of.Old, k, out.Kind); err != nil {
+	if out.Old, err = s.of.show(s.ctx, s.of.Old, k, out.Kind); err != nil {
 		return nil, err
 	}
 	s.made[k] = out
@@ -90,11 +94,11 @@ func (a *Attributes) shownAs(k *api.Kind) schema.GroupVersionKind {
 	return k.GVK
 }
 
-func (a *Attributes) show(obj runtime.Object, k *api.Kind, gvk schema.GroupVersionKind) (*unstructured.Unstructured, error) {
+func (a *Attributes) show(ctx context.Context, obj runtime.Object, k *api.Kind, gvk schema.GroupVersionKind) (*unstructured.Unstructured, error) {
 	if obj == nil || reflect.ValueOf(obj).IsNil() {
 		return nil, nil
 	}
-	obj, err := a.convert(obj, a.Kind, k)
+	obj, err := a.convert(ctx, obj, a.Kind, k)
 	if err != nil {
 		return nil, err
 	}
@@ -111,13 +115,20 @@ func (a *Attributes) show(obj runtime.Object, k *api.Kind, gvk schema.GroupVersi
 }
 
 // convert gives an object of one kind as another that is stored alike.
-func (a *Attributes) convert(obj runtime.Object, from, to *api.Kind) (runtime.Object, error) {
+func (a *Attributes) convert(ctx context.Context, obj runtime.Object, from, to *api.Kind) (runtime.Object, error) {
 	typed, isObject := obj.(api.Object)
 	if from == to || !a.Body.Empty() || !isObject {
 		return obj, nil
 	}
 	if from.Stored() != to.Stored() {
 		return nil, fmt.Errorf("unable to convert %s to %s: they are not stored alike", from.GVK, to.GVK)
+	}
+	if to.Custom != nil && to.Custom.Convert != nil {
+		converted, err := to.Custom.Convert(ctx, []api.Object{typed})
+		if err != nil {
+			return nil, err
+		}
+		return converted[0], nil
 	}
 	if from.View != nil {
 		typed = from.View.ToStored(typed)
@@ -132,7 +143,7 @@ func (a *Attributes) convert(obj runtime.Object, from, to *api.Kind) (runtime.Ob
 // object keeps its identity: whoever holds it sees the change. Defaults are
 // set again, in the version of the shape. strict refuses unknown fields, which
 // are dropped otherwise.
-func (a *Attributes) Replace(content map[string]any, k *api.Kind, strict bool) error {
+func (a *Attributes) Replace(ctx context.Context, content map[string]any, k *api.Kind, strict bool) error {
 	next := reflect.New(reflect.TypeOf(a.Object).Elem()).Interface().(runtime.Object)
 	if k != a.Kind && a.Body.Empty() {
 		next = k.New()
@@ -148,7 +159,7 @@ func (a *Attributes) Replace(content map[string]any, k *api.Kind, strict bool) e
 	if typed, isObject := next.(api.Object); isObject && a.Body.Empty() && k.Main.Default != nil {
 		k.Main.Default(typed)
 	}
-	next, err := a.convert(next, k, a.Kind)
+	next, err := a.convert(ctx, next, k, a.Kind)
 	if err != nil {
 		return err
 	}

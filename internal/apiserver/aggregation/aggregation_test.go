@@ -27,6 +27,7 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver"
 	"github.com/knarr-io/knarr/internal/apiserver/aggregation"
 	"github.com/knarr-io/knarr/internal/apiserver/discovery"
+	"github.com/knarr-io/knarr/internal/apiserver/openapi"
 	"github.com/knarr-io/knarr/internal/apiserver/outbound"
 	"github.com/knarr-io/knarr/internal/testkit/apitest"
 )
@@ -53,6 +54,8 @@ func newWorld(t *testing.T, answer http.HandlerFunc) *world {
 			http.Error(out, "out of order", http.StatusInternalServerError)
 		case r.URL.Path == "/apis/ext.example.com/v1":
 			_, _ = io.WriteString(out, list)
+		case r.URL.Path == "/openapi/v3/apis/ext.example.com/v1":
+			_, _ = io.WriteString(out, `{"openapi":"3.0.0","info":{"title":"ext"},"paths":{"/apis/ext.example.com/v1/things":{}},"components":{"schemas":{"com.example.ext.Thing":{"type":"object"}}}}`)
 		default:
 			answer(out, r)
 		}
@@ -64,7 +67,10 @@ func newWorld(t *testing.T, answer http.HandlerFunc) *world {
 		check(t, err)
 		w.found = discovery.New(c.Catalog, "127.0.0.1:6443")
 		c.Handlers["/apis"], c.Handlers["/apis/"] = w.found, w.found
-		agg, err = aggregation.New(aggregation.Config{Kinds: c.Catalog, Objects: c.Cache, Client: client, Discovery: w.found,
+		docs, err := openapi.New()
+		check(t, err)
+		c.Handlers["/openapi/"] = docs
+		agg, err = aggregation.New(aggregation.Config{Kinds: c.Catalog, Objects: c.Cache, Client: client, Discovery: w.found, Documents: docs,
 			Certificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &tls.Certificate{}, nil }})
 		check(t, err)
 		c.Aggregated = agg.Route
@@ -197,6 +203,9 @@ func TestDiscoveryShowsTheGroup(t *testing.T) {
 	}
 	if code, _, body := w.Do(t, http.MethodGet, "/apis/ext.example.com", ""); code != http.StatusOK || !strings.Contains(string(body), `"groupVersion":"ext.example.com/v1"`) {
 		t.Errorf("the group is %d %s", code, body)
+	}
+	if _, _, body := w.Do(t, http.MethodGet, "/openapi/v3/apis/ext.example.com/v1", ""); !strings.Contains(string(body), "com.example.ext.Thing") {
+		t.Errorf("the OpenAPI document is %s", body)
 	}
 	w.down.Store(true)
 	item, _ := w.Cache.Of(w.Catalog.TypeOf(&corev1.Service{})).Get("default", "ext")

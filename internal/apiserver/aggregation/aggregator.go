@@ -18,17 +18,20 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/apiserver/discovery"
+	"github.com/knarr-io/knarr/internal/apiserver/openapi"
 	"github.com/knarr-io/knarr/internal/apiserver/outbound"
 	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
 
-// Config is what an Aggregator works with. All fields are required but Logger.
+// Config is what an Aggregator works with. All fields are required but
+// Documents and Logger.
 type Config struct {
 	Kinds     *catalog.Catalog
 	Objects   *cache.Cache
 	Client    *outbound.Client
 	Discovery *discovery.Handler
+	Documents *openapi.Documents
 	// Certificate is that of the front proxy.
 	Certificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
 	Logger      *slog.Logger

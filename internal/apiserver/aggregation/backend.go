@@ -37,6 +37,7 @@ type backend struct {
 type knowledge struct {
 	condition registration.APIServiceCondition
 	resources []metav1.APIResource // as they were when the server last answered
+	schemas   schemas              // of that time
 }
 
 func (k *knowledge) available() bool { return k.condition.Status == registration.ConditionTrue }

@@ -4,8 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
+	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -35,7 +34,7 @@ func no(reason, format string, args ...any) *verdict {
 // ask finds out whether a server can be reached, and what it serves.
 func (a *Aggregator) ask(ctx context.Context, b *backend) *knowledge {
 	before := b.known.Load()
-	verdict, resources := a.reachable(b.service), before.resources
+	verdict, resources, docs := a.reachable(b.service), before.resources, before.schemas
 	if verdict == nil && b.broken != nil {
 		verdict = no("FailedDiscoveryCheck", "the APIService cannot be used: %v", b.broken)
 	}
@@ -44,6 +43,9 @@ func (a *Aggregator) ask(ctx context.Context, b *backend) *knowledge {
 		if err != nil {
 			verdict = no("FailedDiscoveryCheck", "failing or missing response from %s: %v", b.discoveryURL(), err)
 		} else {
+			if len(docs.v3) == 0 || !reflect.DeepEqual(list, resources) {
+				docs = b.readSchemas(ctx)
+			}
 			verdict, resources = passed(), list
 		}
 	}
@@ -52,7 +54,7 @@ func (a *Aggregator) ask(ctx context.Context, b *backend) *knowledge {
 	if before.condition.Status != now.Status {
 		now.LastTransitionTime = metav1.Now()
 	}
-	return &knowledge{condition: now, resources: resources}
+	return &knowledge{condition: now, resources: resources, schemas: docs}
 }
 
 func passed() *verdict {
@@ -139,25 +141,7 @@ func (b *backend) discover(ctx context.Context) (list []metav1.APIResource, err 
 }
 
 func (b *backend) discoverOnce(ctx context.Context) ([]metav1.APIResource, error) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.discoveryURL(), nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Accept", "application/json")
-	// Upstream's servers know this user of the aggregator.
-	req.Header.Set("X-Remote-User", "system:kube-aggregator")
-	req.Header.Set("X-Remote-Group", "system:masters")
-	resp, err := b.endpoint.Transport().RoundTrip(req)
-	if err != nil {
-		return nil, fmt.Errorf("Get %q: %w", b.discoveryURL(), err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices {
-		return nil, fmt.Errorf("bad status from %s: %d", b.discoveryURL(), resp.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResources))
+	body, err := b.get(ctx, "/apis/"+b.gv().String(), maxResources)
 	if err != nil {
 		return nil, err
 	}

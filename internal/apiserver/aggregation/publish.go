@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/version"
 
 	"github.com/knarr-io/knarr/internal/apiserver/discovery"
+	"github.com/knarr-io/knarr/internal/apiserver/openapi"
 )
 
 // source names the aggregator among those who add to discovery.
@@ -18,8 +19,22 @@ const source = "aggregated servers"
 func (a *Aggregator) publish() {
 	a.publishing.Lock()
 	defer a.publishing.Unlock()
-	if routes := a.routes.Load(); routes != nil {
-		a.Discovery.SetExtra(source, groupsOf(*routes))
+	routes := a.routes.Load()
+	if routes == nil {
+		return
+	}
+	a.Discovery.SetExtra(source, groupsOf(*routes))
+	if a.Documents == nil {
+		return
+	}
+	var documents []openapi.Extra
+	for _, b := range *routes {
+		if e, has := b.extra(); has {
+			documents = append(documents, e)
+		}
+	}
+	if err := a.Documents.SetExtra(source, documents); err != nil {
+		a.Logger.Warn("the OpenAPI documents of aggregated servers are not shown", "error", err)
 	}
 }
 

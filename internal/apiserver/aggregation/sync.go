@@ -1,6 +1,7 @@
 package aggregation
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"reflect"
@@ -64,7 +65,7 @@ func (a *Aggregator) learn(ctx context.Context, b *backend, now *knowledge) {
 			a.Logger.Warn("the status of an APIService could not be written", "name", b.service.Name, "error", err)
 		}
 	}
-	if before.available() != now.available() || !reflect.DeepEqual(before.resources, now.resources) {
+	if before.available() != now.available() || !reflect.DeepEqual(before.resources, now.resources) || !bytes.Equal(before.schemas.v3, now.schemas.v3) {
 		if now.available() != before.available() {
 			a.Logger.Info("an aggregated API changed its availability", "name", b.service.Name, "available", now.available(), "reason", now.condition.Reason)
 		}

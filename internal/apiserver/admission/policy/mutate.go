@@ -145,7 +145,7 @@ func (r *run) all(ctx context.Context, calls []invocation) error {
 // one applies one invocation. A status error ends the write.
 func (r *run) one(ctx context.Context, v *invocation) error {
 	ctx = v.programs.CreateContext(ctx)
-	in, err := r.newInput(ctx, r.a, v.kind, admission.NewShapes(r.a))
+	in, err := r.newInput(ctx, r.a, v.kind, admission.NewShapes(ctx, r.a))
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (r *run) one(ctx context.Context, v *invocation) error {
 func (r *run) step(ctx context.Context, v *invocation, step mutation) (changed bool, err error) {
 	began := time.Now()
 	defer func() { r.metrics.mutated(v.policy.Name, v.binding, err, time.Since(began)) }()
-	in, err := r.newInput(ctx, r.a, v.kind, admission.NewShapes(r.a))
+	in, err := r.newInput(ctx, r.a, v.kind, admission.NewShapes(ctx, r.a))
 	if err != nil {
 		return false, err
 	}
@@ -198,7 +198,7 @@ func (r *run) step(ctx context.Context, v *invocation, step mutation) (changed b
 	if err != nil {
 		return false, err
 	}
-	if err := r.a.Replace(content, v.kind, step.strict); err != nil {
+	if err := r.a.Replace(ctx, content, v.kind, step.strict); err != nil {
 		return false, apierrors.NewInternalError(err)
 	}
 	return !apiequality.Semantic.DeepEqual(before, r.a.Object), nil

@@ -43,7 +43,7 @@ func (p *Policies) validate(ctx context.Context, a *admission.Attributes) error 
 	if len(policies) == 0 || exempt(a) {
 		return nil
 	}
-	j := &judgement{Policies: p, a: a, shapes: admission.NewShapes(a), notes: map[string][]string{}}
+	j := &judgement{Policies: p, a: a, shapes: admission.NewShapes(ctx, a), notes: map[string][]string{}}
 	for i := range policies {
 		if err := j.policy(ctx, &policies[i]); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -19,7 +20,7 @@ import (
 )
 
 // apply changes the write's object by the patch of an answer.
-func apply(w *hook, a *admission.Attributes, k *api.Kind, shape *admission.Shape, got *admissionv1.AdmissionResponse, place string) (changed bool, err error) {
+func apply(ctx context.Context, w *hook, a *admission.Attributes, k *api.Kind, shape *admission.Shape, got *admissionv1.AdmissionResponse, place string) (changed bool, err error) {
 	if len(got.Patch) == 0 {
 		return false, nil
 	}
@@ -50,7 +51,7 @@ func apply(w *hook, a *admission.Attributes, k *api.Kind, shape *admission.Shape
 	}
 	keepOwnership(a, shape.Object, content)
 	changed = !apiequality.Semantic.DeepEqual(shape.Object.Object, content)
-	if err := a.Replace(content, k, false); err != nil {
+	if err := a.Replace(ctx, content, k, false); err != nil {
 		return false, apierrors.NewInternalError(err)
 	}
 	a.Note("patch.webhook.admission.k8s.io/"+place, patchNote(w, operations))

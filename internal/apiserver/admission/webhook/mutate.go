@@ -45,7 +45,7 @@ func (h *Hooks) mutate(ctx context.Context, a *admission.Attributes) error {
 	} else if a.IsAgain() && !apiequality.Semantic.DeepEqual(memory.left, a.Object) {
 		memory.changed()
 	}
-	shapes, asked := admission.NewShapes(a), false
+	shapes, asked := admission.NewShapes(ctx, a), false
 	for i, w := range hooks {
 		k, err := h.wanted(ctx, w, a, shapes)
 		if err != nil {
@@ -60,7 +60,7 @@ func (h *Hooks) mutate(ctx context.Context, a *admission.Attributes) error {
 			return err
 		}
 		if changed {
-			shapes = admission.NewShapes(a)
+			shapes = admission.NewShapes(ctx, a)
 			memory.changed()
 			a.RunAgain()
 		}
@@ -90,7 +90,7 @@ func (h *Hooks) mutateBy(ctx context.Context, w *hook, index int, a *admission.A
 	if err == nil {
 		heed(w, a, got)
 		if got.Allowed {
-			changed, err = apply(w, a, k, shape, got, place)
+			changed, err = apply(ctx, w, a, k, shape, got, place)
 		} else {
 			err = rejection(w.name, got.Result)
 		}

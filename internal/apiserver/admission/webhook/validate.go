@@ -55,7 +55,7 @@ func (h *Hooks) validate(ctx context.Context, a *admission.Attributes) error {
 
 func (h *Hooks) questions(ctx context.Context, hooks []*hook, a *admission.Attributes) ([]question, error) {
 	var out []question
-	shapes := admission.NewShapes(a)
+	shapes := admission.NewShapes(ctx, a)
 	for _, w := range hooks {
 		k, err := h.wanted(ctx, w, a, shapes)
 		if err != nil {
