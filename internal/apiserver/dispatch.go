@@ -98,7 +98,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *call, k *api.K
 	switch {
 	case len(verbs) == 0:
 		return notFound()
-	case !slices.Contains(verbs, methodVerb(c.info.Verb)):
+	case !slices.Contains(verbs, methodVerb(c.info.Verb)) && !passesOn(r, c):
 		return wrongMethod()
 	}
 	if connect := s.Endpoints.ConnectOf(k.GroupResource(), c.info.Subresource); connect != nil {
@@ -146,6 +146,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *call, k *api.K
 		return err
 	}
 	return s.respond(w, r, c, res)
+}
+
+// passesOn tells of the one method that has no verb, and that proxies pass on
+// like every other.
+func passesOn(r *http.Request, c *call) bool {
+	return r.Method == http.MethodOptions && c.info.Subresource == "proxy"
 }
 
 // methodVerb is the verb by which a method is offered: a watch is a way of

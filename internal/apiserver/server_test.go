@@ -24,6 +24,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/request"
 	"github.com/knarr-io/knarr/internal/apiserver"
+	"github.com/knarr-io/knarr/internal/apiserver/endpoint"
 	"github.com/knarr-io/knarr/internal/testkit/apitest"
 )
 
@@ -209,6 +210,31 @@ func TestDeletedAtOnceBySomebodyFaster(t *testing.T) {
 			t.Errorf("delete: %d %s", code, body)
 		}
 		node.Wait()
+	}
+}
+
+// A proxy passes every method on; elsewhere OPTIONS is no method.
+func TestEveryMethodGoesThroughAProxy(t *testing.T) {
+	s := apitest.Start(t, func(c *apiserver.Config) {
+		c.Endpoints = endpoint.NewRegistry()
+		c.Endpoints.Connect(corev1.Resource("services"), "proxy", func(w http.ResponseWriter, r *http.Request, _ endpoint.Connection) error {
+			_, err := w.Write([]byte(r.Method))
+			return err
+		})
+	})
+	const services, web = "/api/v1/namespaces/default/services", `{"metadata":{"name":"web"},"spec":{"ports":[{"port":80}]}}`
+	if code, _, body := s.Do(t, http.MethodPost, services, web); code != http.StatusCreated {
+		t.Fatalf("create: %d %s", code, body)
+	}
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
+		for _, path := range []string{"/proxy", "/proxy/some/path"} {
+			if code, _, body := s.Do(t, method, services+"/web"+path, ""); code != http.StatusOK || string(body) != method {
+				t.Errorf("%s %s: %d %s", method, path, code, body)
+			}
+		}
+	}
+	if code, _, _ := s.Do(t, http.MethodOptions, services+"/web", ""); code != http.StatusMethodNotAllowed {
+		t.Errorf("OPTIONS of the service itself: %d", code)
 	}
 }
 
