@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/node/render"
@@ -21,6 +22,9 @@ func setConditions(v *View, s *corev1.PodStatus, now time.Time) {
 		podReady(v.Pod, s, ready),
 		ready,
 	}
+	if v.anyResizing() {
+		own = append(own, corev1.PodCondition{Type: corev1.PodResizeInProgress, Status: corev1.ConditionTrue})
+	}
 	s.Conditions = nil
 	for _, c := range own {
 		c.ObservedGeneration = v.Pod.Generation
@@ -31,10 +35,28 @@ func setConditions(v *View, s *corev1.PodStatus, now time.Time) {
 		s.Conditions = append(s.Conditions, c)
 	}
 	for i := range old {
-		if findCondition(own, old[i].Type) == nil {
+		if findCondition(own, old[i].Type) == nil && old[i].Type != corev1.PodResizeInProgress {
 			s.Conditions = append(s.Conditions, old[i])
 		}
 	}
+}
+
+// resizing tells whether an instance runs with other resources than its
+// container is to have by now.
+func (v *View) resizing(c *corev1.Container, i *Instance) bool {
+	given, known := v.Resized[i.ID()]
+	return known && !equality.Semantic.DeepEqual(given, c.Resources)
+}
+
+// anyResizing is what clients wait for to pass before they take a resize for
+// done: without it a status of the new generation would say so too early.
+func (v *View) anyResizing() bool {
+	for c := range render.Containers(v.Pod) {
+		if i := v.Newest(c.Name); i != nil && i.Running() && v.resizing(c, i) {
+			return true
+		}
+	}
+	return false
 }
 
 func findCondition(list []corev1.PodCondition, t corev1.PodConditionType) *corev1.PodCondition {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/knarr-io/knarr/internal/node/render"
 )
@@ -153,8 +152,7 @@ func (p *planner) restartUnhealthy() {
 }
 
 func (p *planner) resize(c *corev1.Container, i *Instance) {
-	given, known := p.v.Resized[i.ID()]
-	if known && !equality.Semantic.DeepEqual(given, c.Resources) {
+	if p.v.resizing(c, i) {
 		p.do(Action{Op: Op{Kind: ResizeContainer, Target: i.ID()}, Container: c.Name})
 	}
 }
