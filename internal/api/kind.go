@@ -106,6 +106,23 @@ func (k *Kind) ListKind() schema.GroupVersionKind {
 	return k.GVK.GroupVersion().WithKind(k.GVK.Kind + "List")
 }
 
+// RulesOf are the rules of the kind's own endpoint (subresource empty) or of
+// one below it; those of an endpoint that writes nothing are empty.
+func (k *Kind) RulesOf(subresource string) *Rules {
+	switch {
+	case subresource == "":
+		return &k.Main
+	case subresource == "status" && k.Status != nil:
+		return k.Status
+	}
+	for i := range k.Subresources {
+		if k.Subresources[i].Name == subresource && k.Subresources[i].Rules != nil {
+			return k.Subresources[i].Rules
+		}
+	}
+	return &Rules{}
+}
+
 // HasVerb tells whether the server answers the verb on the kind itself.
 func (k *Kind) HasVerb(verb string) bool {
 	verbs := k.Verbs
@@ -151,6 +168,10 @@ type Rules struct {
 	// Generation tells whether a change from old must raise
 	// metadata.generation; nil: the kind has none.
 	Generation func(obj, old Object) bool
+	// Reset are the fields that the endpoint does not store, as paths of names,
+	// so that its writers do not own them; nil: status, or for the status
+	// endpoint spec.
+	Reset [][]string
 	// NameRule checks metadata.name and a generateName prefix; nil is the
 	// DNS subdomain rule.
 	NameRule func(name string, prefix bool) []string

@@ -58,6 +58,7 @@ type RulesOf[T Object] struct {
 	// Warn has isUpdate false and old zero for a create.
 	Warn       func(obj, old T, isUpdate bool) []string
 	Generation func(obj, old T) bool
+	Reset      [][]string
 	NameRule   func(name string, prefix bool) []string
 	OwnMeta    bool
 }
@@ -106,7 +107,7 @@ func (r RulesOf[T]) Erase() *Rules {
 func (r RulesOf[T]) erase() Rules {
 	out := Rules{
 		Default: one(r.Default), PrepareCreate: one(r.PrepareCreate), PrepareUpdate: two(r.PrepareUpdate),
-		NameRule: r.NameRule, OwnMeta: r.OwnMeta,
+		NameRule: r.NameRule, Reset: r.Reset, OwnMeta: r.OwnMeta,
 	}
 	if r.Validate != nil {
 		out.Validate = func(obj Object) field.ErrorList { return r.Validate(obj.(T)) }

@@ -1,5 +1,6 @@
 // Command gen writes the generated files of the repository: the OpenAPI
-// documents and merge types of internal/apiserver/openapi/data. Run it from
+// documents and merge types of internal/apiserver/openapi/data, and the page
+// of the API. Run it from
 // the root of the module, as make generate does.
 package main
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/tools/gen/definitions"
+	"github.com/knarr-io/knarr/tools/gen/docs"
 	"github.com/knarr-io/knarr/tools/gen/inputs"
 	"github.com/knarr-io/knarr/tools/gen/openapi"
 )
@@ -46,6 +48,9 @@ func generate(ctx context.Context, root string) error {
 	digest, err := inputs.Digest(root, c)
 	if err != nil {
 		return err
+	}
+	if err := os.WriteFile(filepath.Join(root, docs.Path), docs.Render(c), 0o644); err != nil {
+		return fmt.Errorf("writing the page of the API: %w", err)
 	}
 	return openapi.New(c, defs, version).Write(filepath.Join(root, "internal", "apiserver", "openapi", "data"), digest)
 }

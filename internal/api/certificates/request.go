@@ -44,6 +44,7 @@ func CertificateSigningRequest() *api.Kind {
 				return validateChange(r, old, writes{})
 			},
 			NameRule: anyName,
+			Reset:    [][]string{{"spec"}, {"status"}},
 		},
 		Status: &api.RulesOf[request]{
 			PrepareUpdate:  prepareStatus,
@@ -57,6 +58,7 @@ func CertificateSigningRequest() *api.Kind {
 				PrepareUpdate:  prepareApproval,
 				Stamp:          stampConditions,
 				ValidateUpdate: func(r, old request) field.ErrorList { return validateChange(r, old, writes{approval: true}) },
+				Reset:          [][]string{{"spec"}, {"status", "certificate"}},
 			}.Erase(),
 		}},
 		Columns: columns(), Row: row,

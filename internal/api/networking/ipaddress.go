@@ -34,8 +34,8 @@ func IPAddress() *api.Kind {
 		Columns: []api.Column{
 			column.Name(),
 			column.Text("ParentRef", column.Doc(networkingv1.IPAddressSpec{}, "parentRef")),
-			column.Age(),
 		},
+		// The third cell, an age, has no column, as upstream's has none.
 		Row: func(a *networkingv1.IPAddress, now time.Time) []any {
 			return []any{a.Name, parentCell(a.Spec.ParentRef), column.Since(a.CreationTimestamp, now)}
 		},

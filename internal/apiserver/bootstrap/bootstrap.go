@@ -1,7 +1,7 @@
 // Package bootstrap puts into the store what every cluster begins with: the
-// default RBAC policy, the system namespaces and priority classes, the
-// kubernetes Service with the API's address, and the trust anchors that
-// extension servers ask for.
+// default RBAC policy, the system namespaces and priority classes, the flow
+// schemas and priority levels, the kubernetes Service with the API's address,
+// and the trust anchors that extension servers ask for.
 //
 // It runs before the API serves, straight on the object cache, and writes
 // everything at once so that the store takes it in few commits. On later
@@ -70,6 +70,8 @@ func Run(ctx context.Context, c Config) error {
 	ensure(merge, policy...)
 	ensure(keep, namespaces()...)
 	ensure(keep, priorityClasses()...)
+	ensure(fixMandatory, mandatoryFlow()...)
+	ensure(fixSuggested, suggestedFlow()...)
 	ensure(keep, c.serviceRange())
 	ensure(fixService, c.service())
 	ensure(fixEndpoints, c.endpoints(), c.slice())

@@ -10,7 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -47,6 +49,7 @@ func TestFirstObjects(t *testing.T) {
 	run(t, config(w))
 	for kind, want := range map[api.Object]int{
 		&rbacv1.ClusterRole{}: 70, &rbacv1.ClusterRoleBinding{}: 51, &rbacv1.Role{}: 7, &rbacv1.RoleBinding{}: 7, &corev1.Namespace{}: 4,
+		&flowcontrolv1.FlowSchema{}: 11, &flowcontrolv1.PriorityLevelConfiguration{}: 8,
 	} {
 		if got := w.Resource(kind).Snapshot().Len(); got != want {
 			t.Errorf("%d of %T, want %d", got, kind, want)
@@ -225,5 +228,26 @@ func BenchmarkRun(b *testing.B) {
 		if err := Run(b.Context(), config(w)); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestFlowSpecsAreMended(t *testing.T) {
+	wanted := mandatoryFlow()[0].(*flowcontrolv1.PriorityLevelConfiguration)
+	changed := wanted.DeepCopy()
+	changed.Spec.Limited.NominalConcurrencyShares = nil
+	if got := fixMandatory(changed, wanted); got == nil || !equality.Semantic.DeepEqual(got.(*flowcontrolv1.PriorityLevelConfiguration).Spec, wanted.Spec) {
+		t.Errorf("mandatory spec is not put back: %+v", got)
+	}
+	if got := fixSuggested(changed, wanted); got == nil {
+		t.Error("a suggested object that follows updates is not mended")
+	}
+	changed.Annotations[flowcontrolv1.AutoUpdateAnnotationKey] = "false"
+	if got := fixSuggested(changed, wanted); got != nil {
+		t.Error("a suggested object that somebody took over is changed")
+	}
+	delete(changed.Annotations, flowcontrolv1.AutoUpdateAnnotationKey)
+	changed.Generation = 2
+	if got := fixSuggested(changed, wanted); got != nil {
+		t.Error("a suggested object that somebody changed is changed")
 	}
 }

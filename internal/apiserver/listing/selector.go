@@ -88,6 +88,8 @@ func checkField(k *api.Kind, name string) error {
 	case k.Custom != nil:
 	case len(k.FieldNames) == 0:
 		return errors.NewBadRequest(fmt.Sprintf("%q is not a known field selector: only %q, %q", name, nameField, namespaceField))
+	case k.GVK.Group == "resource.k8s.io":
+		return errors.NewBadRequest(fmt.Sprintf("field label not supported for %s, Kind=%s: %s", k.GVK.GroupVersion(), k.GVK.Kind, name))
 	case k.GVK.Group == "batch":
 		return errors.NewBadRequest(fmt.Sprintf("field label %q not supported for %s", name, k.GVK.Kind))
 	}

@@ -97,11 +97,23 @@ func (m *Managers) makeLocked(_ *api.Kind, gvk schema.GroupVersionKind, subresou
 	return fm, nil
 }
 
+func pathOf(names []string) fieldpath.Path {
+	var out fieldpath.Path
+	for _, name := range names {
+		out = append(out, fieldpath.PathElement{FieldName: &name})
+	}
+	return out
+}
+
 // resetFields are the fields that an endpoint does not let its writers own,
 // because it does not store what they send.
 func resetFields(k *api.Kind, subresource string) map[fieldpath.APIVersion]fieldpath.Filter {
 	var paths []fieldpath.Path
-	switch {
+	switch reset := k.RulesOf(subresource).Reset; {
+	case reset != nil:
+		for _, path := range reset {
+			paths = append(paths, pathOf(path))
+		}
 	case k.Status == nil:
 		return nil
 	case subresource == "status":
