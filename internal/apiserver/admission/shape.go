@@ -156,8 +156,8 @@ func (a *Attributes) Replace(ctx context.Context, content map[string]any, k *api
 	if got := next.GetObjectKind().GroupVersionKind(); got != a.shownAs(k) {
 		return fmt.Errorf("the object became a %s, which is no %s", got, a.shownAs(k))
 	}
-	if typed, isObject := next.(api.Object); isObject && a.Body.Empty() && k.Main.Default != nil {
-		k.Main.Default(typed)
+	if err := a.formed(next, k); err != nil {
+		return err
 	}
 	next, err := a.convert(ctx, next, k, a.Kind)
 	if err != nil {
@@ -170,5 +170,23 @@ func (a *Attributes) Replace(ctx context.Context, content map[string]any, k *api
 		return fmt.Errorf("a %T cannot become a %T", a.Object, next)
 	}
 	reflect.ValueOf(a.Object).Elem().Set(reflect.ValueOf(next).Elem())
+	return nil
+}
+
+// formed brings a changed object into its kind's form: what a schema does not
+// know goes again, and defaults come back.
+func (a *Attributes) formed(next runtime.Object, k *api.Kind) error {
+	typed, isObject := next.(api.Object)
+	if !isObject || !a.Body.Empty() {
+		return nil
+	}
+	if k.Custom != nil && k.Custom.Coerce != nil {
+		if _, err := k.Custom.Coerce(typed, false); err != nil {
+			return err
+		}
+	}
+	if k.Main.Default != nil {
+		k.Main.Default(typed)
+	}
 	return nil
 }
