@@ -7,12 +7,15 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/knarr-io/knarr/internal/app/local"
 	"github.com/knarr-io/knarr/internal/app/settings"
+	"github.com/knarr-io/knarr/internal/network/peers"
 )
 
 // clusterFlags are the settings of a cluster on a command line.
@@ -39,6 +42,7 @@ func (c *clusterFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.pods, "pod-network", "10.244.0.0/16", "network that pod addresses come from")
 	flags.StringVar(&c.services, "service-network", "10.96.0.0/16", "network that Service addresses come from")
 	flags.StringVar(&c.nodes, "node-network", "10.245.0.0/24", "network that addresses of further nodes on this machine come from")
+	flags.StringVar(&c.Overlay, "overlay", "auto", "when pods' packets go through a tunnel (VXLAN) to other nodes: auto (where they share no link), always, or never")
 	flags.StringVar(&c.dns, "cluster-dns", "", "address of the cluster DNS (default: the tenth of the service network)")
 	flags.StringVar(&c.Domain, "cluster-domain", "cluster.local", "domain of the cluster's names")
 	flags.StringVar(&c.CgroupParent, "cgroup-parent", "/knarr", "cgroup that holds everything of the cluster")
@@ -64,6 +68,9 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 	}
 	if err := c.checkOverlap(); err != nil {
 		return err
+	}
+	if !slices.Contains(peers.Modes(), c.Overlay) {
+		return fmt.Errorf("--overlay %q: want one of %s", c.Overlay, strings.Join(peers.Modes(), ", "))
 	}
 	if err := completeAccess(&c.Access); err != nil {
 		return err

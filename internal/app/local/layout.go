@@ -32,7 +32,10 @@ type Settings struct {
 	Domain                       string
 	// NodeNetwork is where the addresses of further nodes on this machine come
 	// from; its first address is the first node's among them.
-	NodeNetwork  netip.Prefix
+	NodeNetwork netip.Prefix
+	// Overlay says when packets between nodes go through a tunnel: auto, always
+	// or never.
+	Overlay      string
 	CgroupParent string
 	LogLevel     string
 	// Registries is a file that says how the runtime reaches registries; it may

@@ -113,6 +113,6 @@ func (s Settings) Flags() []string {
 		"--api-port", port(s.APIPort), "--kubelet-port", port(s.KubeletPort),
 		"--pod-network", s.Pods.String(), "--service-network", s.Services.String(),
 		"--cluster-dns", s.DNS.String(), "--cluster-domain", s.Domain,
-		"--node-network", s.NodeNetwork.String(), "--cgroup-parent", s.CgroupParent, "--log-level", s.LogLevel,
+		"--node-network", s.NodeNetwork.String(), "--overlay", s.Overlay, "--cgroup-parent", s.CgroupParent, "--log-level", s.LogLevel,
 	}, s.Access.flags()...)
 }

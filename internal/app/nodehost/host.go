@@ -79,7 +79,7 @@ func (h *Host) RunNetwork(ctx context.Context, ready func()) error {
 	informers := client.NewInformers(h.cfg.Proxy, log)
 	pods := client.NewInformers(h.cfg.Node, log)
 	h.proxy = proxy.New(proxy.Config{Node: h.cfg.NodeName, Informers: informers, Pods: pods, Table: table, Forget: proxy.ForgetUDP, Logger: log})
-	h.peers = peers.New(peers.Config{Node: h.cfg.NodeName, Address: h.cfg.NodeAddress, Informers: informers, Logger: h.logOf("routes")})
+	h.peers = peers.New(peers.Config{Node: h.cfg.NodeName, Address: h.cfg.NodeAddress, Mode: peers.Mode(h.cfg.Overlay), Informers: informers, Logger: h.logOf("routes")})
 	ctx, cancel := context.WithCancel(ctx)
 	defer informers.Wait()
 	defer pods.Wait()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -32,11 +31,11 @@ type Follower struct {
 	cfg   Config
 	nodes *client.Informer[*corev1.Node]
 	wake  chan struct{}
+	router
 
-	// These belong to Run's goroutine: peers as applied, the links on which they
-	// are reached, and what the log says of those that are not.
+	// These belong to Run's goroutine: peers as applied, and what the log says of
+	// those that are not.
 	applied map[string]Peer
-	links   map[string]int
 	told    map[string]string
 
 	mu    sync.Mutex
@@ -47,7 +46,9 @@ type Follower struct {
 // not have been started yet.
 func New(cfg Config) *Follower {
 	f := &Follower{cfg: cfg, nodes: client.InformerFor[*corev1.Node](cfg.Informers), wake: make(chan struct{}, 1),
-		applied: map[string]Peer{}, links: map[string]int{}, told: map[string]string{}, dirty: map[string]struct{}{}}
+		applied: map[string]Peer{}, told: map[string]string{}, dirty: map[string]struct{}{},
+		router: router{mode: cfg.Mode, address: cfg.Address, links: map[string]int{}, logger: cfg.Logger}}
+	f.own = f.ownRange
 	f.nodes.OnChange(func(old, new *corev1.Node) {
 		if old != nil && new != nil && PeerOf(old).Equal(PeerOf(new)) {
 			return // a heartbeat
@@ -61,6 +62,14 @@ func New(cfg Config) *Follower {
 		f.mark(name)
 	})
 	return f
+}
+
+func (f *Follower) ownRange() (netip.Prefix, bool) {
+	n, ok := f.nodes.Get("", f.cfg.Node)
+	if !ok || len(PeerOf(n).Ranges) == 0 {
+		return netip.Prefix{}, false
+	}
+	return PeerOf(n).Ranges[0], true
 }
 
 // Alone tells that the cluster has no node but this one.
@@ -183,59 +192,6 @@ func (f *Follower) step() (failed []string) {
 		}
 	}
 	return failed
-}
-
-// change routes a node's ranges and takes away those that it no longer has.
-func (f *Follower) change(name string, old, next Peer) error {
-	var failed []error
-	for _, r := range old.Ranges {
-		if !next.Complete() || !slices.Contains(next.Ranges, r) {
-			failed = append(failed, unroute(r))
-		}
-	}
-	if old.Complete() && old.Address != next.Address {
-		failed = append(failed, leaveTunnel(old))
-	}
-	if next.Complete() {
-		failed = append(failed, f.reach(name, next))
-	}
-	return errors.Join(failed...)
-}
-
-func (f *Follower) reach(name string, p Peer) error {
-	if p.Address == f.cfg.Address {
-		return nil
-	}
-	link, shared, err := shares(p.Address)
-	if err != nil {
-		return err
-	}
-	switch choose(f.cfg.Mode, shared) {
-	case straight:
-		f.links[name] = link
-		return eachRange(p, func(r netip.Prefix) error { return routeStraight(r, p.Address, link) })
-	case unreached:
-		f.cfg.Logger.Warn("a node shares no link with this one, and tunnels are off: others must route its pods", "address", p.Address)
-		return nil
-	}
-	own, ok := f.nodes.Get("", f.cfg.Node)
-	if !ok || len(PeerOf(own).Ranges) == 0 {
-		return nil // this node has no pods yet; its own change comes back here
-	}
-	through, err := tunnelTo(f.cfg.Address, PeerOf(own).Ranges[0])
-	if err != nil {
-		return err
-	}
-	f.links[name] = through.Attrs().Index
-	return eachRange(p, func(r netip.Prefix) error { return routeTunnel(through, r, p.Address) })
-}
-
-func eachRange(p Peer, f func(netip.Prefix) error) error {
-	var failed []error
-	for _, r := range p.Ranges {
-		failed = append(failed, f(r))
-	}
-	return errors.Join(failed...)
 }
 
 // dropForeign takes away routes to nodes that went while nobody looked.
