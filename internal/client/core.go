@@ -41,6 +41,7 @@ type core struct {
 	logger *slog.Logger
 	store  *objects
 	synced chan struct{}
+	end    context.CancelFunc // set when it is started; guarded by the set's lock
 
 	// streamless is set once the server refused to stream the first state;
 	// only run's goroutine touches it.

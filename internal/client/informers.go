@@ -82,8 +82,28 @@ func (inf *Informers) WaitSynced(ctx context.Context) error {
 }
 
 func (inf *Informers) runLocked(c *core) {
-	ctx := inf.mu.ctx
-	inf.running.Go(func() { c.run(ctx) })
+	ctx, end := context.WithCancel(inf.mu.ctx)
+	c.end = end
+	inf.running.Go(func() {
+		defer end()
+		c.run(ctx)
+	})
+}
+
+// Forget ends the informers of a kind that is served no more, as when the
+// definition of a custom resource changes. What they hold can still be read.
+func (inf *Informers) Forget(kind *api.Kind) {
+	inf.mu.Lock()
+	defer inf.mu.Unlock()
+	for key, c := range inf.mu.cores {
+		if key.kind != kind {
+			continue
+		}
+		delete(inf.mu.cores, key)
+		if c.end != nil {
+			c.end()
+		}
+	}
 }
 
 func (inf *Informers) core(kind *api.Kind, sel Selection) *core {

@@ -149,7 +149,9 @@ func (w *webhook) call(ctx context.Context, objects []runtime.RawExtension, to *
 		return nil, err
 	}
 	if answer.Status != http.StatusOK {
-		return nil, apierrors.NewGenericServerResponse(answer.Status, "post", schema.GroupResource{}, "", string(answer.Body), 0, true)
+		// Its text alone: the webhook's status is not that of the request.
+		said := apierrors.NewGenericServerResponse(answer.Status, "post", schema.GroupResource{}, "", string(answer.Body), 0, true)
+		return nil, errors.New(said.Error())
 	}
 	return readReview(answer.Body, &review)
 }

@@ -152,7 +152,7 @@ func (r *Controller) cachedState(obj api.Object, ref metav1.OwnerReference) (own
 	if kind == nil {
 		return ownerThere, false
 	}
-	informer := r.informers[kind.Stored()]
+	informer := r.informerOf(kind)
 	if informer == nil {
 		return ownerThere, false
 	}

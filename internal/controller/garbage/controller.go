@@ -10,6 +10,7 @@ package garbage
 
 import (
 	"context"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -21,25 +22,32 @@ import (
 
 // Controller runs the loop. Make it with New.
 type Controller struct {
-	client    *client.Client
-	informers map[*api.Kind]*client.Informer[api.Object]
-	events    *record.Recorder
-	graph     *graph
-	loop      *reconcile.Controller[types.UID]
+	client *client.Client
+	life   context.Context // ends with Run
+	end    context.CancelFunc
+	events *record.Recorder
+	graph  *graph
+	loop   *reconcile.Controller[types.UID]
+
+	mu        sync.RWMutex
+	informers map[*api.Kind]*client.Informer[api.Object] // by stored kind; guarded by mu
 }
 
 // New wires the controller to the informers of all kinds.
 func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts reconcile.Options) *Controller {
-	r := &Controller{client: c, informers: map[*api.Kind]*client.Informer[api.Object]{}, events: events, graph: newGraph()}
+	r := &Controller{client: c, events: events, graph: newGraph(), informers: map[*api.Kind]*client.Informer[api.Object]{}}
 	r.loop = reconcile.New("garbage-collector", r.reconcile, opts)
+	r.end = r.begin()
 	for _, kind := range c.Catalog().Kinds() {
 		if collectable(kind) {
 			r.informers[kind] = client.InformerOf(inf, kind)
 		}
 	}
-	for kind, informer := range r.informers { // once the map is whole: handlers read it
+	for _, informer := range r.all() { // once the map is whole: handlers read it
+		kind := informer.Kind()
 		informer.OnChange(func(old, new api.Object) { r.changed(kind, old, new) })
 	}
+	r.follow(inf)
 	return r
 }
 
@@ -52,7 +60,8 @@ func collectable(kind *api.Kind) bool {
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	for _, informer := range r.informers {
+	defer r.end()
+	for _, informer := range r.all() {
 		if informer.WaitSynced(ctx) != nil {
 			return
 		}
@@ -133,7 +142,7 @@ func (r *Controller) ownersThere(obj api.Object) bool {
 // object reads an item from its informer; false when it is not there or is
 // another one by now.
 func (r *Controller) object(it item) (api.Object, bool) {
-	informer := r.informers[it.kind]
+	informer := r.informerOf(it.kind)
 	if informer == nil {
 		return nil, false
 	}

@@ -42,7 +42,7 @@ func (g *graph) put(it item) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	have, ok := g.mu.items[it.uid]
-	if ok && sameOwners(have.owners, it.owners) {
+	if ok && have.kind == it.kind && sameOwners(have.owners, it.owners) {
 		return false
 	}
 	g.unlinkLocked(have)

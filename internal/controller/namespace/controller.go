@@ -21,6 +21,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/controller/internal/batch"
+	"github.com/knarr-io/knarr/internal/controller/internal/custom"
 	"github.com/knarr-io/knarr/internal/reconcile"
 )
 
@@ -33,7 +34,8 @@ type Controller struct {
 	namespaces client.Typed[*corev1.Namespace]
 	informer   *client.Informer[*corev1.Namespace]
 	pods       *api.Kind
-	others     []*api.Kind
+	builtin    []*api.Kind // without pods
+	custom     *custom.Follower
 	loop       *reconcile.Controller[string]
 }
 
@@ -54,18 +56,37 @@ func New(c *client.Client, inf *client.Informers, opts reconcile.Options) *Contr
 			continue
 		}
 		if kind != r.pods {
-			r.others = append(r.others, kind)
+			r.builtin = append(r.builtin, kind)
 		}
 		if kind.TTL == nil { // those with one go by themselves and in masses
 			client.InformerOf(inf, kind).OnChange(r.contentChanged)
 		}
 	}
+	r.custom = custom.Follow(c, inf, custom.Handler{
+		Come: func(informer *client.Informer[api.Object]) { informer.OnChange(r.contentChanged) },
+		Gone: func(old, next *client.Informer[api.Object]) {
+			for _, obj := range old.List("", nil) { // they went, or are told of anew
+				r.contentChanged(obj, nil)
+			}
+		},
+	})
 	return r
+}
+
+// others are the kinds that are emptied after the pods.
+func (r *Controller) others() []*api.Kind {
+	out := slices.Clone(r.builtin)
+	for _, kind := range r.custom.Kinds() {
+		if holdsContent(kind) {
+			out = append(out, kind)
+		}
+	}
+	return out
 }
 
 // holdsContent tells whether objects of the kind lie in namespaces.
 func holdsContent(kind *api.Kind) bool {
-	return kind.Namespaced && !kind.Virtual && kind.View == nil && kind.HasVerb("delete") && kind.HasVerb("list")
+	return kind.Namespaced && !kind.Virtual && (kind.View == nil || kind.Custom != nil) && kind.HasVerb("delete") && kind.HasVerb("list")
 }
 
 // Run works until ctx ends.
@@ -117,10 +138,11 @@ func (r *Controller) empty(ctx context.Context, namespace string) []found {
 	if first.count > 0 || first.err != nil {
 		return []found{first}
 	}
-	out := make([]found, len(r.others))
+	others := r.others()
+	out := make([]found, len(others))
 	// remove reports its failure in what it returns
-	_ = batch.All(len(r.others), func(i int) error {
-		out[i] = r.remove(ctx, namespace, r.others[i])
+	_ = batch.All(len(others), func(i int) error {
+		out[i] = r.remove(ctx, namespace, others[i])
 		return nil
 	})
 	return out

@@ -112,8 +112,18 @@ func Open(ctx context.Context, st store.Store, kinds []*api.Kind, options Option
 }
 
 // Of is the resource of a kind, or of the kind that it is a view of; nil for
-// a kind that the cache does not hold.
-func (c *Cache) Of(k *api.Kind) *Resource { return c.known.Load().byKind[k.Stored()] }
+// a kind that the cache does not hold. A kind of a custom resource whose
+// definition has changed since finds the objects as they are now.
+func (c *Cache) Of(k *api.Kind) *Resource {
+	known, stored := c.known.Load(), k.Stored()
+	if r := known.byKind[stored]; r != nil || stored.Custom == nil {
+		return r
+	}
+	if r := known.byPrefix[keyPrefix(stored)]; r != nil && r.kind.Custom != nil {
+		return r
+	}
+	return nil
+}
 
 // Resources are all resources, in the order in which their kinds came.
 func (c *Cache) Resources() []*Resource { return c.known.Load().resources }

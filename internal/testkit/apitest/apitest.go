@@ -51,6 +51,9 @@ type Server struct {
 	*apiserver.Server
 	Catalog *catalog.Catalog
 	Cache   *cache.Cache
+	documents *openapi.Documents
+	discovery *discovery.Handler
+
 	// URL is where it listens, in the clear, on loopback.
 	URL string
 }
@@ -93,9 +96,10 @@ func (s *Server) config(t testing.TB, docs *openapi.Documents) apiserver.Config 
 	check(t, err)
 	handlers := map[string]http.Handler{"/openapi/": docs}
 	found := discovery.New(s.Catalog, "127.0.0.1:6443")
-	for _, path := range found.Paths() {
+	for _, path := range append(found.Paths(), "/apis/") {
 		handlers[path] = found
 	}
+	s.documents, s.discovery = docs, found
 	return apiserver.Config{
 		Catalog: s.Catalog, Cache: s.Cache, Types: docs, Handlers: handlers,
 		Authenticator: bearertoken.New(authenticator.TokenFunc(users)), Authorizer: authorizer.AuthorizerFunc(masters),

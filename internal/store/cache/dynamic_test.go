@@ -1,0 +1,92 @@
+package cache
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/store"
+)
+
+// gadget is a kind of a custom resource that marks what it reads.
+func gadget(mark string) *api.Kind {
+	k := api.Spec[*unstructured.Unstructured]{
+		Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true,
+		New: func() *unstructured.Unstructured { return &unstructured.Unstructured{} },
+	}.Kind()
+	k.Custom = &api.Custom{Restore: func(obj api.Object) error {
+		obj.(*unstructured.Unstructured).Object["mark"] = mark
+		return nil
+	}}
+	return k
+}
+
+func newGadget(name string) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "example.com/v1", "kind": "Gadget", "metadata": map[string]any{"namespace": "n", "name": name},
+	}}
+}
+
+func markOf(r *Resource, name string) any {
+	item, found := r.Get("n", name)
+	if !found {
+		return nil
+	}
+	return item.Object.(*unstructured.Unstructured).Object["mark"]
+}
+
+func TestPutReplacesAKind(t *testing.T) {
+	f := newFixture(t, Options{})
+	first, second := gadget("first"), gadget("second")
+	if err := f.cache.Put(f.ctx(), first); err != nil {
+		t.Fatal(err)
+	}
+	old := f.cache.Of(first)
+	f.create(old, newGadget("a"))
+	w := f.watch(old, 0)
+	if err := f.cache.Put(f.ctx(), second); err != nil {
+		t.Fatal(err)
+	}
+	if got := markOf(f.cache.Of(second), "a"); got != "second" {
+		t.Errorf("the object is as of %v", got)
+	}
+	if got := markOf(old, "a"); got != "second" {
+		t.Errorf("who holds the old resource reads %v", got)
+	}
+	f.collect(w, 1)
+	_, err := w.Next(f.ctx())
+	wantError(t, err, store.ErrClosed)
+	f.cache.Remove(second)
+	if _, found := old.Get("n", "a"); found || f.cache.Of(second) != nil {
+		t.Error("a removed kind is still found")
+	}
+}
+
+func TestPutMissesNoWrite(t *testing.T) {
+	f := newFixture(t, Options{})
+	kind := gadget("0")
+	if err := f.cache.Put(f.ctx(), kind); err != nil {
+		t.Fatal(err)
+	}
+	const writes = 200
+	r := f.cache.Of(kind)
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for i := range writes {
+			f.create(r, newGadget(fmt.Sprint(i)))
+		}
+	})
+	for i := 1; i <= 10; i++ {
+		kind = gadget(fmt.Sprint(i))
+		if err := f.cache.Put(f.ctx(), kind); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writing.Wait()
+	if got := f.cache.Of(kind).Snapshot().Len(); got != writes {
+		t.Errorf("%d objects, want %d", got, writes)
+	}
+}
