@@ -10,7 +10,7 @@ import (
 
 // At is the state as of a revision: from the history in memory where that
 // reaches back so far, else from the store's. It fails with store.ErrTooOld
-// where neither does, and with store.ErrFuture where the revision has not been
+// where the store has compacted it, and with store.ErrFuture where the revision has not been
 // applied here. Zero means the newest.
 func (r *Resource) At(ctx context.Context, rev store.Revision) (Snapshot, error) {
 	r = r.now()
@@ -19,6 +19,11 @@ func (r *Resource) At(ctx context.Context, rev store.Revision) (Snapshot, error)
 	}
 	if rev > r.cache.Revision() {
 		return Snapshot{}, store.ErrFuture
+	}
+	// What memory still holds of compacted states nobody gets: a token that
+	// could not be used after a restart must not seem to last.
+	if rev < r.cache.store.Oldest() {
+		return Snapshot{}, store.ErrTooOld
 	}
 	if kept := r.past.find(rev); kept != nil {
 		return *kept, nil

@@ -246,6 +246,24 @@ func TestAtTooOld(t *testing.T) {
 	wantError(t, err, store.ErrTooOld)
 }
 
+// A state that was asked for again and again goes with its revision, too.
+func TestAtEndsWithTheCompaction(t *testing.T) {
+	f := newFixture(t, Options{})
+	r := f.configMaps()
+	f.update(r, f.create(r, configMap("a", "b", "1")), setValue("2"))
+	if _, err := r.At(f.ctx(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.store.Compact(f.ctx(), 2); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.At(f.ctx(), 1)
+	wantError(t, err, store.ErrTooOld)
+	if _, err := r.At(f.ctx(), 2); err != nil {
+		t.Errorf("the oldest state that is kept: %v", err)
+	}
+}
+
 func TestKindsAsStored(t *testing.T) {
 	f := newFixture(t, Options{})
 	widget := &unstructured.Unstructured{Object: map[string]any{
