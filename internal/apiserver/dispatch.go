@@ -104,7 +104,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *call, k *api.K
 	if connect := s.Endpoints.ConnectOf(k.GroupResource(), c.info.Subresource); connect != nil {
 		return s.connect(w, r, c, connect)
 	}
-	answer, err := negotiate.Accept(r.Header.Get("Accept"), c.info.Verb == "watch")
+	answer, err := negotiate.Accept(r.Header.Get("Accept"), c.info.Verb == "watch", !k.Virtual)
 	if err != nil {
 		return err
 	}

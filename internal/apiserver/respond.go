@@ -206,7 +206,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	recordFailure(c.record, &status)
 	answer := c.answer
 	if answer == (negotiate.Answer{}) { // refused before the form was settled
-		if a, bad := negotiate.Accept(r.Header.Get("Accept"), false); bad == nil {
+		if a, bad := negotiate.Accept(r.Header.Get("Accept"), false, true); bad == nil {
 			answer = a
 		}
 		answer.Pretty = answer.Pretty || negotiate.Pretty(r.URL.Query().Get("pretty"), r.UserAgent())

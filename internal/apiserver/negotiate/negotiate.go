@@ -46,8 +46,9 @@ const (
 )
 
 // Accept settles the answer's form from an Accept header. stream asks for one
-// in which a watch can be sent.
-func Accept(header string, stream bool) (Answer, error) {
+// in which a watch can be sent; tables tells whether the kind has a Table form,
+// which what is only answered and never stored has not.
+func Accept(header string, stream, tables bool) (Answer, error) {
 	if header == "" {
 		return Answer{}, nil
 	}
@@ -59,7 +60,7 @@ func Accept(header string, stream bool) (Answer, error) {
 			if !matches(clause, f) || (stream && f == codec.YAML) {
 				continue
 			}
-			if a, ok := withParams(clause.Params, f); ok {
+			if a, ok := withParams(clause.Params, f, tables); ok {
 				return a, nil
 			}
 		}
@@ -72,7 +73,7 @@ func matches(clause goautoneg.Accept, f codec.Format) bool {
 	return (clause.Type == kind || clause.Type == "*") && (clause.SubType == sub || clause.SubType == "*")
 }
 
-func withParams(params map[string]string, f codec.Format) (Answer, bool) {
+func withParams(params map[string]string, f codec.Format, tables bool) (Answer, bool) {
 	a := Answer{Format: f}
 	as, asks := params["as"]
 	for name, value := range params {
@@ -97,7 +98,7 @@ func withParams(params map[string]string, f codec.Format) (Answer, bool) {
 	switch as {
 	case "Table":
 		a.Target = Table
-		return a, f != codec.Protobuf
+		return a, tables && f != codec.Protobuf
 	case "PartialObjectMetadata":
 		a.Target = Metadata
 	case "PartialObjectMetadataList":

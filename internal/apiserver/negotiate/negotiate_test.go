@@ -10,6 +10,7 @@ func TestAccept(t *testing.T) {
 	tests := []struct {
 		header  string
 		stream  bool
+		plain   bool // a kind without a Table form
 		want    Answer
 		refused bool
 	}{
@@ -26,10 +27,13 @@ func TestAccept(t *testing.T) {
 		{header: "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"},
 		{header: "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io", refused: true},
 		{header: "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io", want: Answer{Target: Metadata}},
+		{header: "application/json;as=Table;v=v1;g=meta.k8s.io", plain: true, refused: true},
+		{header: "application/json;as=Table;v=v1;g=meta.k8s.io,application/yaml", plain: true, want: Answer{Format: codec.YAML}},
+		{header: "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io", plain: true, want: Answer{Target: Metadata}},
 		{header: "application/json;stream=watch", stream: true, want: Answer{Stream: true}},
 	}
 	for _, tt := range tests {
-		got, err := Accept(tt.header, tt.stream)
+		got, err := Accept(tt.header, tt.stream, !tt.plain)
 		if (err != nil) != tt.refused || (err == nil && got != tt.want) {
 			t.Errorf("%q: got %+v, %v", tt.header, got, err)
 		}
@@ -66,7 +70,7 @@ func TestPretty(t *testing.T) {
 func FuzzAccept(f *testing.F) {
 	f.Add("application/json;as=Table;v=v1;g=meta.k8s.io,application/json;q=0.5", true)
 	f.Fuzz(func(t *testing.T, header string, stream bool) {
-		if a, err := Accept(header, stream); err == nil && stream && a.Format == codec.YAML {
+		if a, err := Accept(header, stream, true); err == nil && stream && a.Format == codec.YAML {
 			t.Fatal("a watch would be sent as YAML")
 		}
 	})
