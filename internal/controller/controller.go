@@ -31,6 +31,7 @@ import (
 	"github.com/knarr-io/knarr/internal/controller/podgc"
 	"github.com/knarr-io/knarr/internal/controller/replicaset"
 	"github.com/knarr-io/knarr/internal/controller/replicationcontroller"
+	"github.com/knarr-io/knarr/internal/controller/resourcequota"
 	"github.com/knarr-io/knarr/internal/controller/rootca"
 	"github.com/knarr-io/knarr/internal/controller/serviceaccount"
 	"github.com/knarr-io/knarr/internal/controller/statefulset"
@@ -107,6 +108,7 @@ func (d Deps) build() ([]runner, error) {
 	add(garbage.New(d.Client("generic-garbage-collector"), inf, recorder("generic-garbage-collector", "garbage-collector-controller"), d.options(16)))
 	add(disruption.New(d.Client("disruption-controller"), inf, recorder("disruption-controller", "controllermanager"), d.options(4)))
 	add(podgc.New(d.Client("pod-garbage-collector"), inf, d.options(4)))
+	add(resourcequota.New(d.Client("resourcequota-controller"), inf, d.options(4)))
 	add(clusterrole.New(d.Client("clusterrole-aggregation-controller"), inf, d.options(1)))
 
 	if d.Types.Schema != nil {

@@ -55,8 +55,9 @@ type Attributes struct {
 	// called concurrently.
 	Annotate func(key, value string)
 
-	again  Again
-	memory map[string]any
+	again   Again
+	memory  map[string]any
+	settled []func()
 }
 
 // Of tells whether the write is to the main endpoint of a kind.

@@ -64,6 +64,7 @@ func (h *Handler) changeOnce(ctx context.Context, c change) (res Result, raced b
 	}
 	prior := View(c.kind, old)
 	a := h.updateAttributes(ctx, &c, obj, prior)
+	defer a.Settle()
 	if err := h.Admission.Mutate(ctx, a); err != nil {
 		return Result{}, false, err
 	}

@@ -85,6 +85,7 @@ func (h *Handler) insertOnce(ctx context.Context, w *write, obj api.Object, gene
 			stderrors.New("create not allowed while custom resource definition is terminating"))
 	}
 	a := h.attributes(ctx, w, admission.Create, obj, nil)
+	defer a.Settle()
 	if err := h.Admission.Mutate(ctx, a); err != nil {
 		return Result{}, err
 	}

@@ -8,6 +8,7 @@ package builtin
 import (
 	"context"
 	"math/rand/v2"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -33,12 +34,17 @@ type Config struct {
 	Others admission.Chain
 	// Suffix makes the random end of volume names; nil is a good source.
 	Suffix func() string
+	// Now is the time; nil is the clock.
+	Now func() time.Time
 }
 
 // Chain is the plugins in upstream's order.
 func Chain(c Config) admission.Chain {
 	if c.Suffix == nil {
 		c.Suffix = randomSuffix
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	objects := lookup{c.Catalog, c.Cache}
 	out := admission.Chain{
@@ -60,7 +66,8 @@ func Chain(c Config) admission.Chain {
 	if c.Escalation != nil {
 		out = append(out, escalation(c.Escalation))
 	}
-	return append(out, c.Others...)
+	out = append(out, c.Others...)
+	return append(out, resourceQuota(objects, c.Now)) // last: what it counts has passed all else
 }
 
 func randomSuffix() string {
