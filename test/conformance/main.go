@@ -106,6 +106,10 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return errors.Join(suiteErr, err)
 	}
+	if ctx.Err() != nil {
+		fmt.Print(r.summary())
+		return errors.New("the run was interrupted: docs/conformance.md is left as it is")
+	}
 	return r.finish(o, commit)
 }
 
