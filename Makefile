@@ -14,7 +14,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 	-X $(package).gitVersion=v1.$(MINOR_PATCH) -X $(package).gitMajor=1 -X $(package).gitMinor=$(firstword $(subst ., ,$(MINOR_PATCH))))
 
 .DEFAULT_GOAL := build
-.PHONY: build run test unit race knarrtest e2e bench fuzz conformance conformance-images critest generate lint deps payload images hello-image clean help
+.PHONY: build run test unit race knarrtest e2e bench fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -68,6 +68,9 @@ critest: payload conformance-images ## run CRITEST=path, a binary of cri-tools, 
 
 fuzz: ## run every fuzz target for FUZZTIME (default 30s) each; PACKAGES= chooses
 	@tools/fuzz.sh $(GO) $(or $(FUZZTIME),30s) $(or $(PACKAGES),./internal/...)
+
+oracle: ## hold defaults and validation against upstream's own, N= cases a kind (default 10000), KIND= chooses [SEED=]
+	$(GO) -C test/oracle run . -n $(or $(N),10000) -seed $(or $(SEED),1) -kind '$(KIND)'
 
 generate: ## make the generated files anew
 	$(GO) run ./tools/gen
