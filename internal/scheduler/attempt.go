@@ -36,11 +36,12 @@ func (s *Scheduler) attempt(ctx context.Context, e *queue.Entry, now time.Time) 
 
 // choose finds the best node for a pod.
 func (s *Scheduler) choose(p *profile, pod *framework.Pod) (*framework.Node, *fitError) {
-	all := s.cluster.nodes()
+	view := s.cluster.look()
+	all := view.Nodes
 	if len(all) == 0 {
 		return nil, &fitError{}
 	}
-	c := framework.NewCycle()
+	c := framework.NewCycle(view)
 	var room [16]filter
 	filters, st := p.preFilter(c, pod, room[:0])
 	if st != nil {
@@ -117,6 +118,6 @@ func (s *Scheduler) best(totals []int64) int {
 
 // assume counts the pod as running before it is bound.
 func (s *Scheduler) assume(pod *framework.Pod, node *framework.Node) {
-	node.Add(pod.UID, pod.Usage)
+	s.cluster.addPod(node.Name, pod.Pod, pod.Usage)
 	s.placed[pod.UID] = placement{node: node.Name, pod: pod.Pod, assumed: true}
 }

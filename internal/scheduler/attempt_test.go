@@ -19,7 +19,7 @@ import (
 // bare is a scheduler's state without its wiring.
 func bare() (*Scheduler, *profile) {
 	s := &Scheduler{cluster: newCluster(), placed: map[types.UID]placement{}, random: rand.New(rand.NewPCG(1, 2))}
-	return s, newProfile(Profile{Name: "p", Plugins: plugins.Default()}, nil)
+	return s, newProfile(Profile{Name: "p", Plugins: plugins.Default(plugins.Sources{})}, nil)
 }
 
 func amounts(cpu, memory string, pods string) corev1.ResourceList {
@@ -157,7 +157,7 @@ func TestChoiceOfNode(t *testing.T) {
 				s.cluster.set(n)
 			}
 			for node, pod := range c.there {
-				s.cluster.addPod(node, pod.UID, framework.UsageOf(pod))
+				s.cluster.addPod(node, pod, framework.UsageOf(pod))
 			}
 			node, failure := s.choose(p, framework.NewPod(c.pod))
 			if failure != nil || node.Name != c.want {
@@ -193,7 +193,7 @@ func TestCountsFollowPods(t *testing.T) {
 				if old, ok := there[pod]; ok {
 					c.removePod(old, types.UID(pod))
 				}
-				c.addPod(node, types.UID(pod), framework.UsageOf(newPod(pod)))
+				c.addPod(node, newPod(pod), framework.UsageOf(newPod(pod)))
 				there[pod] = node
 			case 3:
 				c.removePod(there[pod], types.UID(pod))

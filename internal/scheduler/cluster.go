@@ -1,6 +1,8 @@
 package scheduler
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -13,21 +15,26 @@ type cluster struct {
 	// order is how nodes are looked through: zone by zone in turn, so that a
 	// search that ends early has seen all zones. nil: to be made anew.
 	order []*framework.Node
+	// view is over order.
+	view    *framework.View
+	classes *framework.Classes
 }
 
 func newCluster() *cluster {
-	return &cluster{byName: make(map[string]*framework.Node)}
+	return &cluster{byName: make(map[string]*framework.Node), classes: framework.NewClasses()}
 }
 
 func (c *cluster) set(node *corev1.Node) {
 	have := c.byName[node.Name]
 	if have == nil {
 		c.byName[node.Name] = framework.NewNode(node)
-		c.order = nil
+		c.order, c.view = nil, nil
 		return
 	}
 	if have.Node == nil || zone(have.Node) != zone(node) {
-		c.order = nil
+		c.order, c.view = nil, nil
+	} else if c.view != nil && !maps.Equal(have.Node.Labels, node.Labels) {
+		c.view.Relabelled()
 	}
 	have.SetNode(node)
 }
@@ -39,7 +46,7 @@ func (c *cluster) remove(name string) {
 	if have == nil {
 		return
 	}
-	c.order = nil
+	c.order, c.view = nil, nil
 	have.Node = nil
 	c.dropEmpty(name)
 }
@@ -50,20 +57,38 @@ func (c *cluster) dropEmpty(name string) {
 	}
 }
 
-func (c *cluster) addPod(node string, uid types.UID, u framework.Usage) {
+// addPod counts a pod on a node.
+func (c *cluster) addPod(node string, pod *corev1.Pod, u framework.Usage) {
 	have := c.byName[node]
 	if have == nil {
 		have = framework.NewNode(nil)
 		c.byName[node] = have
 	}
-	have.Add(uid, u)
+	p := &framework.Placed{Pod: pod, Usage: u, Class: c.classes.Take(pod)}
+	c.forget(have.Remove(pod.UID))
+	have.Add(p)
 }
 
 func (c *cluster) removePod(node string, uid types.UID) {
 	if have := c.byName[node]; have != nil {
-		have.Remove(uid)
+		c.forget(have.Remove(uid))
 		c.dropEmpty(node)
 	}
+}
+
+func (c *cluster) forget(p *framework.Placed) {
+	if p != nil {
+		c.classes.Drop(p.Class)
+	}
+}
+
+// look is the view of all candidates.
+func (c *cluster) look() *framework.View {
+	order := c.nodes()
+	if c.view == nil {
+		c.view = framework.NewView(order)
+	}
+	return c.view
 }
 
 // nodes are the candidates in order.

@@ -19,6 +19,8 @@ func (s *Scheduler) handle(m message) {
 		s.podChanged(m.oldPod, m.newPod, now)
 	case unboundMessage:
 		s.unbound(m, now)
+	case objectMessage:
+		s.queue.Happened(m.event, now)
 	}
 }
 
@@ -71,7 +73,7 @@ func (s *Scheduler) wait(old, new *corev1.Pod, now time.Time) {
 // place counts a pod on its node. One that we assumed there is confirmed.
 func (s *Scheduler) place(old, new *corev1.Pod, now time.Time) {
 	have, known := s.placed[new.UID]
-	if known && have.node == new.Spec.NodeName && !resized(have.pod, new) {
+	if known && have.node == new.Spec.NodeName && !recount(have.pod, new) {
 		s.placed[new.UID] = placement{node: have.node, pod: new}
 		if !have.assumed && old != nil && maps.Equal(old.Labels, new.Labels) {
 			return
@@ -80,13 +82,19 @@ func (s *Scheduler) place(old, new *corev1.Pod, now time.Time) {
 		if known {
 			s.cluster.removePod(have.node, new.UID)
 		}
-		s.cluster.addPod(new.Spec.NodeName, new.UID, framework.UsageOf(new))
+		s.cluster.addPod(new.Spec.NodeName, new, framework.UsageOf(new))
 		s.placed[new.UID] = placement{node: new.Spec.NodeName, pod: new}
 		if known {
 			s.queue.Happened(framework.Event{Kind: framework.PodFreed, OldPod: have.pod, NewPod: new}, now)
 		}
 	}
 	s.queue.Happened(framework.Event{Kind: framework.PodAssigned, OldPod: old, NewPod: new}, now)
+}
+
+// recount tells whether the pod must be counted anew.
+func recount(old, new *corev1.Pod) bool {
+	return resized(old, new) || !maps.Equal(old.Labels, new.Labels) ||
+		(old.DeletionTimestamp == nil) != (new.DeletionTimestamp == nil)
 }
 
 // resized tells whether what a pod takes may have changed.

@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/knarr-io/knarr/internal/scheduler/framework"
 	"github.com/knarr-io/knarr/internal/scheduler/queue"
 )
 
@@ -14,6 +15,7 @@ const (
 	nodeMessage messageKind = iota
 	podMessage
 	unboundMessage // a binding failed
+	objectMessage  // an object of another kind changed
 )
 
 // message is something the loop is to know.
@@ -23,6 +25,7 @@ type message struct {
 	oldPod, newPod   *corev1.Pod
 	entry            *queue.Entry // unboundMessage
 	err              error
+	event            framework.Event // objectMessage
 }
 
 // inbox collects messages in order. It is not bounded: informers must not

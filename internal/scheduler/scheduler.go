@@ -59,6 +59,7 @@ type Scheduler struct {
 	logger   *slog.Logger
 	metrics  *Metrics
 	profiles map[string]*profile
+	syncers  []syncer
 	inbox    inbox
 	binds    chan struct{} // slots
 	binders  sync.WaitGroup
@@ -95,8 +96,9 @@ func New(d Deps) (*Scheduler, error) {
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
+	from := newSources(d.Informers)
 	if len(d.Profiles) == 0 {
-		d.Profiles = []Profile{{Name: corev1.DefaultSchedulerName, Plugins: plugins.Default()}}
+		d.Profiles = []Profile{{Name: corev1.DefaultSchedulerName, Plugins: plugins.Default(from.forPlugins())}}
 	}
 	s := &Scheduler{
 		pods:   client.For[*corev1.Pod](d.Client),
@@ -106,6 +108,7 @@ func New(d Deps) (*Scheduler, error) {
 		cluster: newCluster(), placed: map[types.UID]placement{},
 		random: rand.New(rand.NewPCG(d.Seed, 0)),
 	}
+	s.syncers = append(from.all(), s.podInf, s.nodeInf)
 	var gates []framework.PreEnqueuer
 	for _, p := range d.Profiles {
 		if s.profiles[p.Name] != nil {
@@ -117,6 +120,7 @@ func New(d Deps) (*Scheduler, error) {
 	s.queue = queue.New(gates)
 	s.nodeInf.OnChange(func(old, new *corev1.Node) { s.inbox.put(message{kind: nodeMessage, oldNode: old, newNode: new}) })
 	s.podInf.OnChange(func(old, new *corev1.Pod) { s.inbox.put(message{kind: podMessage, oldPod: old, newPod: new}) })
+	tell(s, from.namespaces)
 	return s, nil
 }
 
@@ -142,8 +146,10 @@ func (s *Scheduler) Run(ctx context.Context) {
 	}
 	defer recorders.Wait()
 	defer s.binders.Wait()
-	if s.nodeInf.WaitSynced(ctx) != nil || s.podInf.WaitSynced(ctx) != nil {
-		return
+	for _, i := range s.syncers {
+		if i.WaitSynced(ctx) != nil {
+			return
+		}
 	}
 	for ctx.Err() == nil {
 		for _, m := range s.inbox.take() {

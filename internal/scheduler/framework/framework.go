@@ -35,6 +35,13 @@ type Filterer interface {
 	Filter(c *Cycle, pod *Pod, node *Node) *Status
 }
 
+// Adjuster is a PreFilterer whose notes count other pods: it takes one in (by
+// is 1) or out (-1), as preemption and nominated pods need it. The node counts
+// the pod already, or no more.
+type Adjuster interface {
+	Adjust(c *Cycle, pod *Pod, other *Placed, node *Node, by int)
+}
+
 // PreScorer looks at a pod and all feasible nodes, before any is scored. Skip
 // leaves the plugin's Score out for this pod.
 type PreScorer interface {
@@ -66,9 +73,10 @@ const (
 	NodeAdded EventKind = iota
 	NodeChanged
 	NodeRemoved
-	PodAssigned // a pod on a node came, or changed its labels
-	PodFreed    // a pod left its node, finished or shrank
-	PodChanged  // the waiting pod itself changed
+	PodAssigned   // a pod on a node came, or changed its labels
+	PodFreed      // a pod left its node, finished or shrank
+	PodChanged    // the waiting pod itself changed
+	ObjectChanged // an object of another kind came, changed or went
 )
 
 // Event is a change that may matter to waiting pods. Of the fields those are
@@ -77,6 +85,9 @@ type Event struct {
 	Kind             EventKind
 	OldNode, NewNode *corev1.Node
 	OldPod, NewPod   *corev1.Pod
+	// Old and New are of ObjectChanged and have its type; a nil pointer where
+	// the object came or went.
+	Old, New any
 }
 
 // Code sorts statuses.
@@ -119,10 +130,14 @@ func (s *Status) Is(code Code) bool {
 }
 
 // Cycle is what plugins note during one attempt, each under its own key.
-type Cycle struct{ notes map[string]any }
+type Cycle struct {
+	// View is all nodes; plugins look, and change nothing.
+	View  *View
+	notes map[string]any
+}
 
 // NewCycle begins an attempt.
-func NewCycle() *Cycle { return &Cycle{} }
+func NewCycle(view *View) *Cycle { return &Cycle{View: view} }
 
 // Set notes something.
 func (c *Cycle) Set(key string, value any) {

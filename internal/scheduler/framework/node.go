@@ -11,6 +11,8 @@ import (
 // it.
 type Node struct {
 	*corev1.Node
+	// Index is the node's place in the View.
+	Index       int
 	Allocatable Resource
 	MaxPods     int64
 	Requested   Resource
@@ -23,14 +25,25 @@ type Node struct {
 	Soft []corev1.Taint
 	// Hard are the taints that keep pods off.
 	Hard []corev1.Taint
+	// Groups are the pods by class. Wary is how many of the pods have terms
+	// about other pods.
+	Groups []Group
+	Wary   int
 
-	pods map[types.UID]Usage
+	pods map[types.UID]*Placed
+}
+
+// Placed is a pod that counts on a node. It is not changed once it is there.
+type Placed struct {
+	*corev1.Pod
+	Usage
+	Class *Class
 }
 
 // NewNode makes an entry for a node that is known, or (nil) for one that only
 // its pods name so far.
 func NewNode(node *corev1.Node) *Node {
-	n := &Node{pods: make(map[types.UID]Usage)}
+	n := &Node{pods: make(map[types.UID]*Placed)}
 	if node != nil {
 		n.SetNode(node)
 	}
@@ -62,30 +75,62 @@ func (n *Node) SetNode(node *corev1.Node) {
 }
 
 // Add counts a pod in; one that is counted already is counted anew.
-func (n *Node) Add(uid types.UID, u Usage) {
-	n.Remove(uid)
-	n.pods[uid] = u
-	n.count(&u, 1)
-	n.Ports = append(n.Ports, u.Ports...)
+func (n *Node) Add(p *Placed) {
+	n.Remove(p.UID)
+	n.pods[p.UID] = p
+	n.count(&p.Usage, 1)
+	n.Ports = append(n.Ports, p.Ports...)
+	n.group(p, 1)
 }
 
-// Remove takes a pod out; one that is not counted is nothing.
-func (n *Node) Remove(uid types.UID) {
-	u, ok := n.pods[uid]
-	if !ok {
-		return
+// Remove takes a pod out and gives what was counted; nil for one that is not
+// there.
+func (n *Node) Remove(uid types.UID) *Placed {
+	p := n.pods[uid]
+	if p == nil {
+		return nil
 	}
 	delete(n.pods, uid)
-	n.count(&u, -1)
-	for _, p := range u.Ports {
-		if i := slices.Index(n.Ports, p); i >= 0 {
+	n.count(&p.Usage, -1)
+	n.group(p, -1)
+	for _, port := range p.Ports {
+		if i := slices.Index(n.Ports, port); i >= 0 {
 			n.Ports = slices.Delete(n.Ports, i, i+1)
 		}
+	}
+	return p
+}
+
+// group counts a pod in its class.
+func (n *Node) group(p *Placed, by int) {
+	if p.Class.Terms != nil {
+		n.Wary += by
+	}
+	i := slices.IndexFunc(n.Groups, func(g Group) bool { return g.Class == p.Class })
+	if i < 0 {
+		i = len(n.Groups)
+		n.Groups = append(n.Groups, Group{Class: p.Class})
+	}
+	n.Groups[i].Count += by
+	if p.DeletionTimestamp != nil {
+		n.Groups[i].Ending += by
+	}
+	if n.Groups[i].Count == 0 {
+		n.Groups = slices.Delete(n.Groups, i, i+1)
 	}
 }
 
 // Pods is how many pods are counted.
 func (n *Node) Pods() int { return len(n.pods) }
+
+// EachPod goes through the pods, in no order, until fn says stop by false.
+func (n *Node) EachPod(fn func(*Placed) bool) {
+	for _, p := range n.pods {
+		if !fn(p) {
+			return
+		}
+	}
+}
 
 func (n *Node) count(u *Usage, sign int64) {
 	n.Requested.Add(&u.Requests, sign)

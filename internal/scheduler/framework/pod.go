@@ -13,6 +13,8 @@ type Pod struct {
 	// false where the pod has neither.
 	Affinity    nodeaffinity.RequiredNodeAffinity
 	HasAffinity bool
+	// Terms are about other pods; nil for none.
+	Terms *Terms
 }
 
 // Usage is what a pod takes up on its node; it stays in memory for as long as
@@ -34,7 +36,7 @@ type Port struct {
 // NewPod works a pod out.
 func NewPod(pod *corev1.Pod) *Pod {
 	return &Pod{
-		Pod: pod, Usage: UsageOf(pod), Affinity: nodeaffinity.GetRequiredNodeAffinity(pod),
+		Pod: pod, Usage: UsageOf(pod), Affinity: nodeaffinity.GetRequiredNodeAffinity(pod), Terms: TermsOf(pod),
 		HasAffinity: len(pod.Spec.NodeSelector) > 0 || pod.Spec.Affinity != nil && pod.Spec.Affinity.NodeAffinity != nil &&
 			pod.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution != nil,
 	}

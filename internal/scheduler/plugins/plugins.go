@@ -17,8 +17,8 @@ type Weighted struct {
 }
 
 // Default are the plugins of the default profile, in the order in which their
-// filters are asked, with upstream's weights.
-func Default() []Weighted {
+// filters are asked, with upstream's weights. from is what they look up.
+func Default(from Sources) []Weighted {
 	return []Weighted{
 		{Plugin: SchedulingGates{}},
 		{Plugin: NodeUnschedulable{}},
@@ -27,6 +27,8 @@ func Default() []Weighted {
 		{Plugin: NodeAffinity{}, Weight: 2},
 		{Plugin: NodePorts{}},
 		{Plugin: NodeResourcesFit{}, Weight: 1},
+		{Plugin: &PodTopologySpread{Sources: from, Defaults: SystemSpread(), Lenient: true}, Weight: 2},
+		{Plugin: &InterPodAffinity{Sources: from, HardWeight: 1}, Weight: 2},
 		{Plugin: NodeResourcesBalanced{}, Weight: 1},
 		{Plugin: ImageLocality{}, Weight: 1},
 	}

@@ -1,0 +1,58 @@
+package framework
+
+// View is all candidate nodes in order; a node's Index is its place there.
+type View struct {
+	Nodes []*Node
+
+	domains map[string]*Domains
+}
+
+// Domains are the values that a label has on the nodes of a View.
+type Domains struct {
+	// Of is the domain of each node by its Index; -1 where the node lacks the
+	// label.
+	Of    []int32
+	Count int
+}
+
+// NewView numbers the nodes.
+func NewView(nodes []*Node) *View {
+	for i, n := range nodes {
+		n.Index = i
+	}
+	return &View{Nodes: nodes}
+}
+
+// Domains numbers the values of a label. The answer is kept until Relabelled.
+func (v *View) Domains(key string) *Domains {
+	if d := v.domains[key]; d != nil {
+		return d
+	}
+	d := &Domains{Of: make([]int32, len(v.Nodes))}
+	numbers := make(map[string]int32)
+	for i, n := range v.Nodes {
+		value, ok := n.Labels[key]
+		if !ok {
+			d.Of[i] = -1
+			continue
+		}
+		number, ok := numbers[value]
+		if !ok {
+			number = int32(len(numbers))
+			numbers[value] = number
+		}
+		d.Of[i] = number
+	}
+	d.Count = len(numbers)
+	if v.domains == nil || len(v.domains) >= mostDomains {
+		v.domains = make(map[string]*Domains)
+	}
+	v.domains[key] = d
+	return d
+}
+
+// mostDomains bounds the labels that are kept: users choose topology keys.
+const mostDomains = 64
+
+// Relabelled forgets what was worked out of labels.
+func (v *View) Relabelled() { v.domains = nil }
