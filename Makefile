@@ -14,7 +14,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 	-X $(package).gitVersion=v1.$(MINOR_PATCH) -X $(package).gitMajor=1 -X $(package).gitMinor=$(firstword $(subst ., ,$(MINOR_PATCH))))
 
 .DEFAULT_GOAL := build
-.PHONY: build run test unit race knarrtest e2e bench fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help
+.PHONY: build run test unit race knarrtest e2e bench bench-upstream profile fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,7 +35,7 @@ test: build unit race knarrtest e2e ## everything: unit tests, the race detector
 
 unit: ## tests of the tools' and the house's rules
 	$(GO) vet ./...
-	$(GO) test ./tools/... ./test/conformance/...
+	$(GO) test ./tools/... ./test/conformance/... ./test/bench/...
 
 race: payload ## all unit and contract tests under the race detector, both modules
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./internal/... ./cmd/...
@@ -53,8 +53,17 @@ images: ## build the images that examples and tests use, from Debian's packages
 hello-image:
 	@$(GO) run ./tools/image -out $(BIN)/images examples/hello/image.yaml
 
-bench: build images ## measure what DESIGN.md's budgets are about; writes docs/benchmarks.md
-	$(GO) run ./test/bench -knarr $(abspath $(KNARR)) -images $(abspath $(BIN)/images) $(if $(ONLY),-only '$(ONLY)')
+BENCH_RUN = $(GO) run ./test/bench -knarr $(abspath $(KNARR)) -images $(abspath $(BIN)/images) $(if $(BENCH_DIR),-dir '$(BENCH_DIR)')
+
+bench: build images ## measure DESIGN.md's budgets [ONLY= BENCH_DIR=]; writes docs/benchmarks.md and bin/bench.json
+	$(BENCH_RUN) -data $(BIN)/bench.json $(if $(ONLY),-only '$(ONLY)')
+
+bench-upstream: build images ## measure the API in turns with upstream's [ONLY= BENCH_DIR=]; writes docs/benchmarks-upstream.md
+	$(BENCH_RUN) -upstream $(BIN)/upstream -report docs/benchmarks-upstream.md -data $(BIN)/bench-upstream.json $(if $(ONLY),-only '$(ONLY)')
+
+profile: build images ## CPU and heap profiles of the server under BENCH=, a measurement of make bench
+	@test -n '$(BENCH)' || { echo 'profile: say of what: make profile BENCH=api (or list, pod, ...)' >&2; exit 1; }
+	$(BENCH_RUN) -only '$(BENCH)' -profiles $(BIN)/profile
 
 conformance-images: # what upstream's suite names, as a layout that a registry serves
 	$(GO) run ./tools/image -layout $(BIN)/conformance/images test/conformance/images/*.yaml test/conformance/images/critest/*.yaml

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -12,11 +13,12 @@ import (
 // calibration tells how fast the machine is at the moment, so that figures of
 // different days can be compared.
 type calibration struct {
-	HashMBps float64
-	SyncMs   float64
+	HashMBps float64 `json:"hashMBps"`
+	SyncMs   float64 `json:"fdatasyncMs"`
+	Load     float64 `json:"load"` // of the last minute
 }
 
-func calibrate() (calibration, error) {
+func calibrate(dir string) (calibration, error) {
 	block := make([]byte, 1<<20)
 	const rounds = 200
 	start := time.Now()
@@ -25,7 +27,14 @@ func calibrate() (calibration, error) {
 		block[0] = sum[0]
 	}
 	c := calibration{HashMBps: rounds / time.Since(start).Seconds()}
-	f, err := os.CreateTemp(".", ".bench-sync-")
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return c, err
+	}
+	if _, err := fmt.Sscan(string(load), &c.Load); err != nil {
+		return c, fmt.Errorf("read the load: %w", err)
+	}
+	f, err := os.CreateTemp(dir, ".bench-sync-")
 	if err != nil {
 		return c, err
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
@@ -22,7 +23,7 @@ import (
 // cluster that stands on the machine is not touched, but only one can run.
 type cluster struct {
 	options
-	dir        string
+	home       string
 	kubeconfig string
 	client     *client.Client // set while it is up
 }
@@ -34,28 +35,28 @@ func newCluster(o options) (*cluster, error) {
 	if err := exec.Command("pgrep", "-x", "knarr-keep").Run(); err == nil && !o.beside {
 		return nil, errors.New("a cluster runs on this machine and would disturb the figures: stop it with `knarr down`")
 	}
-	dir, err := os.MkdirTemp("/var/lib", "knarr-bench-")
+	dir, err := os.MkdirTemp(o.dir, "knarr-bench-")
 	if err != nil {
 		return nil, err
 	}
 	if err := os.Chmod(dir, 0o711); err != nil { // the edge's user passes through
 		return nil, err
 	}
-	return &cluster{options: o, dir: dir, kubeconfig: filepath.Join(dir, "kubeconfig")}, nil
+	return &cluster{options: o, home: dir, kubeconfig: filepath.Join(dir, "kubeconfig")}, nil
 }
 
 func (c *cluster) remove() {
 	if out, err := c.command(context.Background(), "down", "--purge").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: down: %v: %s\n", err, out)
 	}
-	_ = os.RemoveAll(c.dir)
+	_ = os.RemoveAll(c.home)
 }
 
 func (c *cluster) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, c.knarr, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig,
-		"KNARR_DATA_DIR="+filepath.Join(c.dir, "data"), "KNARR_RUN_DIR="+filepath.Join(c.dir, "run"),
-		"KNARR_POD_LOG_DIR="+filepath.Join(c.dir, "pod-logs"), "KNARR_CGROUP_PARENT=/"+filepath.Base(c.dir))
+		"KNARR_DATA_DIR="+filepath.Join(c.home, "data"), "KNARR_RUN_DIR="+filepath.Join(c.home, "run"),
+		"KNARR_POD_LOG_DIR="+filepath.Join(c.home, "pod-logs"), "KNARR_CGROUP_PARENT=/"+filepath.Base(c.home))
 	return cmd
 }
 
@@ -77,7 +78,7 @@ func (c *cluster) up(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	took := time.Since(start)
-	config, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
+	config, err := c.config()
 	if err != nil {
 		return 0, err
 	}
@@ -88,6 +89,11 @@ func (c *cluster) up(ctx context.Context) (time.Duration, error) {
 	}
 	c.client = client.New(transport, catalog.New())
 	return took, nil
+}
+
+// config is the administrator's.
+func (c *cluster) config() (*rest.Config, error) {
+	return clientcmd.BuildConfigFromFlags("", c.kubeconfig)
 }
 
 func (c *cluster) down(ctx context.Context, flags ...string) error {
@@ -116,7 +122,7 @@ func (c *cluster) importImage(ctx context.Context) error {
 
 // processes are the pids of everything of the cluster's own.
 func (c *cluster) processes() (map[string]int, error) {
-	out, err := exec.Command("pgrep", "-f", c.dir).Output()
+	out, err := exec.Command("pgrep", "-f", c.home).Output()
 	if err != nil {
 		return nil, fmt.Errorf("find the cluster's processes: %w", err)
 	}

@@ -1,33 +1,38 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
-	"runtime"
 	"slices"
-	"strings"
 	"time"
 )
 
 // figure is one result with its spread and budget.
 type figure struct {
-	Name   string
-	Unit   string
-	Median float64
-	Min    float64
-	Max    float64
-	N      int
-	Budget string
-	Note   string
+	Name   string  `json:"name"`
+	Unit   string  `json:"unit"`
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+	N      int     `json:"n"`
+	// P99 is of single operations, where they were timed one by one.
+	P99 float64 `json:"p99,omitempty"`
+	// CPU is the median CPU time of everything measured, in ms for each
+	// operation; nothing where it was not taken.
+	CPU    float64 `json:"cpuMs,omitempty"`
+	Budget string  `json:"budget,omitempty"`
+	// CPUBudget is that of CPU, in ms.
+	CPUBudget float64 `json:"cpuBudgetMs,omitempty"`
 }
 
-// spread makes a figure of samples.
+// spread makes a figure of samples; it must be given at least one.
 func spread(name, unit, budget string, samples []float64) figure {
-	slices.Sort(samples)
-	n := len(samples)
-	return figure{Name: name, Unit: unit, Budget: budget, Median: samples[n/2], Min: samples[0], Max: samples[n-1], N: n}
+	sorted := slices.Sorted(slices.Values(samples))
+	n := len(sorted)
+	f := figure{Name: name, Unit: unit, Budget: budget, Median: sorted[n/2], Min: sorted[0], Max: sorted[n-1], N: n}
+	if n >= 100 {
+		f.P99 = sorted[n*99/100]
+	}
+	return f
 }
 
 // single makes a figure of one value.
@@ -35,13 +40,37 @@ func single(name, unit, budget string, value float64) figure {
 	return spread(name, unit, budget, []float64{value})
 }
 
+// using adds the CPU time of each operation, in ms; budget 0 means none.
+func (f figure) using(samples []float64, budget float64) figure {
+	sorted := slices.Sorted(slices.Values(samples))
+	f.CPU, f.CPUBudget = sorted[len(sorted)/2], budget
+	return f
+}
+
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
+// head are the lines above those of figures.
+const head = "| measure | median | spread | budget | CPU ms/op | budget |\n|---|---|---|---|---|---|\n"
+
 func (f figure) line() string {
-	if f.N == 1 {
-		return fmt.Sprintf("| %s | %s %s | | %s |", f.Name, number(f.Median), f.Unit, f.Budget)
+	return fmt.Sprintf("| %s | %s %s | %s | %s | %s | %s |", f.Name, number(f.Median), f.Unit, f.extent(), f.Budget, orEmpty(f.CPU), orEmpty(f.CPUBudget))
+}
+
+func (f figure) extent() string {
+	switch {
+	case f.N == 1:
+		return ""
+	case f.P99 != 0:
+		return fmt.Sprintf("%s–%s, p99 %s, n=%d", number(f.Min), number(f.Max), number(f.P99), f.N)
 	}
-	return fmt.Sprintf("| %s | %s %s | %s–%s, n=%d | %s |", f.Name, number(f.Median), f.Unit, number(f.Min), number(f.Max), f.N, f.Budget)
+	return fmt.Sprintf("%s–%s, n=%d", number(f.Min), number(f.Max), f.N)
+}
+
+func orEmpty(v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return number(v)
 }
 
 func number(v float64) string {
@@ -50,45 +79,8 @@ func number(v float64) string {
 		return fmt.Sprintf("%.0f", v)
 	case v >= 10:
 		return fmt.Sprintf("%.1f", v)
+	case v >= 1:
+		return fmt.Sprintf("%.2f", v)
 	}
-	return fmt.Sprintf("%.2f", v)
-}
-
-// report is everything that one run found.
-type report struct {
-	Machine string
-	Before  calibration
-	After   calibration
-	Figures []figure
-}
-
-func machineOf() string {
-	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	commit, _ := exec.Command("git", "describe", "--always", "--dirty").Output()
-	return fmt.Sprintf("%d cores, Linux %s, commit %s, %s", runtime.NumCPU(), strings.TrimSpace(string(kernel)),
-		strings.TrimSpace(string(commit)), time.Now().UTC().Format(time.DateOnly))
-}
-
-func (r report) write(markdown, data string) error {
-	var text strings.Builder
-	fmt.Fprintf(&text, "# Benchmarks\n\nMade by `make bench` on a cluster of its own; nobody edits this file.\n\n"+
-		"Machine: %s.\nCalibration before and after: one-core SHA-256 %s and %s MB/s, fdatasync p50 %s and %s ms. "+
-		"Driver and cluster share the cores.\n\n| measure | median | spread | budget |\n|---|---|---|---|\n",
-		r.Machine, number(r.Before.HashMBps), number(r.After.HashMBps), number(r.Before.SyncMs), number(r.After.SyncMs))
-	for _, f := range r.Figures {
-		text.WriteString(f.line() + "\n")
-	}
-	for _, f := range r.Figures {
-		if f.Note != "" {
-			fmt.Fprintf(&text, "\n%s: %s\n", f.Name, f.Note)
-		}
-	}
-	if err := os.WriteFile(markdown, []byte(text.String()), 0o644); err != nil {
-		return err
-	}
-	encoded, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(data, append(encoded, '\n'), 0o644)
+	return fmt.Sprintf("%.3f", v)
 }

@@ -1,9 +1,11 @@
 // Command bench measures what Knarr's budgets are about, on a cluster of its
 // own that it brings up and takes down: start-up, memory, idle CPU, pods,
 // recovery, and the API. It writes docs/benchmarks.md, each figure beside its
-// budget, and the same as JSON.
+// budget, and the same as JSON (bin/bench.json).
 //
-//	make bench [ONLY=regexp]
+//	make bench [ONLY=regexp]           all of it, or what matches alone
+//	make bench-upstream [ONLY=regexp]  the API's part, in turns with upstream's control plane
+//	make profile BENCH=regexp          CPU and heap profiles of the server meanwhile
 //
 // Driver and cluster share the machine's cores: where CPU per operation is
 // given, that is the figure, and operations per second the illustration.
@@ -11,6 +13,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -24,7 +27,11 @@ func main() {
 	var o options
 	flag.StringVar(&o.knarr, "knarr", "bin/knarr", "the program to measure")
 	flag.StringVar(&o.images, "images", "bin/images", "folder of image archives")
-	flag.StringVar(&o.report, "report", "docs/benchmarks.md", "where the report goes; the JSON goes beside the program")
+	flag.StringVar(&o.dir, "dir", "/var/lib", "folder on the disk to measure on; what is made there is removed")
+	flag.StringVar(&o.report, "report", "docs/benchmarks.md", "where the report goes")
+	flag.StringVar(&o.data, "data", "bin/bench.json", "where the report for machines goes")
+	flag.StringVar(&o.upstream, "upstream", "", "folder to build upstream's control plane in, which is then measured too")
+	flag.StringVar(&o.profiles, "profiles", "", "folder for CPU and heap profiles of the server")
 	flag.BoolVar(&o.beside, "beside", false, "measure although another cluster runs on the machine")
 	only := flag.String("only", "", "measure what matches this regular expression alone, and write no report")
 	flag.Parse()
@@ -39,34 +46,38 @@ func main() {
 }
 
 type options struct {
-	knarr, images, report string
-	only                  *regexp.Regexp
-	whole, beside         bool
+	knarr, images, dir, report, data, upstream, profiles string
+
+	only          *regexp.Regexp
+	whole, beside bool
 }
 
 // measurement is one thing that is measured; it may give several figures.
+// Either needs a cluster of Knarr's, or any control planes.
 type measurement struct {
-	name string
-	run  func(context.Context, *cluster) ([]figure, error)
+	name    string
+	cluster func(context.Context, *cluster) ([]figure, error)
+	planes  func(context.Context, []*target) (results, error)
 }
 
 // measurements are in an order in which each leaves a cluster that the next
 // can use.
 func measurements() []measurement {
 	return []measurement{
-		{"start", measureStart},
-		{"idle", measureIdle},
-		{"pod", measurePods},
-		{"replicas", measureReplicas},
-		{"recovery", measureRecovery},
-		{"api", measureAPI},
-		{"list", measureList},
+		{name: "start", cluster: measureStart},
+		{name: "idle", cluster: measureIdle},
+		{name: "pod", cluster: measurePods},
+		{name: "replicas", cluster: measureReplicas},
+		{name: "recovery", cluster: measureRecovery},
+		{name: "api", planes: measureAPI},
+		{name: "list", planes: measureList},
 	}
 }
 
 func run(ctx context.Context, o options) error {
-	before, err := calibrate()
-	if err != nil {
+	r := newReport()
+	var err error
+	if r.Before, err = calibrate(o.dir); err != nil {
 		return err
 	}
 	c, err := newCluster(o)
@@ -74,28 +85,72 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer c.remove()
-	var all []figure
+	var other *target
+	if o.upstream != "" {
+		up, err := startUpstream(ctx, o.upstream, o.dir)
+		if err != nil {
+			return err
+		}
+		defer up.stop()
+		other = up.target()
+	}
 	for _, m := range measurements() {
-		if !o.only.MatchString(m.name) {
+		if !o.only.MatchString(m.name) || other != nil && m.planes == nil {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "measuring: %s\n", m.name)
-		if err := c.ensureUp(ctx); err != nil {
-			return err
-		}
-		figures, err := m.run(ctx, c)
-		if err != nil {
+		if err := c.measure(ctx, m, other, &r); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
-		for _, f := range figures {
-			fmt.Println(f.line())
-		}
-		all = append(all, figures...)
 	}
-	after, err := calibrate()
-	if err != nil || !o.whole {
+	if r.After, err = calibrate(o.dir); err != nil || !o.whole {
 		return err
 	}
-	r := report{Machine: machineOf(), Before: before, After: after, Figures: all}
-	return r.write(o.report, filepath.Join(filepath.Dir(o.knarr), "benchmarks.json"))
+	if err := os.MkdirAll(filepath.Dir(o.data), 0o755); err != nil {
+		return err
+	}
+	if other != nil {
+		return r.write(r.comparison(), o.report, o.data)
+	}
+	return r.write(r.markdown(), o.report, o.data)
+}
+
+// measure runs one measurement, of Knarr alone or of other too.
+func (c *cluster) measure(ctx context.Context, m measurement, other *target, r *report) error {
+	if err := c.ensureUp(ctx); err != nil {
+		return err
+	}
+	stop, err := c.profile(ctx, m.name)
+	if err != nil {
+		return err
+	}
+	figures := results{}
+	if m.planes == nil {
+		figures["knarr"], err = m.cluster(ctx, c)
+	} else {
+		figures, err = c.measurePlanes(ctx, m, other)
+	}
+	if err := errors.Join(err, stop()); err != nil {
+		return err
+	}
+	for _, name := range []string{"knarr", "upstream"} {
+		for _, f := range figures[name] {
+			fmt.Println(name, f.line())
+		}
+	}
+	r.Figures = append(r.Figures, figures["knarr"]...)
+	r.Upstream = append(r.Upstream, figures["upstream"]...)
+	return nil
+}
+
+func (c *cluster) measurePlanes(ctx context.Context, m measurement, other *target) (results, error) {
+	t, err := c.target()
+	if err != nil {
+		return nil, err
+	}
+	targets := []*target{t}
+	if other != nil {
+		targets = append(targets, other)
+	}
+	return m.planes(ctx, targets)
 }

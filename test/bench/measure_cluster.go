@@ -140,13 +140,13 @@ func measureRecovery(ctx context.Context, c *cluster) ([]figure, error) {
 
 // awaitAPI asks with a connection of its own each time.
 func (c *cluster) awaitAPI(ctx context.Context) error {
-	server, err := c.server()
+	config, err := c.config()
 	if err != nil {
 		return err
 	}
 	for range 5000 {
 		once := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-		res, err := once.Get(server + "/readyz")
+		res, err := once.Get(config.Host + "/readyz")
 		if err == nil {
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK {
@@ -157,5 +157,5 @@ func (c *cluster) awaitAPI(ctx context.Context) error {
 			return err
 		}
 	}
-	return fmt.Errorf("the API at %s does not come back", server)
+	return fmt.Errorf("the API at %s does not come back", config.Host)
 }

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSpread(t *testing.T) {
+	for _, c := range []struct {
+		name             string
+		samples          []float64
+		median, min, max float64
+	}{
+		{"one", []float64{3}, 3, 3, 3},
+		{"unordered", []float64{9, 1, 5}, 5, 1, 9},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := spread("x", "ms", "", c.samples)
+			if f.Median != c.median || f.Min != c.min || f.Max != c.max || f.N != len(c.samples) {
+				t.Errorf("spread(%v) = %+v", c.samples, f)
+			}
+		})
+	}
+	if used := single("x", "ms", "", 1).using([]float64{3, 1, 2}, 4); used.CPU != 2 || used.CPUBudget != 4 {
+		t.Errorf("CPU of 1, 2, 3 is %v, budget %v", used.CPU, used.CPUBudget)
+	}
+}
+
+func TestReportSetsFiguresBesideBudgets(t *testing.T) {
+	r := report{Figures: []figure{single("get", "op/s", "6,000", 8000).using([]float64{0.1}, 0.08)}}
+	want := "| get | 8000 op/s |  | 6,000 | 0.100 | 0.080 |"
+	if got := r.markdown(); !strings.Contains(got, want) {
+		t.Errorf("no line %q in:\n%s", want, got)
+	}
+}
+
+func TestComparisonPairsFiguresByName(t *testing.T) {
+	r := report{
+		Figures:  []figure{single("ours alone", "ms", "", 1), single("both", "ms", "", 2).using([]float64{0.5}, 0)},
+		Upstream: []figure{single("both", "ms", "", 5).using([]float64{2}, 0)},
+	}
+	got := r.comparison()
+	if want := "| both | 2.00 ms | 5.00 ms | 2.50× | 0.500 | 2.00 | 4.00× |"; !strings.Contains(got, want) {
+		t.Errorf("no line %q in:\n%s", want, got)
+	}
+	if strings.Contains(got, "ours alone") {
+		t.Error("a figure that has no pair is compared")
+	}
+}
+
+func TestRepeatDoesEachOnce(t *testing.T) {
+	seen := make(chan int64, 100)
+	if err := repeat(t.Context(), 7, 100, func(_ context.Context, i int64) error { seen <- i; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	close(seen)
+	sum := int64(0)
+	for i := range seen {
+		sum += i
+	}
+	if sum != 5050 {
+		t.Errorf("the numbers done add up to %d, not 5050", sum)
+	}
+}
+
+func TestDriveEndsWithTheFirstError(t *testing.T) {
+	broken := errors.New("broken")
+	_, err := drive(t.Context(), 4, time.Hour, func(_ context.Context, i int64) error {
+		if i == 20 {
+			return broken
+		}
+		return nil
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("drive gives %v", err)
+	}
+}
