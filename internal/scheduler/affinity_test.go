@@ -101,7 +101,7 @@ func TestPodsNearAndFar(t *testing.T) {
 			for node, pod := range c.there {
 				s.cluster.addPod(node, pod, framework.UsageOf(pod))
 			}
-			node, failure := s.choose(p, framework.NewPod(c.pod))
+			_, node, failure := s.choose(p, framework.NewPod(c.pod))
 			if c.why != "" {
 				if failure == nil {
 					t.Fatalf("chose %s", node.Name)
@@ -126,7 +126,7 @@ func TestSpreadHoldsItsSkew(t *testing.T) {
 	count := map[string]int{}
 	for i := range 30 {
 		pod := framework.NewPod(newPod(fmt.Sprint("p", i), labelled("x"), spread("x", corev1.LabelTopologyZone, 1, corev1.DoNotSchedule)))
-		node, failure := s.choose(p, pod)
+		_, node, failure := s.choose(p, pod)
 		if failure != nil {
 			t.Fatal(failure)
 		}
@@ -160,7 +160,7 @@ func BenchmarkPodsNearAndFar(b *testing.B) {
 					b.StartTimer()
 				}
 				pod := framework.NewPod(newPod(fmt.Sprint("p", i), labelled("x"), change))
-				node, failure := s.choose(p, pod)
+				_, node, failure := s.choose(p, pod)
 				if failure != nil {
 					b.Fatal(failure)
 				}

@@ -24,70 +24,74 @@ func (s *Scheduler) attempt(ctx context.Context, e *queue.Entry, now time.Time) 
 		s.queue.Drop(e.Pod.UID)
 		return
 	}
-	node, failure := s.choose(p, e.Pod)
+	t, node, failure := s.choose(p, e.Pod)
 	s.metrics.attempted(p.name, failure, time.Since(now))
 	if failure != nil {
-		s.unschedulable(ctx, p, e, failure, now)
+		s.unschedulable(ctx, p, e, failure, s.preempt(ctx, p, t, failure, now), now)
 		return
 	}
 	s.assume(e.Pod, node)
 	s.bind(ctx, p, e, node.Name)
 }
 
-// choose finds the best node for a pod.
-func (s *Scheduler) choose(p *profile, pod *framework.Pod) (*framework.Node, *fitError) {
+// choose finds the best node for a pod. The trial is for preemption; it is nil
+// where the pod was not tried on nodes.
+func (s *Scheduler) choose(p *profile, pod *framework.Pod) (*trial, *framework.Node, *fitError) {
 	view := s.cluster.look()
 	all := view.Nodes
 	if len(all) == 0 {
-		return nil, &fitError{}
+		return nil, nil, &fitError{}
 	}
 	c := framework.NewCycle(view)
 	var room [16]filter
 	filters, st := p.preFilter(c, pod, room[:0])
 	if st != nil {
-		return nil, failAll(len(all), st)
+		return nil, nil, failAll(len(all), st)
 	}
-	feasible, failure := s.feasible(c, pod, all, filters)
+	t := &trial{cycle: c, pod: pod, filters: filters}
+	if node := s.stillNominated(t); node != nil {
+		return t, node, nil
+	}
+	feasible, failure := s.feasible(t, all)
 	switch len(feasible) {
 	case 0:
-		return nil, failure
+		return t, nil, failure
 	case 1:
-		return feasible[0], nil
+		return t, feasible[0], nil
 	}
 	totals, st := p.rank(c, pod, feasible)
 	if st != nil {
-		return nil, failAll(len(all), st)
+		return nil, nil, failAll(len(all), st)
 	}
-	return feasible[s.best(totals)], nil
+	return t, feasible[s.best(totals)], nil
+}
+
+// stillNominated is the node where room was made for the pod, if it fits.
+func (s *Scheduler) stillNominated(t *trial) *framework.Node {
+	node := s.cluster.byName[s.nominated.byPod[t.pod.UID]]
+	if node == nil || node.Node == nil || s.ask(t, node) != nil {
+		return nil
+	}
+	return node
 }
 
 // feasible looks through nodes, from where the last search ended, until it
 // has found enough.
-func (s *Scheduler) feasible(c *framework.Cycle, pod *framework.Pod, all []*framework.Node, filters []filter) ([]*framework.Node, *fitError) {
+func (s *Scheduler) feasible(t *trial, all []*framework.Node) ([]*framework.Node, *fitError) {
 	enough := sample(len(all))
 	found := make([]*framework.Node, 0, enough)
 	failure := &fitError{nodes: len(all)}
 	seen := 0
 	for ; seen < len(all) && len(found) < enough; seen++ {
 		node := all[(s.next+seen)%len(all)]
-		if st := ask(c, pod, node, filters); st != nil {
-			failure.add(st)
+		if st := s.ask(t, node); st != nil {
+			failure.note(node, st)
 		} else {
 			found = append(found, node)
 		}
 	}
 	s.next = (s.next + seen) % len(all)
 	return found, failure
-}
-
-// ask puts a node to the filters until one says no.
-func ask(c *framework.Cycle, pod *framework.Pod, node *framework.Node, filters []filter) *framework.Status {
-	for i := range filters {
-		if st := filters[i].filter.Filter(c, pod, node); st != nil {
-			return st
-		}
-	}
-	return nil
 }
 
 // sample is how many feasible nodes are enough.
@@ -120,4 +124,5 @@ func (s *Scheduler) best(totals []int64) int {
 func (s *Scheduler) assume(pod *framework.Pod, node *framework.Node) {
 	s.cluster.addPod(node.Name, pod.Pod, pod.Usage)
 	s.placed[pod.UID] = placement{node: node.Name, pod: pod.Pod, assumed: true}
+	s.unnominate(pod.UID)
 }

@@ -18,7 +18,7 @@ import (
 
 // bare is a scheduler's state without its wiring.
 func bare() (*Scheduler, *profile) {
-	s := &Scheduler{cluster: newCluster(), placed: map[types.UID]placement{}, random: rand.New(rand.NewPCG(1, 2))}
+	s := &Scheduler{cluster: newCluster(), placed: map[types.UID]placement{}, nominated: newNominations(), random: rand.New(rand.NewPCG(1, 2))}
 	return s, newProfile(Profile{Name: "p", Plugins: plugins.Default(plugins.Sources{})}, nil)
 }
 
@@ -108,7 +108,7 @@ func TestFailureTexts(t *testing.T) {
 			for _, n := range c.nodes {
 				s.cluster.set(n)
 			}
-			node, failure := s.choose(p, framework.NewPod(c.pod))
+			_, node, failure := s.choose(p, framework.NewPod(c.pod))
 			if node != nil || failure == nil {
 				t.Fatalf("chose %v", node)
 			}
@@ -159,7 +159,7 @@ func TestChoiceOfNode(t *testing.T) {
 			for node, pod := range c.there {
 				s.cluster.addPod(node, pod, framework.UsageOf(pod))
 			}
-			node, failure := s.choose(p, framework.NewPod(c.pod))
+			_, node, failure := s.choose(p, framework.NewPod(c.pod))
 			if failure != nil || node.Name != c.want {
 				t.Errorf("chose %v (%v), want %s", node, failure, c.want)
 			}
@@ -225,7 +225,7 @@ func BenchmarkSchedule(b *testing.B) {
 			b.ResetTimer()
 			for i := range b.N {
 				pod := framework.NewPod(newPod(fmt.Sprint("p", i)))
-				node, failure := s.choose(p, pod)
+				_, node, failure := s.choose(p, pod)
 				if failure != nil {
 					b.Fatal(failure)
 				}

@@ -2,13 +2,11 @@ package scheduler
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/scheduler/queue"
 )
@@ -67,7 +65,8 @@ func (s *Scheduler) unbound(m message, now time.Time) {
 }
 
 // unschedulable parks a pod that no node takes and tells why.
-func (s *Scheduler) unschedulable(ctx context.Context, p *profile, e *queue.Entry, failure *fitError, now time.Time) {
+func (s *Scheduler) unschedulable(ctx context.Context, p *profile, e *queue.Entry, failure *fitError, o outcome, now time.Time) {
+	failure.post = o.why
 	s.queue.Fail(e, failure.rejecters(p), failure.failed != "", now)
 	pod, text := e.Pod.Pod, failure.Error()
 	p.events.Event(pod, corev1.EventTypeWarning, "FailedScheduling", text)
@@ -75,10 +74,30 @@ func (s *Scheduler) unschedulable(ctx context.Context, p *profile, e *queue.Entr
 	if failure.failed != "" {
 		reason = corev1.PodReasonSchedulerError
 	}
-	if shown, ok := s.podInf.Get(pod.Namespace, pod.Name); ok && shows(shown, reason, text) {
+	status := map[string]any{}
+	shown, ok := s.podInf.Get(pod.Namespace, pod.Name)
+	if !ok {
+		shown = pod
+	}
+	if !shows(shown, reason, text) {
+		status["conditions"] = []corev1.PodCondition{unscheduled(shown, reason, text)}
+	}
+	if !o.keep {
+		s.nominate(e.Pod, o.node)
+		if o.node != "" {
+			status["nominatedNodeName"] = o.node
+		} else if shown.Status.NominatedNodeName != "" {
+			status["nominatedNodeName"] = nil
+		}
+	}
+	if len(status) == 0 {
 		return
 	}
-	s.aside(ctx, func(ctx context.Context) { s.show(ctx, pod, reason, text) })
+	s.aside(ctx, func(ctx context.Context) {
+		if err := s.patchStatus(ctx, pod, status); err != nil && !apierrors.IsNotFound(err) {
+			s.logger.Warn("a pod's condition was not written", "pod", pod.Name, "namespace", pod.Namespace, "error", err)
+		}
+	})
 }
 
 // shows tells whether the pod's condition says this already.
@@ -91,8 +110,8 @@ func shows(pod *corev1.Pod, reason, text string) bool {
 	return false
 }
 
-// show writes the PodScheduled condition.
-func (s *Scheduler) show(ctx context.Context, pod *corev1.Pod, reason, text string) {
+// unscheduled is the PodScheduled condition of a pod without a node.
+func unscheduled(pod *corev1.Pod, reason, text string) corev1.PodCondition {
 	c := corev1.PodCondition{
 		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: reason, Message: text,
 		ObservedGeneration: pod.Generation, LastTransitionTime: metav1.Now(),
@@ -102,13 +121,5 @@ func (s *Scheduler) show(ctx context.Context, pod *corev1.Pod, reason, text stri
 			c.LastTransitionTime = have.LastTransitionTime
 		}
 	}
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": pod.UID}, "status": map[string]any{"conditions": []corev1.PodCondition{c}},
-	})
-	if err == nil {
-		_, err = s.pods.Patch(ctx, pod.Namespace, pod.Name, types.StrategicMergePatchType, patch, "status")
-	}
-	if err != nil && !apierrors.IsNotFound(err) {
-		s.logger.Warn("a pod's condition was not written", "pod", pod.Name, "namespace", pod.Namespace, "error", err)
-	}
+	return c
 }

@@ -19,6 +19,8 @@ func (s *Scheduler) handle(m message) {
 		s.podChanged(m.oldPod, m.newPod, now)
 	case unboundMessage:
 		s.unbound(m, now)
+	case retryMessage:
+		s.queue.Wake(m.uid, now)
 	case objectMessage:
 		s.queue.Happened(m.event, now)
 	}
@@ -41,17 +43,17 @@ func (s *Scheduler) nodeChanged(old, new *corev1.Node, now time.Time) {
 func (s *Scheduler) podChanged(old, new *corev1.Pod, now time.Time) {
 	switch {
 	case new == nil:
-		s.queue.Drop(old.UID)
+		s.drop(old)
 		s.free(old, now)
 	case new.Spec.NodeName != "":
-		s.queue.Drop(new.UID)
+		s.drop(new)
 		if new.Status.Phase == corev1.PodSucceeded || new.Status.Phase == corev1.PodFailed {
 			s.free(new, now)
 			return
 		}
 		s.place(old, new, now)
 	case new.DeletionTimestamp != nil:
-		s.queue.Drop(new.UID)
+		s.drop(new)
 	case s.profiles[new.Spec.SchedulerName] != nil:
 		if _, assumed := s.placed[new.UID]; !assumed {
 			s.wait(old, new, now)
@@ -59,9 +61,25 @@ func (s *Scheduler) podChanged(old, new *corev1.Pod, now time.Time) {
 	}
 }
 
+// drop forgets a waiting pod.
+func (s *Scheduler) drop(pod *corev1.Pod) {
+	s.queue.Drop(pod.UID)
+	if _, ok := s.nominated.byPod[pod.UID]; !ok {
+		return
+	}
+	// The room that was kept is free for others.
+	s.unnominate(pod.UID)
+	s.queue.Happened(framework.Event{Kind: framework.PodFreed, OldPod: pod}, time.Now())
+}
+
 // wait puts a pod into the queue, or brings a newer version there. A change of
 // status alone is no reason to look again.
 func (s *Scheduler) wait(old, new *corev1.Pod, now time.Time) {
+	if old == nil || old.Status.NominatedNodeName != new.Status.NominatedNodeName {
+		if node := new.Status.NominatedNodeName; node != s.nominated.byPod[new.UID] {
+			s.nominate(framework.NewPod(new), node)
+		}
+	}
 	if old != nil && s.queue.Has(new.UID) && old.Generation == new.Generation &&
 		maps.Equal(old.Labels, new.Labels) && len(old.Spec.SchedulingGates) == len(new.Spec.SchedulingGates) &&
 		len(old.Spec.Tolerations) == len(new.Spec.Tolerations) {

@@ -14,6 +14,33 @@ type fitError struct {
 	reasons map[string]int // nodes by reason
 	plugins map[string]bool
 	failed  string // a plugin failed: its error
+	// before is the reason for which no node was asked.
+	before *framework.Status
+	// statuses are the nodes' answers, by Index.
+	statuses []*framework.Status
+	told     int    // nodes that have an answer
+	absent   string // the reason of the other nodes, if not empty
+	post     string // what preemption has to say
+}
+
+// of is a node's answer.
+func (f *fitError) of(n *framework.Node) *framework.Status {
+	if f.before != nil {
+		return f.before
+	}
+	if n.Index < len(f.statuses) {
+		return f.statuses[n.Index]
+	}
+	return nil
+}
+
+// note keeps a node's answer.
+func (f *fitError) note(n *framework.Node, st *framework.Status) {
+	if f.statuses == nil {
+		f.statuses = make([]*framework.Status, f.nodes)
+	}
+	f.statuses[n.Index] = st
+	f.add(st)
 }
 
 // failAll is a failure that concerns every node alike.
@@ -24,10 +51,7 @@ func failAll(nodes int, st *framework.Status) *fitError {
 		return f
 	}
 	f.plugins = map[string]bool{st.Plugin: true}
-	f.reasons = map[string]int{}
-	for _, r := range st.Reasons {
-		f.reasons[r] = nodes
-	}
+	f.before = st
 	return f
 }
 
@@ -42,6 +66,7 @@ func (f *fitError) add(st *framework.Status) {
 		f.reasons[r]++
 	}
 	f.plugins[st.Plugin] = true
+	f.told++
 }
 
 // Error is the text of the FailedScheduling event.
@@ -52,16 +77,30 @@ func (f *fitError) Error() string {
 	case f.nodes == 0:
 		return "no nodes available to schedule pods"
 	}
+	out := fmt.Sprintf("0/%d nodes are available:", f.nodes)
+	if reasons := f.histogram(); reasons != "" {
+		out += " " + reasons + "."
+	}
+	if f.post != "" {
+		out += " " + f.post
+	}
+	return out
+}
+
+// histogram is the reasons with the number of nodes that gave each.
+func (f *fitError) histogram() string {
+	if f.before != nil {
+		return strings.Join(f.before.Reasons, ", ")
+	}
 	var parts []string
 	for reason, n := range f.reasons {
 		parts = append(parts, fmt.Sprintf("%d %s", n, reason))
 	}
-	slices.Sort(parts)
-	out := fmt.Sprintf("0/%d nodes are available", f.nodes)
-	if len(parts) > 0 {
-		out += ": " + strings.Join(parts, ", ") + "."
+	if f.absent != "" && f.told < f.nodes {
+		parts = append(parts, fmt.Sprintf("%d %s", f.nodes-f.told, f.absent))
 	}
-	return out
+	slices.Sort(parts)
+	return strings.Join(parts, ", ")
 }
 
 // rejecters are the plugins that said no.

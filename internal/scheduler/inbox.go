@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
 	"github.com/knarr-io/knarr/internal/scheduler/queue"
@@ -15,6 +16,7 @@ const (
 	nodeMessage messageKind = iota
 	podMessage
 	unboundMessage // a binding failed
+	retryMessage   // a waiting pod is to be tried again
 	objectMessage  // an object of another kind changed
 )
 
@@ -25,6 +27,7 @@ type message struct {
 	oldPod, newPod   *corev1.Pod
 	entry            *queue.Entry // unboundMessage
 	err              error
+	uid              types.UID       // retryMessage
 	event            framework.Event // objectMessage
 }
 

@@ -14,6 +14,7 @@ type Metrics struct {
 	attempts *prometheus.HistogramVec
 	waiting  *prometheus.GaugeVec
 	total    prometheus.Histogram
+	victims  prometheus.Histogram
 }
 
 // NewMetrics registers the series.
@@ -31,7 +32,11 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 20),
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.attempts, m.waiting, m.total} {
+	m.victims = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "scheduler_preemption_victims", Help: "Pods displaced by one preemption.",
+		Buckets: prometheus.ExponentialBuckets(1, 2, 7),
+	})
+	for _, c := range []prometheus.Collector{m.attempts, m.waiting, m.total, m.victims} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -68,4 +73,10 @@ func (m *Metrics) pending(q *queue.Queue) {
 	m.waiting.WithLabelValues("backoff").Set(float64(backoff))
 	m.waiting.WithLabelValues("unschedulable").Set(float64(parked))
 	m.waiting.WithLabelValues("gated").Set(float64(gated))
+}
+
+func (m *Metrics) preempted(victims int) {
+	if m != nil {
+		m.victims.Observe(float64(victims))
+	}
 }

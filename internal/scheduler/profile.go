@@ -3,6 +3,7 @@ package scheduler
 import (
 	"github.com/knarr-io/knarr/internal/client/record"
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
+	"github.com/knarr-io/knarr/internal/scheduler/plugins"
 )
 
 // profile is a Profile sorted by what its plugins do.
@@ -10,13 +11,16 @@ type profile struct {
 	name    string
 	filters []filter
 	scores  []score
-	events  *record.Recorder
+	// preemption is nil where pods of the profile displace none.
+	preemption *plugins.DefaultPreemption
+	events     *record.Recorder
 }
 
 type filter struct {
 	plugin framework.Plugin
 	pre    framework.PreFilterer // nil: none
 	filter framework.Filterer    // nil: none
+	adjust framework.Adjuster    // nil: none
 }
 
 type score struct {
@@ -33,7 +37,11 @@ func newProfile(p Profile, events *record.Recorder) *profile {
 		pre, hasPre := w.Plugin.(framework.PreFilterer)
 		f, hasFilter := w.Plugin.(framework.Filterer)
 		if hasPre || hasFilter {
-			out.filters = append(out.filters, filter{plugin: w.Plugin, pre: pre, filter: f})
+			adjust, _ := w.Plugin.(framework.Adjuster)
+			out.filters = append(out.filters, filter{plugin: w.Plugin, pre: pre, filter: f, adjust: adjust})
+		}
+		if d, ok := w.Plugin.(plugins.DefaultPreemption); ok {
+			out.preemption = &d
 		}
 		if s, ok := w.Plugin.(framework.Scorer); ok && w.Weight > 0 {
 			preScore, _ := w.Plugin.(framework.PreScorer)

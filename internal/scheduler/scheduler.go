@@ -21,6 +21,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/client"
@@ -60,16 +61,18 @@ type Scheduler struct {
 	metrics  *Metrics
 	profiles map[string]*profile
 	syncers  []syncer
+	budgets  budgetLister
 	inbox    inbox
 	binds    chan struct{} // slots
 	binders  sync.WaitGroup
 
 	// Below is the loop's own.
-	cluster *cluster
-	placed  map[types.UID]placement
-	queue   *queue.Queue
-	random  *rand.Rand
-	next    int // where the next search for nodes begins
+	cluster   *cluster
+	placed    map[types.UID]placement
+	nominated *nominations
+	queue     *queue.Queue
+	random    *rand.Rand
+	next      int // where the next search for nodes begins
 }
 
 // placement is a pod that counts on a node.
@@ -105,10 +108,12 @@ func New(d Deps) (*Scheduler, error) {
 		podInf: client.InformerFor[*corev1.Pod](d.Informers), nodeInf: client.InformerFor[*corev1.Node](d.Informers),
 		logger: d.Logger, metrics: d.Metrics, profiles: map[string]*profile{},
 		inbox: newInbox(), binds: make(chan struct{}, mostBinds),
-		cluster: newCluster(), placed: map[types.UID]placement{},
+		cluster: newCluster(), placed: map[types.UID]placement{}, nominated: newNominations(),
 		random: rand.New(rand.NewPCG(d.Seed, 0)),
 	}
-	s.syncers = append(from.all(), s.podInf, s.nodeInf)
+	budgets := client.InformerFor[*policyv1.PodDisruptionBudget](d.Informers)
+	s.budgets = budgets
+	s.syncers = append(from.all(), s.podInf, s.nodeInf, budgets)
 	var gates []framework.PreEnqueuer
 	for _, p := range d.Profiles {
 		if s.profiles[p.Name] != nil {

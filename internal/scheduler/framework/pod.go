@@ -80,3 +80,11 @@ func (p Port) Collides(other Port) bool {
 	return p.Number == other.Number && p.Protocol == other.Protocol &&
 		(p.Address == "" || other.Address == "" || p.Address == other.Address)
 }
+
+// Priority is the pod's priority; zero where admission gave none.
+func Priority(pod *corev1.Pod) int32 {
+	if pod.Spec.Priority == nil {
+		return 0
+	}
+	return *pod.Spec.Priority
+}

@@ -29,6 +29,7 @@ func Default(from Sources) []Weighted {
 		{Plugin: NodeResourcesFit{}, Weight: 1},
 		{Plugin: &PodTopologySpread{Sources: from, Defaults: SystemSpread(), Lenient: true}, Weight: 2},
 		{Plugin: &InterPodAffinity{Sources: from, HardWeight: 1}, Weight: 2},
+		{Plugin: DefaultPreemption{LeastPercent: preemptLeastPercent, LeastCount: preemptLeastCount}},
 		{Plugin: NodeResourcesBalanced{}, Weight: 1},
 		{Plugin: ImageLocality{}, Weight: 1},
 	}

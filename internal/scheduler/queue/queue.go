@@ -161,6 +161,13 @@ func (q *Queue) Happened(ev framework.Event, now time.Time) {
 	}
 }
 
+// Wake moves a pod on that is parked, whatever it was rejected for.
+func (q *Queue) Wake(uid types.UID, now time.Time) {
+	if e := q.byUID[uid]; e != nil && e.place == q.parked {
+		q.wake(e, now)
+	}
+}
+
 // Due is when the next pod becomes active by itself; zero: never.
 func (q *Queue) Due() time.Time {
 	var due time.Time
