@@ -23,6 +23,7 @@ import (
 	"github.com/knarr-io/knarr/internal/controller/disruption"
 	"github.com/knarr-io/knarr/internal/controller/endpoints"
 	"github.com/knarr-io/knarr/internal/controller/endpointslice"
+	"github.com/knarr-io/knarr/internal/controller/ephemeralvolume"
 	"github.com/knarr-io/knarr/internal/controller/garbage"
 	"github.com/knarr-io/knarr/internal/controller/job"
 	"github.com/knarr-io/knarr/internal/controller/namespace"
@@ -37,6 +38,8 @@ import (
 	"github.com/knarr-io/knarr/internal/controller/statefulset"
 	"github.com/knarr-io/knarr/internal/controller/tainteviction"
 	"github.com/knarr-io/knarr/internal/controller/ttlafterfinished"
+	"github.com/knarr-io/knarr/internal/controller/volumebinder"
+	"github.com/knarr-io/knarr/internal/controller/volumeprotection"
 	"github.com/knarr-io/knarr/internal/reconcile"
 )
 
@@ -110,6 +113,11 @@ func (d Deps) build() ([]runner, error) {
 	add(podgc.New(d.Client("pod-garbage-collector"), inf, d.options(4)))
 	add(resourcequota.New(d.Client("resourcequota-controller"), inf, d.options(4)))
 	add(clusterrole.New(d.Client("clusterrole-aggregation-controller"), inf, d.options(1)))
+	add(volumebinder.New(d.Client("persistent-volume-binder"), inf, recorder("persistent-volume-binder", "persistentvolume-controller"), d.options(1)))
+	add(volumeprotection.Claims(d.Client("pvc-protection-controller"), inf, d.options(2)))
+	add(volumeprotection.Volumes(d.Client("pv-protection-controller"), inf, d.options(2)))
+	add(volumeprotection.Classes(d.Client("volumeattributesclass-protection-controller"), inf, d.options(1)))
+	add(ephemeralvolume.New(d.Client("ephemeral-volume-controller"), inf, recorder("ephemeral-volume-controller", "ephemeral_volume"), d.options(4)))
 
 	if d.Types.Schema != nil {
 		add(admissionpolicy.New(d.Client("validatingadmissionpolicy-status-controller"), inf, d.Types, d.options(1)))

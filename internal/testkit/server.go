@@ -65,11 +65,11 @@ func (c *Cluster) startServer(ctx context.Context, t testing.TB, o Options) erro
 		}
 	}()
 	c.parts = append(c.parts, func() { <-following })
-	return c.newServer(objects, authorizer)
+	return c.newServer(objects, authorizer, !o.NoControllers)
 }
 
 // newServer puts the API server together as the product does.
-func (c *Cluster) newServer(objects *cache.Cache, authorizer *authz.Authorizer) error {
+func (c *Cluster) newServer(objects *cache.Cache, authorizer *authz.Authorizer, protect bool) error {
 	types, err := openapi.New()
 	if err != nil {
 		return err
@@ -84,9 +84,10 @@ func (c *Cluster) newServer(objects *cache.Cache, authorizer *authz.Authorizer) 
 	}
 	c.Server, err = apiserver.New(apiserver.Config{
 		Catalog: c.Catalog, Cache: objects, Authenticator: tokenAuth(), Authorizer: authorizer, Types: types,
-		Admission: builtin.Chain(builtin.Config{Catalog: c.Catalog, Cache: objects, Escalation: escalate.New(authorizer, authorizer.RBAC()).Check}),
-		Hooks:     map[*api.Kind]verb.Hook{services: addresses},
-		Version:   version.Info{Major: "1", Minor: "36", GitVersion: "v1.36.0"}, Logger: c.Logger, Registry: c.Registry,
+		Admission: builtin.Chain(builtin.Config{Catalog: c.Catalog, Cache: objects, Escalation: escalate.New(authorizer, authorizer.RBAC()).Check,
+			ProtectVolumes: protect}),
+		Hooks:   map[*api.Kind]verb.Hook{services: addresses},
+		Version: version.Info{Major: "1", Minor: "36", GitVersion: "v1.36.0"}, Logger: c.Logger, Registry: c.Registry,
 		MaxReads: 100_000, MaxWrites: 100_000,
 	})
 	if err != nil {

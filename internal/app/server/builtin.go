@@ -25,8 +25,7 @@ func (p *process) builtin(config *apiserver.Config, checker *escalate.Checker) e
 	}
 	config.Admission = builtin.Chain(builtin.Config{
 		Catalog: p.kinds, Cache: p.cache, Escalation: checker.Check, Others: others,
-		// Where a person plays the controllers, they take the finalizers off too.
-		ProtectVolumes: p.APIOnly,
+		ProtectVolumes: true,
 	})
 	services := p.kinds.TypeOf(&corev1.Service{})
 	allocator, err := allocate.New(allocate.Config{Network: p.Services, FirstPort: firstNodePort, LastPort: lastNodePort}, p.cache.Of(services))

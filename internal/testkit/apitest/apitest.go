@@ -49,8 +49,8 @@ const Token = "admin,system:masters"
 // Server is a running API server.
 type Server struct {
 	*apiserver.Server
-	Catalog *catalog.Catalog
-	Cache   *cache.Cache
+	Catalog   *catalog.Catalog
+	Cache     *cache.Cache
 	documents *openapi.Documents
 	discovery *discovery.Handler
 
