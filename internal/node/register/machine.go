@@ -30,7 +30,9 @@ const (
 	reservedMemory         = 100 << 20
 	reservedStoragePercent = 10
 	minFreeMemory          = 100 << 20
+	minFreeStorage         = 5 << 30
 	minFreeInodesPercent   = 5
+	minFreeInodes          = 200_000
 )
 
 // ReadMachine reads the machine's properties; dir is where pods' data lie.
@@ -177,12 +179,21 @@ func (m *Machine) ReadPressure() Pressure {
 	}
 	var fs unix.Statfs_t
 	if unix.Statfs(m.storagePath, &fs) == nil && fs.Blocks > 0 {
-		p.Disk = fs.Bavail*100/fs.Blocks < reservedStoragePercent ||
-			(fs.Files > 0 && fs.Ffree*100/fs.Files < minFreeInodesPercent)
+		p.Disk = shortOfDisk(&fs)
 	}
 	limit, errLimit := strconv.ParseInt(readLine("/proc/sys/kernel/pid_max"), 10, 64)
 	_, tasks, _ := strings.Cut(readLine("/proc/loadavg"), "/")
 	count, errCount := strconv.ParseInt(strings.Fields(tasks + " 0")[0], 10, 64)
 	p.PIDs = errLimit == nil && errCount == nil && count*100 > limit*95
 	return p
+}
+
+// shortOfDisk tells whether too little of a file system is free. Upstream's
+// thresholds are shares alone; of a large disk a tenth is plenty, so that
+// enough free bytes are enough here.
+func shortOfDisk(fs *unix.Statfs_t) bool {
+	bytes := fs.Bavail * uint64(max(fs.Bsize, 1))
+	fewBytes := bytes < minFreeStorage && fs.Bavail*100/fs.Blocks < reservedStoragePercent
+	fewInodes := fs.Files > 0 && fs.Ffree < minFreeInodes && fs.Ffree*100/fs.Files < minFreeInodesPercent
+	return fewBytes || fewInodes
 }
