@@ -195,9 +195,10 @@ func TestDiscoveryShowsTheGroup(t *testing.T) {
 		_, _, body := w.Do(t, http.MethodGet, "/apis", "", "Accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
 		return string(body)
 	}
-	if all := aggregated(); !strings.Contains(all, `"resource":"things"`) {
-		t.Errorf("aggregated discovery has no things: %s", all)
-	}
+	eventually(t, func() (string, bool) { // the condition may be seen a moment before the group is
+		all := aggregated()
+		return all, strings.Contains(all, `"resource":"things"`)
+	})
 	if _, _, body := w.Do(t, http.MethodGet, "/apis/ext.example.com/v1", ""); string(body) != list {
 		t.Errorf("the version's resources are %s", body)
 	}

@@ -123,9 +123,6 @@ func resetFields(k *api.Kind, subresource string) map[fieldpath.APIVersion]field
 		}
 	default:
 		paths = append(paths, fieldpath.MakePathOrDie("status"))
-		if k.GVK.Group == "certificates.k8s.io" && k.GVK.Kind == "CertificateSigningRequest" {
-			paths = append(paths, fieldpath.MakePathOrDie("spec")) // set once, and nobody's
-		}
 	}
 	set := fieldpath.NewSet(paths...)
 	return map[fieldpath.APIVersion]fieldpath.Filter{

@@ -24,7 +24,7 @@ func TestWhatWritersDoNotOwn(t *testing.T) {
 		"pod":              {&corev1.Pod{}, "", true, false},
 		"a pod's status":   {&corev1.Pod{}, "status", false, true},
 		"request":          {&certificatesv1.CertificateSigningRequest{}, "", false, false},
-		"its approval":     {&certificatesv1.CertificateSigningRequest{}, "approval", false, false},
+		"its approval":     {&certificatesv1.CertificateSigningRequest{}, "approval", false, true},
 		"request's status": {&certificatesv1.CertificateSigningRequest{}, "status", false, true},
 	} {
 		k := kinds.TypeOf(tt.like)
