@@ -31,6 +31,10 @@ func (s *Scheduler) attempt(ctx context.Context, e *queue.Entry, now time.Time) 
 		return
 	}
 	s.assume(e.Pod, node)
+	if plan := p.plan(t, node); plan != nil {
+		s.bindWithVolumes(ctx, p, e, node.Name, plan)
+		return
+	}
 	s.bind(ctx, p, e, node.Name)
 }
 

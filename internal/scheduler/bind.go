@@ -2,12 +2,14 @@ package scheduler
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/knarr-io/knarr/internal/scheduler/plugins"
 	"github.com/knarr-io/knarr/internal/scheduler/queue"
 )
 
@@ -38,11 +40,26 @@ func (s *Scheduler) bind(ctx context.Context, p *profile, e *queue.Entry, node s
 			Target:     corev1.ObjectReference{Kind: "Node", Name: node},
 		})
 		if err != nil {
-			s.inbox.put(message{kind: unboundMessage, entry: e, err: err})
+			s.inbox.put(message{kind: unboundMessage, entry: e, err: fmt.Errorf("binding rejected: %w", err)})
 			return
 		}
 		s.metrics.scheduled(e)
 		p.events.Eventf(pod, corev1.EventTypeNormal, "Scheduled", "Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, node)
+	})
+}
+
+// bindWithVolumes has the pod's claims bound first. That may take long, so it
+// holds no slot.
+func (s *Scheduler) bindWithVolumes(ctx context.Context, p *profile, e *queue.Entry, node string, plan *plugins.VolumePlan) {
+	s.volumes.promise(plan, node)
+	s.binders.Go(func() {
+		err := s.volumes.carryOut(ctx, plan, node)
+		s.inbox.put(message{kind: releasedMessage, plan: plan})
+		if err != nil {
+			s.inbox.put(message{kind: unboundMessage, entry: e, err: fmt.Errorf("running PreBind plugin %q: %w", p.volumes.Name(), err)})
+			return
+		}
+		s.bind(ctx, p, e, node)
 	})
 }
 
@@ -53,14 +70,14 @@ func (s *Scheduler) unbound(m message, now time.Time) {
 	if have, ok := s.placed[uid]; ok && have.assumed {
 		s.free(have.pod, now)
 	}
-	if apierrors.IsNotFound(m.err) {
+	if _, there := s.podInf.Get(m.entry.Pod.Namespace, m.entry.Pod.Name); !there {
 		s.queue.Drop(uid)
 		return
 	}
 	s.logger.Warn("binding failed", "pod", m.entry.Pod.Name, "namespace", m.entry.Pod.Namespace, "error", m.err)
 	s.queue.Fail(m.entry, nil, true, now)
 	if p := s.profiles[m.entry.Pod.Spec.SchedulerName]; p != nil {
-		p.events.Event(m.entry.Pod.Pod, corev1.EventTypeWarning, "FailedScheduling", "binding rejected: "+m.err.Error())
+		p.events.Event(m.entry.Pod.Pod, corev1.EventTypeWarning, "FailedScheduling", m.err.Error())
 	}
 }
 

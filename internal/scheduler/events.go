@@ -19,6 +19,8 @@ func (s *Scheduler) handle(m message) {
 		s.podChanged(m.oldPod, m.newPod, now)
 	case unboundMessage:
 		s.unbound(m, now)
+	case releasedMessage:
+		s.volumes.release(m.plan)
 	case retryMessage:
 		s.queue.Wake(m.uid, now)
 	case objectMessage:

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
+	"github.com/knarr-io/knarr/internal/scheduler/plugins"
 	"github.com/knarr-io/knarr/internal/scheduler/queue"
 )
 
@@ -15,9 +16,10 @@ type messageKind int
 const (
 	nodeMessage messageKind = iota
 	podMessage
-	unboundMessage // a binding failed
-	retryMessage   // a waiting pod is to be tried again
-	objectMessage  // an object of another kind changed
+	unboundMessage  // a binding failed
+	retryMessage    // a waiting pod is to be tried again
+	releasedMessage // the volumes of a pod are bound, or will not be
+	objectMessage   // an object of another kind changed
 )
 
 // message is something the loop is to know.
@@ -27,8 +29,9 @@ type message struct {
 	oldPod, newPod   *corev1.Pod
 	entry            *queue.Entry // unboundMessage
 	err              error
-	uid              types.UID       // retryMessage
-	event            framework.Event // objectMessage
+	uid              types.UID           // retryMessage
+	plan             *plugins.VolumePlan // releasedMessage
+	event            framework.Event     // objectMessage
 }
 
 // inbox collects messages in order. It is not bounded: informers must not

@@ -13,6 +13,7 @@ type profile struct {
 	scores  []score
 	// preemption is nil where pods of the profile displace none.
 	preemption *plugins.DefaultPreemption
+	volumes    *plugins.VolumeBinding // nil: pods go as if they had no claims
 	events     *record.Recorder
 }
 
@@ -39,6 +40,9 @@ func newProfile(p Profile, events *record.Recorder) *profile {
 		if hasPre || hasFilter {
 			adjust, _ := w.Plugin.(framework.Adjuster)
 			out.filters = append(out.filters, filter{plugin: w.Plugin, pre: pre, filter: f, adjust: adjust})
+		}
+		if v, ok := w.Plugin.(*plugins.VolumeBinding); ok {
+			out.volumes = v
 		}
 		if d, ok := w.Plugin.(plugins.DefaultPreemption); ok {
 			out.preemption = &d
@@ -70,6 +74,15 @@ func (p *profile) preFilter(c *framework.Cycle, pod *framework.Pod, into []filte
 		}
 	}
 	return into, nil
+}
+
+// plan is what the pod's claims need before it goes to the node; nil for
+// nothing.
+func (p *profile) plan(t *trial, node *framework.Node) *plugins.VolumePlan {
+	if p.volumes == nil {
+		return nil
+	}
+	return p.volumes.Plan(t.cycle, node.Name)
 }
 
 // rank gives the total score of each node.

@@ -62,6 +62,7 @@ type Scheduler struct {
 	profiles map[string]*profile
 	syncers  []syncer
 	budgets  budgetLister
+	volumes  *volumes
 	inbox    inbox
 	binds    chan struct{} // slots
 	binders  sync.WaitGroup
@@ -99,9 +100,11 @@ func New(d Deps) (*Scheduler, error) {
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
-	from := newSources(d.Informers)
+	from, storage := newSources(d.Informers), newVolumes(d.Client, d.Informers)
+	lookUp := from.forPlugins()
+	lookUp.Volumes = storage.forPlugins()
 	if len(d.Profiles) == 0 {
-		d.Profiles = []Profile{{Name: corev1.DefaultSchedulerName, Plugins: plugins.Default(from.forPlugins())}}
+		d.Profiles = []Profile{{Name: corev1.DefaultSchedulerName, Plugins: plugins.Default(lookUp)}}
 	}
 	s := &Scheduler{
 		pods:   client.For[*corev1.Pod](d.Client),
@@ -112,8 +115,9 @@ func New(d Deps) (*Scheduler, error) {
 		random: rand.New(rand.NewPCG(d.Seed, 0)),
 	}
 	budgets := client.InformerFor[*policyv1.PodDisruptionBudget](d.Informers)
-	s.budgets = budgets
+	s.budgets, s.volumes = budgets, storage
 	s.syncers = append(from.all(), s.podInf, s.nodeInf, budgets)
+	s.syncers = append(s.syncers, storage.all()...)
 	var gates []framework.PreEnqueuer
 	for _, p := range d.Profiles {
 		if s.profiles[p.Name] != nil {
@@ -126,6 +130,7 @@ func New(d Deps) (*Scheduler, error) {
 	s.nodeInf.OnChange(func(old, new *corev1.Node) { s.inbox.put(message{kind: nodeMessage, oldNode: old, newNode: new}) })
 	s.podInf.OnChange(func(old, new *corev1.Pod) { s.inbox.put(message{kind: podMessage, oldPod: old, newPod: new}) })
 	tell(s, from.namespaces)
+	storage.tell(s)
 	return s, nil
 }
 

@@ -19,6 +19,10 @@ type Weighted struct {
 // Default are the plugins of the default profile, in the order in which their
 // filters are asked, with upstream's weights. from is what they look up.
 func Default(from Sources) []Weighted {
+	volumes := from.Volumes
+	if volumes.Promised == nil {
+		volumes.Promised = NewPromises()
+	}
 	return []Weighted{
 		{Plugin: SchedulingGates{}},
 		{Plugin: NodeUnschedulable{}},
@@ -27,6 +31,10 @@ func Default(from Sources) []Weighted {
 		{Plugin: NodeAffinity{}, Weight: 2},
 		{Plugin: NodePorts{}},
 		{Plugin: NodeResourcesFit{}, Weight: 1},
+		{Plugin: &VolumeRestrictions{Volumes: volumes}},
+		{Plugin: &NodeVolumeLimits{Volumes: volumes}},
+		{Plugin: &VolumeBinding{Volumes: volumes}},
+		{Plugin: &VolumeZone{Volumes: volumes}},
 		{Plugin: &PodTopologySpread{Sources: from, Defaults: SystemSpread(), Lenient: true}, Weight: 2},
 		{Plugin: &InterPodAffinity{Sources: from, HardWeight: 1}, Weight: 2},
 		{Plugin: DefaultPreemption{LeastPercent: preemptLeastPercent, LeastCount: preemptLeastCount}},

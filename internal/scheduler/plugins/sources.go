@@ -17,6 +17,8 @@ type Sources struct {
 	// OwnerSelector is the selector of a pod's controller, if that is a
 	// ReplicationController, ReplicaSet or StatefulSet.
 	OwnerSelector func(namespace string, owner *metav1.OwnerReference) *metav1.LabelSelector
+	// Volumes are for the storage plugins.
+	Volumes Volumes
 }
 
 func (s Sources) namespace(name string) labels.Set {

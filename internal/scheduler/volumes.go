@@ -1,0 +1,232 @@
+package scheduler
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	volumehelpers "k8s.io/component-helpers/storage/volume"
+
+	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/scheduler/plugins"
+)
+
+// volumeTimeout is how long a pod's volumes may take to be bound or made, as
+// upstream's default; the pod is tried anew then.
+const volumeTimeout = 10 * time.Minute
+
+// volumes is the storage that pods wait for.
+type volumes struct {
+	claims     client.Typed[*corev1.PersistentVolumeClaim]
+	pvs        client.Typed[*corev1.PersistentVolume]
+	claimInf   *client.Informer[*corev1.PersistentVolumeClaim]
+	volumeInf  *client.Informer[*corev1.PersistentVolume]
+	classes    *client.Informer[*storagev1.StorageClass]
+	drivers    *client.Informer[*storagev1.CSIDriver]
+	nodes      *client.Informer[*storagev1.CSINode]
+	capacities *client.Informer[*storagev1.CSIStorageCapacity]
+	promised   *plugins.Promises // the loop's
+
+	mu struct {
+		sync.Mutex
+		changed chan struct{} // closed when a claim or volume changes
+	}
+}
+
+func newVolumes(c *client.Client, inf *client.Informers) *volumes {
+	v := &volumes{
+		claims: client.For[*corev1.PersistentVolumeClaim](c), pvs: client.For[*corev1.PersistentVolume](c),
+		claimInf: client.InformerFor[*corev1.PersistentVolumeClaim](inf), volumeInf: client.InformerFor[*corev1.PersistentVolume](inf),
+		classes: client.InformerFor[*storagev1.StorageClass](inf), drivers: client.InformerFor[*storagev1.CSIDriver](inf),
+		nodes: client.InformerFor[*storagev1.CSINode](inf), capacities: client.InformerFor[*storagev1.CSIStorageCapacity](inf),
+		promised: plugins.NewPromises(),
+	}
+	v.mu.changed = make(chan struct{})
+	v.claimInf.OnChange(func(_, _ *corev1.PersistentVolumeClaim) { v.wake() })
+	v.volumeInf.OnChange(func(_, _ *corev1.PersistentVolume) { v.wake() })
+	return v
+}
+
+func (v *volumes) all() []syncer {
+	return []syncer{v.claimInf, v.volumeInf, v.classes, v.drivers, v.nodes, v.capacities}
+}
+
+// tell brings changes of all kinds to the queue.
+func (v *volumes) tell(s *Scheduler) {
+	tell(s, v.claimInf)
+	tell(s, v.volumeInf)
+	tell(s, v.classes)
+	tell(s, v.drivers)
+	tell(s, v.nodes)
+	tell(s, v.capacities)
+}
+
+func (v *volumes) forPlugins() plugins.Volumes {
+	return plugins.Volumes{
+		Claim:      func(ns, name string) *corev1.PersistentVolumeClaim { return found(v.claimInf, ns, name) },
+		Volume:     func(name string) *corev1.PersistentVolume { return found(v.volumeInf, "", name) },
+		All:        func() []*corev1.PersistentVolume { return v.volumeInf.List("", labels.Everything()) },
+		Class:      func(name string) *storagev1.StorageClass { return found(v.classes, "", name) },
+		Driver:     func(name string) *storagev1.CSIDriver { return found(v.drivers, "", name) },
+		Node:       func(name string) *storagev1.CSINode { return found(v.nodes, "", name) },
+		Capacities: func() []*storagev1.CSIStorageCapacity { return v.capacities.List("", labels.Everything()) },
+		Promised:   v.promised,
+	}
+}
+
+// wake lets everybody who waits look again.
+func (v *volumes) wake() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	close(v.mu.changed)
+	v.mu.changed = make(chan struct{})
+}
+
+func (v *volumes) next() <-chan struct{} {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.mu.changed
+}
+
+// promise keeps what a plan takes from other pods until release.
+func (v *volumes) promise(plan *plugins.VolumePlan, node string) {
+	for _, b := range plan.Bind {
+		v.promised.Volumes[b.Volume.Name] = claimKey(b.Claim)
+	}
+	for _, c := range plan.Provision {
+		v.promised.Nodes[claimKey(c)] = node
+	}
+}
+
+func (v *volumes) release(plan *plugins.VolumePlan) {
+	for _, b := range plan.Bind {
+		delete(v.promised.Volumes, b.Volume.Name)
+	}
+	for _, c := range plan.Provision {
+		delete(v.promised.Nodes, claimKey(c))
+	}
+}
+
+func claimKey(c *corev1.PersistentVolumeClaim) plugins.ClaimKey {
+	return plugins.ClaimKey{Namespace: c.Namespace, Name: c.Name}
+}
+
+// carryOut writes a plan and waits until every claim is bound.
+func (v *volumes) carryOut(ctx context.Context, plan *plugins.VolumePlan, node string) error {
+	ctx, cancel := context.WithTimeout(ctx, volumeTimeout)
+	defer cancel()
+	for _, b := range plan.Bind {
+		if err := v.bind(ctx, b); err != nil {
+			return err
+		}
+	}
+	for _, c := range plan.Provision {
+		if err := v.selectNode(ctx, c, node); err != nil {
+			return err
+		}
+	}
+	w := &wait{volumes: v, plan: plan, node: node, seen: map[plugins.ClaimKey]bool{}}
+	for {
+		again := v.next()
+		done, err := w.done()
+		if err != nil || done {
+			return err
+		}
+		select {
+		case <-again:
+		case <-ctx.Done():
+			return fmt.Errorf("binding volumes: %w", ctx.Err())
+		}
+	}
+}
+
+// bind promises a volume to a claim in the API; the volume controller does
+// the rest.
+func (v *volumes) bind(ctx context.Context, b plugins.VolumeBind) error {
+	pv, dirty, err := volumehelpers.GetBindVolumeToClaim(b.Volume, b.Claim)
+	if err != nil {
+		return fmt.Errorf("bind volume %s to claim %s/%s: %w", b.Volume.Name, b.Claim.Namespace, b.Claim.Name, err)
+	}
+	if !dirty {
+		return nil
+	}
+	if _, err := v.pvs.Update(ctx, pv); err != nil {
+		return fmt.Errorf("bind volume %s to claim %s/%s: %w", b.Volume.Name, b.Claim.Namespace, b.Claim.Name, err)
+	}
+	return nil
+}
+
+// selectNode tells the provisioner where a claim's volume is needed.
+func (v *volumes) selectNode(ctx context.Context, c *corev1.PersistentVolumeClaim, node string) error {
+	if c.Annotations[volumehelpers.AnnSelectedNode] == node {
+		return nil
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": c.UID, "annotations": map[string]string{volumehelpers.AnnSelectedNode: node},
+	}})
+	if err == nil {
+		_, err = v.claims.Patch(ctx, c.Namespace, c.Name, types.MergePatchType, patch)
+	}
+	if err != nil {
+		return fmt.Errorf("choose node %s for claim %s/%s: %w", node, c.Namespace, c.Name, err)
+	}
+	return nil
+}
+
+// wait is a plan under way.
+type wait struct {
+	*volumes
+	plan *plugins.VolumePlan
+	node string
+	seen map[plugins.ClaimKey]bool // claims that showed our choice of a node
+}
+
+// done tells whether all claims of the plan are bound; an error ends the wait.
+func (w *wait) done() (bool, error) {
+	for _, b := range w.plan.Bind {
+		if done, err := w.bound(b.Claim); !done || err != nil {
+			return false, err
+		}
+	}
+	for _, c := range w.plan.Provision {
+		if done, err := w.bound(c); !done || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (w *wait) bound(was *corev1.PersistentVolumeClaim) (bool, error) {
+	c := found(w.claimInf, was.Namespace, was.Name)
+	if c == nil || c.UID != was.UID || c.DeletionTimestamp != nil {
+		return false, fmt.Errorf("claim %s/%s is gone: create it again", was.Namespace, was.Name)
+	}
+	if _, bound := c.Annotations[volumehelpers.AnnBindCompleted]; bound && c.Spec.VolumeName != "" {
+		return found(w.volumeInf, "", c.Spec.VolumeName) != nil, nil
+	}
+	on := c.Annotations[volumehelpers.AnnSelectedNode]
+	if on == "" && w.seen[claimKey(was)] || on != "" && on != w.node {
+		return false, fmt.Errorf("the provisioner took node %s back for claim %s/%s", w.node, c.Namespace, c.Name)
+	}
+	w.seen[claimKey(was)] = on != ""
+	return false, nil
+}
+
+// found reads an informer; nil where the object is not there.
+func found[O any, T interface {
+	*O
+	api.Object
+}](inf *client.Informer[T], namespace, name string) T {
+	obj, ok := inf.Get(namespace, name)
+	if !ok {
+		return nil
+	}
+	return obj
+}
