@@ -5,6 +5,7 @@ GO      ?= go
 BIN     := bin
 KNARR   := $(BIN)/knarr
 PAYLOAD := internal/app/payload/bin
+HELM    := internal/app/payload/helm/knarr-helm.gz
 export CGO_ENABLED ?= 0
 
 # kubectl and client-go tell the version that the linker gives them: that of
@@ -12,6 +13,9 @@ export CGO_ENABLED ?= 0
 MINOR_PATCH := $(shell sed -nE 's|^.*k8s.io/kubectl v0\.([0-9]+\.[0-9]+).*|\1|p' go.mod)
 VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
 	-X $(package).gitVersion=v1.$(MINOR_PATCH) -X $(package).gitMajor=1 -X $(package).gitMinor=$(firstword $(subst ., ,$(MINOR_PATCH))))
+
+# What `helm version` tells.
+HELM_VERSION := helm.sh/helm/v4/internal/version.version=$(shell sed -nE 's|^.*helm.sh/helm/v4 (v4[^ ]*).*|\1|p' helm/go.mod)
 
 .DEFAULT_GOAL := build
 .PHONY: build run test unit race knarrtest e2e bench bench-upstream profile fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help
@@ -24,6 +28,8 @@ deps: ## install what building and running needs (Debian, Ubuntu)
 
 payload: deps
 	@$(MAKE) --no-print-directory -C runtime OUT=$(abspath $(PAYLOAD))
+	@$(GO) -C helm build -trimpath -buildvcs=false -ldflags '-s -w -X $(HELM_VERSION)' -o $(abspath $(BIN))/knarr-helm helm.sh/helm/v4/cmd/helm
+	@gzip -dc $(HELM) 2>/dev/null | cmp -s - $(BIN)/knarr-helm || { gzip -nc $(BIN)/knarr-helm >$(HELM).new && mv $(HELM).new $(HELM); }
 
 build: payload ## build bin/knarr with everything in it
 	$(GO) build -trimpath -ldflags '-s -w $(VERSIONS)' -o $(KNARR) ./cmd/knarr
@@ -89,4 +95,4 @@ lint: ## static analysis (golangci-lint must be installed)
 
 clean: ## remove what was built
 	rm -rf $(BIN) dist
-	find $(PAYLOAD) -type f ! -name PLACEHOLDER -delete
+	find $(PAYLOAD) $(dir $(HELM)) -type f ! -name PLACEHOLDER -delete

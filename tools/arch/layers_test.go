@@ -30,6 +30,7 @@ var floors = []floor{
 	{"internal/testkit", 6, "puts whole clusters together for tests"},
 	{"internal/app", 6, "wires everything"},
 	{"knarrtest", 8, "a module of its own for other people's tests: starts the product"},
+	{"helm", 8, "a module of its own that only pins Helm: the compiler keeps it apart"},
 	{"cmd", 7, "main: a few lines that call internal/app"},
 	{"test", 8, "drives the built product"},
 	{"tools", 8, "builds and checks the product"},
