@@ -71,6 +71,9 @@ func (c *call) writeWarnings(h http.Header) {
 func (s *Server) begin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &call{info: route.Parse(r.Method, r.URL), started: time.Now(), auditID: auditID(r)}
+		if !c.longRunning() {
+			growStack(len(c.auditID) % stackRoom)
+		}
 		h := w.Header()
 		h.Set("Audit-Id", c.auditID)
 		h.Set("Cache-Control", "no-cache, private")

@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 )
 
@@ -71,6 +72,9 @@ func measurements() []measurement {
 		{name: "recovery", cluster: measureRecovery},
 		{name: "api", planes: measureAPI},
 		{name: "list", planes: measureList},
+		{name: "watch", planes: measureWatch},
+		{name: "growth", planes: measureGrowth},
+		{name: "writes", planes: measureWrites},
 	}
 }
 
@@ -94,22 +98,35 @@ func run(ctx context.Context, o options) error {
 		defer up.stop()
 		other = up.target()
 	}
-	for _, m := range measurements() {
-		if !o.only.MatchString(m.name) || other != nil && m.planes == nil {
-			continue
-		}
+	todo := slices.DeleteFunc(measurements(), func(m measurement) bool {
+		return !o.only.MatchString(m.name) || other != nil && m.planes == nil
+	})
+	for i, m := range todo {
 		fmt.Fprintf(os.Stderr, "measuring: %s\n", m.name)
 		if err := c.measure(ctx, m, other, &r); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
+		r.Missing = nil
+		for _, m := range todo[i+1:] {
+			r.Missing = append(r.Missing, m.name)
+		}
+		if err := r.save(o); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// save writes the report after each measurement, so that a run that is ended
+// early keeps what it found, and says what it lacks.
+func (r *report) save(o options) (err error) {
 	if r.After, err = calibrate(o.dir); err != nil || !o.whole {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(o.data), 0o755); err != nil {
 		return err
 	}
-	if other != nil {
+	if o.upstream != "" {
 		return r.write(r.comparison(), o.report, o.data)
 	}
 	return r.write(r.markdown(), o.report, o.data)

@@ -23,6 +23,9 @@ const (
 type crud struct {
 	maps    corev1client.ConfigMapInterface
 	created atomic.Int64
+	// old, if set, is how many of the first objects operations keep to: others
+	// may not be there yet.
+	old int64
 }
 
 // operation is a request that workers repeat; i tells one from the next.
@@ -50,10 +53,20 @@ func operations() []operation {
 	}
 }
 
-func (c *crud) name(i int64) string { return fmt.Sprintf("crud-%d", 1+i%c.created.Load()) }
+func (c *crud) name(i int64) string {
+	there := c.old
+	if there == 0 {
+		there = c.created.Load()
+	}
+	return fmt.Sprintf("crud-%d", 1+i%there)
+}
 
 func (c *crud) create(ctx context.Context, _ int64) error {
-	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("crud-%d", c.created.Add(1))}, Data: map[string]string{"text": text}}
+	return c.createNamed(ctx, fmt.Sprintf("crud-%d", c.created.Add(1)))
+}
+
+func (c *crud) createNamed(ctx context.Context, name string) error {
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: map[string]string{"text": text}}
 	_, err := c.maps.Create(ctx, cm, metav1.CreateOptions{})
 	return err
 }
@@ -108,8 +121,12 @@ func measureAPI(ctx context.Context, targets []*target) (results, error) {
 	return out, nil
 }
 
+// clear deletes one by one: a collection as large takes upstream longer than it
+// lets a request take.
 func (c *crud) clear(ctx context.Context) error {
-	return c.maps.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{FieldSelector: "metadata.name!=kube-root-ca.crt"})
+	return repeat(ctx, 16, c.created.Load(), func(ctx context.Context, i int64) error {
+		return ignoreNotFound(c.maps.Delete(ctx, fmt.Sprintf("crud-%d", i), metav1.DeleteOptions{}))
+	})
 }
 
 func measureOperation(ctx context.Context, op operation, e encoding, workers int, targets []*target, cruds map[*target]*crud, out results) error {

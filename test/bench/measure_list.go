@@ -121,7 +121,9 @@ func (t *target) clearPods(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return set.CoreV1().Pods(namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}, metav1.ListOptions{LabelSelector: "app=list"})
+	return repeat(ctx, 16, listed, func(ctx context.Context, i int64) error {
+		return ignoreNotFound(set.CoreV1().Pods(namespace).Delete(ctx, fmt.Sprintf("list-%d", i), metav1.DeleteOptions{GracePeriodSeconds: new(int64)}))
+	})
 }
 
 // fetch reads one answer to its end.

@@ -21,6 +21,8 @@ type report struct {
 	// Upstream are the same measures of upstream's control plane, if it was
 	// measured in the same run.
 	Upstream []figure `json:"upstream,omitempty"`
+	// Missing are measurements that the run did not come to.
+	Missing []string `json:"missing,omitempty"`
 }
 
 // newReport tells where and of what the figures are.
@@ -36,7 +38,11 @@ func newReport() report {
 
 // about is what stands above every table.
 func (r report) about() string {
-	return fmt.Sprintf("Machine: %s; commit %s; %s.\n"+
+	var missing string
+	if len(r.Missing) > 0 {
+		missing = "The run was ended before it measured: " + strings.Join(r.Missing, ", ") + ".\n"
+	}
+	return missing + fmt.Sprintf("Machine: %s; commit %s; %s.\n"+
 		"Calibration before and after: one-core SHA-256 %s and %s MB/s, fdatasync p50 %s and %s ms, "+
 		"runnable tasks of others (load average) %s and %s.\n"+
 		"Driver and what is measured share the cores: CPU per operation is the figure, time and rate the illustration.\n\n",

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -69,3 +70,11 @@ func (t *target) usage(ctx context.Context, f func(context.Context) error) (wall
 type results map[string][]figure
 
 func (r results) add(t *target, figures ...figure) { r[t.name] = append(r[t.name], figures...) }
+
+// ignoreNotFound is for deleting what may be gone.
+func ignoreNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
