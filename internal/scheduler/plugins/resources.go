@@ -1,8 +1,6 @@
 package plugins
 
 import (
-	"math"
-
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
@@ -106,34 +104,4 @@ func grew(old, new *corev1.Node) bool {
 		}
 	}
 	return false
-}
-
-// NodeResourcesBalanced prefers nodes whose CPU and memory would be used to
-// like parts.
-type NodeResourcesBalanced struct{}
-
-// Name implements framework.Plugin.
-func (NodeResourcesBalanced) Name() string { return "NodeResourcesBalancedAllocation" }
-
-// PreScore implements framework.PreScorer: a pod that requests nothing
-// balances nothing.
-func (NodeResourcesBalanced) PreScore(_ *framework.Cycle, pod *framework.Pod, _ []*framework.Node) *framework.Status {
-	if pod.Requests.Zero() {
-		return framework.Skipped()
-	}
-	return nil
-}
-
-// Score implements framework.Scorer.
-func (NodeResourcesBalanced) Score(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) int64 {
-	cpu := part(node.Requested.MilliCPU+pod.Requests.MilliCPU, node.Allocatable.MilliCPU)
-	memory := part(node.Requested.Memory+pod.Requests.Memory, node.Allocatable.Memory)
-	return int64((1 - math.Abs(cpu-memory)/2) * float64(framework.MaxScore))
-}
-
-func part(used, all int64) float64 {
-	if all == 0 {
-		return 0
-	}
-	return min(1, float64(used)/float64(all))
 }
