@@ -177,7 +177,27 @@ type Rules struct {
 	NameRule func(name string, prefix bool) []string
 	// OwnMeta tells that Validate and ValidateUpdate check the metadata too.
 	OwnMeta bool
+	// Meta says which of the rules for metadata the kind has.
+	Meta MetaRule
+	// MetaAgain tells that an update checks metadata also as a create does, so
+	// that what is wrong with it is said once more.
+	MetaAgain bool
 }
+
+// MetaRule is how much a kind's own rules ask of metadata, beyond what is
+// checked of every object.
+type MetaRule int
+
+const (
+	// MetaStrict wants finalizers to be standard or fully qualified.
+	MetaStrict MetaRule = iota
+	// MetaLoose takes every well-formed finalizer.
+	MetaLoose
+	// MetaLast has no rules of the kind's own: a create has its metadata
+	// checked only once everything else is right, and its name only as part
+	// of a path.
+	MetaLast
+)
 
 // Stamp is what a write's rules may know of its request.
 type Stamp struct {

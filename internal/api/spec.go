@@ -61,6 +61,8 @@ type RulesOf[T Object] struct {
 	Reset      [][]string
 	NameRule   func(name string, prefix bool) []string
 	OwnMeta    bool
+	Meta       MetaRule
+	MetaAgain  bool
 }
 
 // Kind makes the immutable kind of the declaration.
@@ -107,7 +109,7 @@ func (r RulesOf[T]) Erase() *Rules {
 func (r RulesOf[T]) erase() Rules {
 	out := Rules{
 		Default: one(r.Default), PrepareCreate: one(r.PrepareCreate), PrepareUpdate: two(r.PrepareUpdate),
-		NameRule: r.NameRule, Reset: r.Reset, OwnMeta: r.OwnMeta,
+		NameRule: r.NameRule, Reset: r.Reset, OwnMeta: r.OwnMeta, Meta: r.Meta, MetaAgain: r.MetaAgain,
 	}
 	if r.Validate != nil {
 		out.Validate = func(obj Object) field.ErrorList { return r.Validate(obj.(T)) }

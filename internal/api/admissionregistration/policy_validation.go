@@ -110,9 +110,9 @@ func (e *expressions) message(v *registration.Validation, k known, path *field.P
 	at, text := path.Child("message"), strings.TrimSpace(v.Message)
 	switch {
 	case v.Message != "" && text == "":
-		errs = append(errs, field.Invalid(at, v.Message, "message must be non-empty if specified"))
+		errs = append(errs, field.Invalid(at, v.Message, "must be non-empty if specified"))
 	case strings.ContainsAny(text, "\n\r"):
-		errs = append(errs, field.Invalid(at, v.Message, "message must not contain line breaks"))
+		errs = append(errs, field.Invalid(at, v.Message, "must not contain line breaks"))
 	}
 	return errs
 }

@@ -77,7 +77,7 @@ func validateObjectMetric(m *autoscalingv2.ObjectMetricSource, at *field.Path) f
 	errs = append(errs, validateIdentifier(&m.Metric, at.Child("metric"))...)
 	errs = append(errs, validateTarget(&m.Target, at.Child("target"))...)
 	if m.Target.Value == nil && m.Target.AverageValue == nil {
-		errs = append(errs, field.Required(at.Child("target", "averageValue"), "must set either a target value for metric or a per-pod target"))
+		errs = append(errs, field.Required(at.Child("target", "averageValue"), "must set either a target value or averageValue"))
 	}
 	return errs
 }

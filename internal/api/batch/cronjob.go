@@ -148,11 +148,11 @@ func validateSchedule(s, old *batchv1.CronJobSpec, path *field.Path) field.Error
 	if !strings.Contains(s.Schedule, "TZ") {
 		return errs
 	}
-	switch {
+	switch had := old != nil && strings.Contains(old.Schedule, "TZ"); {
+	case !had:
+		errs = append(errs, field.Invalid(path, s.Schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"))
 	case s.TimeZone != nil:
 		errs = append(errs, field.Invalid(path, s.Schedule, "cannot use both timeZone field and TZ or CRON_TZ in schedule"))
-	case old == nil || !strings.Contains(old.Schedule, "TZ"):
-		errs = append(errs, field.Invalid(path, s.Schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"))
 	}
 	return errs
 }

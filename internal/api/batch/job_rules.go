@@ -23,7 +23,8 @@ const (
 
 func jobRules() api.RulesOf[*batchv1.Job] {
 	return api.RulesOf[*batchv1.Job]{
-		Default: defaultJob,
+		MetaAgain: true,
+		Default:   defaultJob,
 		PrepareCreate: func(j *batchv1.Job) {
 			j.Status = batchv1.JobStatus{}
 			generateSelector(j)

@@ -36,6 +36,7 @@ func CertificateSigningRequest() *api.Kind {
 		New:     func() request { return &certificatesv1.CertificateSigningRequest{} },
 		NewList: func() runtime.Object { return &certificatesv1.CertificateSigningRequestList{} },
 		Main: api.RulesOf[request]{
+			MetaAgain:     true,
 			PrepareCreate: func(r request) { r.Status = certificatesv1.CertificateSigningRequestStatus{} },
 			PrepareUpdate: func(r, old request) { r.Spec, r.Status = old.Spec, old.Status },
 			Stamp:         sign,

@@ -26,6 +26,9 @@ func Lease() *api.Kind {
 		New:        func() *coordinationv1.Lease { return &coordinationv1.Lease{} },
 		NewList:    func() runtime.Object { return &coordinationv1.LeaseList{} },
 		Main: api.RulesOf[*coordinationv1.Lease]{
+			Meta:           api.MetaLoose,
+			PrepareCreate:  func(l *coordinationv1.Lease) { dropElection(l, nil) },
+			PrepareUpdate:  dropElection,
 			Validate:       validateLease,
 			ValidateUpdate: func(l, _ *coordinationv1.Lease) field.ErrorList { return validateLease(l) },
 		},
@@ -45,6 +48,17 @@ func row(l *coordinationv1.Lease, now time.Time) []any {
 		holder = *l.Spec.HolderIdentity
 	}
 	return []any{l.Name, holder, column.Since(l.CreationTimestamp, now)}
+}
+
+// dropElection removes what coordinated leader election (KEP-4355, off by
+// default) writes, unless it was there before.
+func dropElection(l, old *coordinationv1.Lease) {
+	if old == nil || old.Spec.Strategy == nil {
+		l.Spec.Strategy = nil
+	}
+	if old == nil || old.Spec.PreferredHolder == nil {
+		l.Spec.PreferredHolder = nil
+	}
 }
 
 func validateLease(l *coordinationv1.Lease) field.ErrorList {

@@ -23,6 +23,7 @@ func configMapKind() *api.Kind {
 		New:        func() *corev1.ConfigMap { return &corev1.ConfigMap{} },
 		NewList:    func() runtime.Object { return &corev1.ConfigMapList{} },
 		Main: api.RulesOf[*corev1.ConfigMap]{
+			MetaAgain:      true,
 			Default:        func(c *corev1.ConfigMap) { emptyForNull(c.BinaryData) },
 			Validate:       validateConfigMap,
 			ValidateUpdate: validateConfigMapUpdate,

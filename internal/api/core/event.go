@@ -23,6 +23,7 @@ func eventKind() *api.Kind {
 		New:        func() *corev1.Event { return &corev1.Event{} },
 		NewList:    func() runtime.Object { return &corev1.EventList{} },
 		Main: api.RulesOf[*corev1.Event]{
+			Meta:           api.MetaLast,
 			Validate:       ValidateEvent,
 			ValidateUpdate: validateEventUpdate,
 		},

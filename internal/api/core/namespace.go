@@ -22,6 +22,7 @@ func namespaceKind() *api.Kind {
 		New:        func() *corev1.Namespace { return &corev1.Namespace{} },
 		NewList:    func() runtime.Object { return &corev1.NamespaceList{} },
 		Main: api.RulesOf[*corev1.Namespace]{
+			MetaAgain:     true,
 			Default:       defaultNamespace,
 			PrepareCreate: prepareNamespace,
 			PrepareUpdate: func(n, old *corev1.Namespace) {

@@ -20,6 +20,7 @@ func nodeKind() *api.Kind {
 		New:        func() *corev1.Node { return &corev1.Node{} },
 		NewList:    func() runtime.Object { return &corev1.NodeList{} },
 		Main: api.RulesOf[*corev1.Node]{
+			MetaAgain:     true,
 			Default:       defaultNode,
 			PrepareCreate: func(n *corev1.Node) { n.Spec.ConfigSource = nil },
 			PrepareUpdate: func(n, old *corev1.Node) {

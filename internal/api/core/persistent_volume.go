@@ -19,6 +19,7 @@ func persistentVolumeKind() *api.Kind {
 		New:        func() *volume { return &volume{} },
 		NewList:    func() runtime.Object { return &corev1.PersistentVolumeList{} },
 		Main: api.RulesOf[*volume]{
+			MetaAgain:      true,
 			Default:        defaultPersistentVolume,
 			PrepareCreate:  preparePersistentVolume,
 			PrepareUpdate:  func(v, old *volume) { v.Status = old.Status },

@@ -21,7 +21,8 @@ func persistentVolumeClaimKind() *api.Kind {
 		New:        func() *claim { return &claim{} },
 		NewList:    func() runtime.Object { return &corev1.PersistentVolumeClaimList{} },
 		Main: api.RulesOf[*claim]{
-			Default: defaultPersistentVolumeClaim,
+			MetaAgain: true,
+			Default:   defaultPersistentVolumeClaim,
 			PrepareCreate: func(c *claim) {
 				c.Status = corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending}
 				dropDataSource(&c.Spec)

@@ -21,6 +21,7 @@ func secretKind() *api.Kind {
 		New:        func() *corev1.Secret { return &corev1.Secret{} },
 		NewList:    func() runtime.Object { return &corev1.SecretList{} },
 		Main: api.RulesOf[*corev1.Secret]{
+			MetaAgain:      true,
 			Default:        defaultSecret,
 			Validate:       validateSecret,
 			ValidateUpdate: validateSecretUpdate,

@@ -19,6 +19,7 @@ func serviceAccountKind() *api.Kind {
 		New:        func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} },
 		NewList:    func() runtime.Object { return &corev1.ServiceAccountList{} },
 		Main: api.RulesOf[*corev1.ServiceAccount]{
+			MetaAgain:     true,
 			PrepareCreate: cleanSecretReferences,
 			PrepareUpdate: func(sa, _ *corev1.ServiceAccount) { cleanSecretReferences(sa) },
 			Warn:          warnServiceAccount,

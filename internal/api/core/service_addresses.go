@@ -128,7 +128,7 @@ func validateServiceStatus(s, old *corev1.Service) field.ErrorList {
 	}
 	var errs field.ErrorList
 	if len(s.Status.LoadBalancer.Ingress) > 0 && s.Spec.Type != corev1.ServiceTypeLoadBalancer {
-		return field.ErrorList{field.Forbidden(path, "may only be used when `spec.type` is \"LoadBalancer\"")}
+		return field.ErrorList{field.Forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'")}
 	}
 	for i, in := range s.Status.LoadBalancer.Ingress {
 		at := path.Index(i)

@@ -110,7 +110,7 @@ func projected(s *corev1.ProjectedVolumeSource, at *field.Path) field.ErrorList 
 			}
 		}
 		if count > 1 {
-			errs = append(errs, field.Forbidden(idx, "may not specify more than 1 volume type"))
+			errs = append(errs, field.Forbidden(idx, "may not specify more than 1 volume type per source"))
 		}
 		for _, p := range projectedPaths(src) {
 			if p == "" {
@@ -233,7 +233,7 @@ func claimTemplateMeta(t *corev1.PersistentVolumeClaimTemplate, at *field.Path) 
 	}
 	var errs field.ErrorList
 	for _, name := range slices.Sorted(maps.Keys(set)) {
-		errs = append(errs, forbidden(set[name], at.Child(name), "cannot be set for an ephemeral volume")...)
+		errs = append(errs, forbidden(set[name], at.Child(name), "cannot be set")...)
 	}
 	return errs
 }

@@ -37,7 +37,13 @@ func rules() api.RulesOf[*discoveryv1.EndpointSlice] {
 		},
 		Validate:       func(s *discoveryv1.EndpointSlice) field.ErrorList { return validateSlice(s, nil) },
 		ValidateUpdate: validateUpdate,
-		Generation:     changed,
+		Warn: func(s, _ *discoveryv1.EndpointSlice, _ bool) []string {
+			if s.AddressType == discoveryv1.AddressTypeFQDN {
+				return []string{"spec.addressType: FQDN endpoints are deprecated"}
+			}
+			return nil
+		},
+		Generation: changed,
 	}
 }
 
@@ -143,9 +149,6 @@ func validatePort(p *discoveryv1.EndpointPort, at *field.Path) field.ErrorList {
 		errs = append(errs, validate.OneOf(*p.Protocol, at.Child("protocol"),
 			corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)...)
 	}
-	if p.Port != nil {
-		errs = append(errs, validate.Port(int(*p.Port), at.Child("port"))...)
-	}
 	if p.AppProtocol != nil {
 		errs = append(errs, validate.QualifiedName(*p.AppProtocol, at.Child("appProtocol"))...)
 	}
@@ -161,9 +164,9 @@ func validateEndpoint(e *discoveryv1.Endpoint, t discoveryv1.AddressType, before
 	case n > maxAddresses:
 		errs = append(errs, field.TooMany(addresses, n, maxAddresses))
 	}
-	for _, a := range e.Addresses {
+	for i, a := range e.Addresses {
 		if !before[a] {
-			errs = append(errs, validateAddress(a, t, addresses)...)
+			errs = append(errs, validateAddress(a, t, addresses, i)...)
 		}
 	}
 	if e.NodeName != nil {
@@ -183,29 +186,27 @@ func validateEndpoint(e *discoveryv1.Endpoint, t discoveryv1.AddressType, before
 	return errs
 }
 
-func validateAddress(a string, t discoveryv1.AddressType, at *field.Path) field.ErrorList {
+// validateAddress checks one of the addresses. That it is of the wrong family
+// is said of the list, as upstream says it.
+func validateAddress(a string, t discoveryv1.AddressType, list *field.Path, i int) field.ErrorList {
+	at := list.Index(i)
 	switch t {
 	case discoveryv1.AddressTypeIPv4:
-		if ip := netutils.ParseIPSloppy(a); ip == nil || ip.To4() == nil {
-			return field.ErrorList{field.Invalid(at, a, "must be an IPv4 address")}
-		}
-		return ordinary(a, at)
+		return ordinary(a, at, list, netutils.IsIPv4(netutils.ParseIPSloppy(a)), "must be an IPv4 address")
 	case discoveryv1.AddressTypeIPv6:
-		if ip := net.ParseIP(a); ip == nil || ip.To4() != nil {
-			return field.ErrorList{field.Invalid(at, a, "must be an IPv6 address")}
-		}
-		return ordinary(a, at)
+		return ordinary(a, at, list, netutils.IsIPv6(net.ParseIP(a)), "must be an IPv6 address")
 	case discoveryv1.AddressTypeFQDN:
 		return validation.IsFullyQualifiedDomainName(at, a)
 	}
 	return nil
 }
 
-func ordinary(a string, at *field.Path) field.ErrorList {
-	if errs := validate.IP(a, at); len(errs) > 0 {
-		return errs
+func ordinary(a string, at, list *field.Path, ofFamily bool, wrong string) field.ErrorList {
+	errs := validate.IP(a, at)
+	if !ofFamily {
+		errs = append(errs, field.Invalid(list, a, wrong))
 	}
-	return validate.OrdinaryIP(a, at)
+	return append(errs, validate.OrdinaryIP(a, at)...)
 }
 
 func validateHints(h *discoveryv1.EndpointHints, at *field.Path) field.ErrorList {

@@ -24,7 +24,7 @@ func validateLevelSpec(l level, path *field.Path) field.ErrorList {
 	exempt := s.Type == flowcontrolv1.PriorityLevelEnablementExempt
 	var errs field.ErrorList
 	if (l.Name == flowcontrolv1.PriorityLevelConfigurationNameExempt) != exempt {
-		errs = append(errs, field.Invalid(kind, s.Type, "type must be 'Exempt' if and only if name is 'exempt'"))
+		errs = append(errs, field.Invalid(kind, s.Type, "must be 'Exempt' if and only if `name` is 'exempt'"))
 	}
 	switch {
 	case exempt:

@@ -20,6 +20,7 @@ const classAnnotation = "kubernetes.io/ingress.class"
 
 func ingressRules() api.RulesOf[*networkingv1.Ingress] {
 	return api.RulesOf[*networkingv1.Ingress]{
+		MetaAgain:      true,
 		PrepareCreate:  func(i *networkingv1.Ingress) { i.Status = networkingv1.IngressStatus{} },
 		PrepareUpdate:  func(i, old *networkingv1.Ingress) { i.Status = old.Status },
 		Validate:       validateIngress,
@@ -45,9 +46,9 @@ func ingressStatusRules() *api.RulesOf[*networkingv1.Ingress] {
 
 func validateIngress(i *networkingv1.Ingress) field.ErrorList {
 	var errs field.ErrorList
-	if class, ok := i.Annotations[classAnnotation]; ok && i.Spec.IngressClassName != nil {
-		errs = append(errs, field.Invalid(field.NewPath("metadata", "annotations").Child(classAnnotation), class,
-			"can not be set when the class field is also set"))
+	if class, ok := i.Annotations[classAnnotation]; ok && i.Spec.IngressClassName != nil && class != *i.Spec.IngressClassName {
+		errs = append(errs, field.Invalid(field.NewPath("annotations").Child(classAnnotation), class,
+			"must match `ingressClassName` when both are specified"))
 	}
 	return append(errs, validateIngressSpec(&i.Spec)...)
 }

@@ -14,11 +14,12 @@ const maxControllerLength = 250
 
 func ingressClassRules() api.RulesOf[*networkingv1.IngressClass] {
 	return api.RulesOf[*networkingv1.IngressClass]{
-		Default:  defaultIngressClass,
-		Validate: validateIngressClass,
+		MetaAgain: true,
+		Default:   defaultIngressClass,
+		Validate:  validateIngressClass,
 		ValidateUpdate: func(c, old *networkingv1.IngressClass) field.ErrorList {
 			errs := validate.Immutable(c.Spec.Controller, old.Spec.Controller, field.NewPath("spec", "controller"))
-			return append(errs, validateParameters(c.Spec.Parameters, field.NewPath("spec", "parameters"))...)
+			return append(errs, validateIngressClass(c)...)
 		},
 		Generation: func(c, old *networkingv1.IngressClass) bool {
 			return !equality.Semantic.DeepEqual(c.Spec, old.Spec)
@@ -59,7 +60,7 @@ func validateParameters(p *networkingv1.IngressClassParametersReference, at *fie
 	scope, namespace := *p.Scope, at.Child("namespace")
 	switch scope {
 	case networkingv1.IngressClassParametersReferenceScopeNamespace:
-		if p.Namespace == nil || *p.Namespace == "" {
+		if p.Namespace == nil {
 			return append(errs, field.Required(namespace, "`parameters.scope` is set to 'Namespace'"))
 		}
 		return append(errs, validate.Name(validate.Label, *p.Namespace, namespace)...)

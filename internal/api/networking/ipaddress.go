@@ -1,13 +1,13 @@
 package networking
 
 import (
-	"net/netip"
 	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	pathvalidation "k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -23,11 +23,14 @@ func IPAddress() *api.Kind {
 		New:     func() *networkingv1.IPAddress { return &networkingv1.IPAddress{} },
 		NewList: func() runtime.Object { return &networkingv1.IPAddressList{} },
 		Main: api.RulesOf[*networkingv1.IPAddress]{
+			MetaAgain: true,
 			Validate: func(a *networkingv1.IPAddress) field.ErrorList {
 				return validateParent(a.Spec.ParentRef, field.NewPath("spec", "parentRef"))
 			},
 			ValidateUpdate: func(a, old *networkingv1.IPAddress) field.ErrorList {
-				return validate.Immutable(a.Spec.ParentRef, old.Spec.ParentRef, field.NewPath("spec", "parentRef"))
+				path := field.NewPath("spec", "parentRef")
+				errs := validateParent(a.Spec.ParentRef, path)
+				return append(errs, validate.Immutable(a.Spec.ParentRef, old.Spec.ParentRef, path)...)
 			},
 			NameRule: addressName,
 		},
@@ -45,14 +48,11 @@ func IPAddress() *api.Kind {
 
 // addressName takes an address in its canonical form only.
 func addressName(name string, _ bool) []string {
-	address, err := netip.ParseAddr(name)
-	if err != nil {
-		return []string{err.Error()}
+	var out []string
+	for _, err := range validation.IsValidIP(nil, name) {
+		out = append(out, err.Detail)
 	}
-	if address.String() != name {
-		return []string{"must be a canonical format IP address"}
-	}
-	return nil
+	return out
 }
 
 func parentCell(r *networkingv1.ParentReference) string {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
 // ServiceCIDR is a range of addresses for Services, or one range of each IP
@@ -51,13 +52,11 @@ func validateRanges(ranges []string, path *field.Path) field.ErrorList {
 	case len(ranges) == 0:
 		return field.ErrorList{field.Required(path, "at least one CIDR required")}
 	case len(ranges) > most:
-		return field.ErrorList{field.Invalid(path, ranges, "only up to two values allowed")}
+		return field.ErrorList{field.Invalid(path, validate.Shown(networkingv1.ServiceCIDRSpec{CIDRs: ranges}), "may only hold up to 2 values")}
 	}
 	var errs field.ErrorList
 	if len(ranges) == most {
-		if dual, err := netutils.IsDualStackCIDRStrings(ranges); err != nil {
-			errs = append(errs, field.Invalid(path, ranges, err.Error()))
-		} else if !dual {
+		if dual, err := netutils.IsDualStackCIDRStrings(ranges); err == nil && !dual {
 			errs = append(errs, field.Invalid(path, ranges, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"))
 		}
 	}

@@ -29,9 +29,11 @@ func RuntimeClass() *api.Kind {
 		New:     func() *nodev1.RuntimeClass { return &nodev1.RuntimeClass{} },
 		NewList: func() runtime.Object { return &nodev1.RuntimeClassList{} },
 		Main: api.RulesOf[*nodev1.RuntimeClass]{
+			Meta: api.MetaLoose, MetaAgain: true,
 			Validate: validateClass,
 			ValidateUpdate: func(c, old *nodev1.RuntimeClass) field.ErrorList {
-				return validate.Immutable(c.Handler, old.Handler, field.NewPath("handler"))
+				errs := validateClass(c)
+				return append(errs, validate.Immutable(c.Handler, old.Handler, field.NewPath("handler"))...)
 			},
 		},
 		Columns: []api.Column{column.Name(), column.Text("Handler", ""), column.Age()},

@@ -14,6 +14,7 @@ import (
 
 func rules() api.RulesOf[*policyv1.PodDisruptionBudget] {
 	return api.RulesOf[*policyv1.PodDisruptionBudget]{
+		Meta:           api.MetaLast,
 		PrepareCreate:  func(b *policyv1.PodDisruptionBudget) { b.Status = policyv1.PodDisruptionBudgetStatus{} },
 		PrepareUpdate:  func(b, old *policyv1.PodDisruptionBudget) { b.Status = old.Status },
 		Validate:       validateBudget,

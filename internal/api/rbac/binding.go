@@ -21,9 +21,10 @@ func RoleBinding() *api.Kind {
 		New:        func() *rbacv1.RoleBinding { return &rbacv1.RoleBinding{} },
 		NewList:    func() runtime.Object { return &rbacv1.RoleBindingList{} },
 		Main: api.RulesOf[*rbacv1.RoleBinding]{
-			NameRule: nameRule,
-			Default:  func(b *rbacv1.RoleBinding) { defaultBinding(&b.RoleRef, b.Subjects) },
-			Validate: validateRoleBinding,
+			MetaAgain: true,
+			NameRule:  nameRule,
+			Default:   func(b *rbacv1.RoleBinding) { defaultBinding(&b.RoleRef, b.Subjects) },
+			Validate:  validateRoleBinding,
 			ValidateUpdate: func(b, old *rbacv1.RoleBinding) field.ErrorList {
 				return append(validateRoleBinding(b), sameRoleRef(b.RoleRef, old.RoleRef)...)
 			},
@@ -44,9 +45,10 @@ func ClusterRoleBinding() *api.Kind {
 		New:     func() *rbacv1.ClusterRoleBinding { return &rbacv1.ClusterRoleBinding{} },
 		NewList: func() runtime.Object { return &rbacv1.ClusterRoleBindingList{} },
 		Main: api.RulesOf[*rbacv1.ClusterRoleBinding]{
-			NameRule: nameRule,
-			Default:  func(b *rbacv1.ClusterRoleBinding) { defaultBinding(&b.RoleRef, b.Subjects) },
-			Validate: validateClusterRoleBinding,
+			MetaAgain: true,
+			NameRule:  nameRule,
+			Default:   func(b *rbacv1.ClusterRoleBinding) { defaultBinding(&b.RoleRef, b.Subjects) },
+			Validate:  validateClusterRoleBinding,
 			ValidateUpdate: func(b, old *rbacv1.ClusterRoleBinding) field.ErrorList {
 				return append(validateClusterRoleBinding(b), sameRoleRef(b.RoleRef, old.RoleRef)...)
 			},

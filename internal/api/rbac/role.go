@@ -17,6 +17,7 @@ func Role() *api.Kind {
 		New:        func() *rbacv1.Role { return &rbacv1.Role{} },
 		NewList:    func() runtime.Object { return &rbacv1.RoleList{} },
 		Main: api.RulesOf[*rbacv1.Role]{
+			MetaAgain:      true,
 			NameRule:       nameRule,
 			PrepareCreate:  func(r *rbacv1.Role) { r.Rules = orNil(r.Rules) },
 			PrepareUpdate:  func(r, _ *rbacv1.Role) { r.Rules = orNil(r.Rules) },
@@ -36,6 +37,7 @@ func ClusterRole() *api.Kind {
 		New:     func() *rbacv1.ClusterRole { return &rbacv1.ClusterRole{} },
 		NewList: func() runtime.Object { return &rbacv1.ClusterRoleList{} },
 		Main: api.RulesOf[*rbacv1.ClusterRole]{
+			MetaAgain:      true,
 			NameRule:       nameRule,
 			PrepareCreate:  func(r *rbacv1.ClusterRole) { r.Rules = orNil(r.Rules) },
 			PrepareUpdate:  func(r, _ *rbacv1.ClusterRole) { r.Rules = orNil(r.Rules) },

@@ -66,19 +66,10 @@ func prepareStatus(c, old claim) {
 }
 
 // device names one share of a device; share is empty where it is not shared.
-type device struct{ driver, pool, name, share string }
+type device struct{ Driver, Pool, Device, ShareID string }
 
 func deviceOf(d resourcev1.AllocatedDeviceStatus) device {
 	return device{d.Driver, d.Pool, d.Device, valueOf(d.ShareID)}
-}
-
-// String is the name as upstream writes it.
-func (d device) String() string {
-	out := d.driver + "/" + d.pool + "/" + d.name
-	if d.share != "" {
-		out += "/" + d.share
-	}
-	return out
 }
 
 // allocated are the devices that a claim holds.

@@ -39,6 +39,7 @@ func DeviceClass() *api.Kind {
 		New:     func() class { return &resourcev1.DeviceClass{} },
 		NewList: func() runtime.Object { return &resourcev1.DeviceClassList{} },
 		Main: api.RulesOf[class]{
+			MetaAgain:      true,
 			Validate:       func(c class) field.ErrorList { return validateClass(c, nil) },
 			ValidateUpdate: validateClass,
 			Generation:     func(c, old class) bool { return !equality.Semantic.DeepEqual(c.Spec, old.Spec) },
@@ -59,6 +60,7 @@ func ResourceClaim() *api.Kind {
 		New:     func() claim { return &resourcev1.ResourceClaim{} },
 		NewList: func() runtime.Object { return &resourcev1.ResourceClaimList{} },
 		Main: api.RulesOf[claim]{
+			MetaAgain:     true,
 			Default:       defaultClaim,
 			PrepareCreate: func(c claim) { c.Status = resourcev1.ResourceClaimStatus{} },
 			PrepareUpdate: func(c, old claim) { c.Status = old.Status },
@@ -92,9 +94,12 @@ func ResourceClaimTemplate() *api.Kind {
 		New:     func() template { return &resourcev1.ResourceClaimTemplate{} },
 		NewList: func() runtime.Object { return &resourcev1.ResourceClaimTemplateList{} },
 		Main: api.RulesOf[template]{
-			Default:        func(t template) { defaultDevices(&t.Spec.Spec.Devices) },
-			Validate:       validateTemplate,
-			ValidateUpdate: func(t, old template) field.ErrorList { return unchanged(t.Spec, old.Spec) },
+			MetaAgain: true,
+			Default:   func(t template) { defaultDevices(&t.Spec.Spec.Devices) },
+			Validate:  validateTemplate,
+			ValidateUpdate: func(t, old template) field.ErrorList {
+				return append(validateTemplate(t), unchanged(t.Spec, old.Spec)...)
+			},
 		},
 		Columns: []api.Column{column.Name(), column.Age()},
 		Row: func(t template, now time.Time) []any {

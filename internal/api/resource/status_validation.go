@@ -134,7 +134,7 @@ func validateDeviceStatus(d *resourcev1.AllocatedDeviceStatus, held map[device]b
 		errs = append(errs, validateShare(*d.ShareID, path.Child("shareID"))...)
 	}
 	if id := deviceOf(*d); !held[id] {
-		errs = append(errs, field.Invalid(path, id.String(), "must be an allocated device in the claim"))
+		errs = append(errs, field.Invalid(path, id, "must be an allocated device in the claim"))
 	}
 	if n := len(d.Conditions); n > maxStatusConditions {
 		errs = append(errs, field.TooMany(path.Child("conditions"), n, maxStatusConditions))

@@ -23,6 +23,7 @@ func CSIDriver() *api.Kind {
 		NewList: func() runtime.Object { return &storagev1.CSIDriverList{} },
 		Main: api.RulesOf[*storagev1.CSIDriver]{
 			Default: defaultDriver, Validate: validateDriver, ValidateUpdate: validateDriverUpdate,
+			PrepareCreate: func(d *storagev1.CSIDriver) { d.Spec.PreventPodSchedulingIfMissing = nil },
 			PrepareUpdate: countDriverChange, Warn: warnDriver,
 		},
 		Columns: driverColumns(), Row: driverRow,
@@ -86,6 +87,9 @@ func defaultDriver(d *storagev1.CSIDriver) {
 // countDriverChange raises the generation with changes of what can change. It
 // starts at none, unlike that of other kinds.
 func countDriverChange(d, old *storagev1.CSIDriver) {
+	if old.Spec.PreventPodSchedulingIfMissing == nil { // an alpha field, off by default
+		d.Spec.PreventPodSchedulingIfMissing = nil
+	}
 	d.Generation = old.Generation
 	if !equality.Semantic.DeepEqual(d.Spec.TokenRequests, old.Spec.TokenRequests) ||
 		!equality.Semantic.DeepEqual(d.Spec.RequiresRepublish, old.Spec.RequiresRepublish) ||
@@ -94,16 +98,15 @@ func countDriverChange(d, old *storagev1.CSIDriver) {
 	}
 }
 
-func warnDriver(d, _ *storagev1.CSIDriver, isUpdate bool) []string {
-	if isUpdate || len(d.Spec.TokenRequests) == 0 || d.Spec.ServiceAccountTokenInSecrets != nil {
+func warnDriver(d, _ *storagev1.CSIDriver, _ bool) []string {
+	if len(d.Spec.TokenRequests) == 0 || d.Spec.ServiceAccountTokenInSecrets != nil {
 		return nil
 	}
 	return []string{"spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes"}
 }
 
 func validateDriver(d *storagev1.CSIDriver) field.ErrorList {
-	errs := validate.DriverName(d.Name, field.NewPath("name"))
-	return append(errs, validateDriverSpec(&d.Spec)...)
+	return validateDriverSpec(&d.Spec)
 }
 
 func validateDriverSpec(s *storagev1.CSIDriverSpec) field.ErrorList {

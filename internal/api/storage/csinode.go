@@ -64,7 +64,7 @@ func validateNode(n *storagev1.CSINode) field.ErrorList {
 			errs = append(errs, field.Duplicate(at.Child("name"), d.Name))
 		}
 		seen[d.Name] = true
-		errs = append(errs, validateTopologyKeys(d.TopologyKeys, at.Child("topologyKeys"))...)
+		errs = append(errs, validateTopologyKeys(d.TopologyKeys, at)...)
 	}
 	return errs
 }

@@ -25,7 +25,8 @@ func StorageClass() *api.Kind {
 		New:     func() *storagev1.StorageClass { return &storagev1.StorageClass{} },
 		NewList: func() runtime.Object { return &storagev1.StorageClassList{} },
 		Main: api.RulesOf[*storagev1.StorageClass]{
-			Default: defaultClass, Validate: validateClass, ValidateUpdate: validateClassUpdate,
+			MetaAgain: true,
+			Default:   defaultClass, Validate: validateClass, ValidateUpdate: validateClassUpdate,
 		},
 		Columns: columns(), Row: row,
 		UnconditionalUpdate: true,

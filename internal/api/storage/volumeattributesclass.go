@@ -20,6 +20,7 @@ func VolumeAttributesClass() *api.Kind {
 		New:     func() *storagev1.VolumeAttributesClass { return &storagev1.VolumeAttributesClass{} },
 		NewList: func() runtime.Object { return &storagev1.VolumeAttributesClassList{} },
 		Main: api.RulesOf[*storagev1.VolumeAttributesClass]{
+			MetaAgain:      true,
 			Validate:       validateAttributes,
 			ValidateUpdate: validateAttributesUpdate,
 		},
@@ -42,7 +43,7 @@ func validateAttributes(c *storagev1.VolumeAttributesClass) field.ErrorList {
 }
 
 func validateAttributesUpdate(c, old *storagev1.VolumeAttributesClass) field.ErrorList {
-	var errs field.ErrorList
+	errs := validateAttributes(c)
 	if c.DriverName != old.DriverName {
 		errs = append(errs, field.Forbidden(field.NewPath("driverName"), "updates to driverName are forbidden."))
 	}

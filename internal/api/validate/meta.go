@@ -2,6 +2,7 @@ package validate
 
 import (
 	apimachinery "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -9,17 +10,24 @@ import (
 
 // Meta checks the metadata of a new object by the rules of its kind's main
 // endpoint.
-func Meta(k *api.Kind, obj api.Object) field.ErrorList {
-	rule := k.Main.NameRule
+func Meta(k *api.Kind, obj api.Object) field.ErrorList { return meta(&k.Main, obj, k.Namespaced) }
+
+func meta(rules *api.Rules, obj api.Object, namespaced bool) field.ErrorList {
+	rule, at := rules.NameRule, field.NewPath("metadata")
 	if rule == nil {
 		rule = Subdomain
 	}
-	path := field.NewPath("metadata")
-	errs := apimachinery.ValidateObjectMetaAccessor(obj, k.Namespaced, rule, path)
-	return append(errs, finalizers(obj, path)...)
+	if rules.Meta == api.MetaLast {
+		rule = path.ValidatePathSegmentName
+	}
+	errs := apimachinery.ValidateObjectMetaAccessor(obj, namespaced, rule, at)
+	return append(errs, finalizers(rules, obj, at)...)
 }
 
-func finalizers(obj api.Object, path *field.Path) field.ErrorList {
+func finalizers(rules *api.Rules, obj api.Object, path *field.Path) field.ErrorList {
+	if rules.Meta != api.MetaStrict {
+		return nil
+	}
 	var errs field.ErrorList
 	for i, name := range obj.GetFinalizers() {
 		errs = append(errs, standardFinalizer(name, path.Child("finalizers").Index(i))...)
@@ -28,20 +36,30 @@ func finalizers(obj api.Object, path *field.Path) field.ErrorList {
 }
 
 // MetaUpdate checks the metadata of a changed object against the old one.
-func MetaUpdate(obj, old api.Object) field.ErrorList {
-	path := field.NewPath("metadata")
-	errs := apimachinery.ValidateObjectMetaAccessorUpdate(obj, old, path)
-	return append(errs, finalizers(obj, path)...)
+func MetaUpdate(rules *api.Rules, obj, old api.Object) field.ErrorList {
+	if rules.Meta == api.MetaLast {
+		return nil
+	}
+	errs := apimachinery.ValidateObjectMetaAccessorUpdate(obj, old, field.NewPath("metadata"))
+	errs = append(errs, finalizers(rules, obj, field.NewPath("metadata"))...)
+	if rules.MetaAgain {
+		errs = append(errs, meta(rules, obj, old.GetNamespace() != "")...)
+	}
+	return errs
 }
 
 // Create is everything that is checked of a new object, metadata first.
 func Create(k *api.Kind, obj api.Object) field.ErrorList {
 	var errs field.ErrorList
-	if !k.Main.OwnMeta {
+	rules := &k.Main
+	if !rules.OwnMeta && rules.Meta != api.MetaLast {
 		errs = Meta(k, obj)
 	}
-	if k.Main.Validate != nil {
-		errs = append(errs, k.Main.Validate(obj)...)
+	if rules.Validate != nil {
+		errs = append(errs, rules.Validate(obj)...)
+	}
+	if rules.Meta == api.MetaLast && len(errs) == 0 {
+		errs = Meta(k, obj)
 	}
 	return errs
 }
@@ -50,7 +68,7 @@ func Create(k *api.Kind, obj api.Object) field.ErrorList {
 func Update(rules *api.Rules, obj, old api.Object) field.ErrorList {
 	var errs field.ErrorList
 	if !rules.OwnMeta {
-		errs = MetaUpdate(obj, old)
+		errs = MetaUpdate(rules, obj, old)
 	}
 	if rules.ValidateUpdate != nil {
 		errs = append(errs, rules.ValidateUpdate(obj, old)...)

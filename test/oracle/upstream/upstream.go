@@ -80,11 +80,45 @@ func (s *Server) encode(k Kind, internal runtime.Object, warned []string) outcom
 	if err != nil {
 		return outcome.Outcome{Broken: err.Error()}
 	}
+	if obj, err = s.store(obj); err != nil {
+		return outcome.Outcome{Broken: err.Error()}
+	}
 	at, err := meta.Accessor(obj)
 	if err != nil {
 		return outcome.Outcome{Broken: fmt.Sprintf("%T: %v", obj, err)}
 	}
 	return outcome.Accepted(at, warned)
+}
+
+// store gives the object as it comes back out of upstream's store, which makes
+// no difference between empty and absent where protobuf makes none, and has
+// defaults set.
+func (s *Server) store(obj runtime.Object) (runtime.Object, error) {
+	in, isProto := obj.(interface{ Marshal() ([]byte, error) })
+	if !isProto {
+		return obj, nil
+	}
+	bytes, err := in.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	kinds, _, err := s.Scheme.ObjectKinds(obj)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.Scheme.New(kinds[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := out.(interface{ Unmarshal([]byte) error }).Unmarshal(bytes); err != nil {
+		return nil, err
+	}
+	s.Scheme.Default(out)
+	internal, err := s.Scheme.ConvertToVersion(out, runtime.InternalGroupVersioner)
+	if err != nil {
+		return nil, err
+	}
+	return s.Scheme.ConvertToVersion(internal, kinds[0].GroupVersion())
 }
 
 func (s *Server) context(r Request, warned *warnings) context.Context {
