@@ -18,7 +18,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 HELM_VERSION := helm.sh/helm/v4/internal/version.version=$(shell sed -nE 's|^.*helm.sh/helm/v4 (v4[^ ]*).*|\1|p' helm/go.mod)
 
 .DEFAULT_GOAL := build
-.PHONY: build run test unit race knarrtest e2e bench bench-upstream profile fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help
+.PHONY: build run test unit race knarrtest clients e2e bench bench-upstream profile fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,7 +37,7 @@ build: payload ## build bin/knarr with everything in it
 run: build hello-image ## bring a cluster up and show the hello example in it
 	examples/hello/run.sh $(KNARR)
 
-test: build unit race knarrtest e2e ## everything: unit tests, the race detector, and a real cluster
+test: build unit race knarrtest clients e2e ## everything: unit tests, the race detector, and a real cluster
 
 unit: ## tests of the tools' and the house's rules
 	$(GO) vet ./...
@@ -49,6 +49,9 @@ race: payload ## all unit and contract tests under the race detector, both modul
 
 knarrtest: build ## the package for other people's tests, against the built program
 	KNARRTEST_BINARY=$(abspath $(KNARR)) $(GO) -C knarrtest test -count=1 ./...
+
+clients: build ## client-go and controller-runtime, as others use them, against the built program
+	KNARRTEST_BINARY=$(abspath $(KNARR)) $(GO) -C test/clients test -count=1 ./...
 
 e2e: build images ## a real cluster with real containers (needs root)
 	$(GO) test -count=1 -parallel 8 -timeout 30m ./test/e2e/... -knarr=$(abspath $(KNARR)) -images=$(abspath $(BIN)/images)

@@ -48,6 +48,7 @@ type Codec struct {
 	scheme  *runtime.Scheme
 	catalog *catalog.Catalog
 	decode  map[decoderKey]runtime.Decoder
+	options map[decoderKey]runtime.Decoder // of DeleteOptions
 	custom  map[decoderKey]runtime.Decoder // of custom resources
 }
 
@@ -59,15 +60,29 @@ type decoderKey struct {
 // New builds the codec of a catalogue.
 func New(c *catalog.Catalog) *Codec {
 	s := schemeOf(c)
-	codec := &Codec{scheme: s, catalog: c, decode: map[decoderKey]runtime.Decoder{}, custom: customDecoders()}
+	return &Codec{scheme: s, catalog: c, decode: decodersOf(s), options: decodersOf(optionsScheme()), custom: customDecoders()}
+}
+
+func decodersOf(s *runtime.Scheme) map[decoderKey]runtime.Decoder {
+	decoders := map[decoderKey]runtime.Decoder{}
 	for _, strict := range []bool{false, true} {
-		codec.decode[decoderKey{JSON, strict}] = json.NewSerializerWithOptions(json.DefaultMetaFactory, s, s,
+		decoders[decoderKey{JSON, strict}] = json.NewSerializerWithOptions(json.DefaultMetaFactory, s, s,
 			json.SerializerOptions{Strict: strict})
-		codec.decode[decoderKey{YAML, strict}] = json.NewSerializerWithOptions(json.DefaultMetaFactory, s, s,
+		decoders[decoderKey{YAML, strict}] = json.NewSerializerWithOptions(json.DefaultMetaFactory, s, s,
 			json.SerializerOptions{Yaml: true, Strict: strict})
-		codec.decode[decoderKey{Protobuf, strict}] = protobuf.NewSerializer(s, s)
+		decoders[decoderKey{Protobuf, strict}] = protobuf.NewSerializer(s, s)
 	}
-	return codec
+	return decoders
+}
+
+// optionsScheme knows the options of a deletion in every group and version:
+// clients name those of the object that they delete, also where that is a custom
+// resource.
+func optionsScheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	s.AddUnversionedTypes(metav1.SchemeGroupVersion, &metav1.DeleteOptions{})
+	metav1.AddToGroupVersion(s, metav1.SchemeGroupVersion)
+	return s
 }
 
 // Scheme names the Go types of everything that the codec knows. It is not to

@@ -34,7 +34,11 @@ func (c *Codec) Decode(body []byte, format Format, want schema.GroupVersionKind,
 	if err != nil {
 		return Decoded{}, errors.NewInternalError(err)
 	}
-	obj, got, err := c.decode[decoderKey{format, strict}].Decode(body, &want, into)
+	decoders := c.decode
+	if want.Kind == "DeleteOptions" {
+		decoders = c.options
+	}
+	obj, got, err := decoders[decoderKey{format, strict}].Decode(body, &want, into)
 	out := Decoded{Object: obj, GVK: want}
 	if got != nil {
 		out.GVK = *got
