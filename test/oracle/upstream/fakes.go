@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -44,4 +45,12 @@ func (validatingPolicies) GetValidatingAdmissionPolicy(_ context.Context, name s
 
 func (mutatingPolicies) GetMutatingAdmissionPolicy(_ context.Context, name string) (*admissionregistration.MutatingAdmissionPolicy, error) {
 	return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "mutatingadmissionpolicies"}, name)
+}
+
+// resources finds the resource of every kind by the usual plural.
+type resources struct{}
+
+func (resources) Resolve(gvk schema.GroupVersionKind) (schema.GroupVersionResource, error) {
+	plural, _ := meta.UnsafeGuessKindToResource(gvk)
+	return plural, nil
 }

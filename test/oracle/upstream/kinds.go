@@ -167,13 +167,13 @@ func resourceKinds() []Kind {
 }
 
 func admissionKinds() []Kind {
-	policy := validatingadmissionpolicy.NewStrategy(allow{}, nil)
+	policy := validatingadmissionpolicy.NewStrategy(allow{}, resources{})
 	return []Kind{
 		kind("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", mutatingwebhookconfiguration.Strategy, nil),
 		kind("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", validatingwebhookconfiguration.Strategy, nil),
 		kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", policy, subresources{"status": validatingadmissionpolicy.NewStatusStrategy(policy)}),
-		kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", validatingadmissionpolicybinding.NewStrategy(allow{}, validatingPolicies{}, nil), nil),
-		kind("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy", mutatingadmissionpolicy.NewStrategy(allow{}, nil), nil),
-		kind("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding", mutatingadmissionpolicybinding.NewStrategy(allow{}, mutatingPolicies{}, nil), nil),
+		kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", validatingadmissionpolicybinding.NewStrategy(allow{}, validatingPolicies{}, resources{}), nil),
+		kind("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy", mutatingadmissionpolicy.NewStrategy(allow{}, resources{}), nil),
+		kind("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding", mutatingadmissionpolicybinding.NewStrategy(allow{}, mutatingPolicies{}, resources{}), nil),
 	}
 }
