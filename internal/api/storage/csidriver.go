@@ -98,7 +98,11 @@ func countDriverChange(d, old *storagev1.CSIDriver) {
 	}
 }
 
-func warnDriver(d, _ *storagev1.CSIDriver, _ bool) []string {
+// warnDriver warns of tokens that may be logged, unless that was so before.
+func warnDriver(d, old *storagev1.CSIDriver, isUpdate bool) []string {
+	if isUpdate && len(old.Spec.TokenRequests) > 0 && old.Spec.ServiceAccountTokenInSecrets == nil {
+		return nil
+	}
 	if len(d.Spec.TokenRequests) == 0 || d.Spec.ServiceAccountTokenInSecrets != nil {
 		return nil
 	}
