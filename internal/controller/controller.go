@@ -30,6 +30,7 @@ import (
 	"github.com/knarr-io/knarr/internal/controller/nodeipam"
 	"github.com/knarr-io/knarr/internal/controller/nodelifecycle"
 	"github.com/knarr-io/knarr/internal/controller/podgc"
+	"github.com/knarr-io/knarr/internal/controller/provisioner"
 	"github.com/knarr-io/knarr/internal/controller/replicaset"
 	"github.com/knarr-io/knarr/internal/controller/replicationcontroller"
 	"github.com/knarr-io/knarr/internal/controller/resourcequota"
@@ -114,6 +115,7 @@ func (d Deps) build() ([]runner, error) {
 	add(resourcequota.New(d.Client("resourcequota-controller"), inf, d.options(4)))
 	add(clusterrole.New(d.Client("clusterrole-aggregation-controller"), inf, d.options(1)))
 	add(volumebinder.New(d.Client("persistent-volume-binder"), inf, recorder("persistent-volume-binder", "persistentvolume-controller"), d.options(1)))
+	add(provisioner.New(d.Client("persistent-volume-binder"), inf, recorder("persistent-volume-binder", "knarr.io/local"), d.options(2)))
 	add(volumeprotection.Claims(d.Client("pvc-protection-controller"), inf, d.options(2)))
 	add(volumeprotection.Volumes(d.Client("pv-protection-controller"), inf, d.options(2)))
 	add(volumeprotection.Classes(d.Client("volumeattributesclass-protection-controller"), inf, d.options(1)))

@@ -29,6 +29,7 @@ type Node struct {
 	cfg       Config
 	runtime   *cri.Client
 	registrar *register.Registrar
+	volumes   *volumes.Manager
 	pods      *worker.Manager
 	recorder  *record.Recorder
 	machine   *register.Machine
@@ -80,7 +81,7 @@ func (n *Node) wire(ctx context.Context) error {
 	pods := client.InformerWith[*corev1.Pod](n.informers, client.Selection{Fields: "spec.nodeName=" + cfg.NodeName})
 	n.registrar = register.New(register.Config{
 		Name: cfg.NodeName, Hostname: cfg.Hostname, Addresses: cfg.Addresses, Port: cfg.Port, Version: cfg.Version,
-		MaxPods: cfg.MaxPods, Labels: cfg.Labels, Taints: cfg.Taints, Reserved: cfg.Reserved, Machine: n.machine, PodCIDR: cfg.PodCIDR,
+		MaxPods: cfg.MaxPods, Labels: cfg.Labels, Taints: cfg.Taints, LocalVolumes: volumes.LocalDir(cfg.RootDir), Reserved: cfg.Reserved, Machine: n.machine, PodCIDR: cfg.PodCIDR,
 		Client: cfg.Client, Informer: nodes, Runtime: n.runtime, Recorder: n.recorder, Logger: cfg.Logger,
 	})
 	cache := objects.New(ctx, cfg.Client, cfg.Logger)
@@ -88,6 +89,7 @@ func (n *Node) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.volumes = vols
 	n.pods = worker.NewManager(&worker.Deps{
 		Runtime: n.runtime, Client: cfg.Client, Objects: cache, Volumes: vols,
 		Puller: images.NewPuller(n.runtime, cfg.ParallelPulls), Recorder: n.recorder,
@@ -107,6 +109,7 @@ func (n *Node) run(ctx context.Context) {
 	n.wg.Go(func() { n.report(ctx, n.registrar.Run(ctx)) })
 	n.wg.Go(func() { n.report(ctx, n.pods.Run(ctx)) })
 	n.wg.Go(func() { n.keepHouse(ctx) })
+	n.wg.Go(func() { n.report(ctx, n.volumes.Run(ctx, n.cfg.Logger)) })
 	if n.cfg.Listener != nil {
 		n.wg.Go(func() { n.report(ctx, n.serve(ctx)) })
 	}

@@ -6,11 +6,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/localvolume"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/edge/ingress"
 	"github.com/knarr-io/knarr/internal/network/proxy"
@@ -25,6 +27,9 @@ func (p *process) runAddons(ctx context.Context, ready func()) error {
 		return err
 	}
 	if err := create(ctx, c, ingressClass()); err != nil {
+		return err
+	}
+	if err := create(ctx, c, localClass()); err != nil {
 		return err
 	}
 	ready()
@@ -103,6 +108,15 @@ func (p *process) dnsService() *corev1.Service {
 				{Name: "dns-tcp", Protocol: corev1.ProtocolTCP, Port: 53, TargetPort: intstr.FromInt32(53)},
 			},
 		},
+	}
+}
+
+// localClass provisions on the disk of the node where the first pod runs.
+func localClass() *storagev1.StorageClass {
+	policy, mode, expand := corev1.PersistentVolumeReclaimDelete, storagev1.VolumeBindingWaitForFirstConsumer, true
+	return &storagev1.StorageClass{
+		ObjectMeta:  metav1.ObjectMeta{Name: "local", Annotations: map[string]string{"storageclass.kubernetes.io/is-default-class": "true"}},
+		Provisioner: localvolume.Provisioner, ReclaimPolicy: &policy, VolumeBindingMode: &mode, AllowVolumeExpansion: &expand,
 	}
 }
 

@@ -38,8 +38,10 @@ type Config struct {
 	MaxPods        int64
 	Labels         map[string]string
 	Taints         []corev1.Taint
-	Reserved       corev1.ResourceList
-	Machine        *Machine
+	// LocalVolumes is where volumes lie that are made for claims; may be empty.
+	LocalVolumes string
+	Reserved     corev1.ResourceList
+	Machine      *Machine
 	// PodCIDR is used until the API has given the node a range; may be empty.
 	PodCIDR string
 
@@ -155,7 +157,7 @@ func (r *Registrar) ensure(ctx context.Context) (*corev1.Node, error) {
 		return nil, err
 	}
 	labelled := node.DeepCopy()
-	if nodeMeta(labelled, &r.cfg); !equality.Semantic.DeepEqual(labelled.Labels, node.Labels) {
+	if nodeMeta(labelled, &r.cfg); !equality.Semantic.DeepEqual(labelled.ObjectMeta, node.ObjectMeta) {
 		if node, err = nodes.Update(ctx, labelled); err != nil {
 			return nil, err
 		}

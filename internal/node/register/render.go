@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/knarr-io/knarr/internal/api/localvolume"
 )
 
 // Observed is what the Node's status is made of.
@@ -31,6 +33,9 @@ func nodeMeta(node *corev1.Node, cfg *Config) {
 	}
 	for k, v := range cfg.Labels {
 		node.Labels[k] = v
+	}
+	if cfg.LocalVolumes != "" {
+		metav1.SetMetaDataAnnotation(&node.ObjectMeta, localvolume.Folder, cfg.LocalVolumes)
 	}
 	info := cfg.Machine.Info
 	node.Labels[corev1.LabelHostname] = cfg.Hostname

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/knarr-io/knarr/internal/api/localvolume"
 	"github.com/knarr-io/knarr/internal/client"
 )
 
@@ -137,6 +138,8 @@ func (m *Manager) claim(ctx context.Context, namespace, name string, readOnly bo
 	device := pv.Spec.VolumeMode != nil && *pv.Spec.VolumeMode == corev1.PersistentVolumeBlock
 	var mounted Mounted
 	switch {
+	case localvolume.Ours(pv):
+		mounted, err = m.provisioned(pv)
 	case pv.Spec.HostPath != nil:
 		mounted, err = hostPath(pv.Spec.HostPath)
 	case pv.Spec.Local != nil:

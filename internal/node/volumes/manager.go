@@ -23,6 +23,7 @@ type Manager struct {
 	client  *client.Client
 	objects *objects.Cache
 	tokens  *tokens
+	made    chan string // provisioned volumes that got their folder
 }
 
 // Input is what volumes need to know besides the pod.
@@ -56,7 +57,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // New makes a manager of the volumes below root, an absolute path, and mounts
 // its tmpfs unless it is there.
 func New(root string, c *client.Client, cache *objects.Cache) (*Manager, error) {
-	m := &Manager{root: root, client: c, objects: cache, tokens: newTokens(c)}
+	m := &Manager{root: root, client: c, objects: cache, tokens: newTokens(c), made: make(chan string, 128)}
 	for _, dir := range []string{m.podsDir(), m.memoryDir()} {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return nil, fmt.Errorf("volumes: %w", err)

@@ -56,6 +56,7 @@ func Chain(c Config) admission.Chain {
 		podSecurity(objects),
 		priority(objects),
 		defaultTolerationSeconds(),
+		claimResize(objects),
 		runtimeClass(objects),
 		defaultStorageClass(objects),
 		defaultIngressClass(objects),

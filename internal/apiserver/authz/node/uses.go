@@ -6,6 +6,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/component-helpers/storage/ephemeral"
 
+	"github.com/knarr-io/knarr/internal/api/localvolume"
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
 
@@ -95,6 +96,9 @@ func (n *Authorizer) claim(node string, a authorizer.Attributes) verdict {
 
 // volume lets a node read the volumes bound to the claims of its pods.
 func (n *Authorizer) volume(node string, a authorizer.Attributes) verdict {
+	if n.volumes != nil && n.localVolume(node, a) {
+		return allowed
+	}
 	if a.GetVerb() != "get" || a.GetSubresource() != "" {
 		return "can only get individual resources of this type"
 	}
@@ -110,6 +114,16 @@ func (n *Authorizer) volume(node string, a authorizer.Attributes) verdict {
 		return allowed
 	}
 	return unrelated(node)
+}
+
+// localVolume lets a node follow the volumes that were provisioned on its
+// disk, and see that one is gone: it has to delete the files.
+func (n *Authorizer) localVolume(node string, a authorizer.Attributes) bool {
+	if !isOneOf(a.GetVerb(), []string{"get", "list", "watch"}) || a.GetSubresource() != "" || !localvolume.HasName(a.GetName()) {
+		return false
+	}
+	item, ok := n.volumes.Get("", a.GetName())
+	return !ok || localvolume.On(item.Object.(*corev1.PersistentVolume), node)
 }
 
 // attachment lets a node read the attachments to itself.

@@ -1,0 +1,70 @@
+// Package localvolume is what the provisioner of volumes on nodes' disks, the
+// nodes that hold them and the API server's authorizer agree on. It is pure.
+package localvolume
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+const (
+	// Provisioner is the name that storage classes give.
+	Provisioner = "knarr.io/local"
+	// Folder is the annotation of a node that says where its volumes lie: an
+	// absolute path.
+	Folder = "knarr.io/local-volumes"
+	// SizeEnforced is the annotation of a volume that says whether its size is
+	// a limit.
+	SizeEnforced = "knarr.io/size-enforced"
+
+	provisionedBy = "pv.kubernetes.io/provisioned-by"
+	namePrefix    = "pvc-"
+)
+
+// NameFor is the name of the volume of the claim with a uid. It is never used
+// again.
+func NameFor(claimUID string) string { return namePrefix + claimUID }
+
+// HasName tells whether a volume of ours could have the name.
+func HasName(name string) bool {
+	return strings.HasPrefix(name, namePrefix) && !strings.ContainsAny(name, "/\x00")
+}
+
+// Ours tells whether the provisioner made a volume.
+func Ours(v *corev1.PersistentVolume) bool {
+	return v.Annotations[provisionedBy] == Provisioner && v.Spec.Local != nil && HasName(v.Name)
+}
+
+// On tells whether a volume of ours lies on a node.
+func On(v *corev1.PersistentVolume, node string) bool {
+	return Ours(v) && v.Annotations[nodeAnnotation] == node
+}
+
+// nodeAnnotation names a volume's node; its affinity names the host, which may
+// be called otherwise.
+const nodeAnnotation = "knarr.io/node"
+
+// New is the volume of a claim on a node, below the node's folder.
+func New(claim *corev1.PersistentVolumeClaim, node *corev1.Node, policy corev1.PersistentVolumeReclaimPolicy, class string) *corev1.PersistentVolume {
+	name, mode := NameFor(string(claim.UID)), corev1.PersistentVolumeFilesystem
+	out := &corev1.PersistentVolume{}
+	out.Name = name
+	out.Annotations = map[string]string{provisionedBy: Provisioner, nodeAnnotation: node.Name, SizeEnforced: "false"}
+	out.Spec = corev1.PersistentVolumeSpec{
+		Capacity:         corev1.ResourceList{corev1.ResourceStorage: claim.Spec.Resources.Requests[corev1.ResourceStorage].DeepCopy()},
+		AccessModes:      slices.Clone(claim.Spec.AccessModes),
+		StorageClassName: class, PersistentVolumeReclaimPolicy: policy, VolumeMode: &mode,
+		ClaimRef: &corev1.ObjectReference{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID},
+		PersistentVolumeSource: corev1.PersistentVolumeSource{
+			Local: &corev1.LocalVolumeSource{Path: strings.TrimSuffix(node.Annotations[Folder], "/") + "/" + name},
+		},
+		NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+			MatchExpressions: []corev1.NodeSelectorRequirement{{
+				Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: []string{node.Labels[corev1.LabelHostname]},
+			}},
+		}}}},
+	}
+	return out
+}

@@ -1,0 +1,77 @@
+package provisioner
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+
+	"github.com/knarr-io/knarr/internal/api/localvolume"
+	"github.com/knarr-io/knarr/internal/controller/internal/storage"
+)
+
+// asked tells whether a claim waits for a volume of this provisioner.
+func asked(claim *corev1.PersistentVolumeClaim) bool {
+	return claim.Spec.VolumeName == "" && claim.DeletionTimestamp == nil && claim.Annotations[storage.Provisioner] == localvolume.Provisioner
+}
+
+// plan is the volume to make for a claim that asks for one. node finds a node;
+// with an empty name, any that holds volumes.
+func plan(claim *corev1.PersistentVolumeClaim, class *storagev1.StorageClass, node func(name string) *corev1.Node) (*corev1.PersistentVolume, error) {
+	if mode := claim.Spec.VolumeMode; mode != nil && *mode == corev1.PersistentVolumeBlock {
+		return nil, fmt.Errorf("volumes on a node's disk are file systems: a claim with volumeMode Block needs another storage class")
+	}
+	for _, mode := range claim.Spec.AccessModes {
+		if mode != corev1.ReadWriteOnce && mode != corev1.ReadWriteOncePod {
+			return nil, fmt.Errorf("a volume on a node's disk is %s or %s, not %s", corev1.ReadWriteOnce, corev1.ReadWriteOncePod, mode)
+		}
+	}
+	if claim.Spec.Selector != nil {
+		return nil, fmt.Errorf("claim.spec.selector is not supported where volumes are made for claims")
+	}
+	name := claim.Annotations[storage.SelectedNode]
+	n := node(name)
+	if n == nil || n.Annotations[localvolume.Folder] == "" {
+		if name == "" {
+			return nil, fmt.Errorf("no node holds volumes on its disk")
+		}
+		return nil, fmt.Errorf("node %q does not hold volumes on its disk, or is not there", name)
+	}
+	policy := corev1.PersistentVolumeReclaimDelete
+	if class.ReclaimPolicy != nil {
+		policy = *class.ReclaimPolicy
+	}
+	return localvolume.New(claim, n, policy, class.Name), nil
+}
+
+// first is the node that holds volumes whose name is the first.
+func first(nodes []*corev1.Node) *corev1.Node {
+	nodes = slices.DeleteFunc(nodes, func(n *corev1.Node) bool { return n.Annotations[localvolume.Folder] == "" || n.Spec.Unschedulable })
+	var out *corev1.Node
+	for _, n := range nodes {
+		if out == nil || n.Name < out.Name {
+			out = n
+		}
+	}
+	return out
+}
+
+// grown tells whether a bound claim asks for more than its volume has.
+func grown(claim *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) bool {
+	want, have := claim.Spec.Resources.Requests[corev1.ResourceStorage], v.Spec.Capacity[corev1.ResourceStorage]
+	return localvolume.Ours(v) && claim.DeletionTimestamp == nil && want.Cmp(have) > 0
+}
+
+// reclaimed tells whether a volume's claim is gone and the volume to be
+// deleted with its files.
+func reclaimed(v *corev1.PersistentVolume) bool {
+	return localvolume.Ours(v) && v.DeletionTimestamp == nil && v.Status.Phase == corev1.VolumeReleased &&
+		v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete
+}
+
+// behind tells whether a claim's status does not show its volume's size yet.
+func behind(claim *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) bool {
+	shown, have := claim.Status.Capacity[corev1.ResourceStorage], v.Spec.Capacity[corev1.ResourceStorage]
+	return localvolume.Ours(v) && shown.Cmp(have) < 0
+}

@@ -1,0 +1,61 @@
+package controller_test
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knarr-io/knarr/internal/api/localvolume"
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/testkit"
+)
+
+// A claim gets its volume when its pod has a node, grows, and goes with its
+// volume; the node may follow that volume and no other.
+func TestVolumesAreMadeOnTheNodeOfTheFirstPod(t *testing.T) {
+	c := testkit.Start(t, testkit.Options{NoScheduler: true})
+	wait, expand := storagev1.VolumeBindingWaitForFirstConsumer, true
+	create(t, c, &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "local"}, Provisioner: localvolume.Provisioner,
+		VolumeBindingMode: &wait, AllowVolumeExpansion: &expand})
+	create(t, c, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "here", Labels: map[string]string{corev1.LabelHostname: "here"},
+		Annotations: map[string]string{localvolume.Folder: "/data"}}})
+	claim := volumeClaim("data")
+	*claim.Spec.StorageClassName = "local"
+	create(t, c, claim)
+	claimPhase(t, c, "data", corev1.ClaimPending)
+
+	user := podOf("user")
+	user.Spec.NodeName = "here"
+	user.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
+	create(t, c, user)
+	claimPhase(t, c, "data", corev1.ClaimBound)
+	bound, _ := get[*corev1.PersistentVolumeClaim](t, c, "default", "data")
+	name := bound.Spec.VolumeName
+
+	follow := func(node string) error {
+		as := client.For[*corev1.PersistentVolume](c.As("system:node:"+node, "system:nodes"))
+		_, _, err := as.List(t.Context(), "", metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+		return err
+	}
+	if err := follow("here"); err != nil {
+		t.Error("the volume's node: ", err)
+	}
+	if err := follow("there"); err == nil {
+		t.Error("another node sees the volume")
+	}
+
+	edit(t, c, "default", "data", func(p *corev1.PersistentVolumeClaim) {
+		p.Spec.Resources.Requests["storage"] = resource.MustParse("3Gi")
+	})
+	testkit.Eventually(t, soon, "the claim has grown", func() bool {
+		p, _ := get[*corev1.PersistentVolumeClaim](t, c, "default", "data")
+		have := p.Status.Capacity["storage"]
+		return have.String() == "3Gi"
+	})
+	deleteNow(t, c, "user")
+	remove[*corev1.PersistentVolumeClaim](t, c, "default", "data", metav1.DeletePropagationBackground)
+	gone[*corev1.PersistentVolume](t, c, "", name)
+}
