@@ -40,7 +40,7 @@ spec:
 `)
 	ready := func() { k.Run(t, "rollout", "status", "statefulset/db", "--timeout=3m") }
 	sql := func(text string) string {
-		return k.Run(t, "exec", "db-0", "--", "psql", "-h", "127.0.0.1", "-U", "postgres", "-At", "-c", text)
+		return k.Run(t, "exec", "db-0", "--", "psql", "-U", "postgres", "-At", "-c", text)
 	}
 	ready()
 	sql("create table ships (name text); insert into ships values ('knarr')")
