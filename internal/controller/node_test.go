@@ -41,7 +41,8 @@ func TestUnschedulablePodSaysWhyAndRunsOnceItCan(t *testing.T) {
 			NodeSelector: map[string]string{"disk": "ssd"}, Containers: []corev1.Container{{Name: "c", Image: "example/image:1"}},
 		},
 	})
-	const why = "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector."
+	const why = "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. " +
+		"preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
 	testkit.Eventually(t, soon, "the condition says why", func() bool {
 		p, _ := get[*corev1.Pod](t, c, "default", pod.Name)
 		for _, cond := range p.Status.Conditions {
