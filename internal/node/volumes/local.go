@@ -42,8 +42,10 @@ func (m *Manager) provisioned(v *corev1.PersistentVolume) (Mounted, error) {
 	return Mounted{HostPath: dir}, nil
 }
 
-// Run deletes the folders of provisioned volumes that are gone, until ctx
-// ends. It follows each volume that has a folder here.
+// Run deletes the folders of provisioned volumes when these are deleted and
+// their reclaim policy is Delete, until ctx ends. It follows each volume that
+// has a folder here. A folder of which no volume is known is left and told
+// of: that nobody knows it is no proof that nobody wants it.
 func (m *Manager) Run(ctx context.Context, logger *slog.Logger) error {
 	var following sync.WaitGroup
 	defer following.Wait()
@@ -55,7 +57,7 @@ func (m *Manager) Run(ctx context.Context, logger *slog.Logger) error {
 		known[name] = true
 		following.Go(func() {
 			if err := m.follow(ctx, name); err != nil && ctx.Err() == nil {
-				logger.Warn("the files of a deleted volume stay", "volume", name, "error", err)
+				logger.Warn("the files of a volume stay", "volume", name, "dir", filepath.Join(LocalDir(m.root), name), "error", err)
 			}
 		})
 	}
@@ -76,33 +78,55 @@ func (m *Manager) Run(ctx context.Context, logger *slog.Logger) error {
 	}
 }
 
-// follow waits until a volume is gone and deletes its folder. Names are never
-// used again.
+// errUnknown says that a folder's volume was gone before it was looked for.
+var errUnknown = errors.New("no such volume is known: delete the folder if nobody needs it")
+
+// follow waits until a volume is gone and deletes its folder where its policy
+// says so. Names are never used again.
 func (m *Manager) follow(ctx context.Context, name string) error {
-	watching, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithCancel(ctx)
 	informers := client.NewInformers(m.client, nil)
 	defer informers.Wait()
 	defer stop()
+	gone, err := deleted(ctx, informers, name)
+	if err != nil {
+		return err
+	}
+	select {
+	case last := <-gone:
+		return m.clean(last)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// deleted is told of a volume, as it last was, when it is gone. It returns
+// when the volume has been seen.
+func deleted(ctx context.Context, informers *client.Informers, name string) (<-chan *corev1.PersistentVolume, error) {
 	volume := client.InformerWith[*corev1.PersistentVolume](informers, client.Selection{Fields: "metadata.name=" + name})
-	gone := make(chan struct{}, 1)
-	volume.OnChange(func(_, new *corev1.PersistentVolume) {
+	gone := make(chan *corev1.PersistentVolume, 1)
+	volume.OnChange(func(old, new *corev1.PersistentVolume) {
 		if new == nil {
 			select {
-			case gone <- struct{}{}:
+			case gone <- old:
 			default:
 			}
 		}
 	})
-	informers.Start(watching)
+	informers.Start(ctx)
 	if err := volume.WaitSynced(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	if _, there := volume.Get("", name); there {
-		select {
-		case <-gone:
-		case <-ctx.Done():
-			return nil
-		}
+	if _, there := volume.Get("", name); !there && len(gone) == 0 {
+		return nil, errUnknown
 	}
-	return os.RemoveAll(filepath.Join(LocalDir(m.root), name))
+	return gone, nil
+}
+
+// clean deletes the files of a volume that is gone.
+func (m *Manager) clean(v *corev1.PersistentVolume) error {
+	if v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete {
+		return nil
+	}
+	return os.RemoveAll(filepath.Join(LocalDir(m.root), v.Name))
 }
