@@ -34,6 +34,11 @@ func (c *Codec) Decode(body []byte, format Format, want schema.GroupVersionKind,
 	if err != nil {
 		return Decoded{}, errors.NewInternalError(err)
 	}
+	if format == Protobuf {
+		if err := checkDepth(body); err != nil {
+			return Decoded{Cause: err}, unreadable(err, nil, want.Kind, body)
+		}
+	}
 	decoders := c.decode
 	if want.Kind == "DeleteOptions" {
 		decoders = c.options
