@@ -233,20 +233,36 @@ func awaitLease(ctx context.Context, c *client.Client, name string, since time.T
 }
 
 func awaitNode(ctx context.Context, c *client.Client, name string) error {
-	reason := "it has not registered"
+	missing := "it has not registered"
 	err := follow(ctx, c, "", name, func(n *corev1.Node) bool {
-		for _, cond := range n.Status.Conditions {
-			if cond.Type == corev1.NodeReady {
-				reason = cond.Message
-				return cond.Status == corev1.ConditionTrue && len(n.Spec.Taints) == 0
-			}
-		}
-		return false
+		missing = unready(n)
+		return missing == ""
 	})
 	if err != nil {
-		return fmt.Errorf("node %s is not ready (%s): %w", name, reason, err)
+		return fmt.Errorf("node %s is not ready (%s): %w", name, missing, err)
 	}
 	return nil
+}
+
+// unready says why a node is not ready, and nothing for one that is. Taints
+// that tell of the start are part of it; those that people set, and those of
+// a machine that is short of something, are for `knarr status` to tell.
+func unready(n *corev1.Node) string {
+	for _, t := range n.Spec.Taints {
+		switch t.Key {
+		case corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeNetworkUnavailable:
+			return "it has the taint " + t.ToString()
+		}
+	}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			if c.Status == corev1.ConditionTrue {
+				return ""
+			}
+			return c.Message
+		}
+	}
+	return "it has not told its state"
 }
 
 func awaitAccount(ctx context.Context, c *client.Client) error {
