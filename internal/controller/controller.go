@@ -23,6 +23,7 @@ import (
 	"github.com/knarr-io/knarr/internal/controller/disruption"
 	"github.com/knarr-io/knarr/internal/controller/endpoints"
 	"github.com/knarr-io/knarr/internal/controller/endpointslice"
+	"github.com/knarr-io/knarr/internal/controller/endpointsmirror"
 	"github.com/knarr-io/knarr/internal/controller/ephemeralvolume"
 	"github.com/knarr-io/knarr/internal/controller/garbage"
 	"github.com/knarr-io/knarr/internal/controller/job"
@@ -109,6 +110,7 @@ func (d Deps) build() ([]runner, error) {
 	add(deployment.New(d.Client("deployment-controller"), inf, recorder("deployment-controller", "deployment-controller"), d.options(8)))
 	add(endpointslice.New(d.Client("endpointslice-controller"), inf, recorder("endpointslice-controller", "endpoint-slice-controller"), d.options(8)))
 	add(endpoints.New(d.Client("endpoint-controller"), inf, recorder("endpoint-controller", "endpoint-controller"), d.options(4)))
+	add(endpointsmirror.New(d.Client("endpointslicemirroring-controller"), inf, recorder("endpointslicemirroring-controller", "endpoint-slice-mirroring-controller"), d.options(4)))
 	add(garbage.New(d.Client("generic-garbage-collector"), inf, recorder("generic-garbage-collector", "garbage-collector-controller"), d.options(16)))
 	add(disruption.New(d.Client("disruption-controller"), inf, recorder("disruption-controller", "controllermanager"), d.options(4)))
 	add(podgc.New(d.Client("pod-garbage-collector"), inf, d.options(4)))
