@@ -85,7 +85,7 @@ func (c *Cluster) newServer(objects *cache.Cache, authorizer *authz.Authorizer, 
 	c.Server, err = apiserver.New(apiserver.Config{
 		Catalog: c.Catalog, Cache: objects, Authenticator: tokenAuth(), Authorizer: authorizer, Types: types,
 		Admission: builtin.Chain(builtin.Config{Catalog: c.Catalog, Cache: objects, Escalation: escalate.New(authorizer, authorizer.RBAC()).Check,
-			ProtectVolumes: protect}),
+			Authorizer: authorizer, ProtectVolumes: protect}),
 		Hooks:   map[*api.Kind]verb.Hook{services: addresses},
 		Version: version.Info{Major: "1", Minor: "36", GitVersion: "v1.36.0"}, Logger: c.Logger, Registry: c.Registry,
 		MaxReads: 100_000, MaxWrites: 100_000,

@@ -25,7 +25,7 @@ func (p *process) builtin(config *apiserver.Config, checker *escalate.Checker) e
 	}
 	config.Admission = builtin.Chain(builtin.Config{
 		Catalog: p.kinds, Cache: p.cache, Escalation: checker.Check, Others: others,
-		ProtectVolumes: true,
+		Authorizer: config.Authorizer, ProtectVolumes: true,
 	})
 	services := p.kinds.TypeOf(&corev1.Service{})
 	allocator, err := allocate.New(allocate.Config{Network: p.Services, FirstPort: firstNodePort, LastPort: lastNodePort}, p.cache.Of(services))

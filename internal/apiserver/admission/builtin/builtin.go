@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/catalog"
@@ -26,6 +27,9 @@ type Config struct {
 	// Escalation refuses roles and bindings that would give more than their
 	// writer has; nil: nobody is refused.
 	Escalation func(ctx context.Context, u user.Info, obj, old api.Object) error
+	// Authorizer tells who may approve and sign requests for certificates; nil:
+	// everybody who may write them.
+	Authorizer authorizer.Authorizer
 	// ProtectVolumes puts finalizers on volumes and claims, which somebody has
 	// to take off again: set it where that controller runs.
 	ProtectVolumes bool
@@ -58,9 +62,11 @@ func Chain(c Config) admission.Chain {
 		defaultTolerationSeconds(),
 		claimResize(objects),
 		runtimeClass(objects),
-		defaultStorageClass(objects),
-		defaultIngressClass(objects),
 	}
+	if c.Authorizer != nil {
+		out = append(out, certificateApproval(c.Authorizer), certificateSigning(c.Authorizer))
+	}
+	out = append(out, certificateSubjectRestriction(), defaultStorageClass(objects), defaultIngressClass(objects))
 	if c.ProtectVolumes {
 		out = append(out, protectVolumes())
 	}
