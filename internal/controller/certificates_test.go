@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/testkit"
 )
@@ -73,4 +75,60 @@ func TestApprovalNeedsTheSigner(t *testing.T) {
 
 func containsText(err error, text string) bool {
 	return err != nil && strings.Contains(err.Error(), text)
+}
+
+// issued waits for a certificate and checks that the authority made it.
+func issued(t *testing.T, c *testkit.Cluster, ca *pki.CA, name string) *x509.Certificate {
+	t.Helper()
+	var data []byte
+	testkit.Eventually(t, soon, name+" is issued", func() bool {
+		r, _ := get[signingRequest](t, c, "", name)
+		data = r.Status.Certificate
+		return len(data) > 0
+	})
+	block, _ := pem.Decode(data)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cert.Verify(x509.VerifyOptions{Roots: ca.Pool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+		t.Error(err)
+	}
+	return cert
+}
+
+func TestCertificatesAreApprovedAndSigned(t *testing.T) {
+	authority, err := pki.Open(pki.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := authority.ClusterCA()
+	c := testkit.Start(t, testkit.Options{NoScheduler: true, CheckMutation: true, Signer: ca})
+	create(t, c, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "renewal"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient"},
+		Subjects:   []rbacv1.Subject{{APIGroup: "rbac.authorization.k8s.io", Kind: "Group", Name: "system:nodes"}},
+	})
+	node := pkix.Name{CommonName: "system:node:a", Organization: []string{"system:nodes"}}
+	self := request(t, "self", certificatesv1.KubeAPIServerClientKubeletSignerName, node, certificatesv1.UsageDigitalSignature, certificatesv1.UsageClientAuth)
+	if _, err := client.For[signingRequest](c.As("system:node:a", "system:nodes")).Create(t.Context(), self); err != nil {
+		t.Fatal(err)
+	}
+	if cert := issued(t, c, ca, "self"); cert.Subject.CommonName != "system:node:a" || cert.IsCA {
+		t.Errorf("certificate of %s, authority %t", cert.Subject, cert.IsCA)
+	}
+
+	person := create(t, c, request(t, "person", certificatesv1.KubeAPIServerClientSignerName, pkix.Name{CommonName: "jane"}, certificatesv1.UsageClientAuth))
+	wrong := create(t, c, request(t, "wrong", certificatesv1.KubeAPIServerClientSignerName, pkix.Name{CommonName: "jane"}, certificatesv1.UsageServerAuth))
+	for _, r := range []signingRequest{person, wrong} {
+		if _, err := client.For[signingRequest](c.Admin).UpdateSubresource(t.Context(), approve(r), "approval"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	issued(t, c, ca, "person")
+	testkit.Eventually(t, soon, "what the signer does not sign fails", func() bool {
+		r, _ := get[signingRequest](t, c, "", "wrong")
+		last := r.Status.Conditions[len(r.Status.Conditions)-1]
+		return last.Type == certificatesv1.CertificateFailed && last.Reason == "SignerValidationFailure" && len(r.Status.Certificate) == 0
+	})
 }

@@ -13,9 +13,11 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
 	"github.com/knarr-io/knarr/internal/controller/admissionpolicy"
+	"github.com/knarr-io/knarr/internal/controller/certificates"
 	"github.com/knarr-io/knarr/internal/controller/clusterrole"
 	"github.com/knarr-io/knarr/internal/controller/cronjob"
 	"github.com/knarr-io/knarr/internal/controller/daemonset"
@@ -57,6 +59,8 @@ type Deps struct {
 	Metrics   *reconcile.Metrics // may be nil
 	// RootCA is published in every namespace; PEM.
 	RootCA []byte
+	// Signer signs approved requests for certificates; nil: nobody does.
+	Signer *pki.CA
 	// PodNetwork is divided into ranges of the prefix length NodeRange; an
 	// invalid (zero) network leaves nodes without ranges.
 	PodNetwork netip.Prefix
@@ -115,6 +119,7 @@ func (d Deps) build() ([]runner, error) {
 	add(disruption.New(d.Client("disruption-controller"), inf, recorder("disruption-controller", "controllermanager"), d.options(4)))
 	add(podgc.New(d.Client("pod-garbage-collector"), inf, d.options(4)))
 	add(resourcequota.New(d.Client("resourcequota-controller"), inf, d.options(4)))
+	add(certificates.New(d.Client("certificate-controller"), inf, d.Signer, d.options(2)))
 	add(clusterrole.New(d.Client("clusterrole-aggregation-controller"), inf, d.options(1)))
 	add(volumebinder.New(d.Client("persistent-volume-binder"), inf, recorder("persistent-volume-binder", "persistentvolume-controller"), d.options(1)))
 	add(provisioner.New(d.Client("persistent-volume-binder"), inf, recorder("persistent-volume-binder", "knarr.io/local"), d.options(2)))

@@ -16,7 +16,9 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver/authz"
 	"github.com/knarr-io/knarr/internal/apiserver/authz/escalate"
 	"github.com/knarr-io/knarr/internal/apiserver/bootstrap"
+	"github.com/knarr-io/knarr/internal/apiserver/endpoint"
 	"github.com/knarr-io/knarr/internal/apiserver/openapi"
+	"github.com/knarr-io/knarr/internal/apiserver/reviews"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/store/cache"
@@ -82,8 +84,10 @@ func (c *Cluster) newServer(objects *cache.Cache, authorizer *authz.Authorizer, 
 	if err != nil {
 		return err
 	}
+	endpoints := endpoint.NewRegistry()
+	reviews.New(tokenAuth(), nil, authorizer, authorizer).Register(endpoints)
 	c.Server, err = apiserver.New(apiserver.Config{
-		Catalog: c.Catalog, Cache: objects, Authenticator: tokenAuth(), Authorizer: authorizer, Types: types,
+		Catalog: c.Catalog, Cache: objects, Authenticator: tokenAuth(), Authorizer: authorizer, Types: types, Endpoints: endpoints,
 		Admission: builtin.Chain(builtin.Config{Catalog: c.Catalog, Cache: objects, Escalation: escalate.New(authorizer, authorizer.RBAC()).Check,
 			Authorizer: authorizer, ProtectVolumes: protect}),
 		Hooks:   map[*api.Kind]verb.Hook{services: addresses},

@@ -23,6 +23,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/apiserver"
 	"github.com/knarr-io/knarr/internal/apiserver/openapi"
+	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/controller"
 	"github.com/knarr-io/knarr/internal/reconcile"
@@ -42,6 +43,8 @@ type Options struct {
 	// CheckMutation fails the test where somebody changes a shared object; it
 	// costs time and is off in benchmarks.
 	CheckMutation bool
+	// Signer signs approved requests for certificates; nil: nobody does.
+	Signer *pki.CA
 	// Verbose logs to the test's output.
 	Verbose bool
 }
@@ -92,7 +95,7 @@ func (c *Cluster) startParts(ctx context.Context, o Options) error {
 		}
 		wait, err := controller.Start(ctx, controller.Deps{
 			Client: c.serviceAccount, Informers: c.Informers, Logger: c.Logger, Metrics: metrics,
-			RootCA: []byte("test CA"), PodNetwork: netip.MustParsePrefix("10.0.0.0/8"), NodeRange: 24,
+			RootCA: []byte("test CA"), Signer: o.Signer, PodNetwork: netip.MustParsePrefix("10.0.0.0/8"), NodeRange: 24,
 			Types: c.types(),
 		})
 		if err != nil {

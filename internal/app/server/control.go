@@ -46,7 +46,7 @@ func (p *process) startControllers(ctx context.Context, informers *client.Inform
 	}
 	return controller.Start(ctx, controller.Deps{
 		Client: p.asController, Informers: informers, Logger: p.logOf("controllers"), Metrics: metrics,
-		RootCA: p.authority.ClusterCA().PEM(), PodNetwork: p.Pods, NodeRange: nodeRange,
+		RootCA: p.authority.ClusterCA().PEM(), Signer: p.authority.ClusterCA(), PodNetwork: p.Pods, NodeRange: nodeRange,
 		Types: admissionpolicy.Types{Kind: p.kindOf, Schema: p.documents.Schema},
 	})
 }

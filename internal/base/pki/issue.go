@@ -182,3 +182,18 @@ func parsePair(data []byte) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	}
 	return cert, key, nil
 }
+
+// SignTemplate signs a certificate as the template describes it, for a key
+// that somebody else holds. The template's serial number and authority are
+// overwritten; its end is cut where the authority itself ends earlier.
+func (c *CA) SignTemplate(template *x509.Certificate, public crypto.PublicKey) (*x509.Certificate, error) {
+	own := *template
+	own.IsCA, own.BasicConstraintsValid = false, true
+	if c.cert.NotAfter.Before(own.NotAfter) {
+		own.NotAfter = c.cert.NotAfter
+	}
+	if !own.NotAfter.After(own.NotBefore) {
+		return nil, fmt.Errorf("sign certificate of %q: it would end before it begins; the authority ends at %s", own.Subject.CommonName, c.cert.NotAfter)
+	}
+	return sign(&own, c.cert, public, c.key)
+}
