@@ -17,6 +17,7 @@ import (
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
 	"github.com/knarr-io/knarr/internal/controller/admissionpolicy"
+	"github.com/knarr-io/knarr/internal/controller/autoscaler"
 	"github.com/knarr-io/knarr/internal/controller/certificates"
 	"github.com/knarr-io/knarr/internal/controller/clusterrole"
 	"github.com/knarr-io/knarr/internal/controller/cronjob"
@@ -52,6 +53,9 @@ type Deps struct {
 	// Client gives a client that acts as the service account of that name in
 	// kube-system.
 	Client func(serviceAccount string) *client.Client
+	// Read gives what reads paths of the API as that service account: metrics
+	// come from servers that the API only passes requests on to.
+	Read func(serviceAccount string) autoscaler.Get
 	// Informers are shared by all controllers. Start does not start them:
 	// whoever made them does, before or after.
 	Informers *client.Informers
@@ -117,6 +121,8 @@ func (d Deps) build() ([]runner, error) {
 	add(endpointsmirror.New(d.Client("endpointslicemirroring-controller"), inf, recorder("endpointslicemirroring-controller", "endpoint-slice-mirroring-controller"), d.options(4)))
 	add(garbage.New(d.Client("generic-garbage-collector"), inf, recorder("generic-garbage-collector", "garbage-collector-controller"), d.options(16)))
 	add(disruption.New(d.Client("disruption-controller"), inf, recorder("disruption-controller", "controllermanager"), d.options(4)))
+	add(autoscaler.New(d.Client("horizontal-pod-autoscaler"), inf, d.Read("horizontal-pod-autoscaler"),
+		recorder("horizontal-pod-autoscaler", "horizontal-pod-autoscaler"), d.options(4)))
 	add(podgc.New(d.Client("pod-garbage-collector"), inf, d.options(4)))
 	add(resourcequota.New(d.Client("resourcequota-controller"), inf, d.options(4)))
 	add(certificates.New(d.Client("certificate-controller"), inf, d.Signer, d.options(2)))

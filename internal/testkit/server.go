@@ -67,11 +67,11 @@ func (c *Cluster) startServer(ctx context.Context, t testing.TB, o Options) erro
 		}
 	}()
 	c.parts = append(c.parts, func() { <-following })
-	return c.newServer(objects, authorizer, !o.NoControllers)
+	return c.newServer(objects, authorizer, o)
 }
 
 // newServer puts the API server together as the product does.
-func (c *Cluster) newServer(objects *cache.Cache, authorizer *authz.Authorizer, protect bool) error {
+func (c *Cluster) newServer(objects *cache.Cache, authorizer *authz.Authorizer, o Options) error {
 	types, err := openapi.New()
 	if err != nil {
 		return err
@@ -89,10 +89,11 @@ func (c *Cluster) newServer(objects *cache.Cache, authorizer *authz.Authorizer, 
 	c.Server, err = apiserver.New(apiserver.Config{
 		Catalog: c.Catalog, Cache: objects, Authenticator: tokenAuth(), Authorizer: authorizer, Types: types, Endpoints: endpoints,
 		Admission: builtin.Chain(builtin.Config{Catalog: c.Catalog, Cache: objects, Escalation: escalate.New(authorizer, authorizer.RBAC()).Check,
-			Authorizer: authorizer, ProtectVolumes: protect}),
+			Authorizer: authorizer, ProtectVolumes: !o.NoControllers}),
 		Hooks:   map[*api.Kind]verb.Hook{services: addresses},
 		Version: version.Info{Major: "1", Minor: "36", GitVersion: "v1.36.0"}, Logger: c.Logger, Registry: c.Registry,
-		MaxReads: 100_000, MaxWrites: 100_000,
+		Aggregated: o.Aggregated,
+		MaxReads:   100_000, MaxWrites: 100_000,
 	})
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ import (
 	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/controller"
+	"github.com/knarr-io/knarr/internal/controller/autoscaler"
 	"github.com/knarr-io/knarr/internal/reconcile"
 	"github.com/knarr-io/knarr/internal/scheduler"
 	"github.com/knarr-io/knarr/internal/testkit/simnode"
@@ -45,6 +46,8 @@ type Options struct {
 	CheckMutation bool
 	// Signer signs approved requests for certificates; nil: nobody does.
 	Signer *pki.CA
+	// Aggregated answers for paths that the API only passes on; may be nil.
+	Aggregated func(path string) http.Handler
 	// Verbose logs to the test's output.
 	Verbose bool
 }
@@ -94,7 +97,7 @@ func (c *Cluster) startParts(ctx context.Context, o Options) error {
 			return err
 		}
 		wait, err := controller.Start(ctx, controller.Deps{
-			Client: c.serviceAccount, Informers: c.Informers, Logger: c.Logger, Metrics: metrics,
+			Client: c.serviceAccount, Read: c.readsAs, Informers: c.Informers, Logger: c.Logger, Metrics: metrics,
 			RootCA: []byte("test CA"), Signer: o.Signer, PodNetwork: netip.MustParsePrefix("10.0.0.0/8"), NodeRange: 24,
 			Types: c.types(),
 		})
@@ -135,8 +138,15 @@ func (c *Cluster) startParts(ctx context.Context, o Options) error {
 
 // As is a client under a user's name and groups.
 func (c *Cluster) As(name string, groups ...string) *client.Client {
-	u := &user.DefaultInfo{Name: name, Groups: append(groups, user.AllAuthenticated)}
-	return client.New(c.Server.Transport(u), c.Catalog)
+	return client.New(c.Server.Transport(identity(name, groups...)), c.Catalog)
+}
+
+func identity(name string, groups ...string) user.Info {
+	return &user.DefaultInfo{Name: name, Groups: append(groups, user.AllAuthenticated)}
+}
+
+func (c *Cluster) readsAs(name string) autoscaler.Get {
+	return c.Server.Get(identity("system:serviceaccount:kube-system:"+name, "system:serviceaccounts", "system:serviceaccounts:kube-system"))
 }
 
 func (c *Cluster) serviceAccount(name string) *client.Client {

@@ -45,7 +45,7 @@ func (p *process) startControllers(ctx context.Context, informers *client.Inform
 		return nil, err
 	}
 	return controller.Start(ctx, controller.Deps{
-		Client: p.asController, Informers: informers, Logger: p.logOf("controllers"), Metrics: metrics,
+		Client: p.asController, Read: p.readsAs, Informers: informers, Logger: p.logOf("controllers"), Metrics: metrics,
 		RootCA: p.authority.ClusterCA().PEM(), Signer: p.authority.ClusterCA(), PodNetwork: p.Pods, NodeRange: nodeRange,
 		Types: admissionpolicy.Types{Kind: p.kindOf, Schema: p.documents.Schema},
 	})

@@ -25,6 +25,7 @@ import (
 	"github.com/knarr-io/knarr/internal/base/lifecycle"
 	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/controller/autoscaler"
 	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/cache"
 	"github.com/knarr-io/knarr/internal/store/disk"
@@ -188,8 +189,11 @@ func firstOf(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
 // as is a client in this process under an identity; what it writes belongs to
 // the field manager, which bears upstream's name.
 func (p *process) as(manager, name string, groups ...string) *client.Client {
-	groups = append(groups, user.AllAuthenticated)
-	return client.New(p.api.Transport(&user.DefaultInfo{Name: name, Groups: groups}), p.kinds).WithManager(manager)
+	return client.New(p.api.Transport(identity(name, groups...)), p.kinds).WithManager(manager)
+}
+
+func identity(name string, groups ...string) user.Info {
+	return &user.DefaultInfo{Name: name, Groups: append(groups, user.AllAuthenticated)}
 }
 
 // controllerManager is the field manager of every controller.
@@ -197,8 +201,19 @@ const controllerManager = "kube-controller-manager"
 
 // asController acts as a controller's service account.
 func (p *process) asController(name string) *client.Client {
-	const namespace = "kube-system"
-	return p.as(controllerManager, "system:serviceaccount:"+namespace+":"+name, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
+	return p.as(controllerManager, controllerAccount+name, controllerGroups()...)
+}
+
+// readsAs reads paths of the API as a controller's service account.
+func (p *process) readsAs(name string) autoscaler.Get {
+	return p.api.Get(identity(controllerAccount+name, controllerGroups()...))
+}
+
+// controllerAccount and a controller's name are the user that it acts as.
+const controllerAccount = "system:serviceaccount:kube-system:"
+
+func controllerGroups() []string {
+	return []string{"system:serviceaccounts", "system:serviceaccounts:kube-system"}
 }
 
 // asNode acts as this machine's node.
