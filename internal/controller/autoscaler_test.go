@@ -121,3 +121,22 @@ func TestAutoscalerSaysThatMetricsAreMissing(t *testing.T) {
 		return active.Status == corev1.ConditionFalse && active.Reason == "FailedGetResourceMetric" && active.Message == want
 	})
 }
+
+func TestAutoscalersOfTheSamePodsAreTold(t *testing.T) {
+	c := testkit.Start(t, testkit.Options{NoScheduler: true, CheckMutation: true})
+	create(t, c, deployment("web", 1))
+	testkit.Eventually(t, soon, "the pod is there", func() bool { return len(list[*corev1.Pod](t, c, "default", labelsOf("web"))) == 1 })
+	create(t, c, autoscalerOf("web", 9))
+	second := autoscalerOf("web", 9)
+	second.Name = "web-too"
+	create(t, c, second)
+	testkit.Eventually(t, soon, "one of the two is told", func() bool {
+		for _, h := range list[*autoscalingv2.HorizontalPodAutoscaler](t, c, "default", nil) {
+			active := hpaCondition(h, autoscalingv2.ScalingActive)
+			if active.Reason == "AmbiguousSelector" && active.Message == "pods by selector app=web are controlled by multiple HPAs: [{web default} {web-too default}]" {
+				return true
+			}
+		}
+		return false
+	})
+}
