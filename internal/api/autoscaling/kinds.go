@@ -74,6 +74,9 @@ func older(v2 *api.Kind) *api.Kind {
 		Status: &api.RulesOf[*autoscalingv1.HorizontalPodAutoscaler]{
 			Default:       defaultOlder,
 			PrepareUpdate: func(h, old *autoscalingv1.HorizontalPodAutoscaler) { h.Spec = old.Spec },
+			ValidateUpdate: func(h, _ *autoscalingv1.HorizontalPodAutoscaler) field.ErrorList {
+				return validateStatus(&toV2(h).Status)
+			},
 		},
 		View:    &api.View{Of: v2, FromStored: fromStored, ToStored: toStored},
 		Columns: columns(),

@@ -138,24 +138,30 @@ func validateConcurrency(p batchv1.ConcurrencyPolicy, path *field.Path) field.Er
 	return validate.RequiredOneOf(p, path, batchv1.AllowConcurrent, batchv1.ForbidConcurrent, batchv1.ReplaceConcurrent)
 }
 
-// validateSchedule refuses a time zone inside of the schedule, unless the
-// object had one before.
+// validateSchedule wants a schedule that can be read. A time zone belongs into
+// a field of its own; a job that named one in its schedule may keep it there,
+// as long as it does not name another in the field.
 func validateSchedule(s, old *batchv1.CronJobSpec, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
+	var whys []string
 	if _, err := cron.ParseStandard(s.Schedule); err != nil {
-		errs = append(errs, field.Invalid(path, s.Schedule, err.Error()))
+		whys = append(whys, err.Error())
 	}
-	if !strings.Contains(s.Schedule, "TZ") {
-		return errs
+	if namesZone(s) {
+		if old == nil || !namesZone(old) {
+			whys = append(whys, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead")
+		} else if s.TimeZone != nil {
+			whys = append(whys, "cannot use both timeZone field and TZ or CRON_TZ in schedule")
+		}
 	}
-	switch had := old != nil && strings.Contains(old.Schedule, "TZ"); {
-	case !had:
-		errs = append(errs, field.Invalid(path, s.Schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"))
-	case s.TimeZone != nil:
-		errs = append(errs, field.Invalid(path, s.Schedule, "cannot use both timeZone field and TZ or CRON_TZ in schedule"))
+	var errs field.ErrorList
+	for _, why := range whys {
+		errs = append(errs, field.Invalid(path, s.Schedule, why))
 	}
 	return errs
 }
+
+// namesZone tells of a time zone inside of the schedule.
+func namesZone(s *batchv1.CronJobSpec) bool { return strings.Contains(s.Schedule, "TZ") }
 
 func validateTimeZone(zone *string, path *field.Path) field.ErrorList {
 	switch {
@@ -180,7 +186,7 @@ func warnCronJob(c, old *batchv1.CronJob, isUpdate bool) []string {
 	} else {
 		out = core.PodTemplateWarnings(&c.Spec.JobTemplate.Spec.Template, &old.Spec.JobTemplate.Spec.Template, path)
 	}
-	if strings.Contains(c.Spec.Schedule, "TZ") {
+	if namesZone(&c.Spec) {
 		out = append(out, fmt.Sprintf("spec.schedule: cannot use TZ or CRON_TZ in schedule, use timeZone field instead. Current schedule: %q", c.Spec.Schedule))
 	}
 	return out

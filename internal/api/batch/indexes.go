@@ -47,10 +47,10 @@ func interval(part string, completions int32) (from, to int32, err error) {
 func index(text, part string, completions int32) (int32, error) {
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("cannot convert string to integer for index: %q", part)
+		return 0, fmt.Errorf("cannot convert string to integer for index: %q", text)
 	}
 	if int32(n) >= completions {
-		return 0, fmt.Errorf("too large index: %q", part)
+		return 0, fmt.Errorf("too large index: %q", text)
 	}
 	return int32(n), nil
 }

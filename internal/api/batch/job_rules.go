@@ -84,7 +84,8 @@ func defaultConditions(patterns []batchv1.PodFailurePolicyOnPodConditionsPattern
 }
 
 // generateSelector makes the job's pods recognizable by the job's UID, unless
-// the user took the selector into his own hands.
+// the user took the selector into his own hands. Labels that are there already
+// stay, for validation to judge.
 func generateSelector(j *batchv1.Job) {
 	if valueOf(j.Spec.ManualSelector) {
 		return
@@ -93,7 +94,11 @@ func generateSelector(j *batchv1.Job) {
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	maps.Copy(labels, generatedLabels(j))
+	for key, value := range generatedLabels(j) {
+		if _, taken := labels[key]; !taken {
+			labels[key] = value
+		}
+	}
 	j.Spec.Template.Labels = labels
 	if j.Spec.Selector == nil {
 		j.Spec.Selector = &metav1.LabelSelector{}
@@ -102,7 +107,9 @@ func generateSelector(j *batchv1.Job) {
 	if matches == nil {
 		matches = map[string]string{}
 	}
-	matches[batchv1.ControllerUidLabel] = string(j.UID)
+	if _, taken := matches[batchv1.ControllerUidLabel]; !taken {
+		matches[batchv1.ControllerUidLabel] = string(j.UID)
+	}
 	j.Spec.Selector.MatchLabels = matches
 	if len(j.Labels) == 0 {
 		j.Labels = maps.Clone(labels)

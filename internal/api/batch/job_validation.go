@@ -236,13 +236,3 @@ func sameTemplate(s *batchv1.JobSpec, old *batchv1.Job, path *field.Path) field.
 	}
 	return immutable(s.Template, *was, path)
 }
-
-func validateJobStatus(j, _ *batchv1.Job) field.ErrorList {
-	path, s := field.NewPath("status"), &j.Status
-	errs := template.NonNegative(path,
-		template.Number{Name: "active", Value: int64(s.Active)},
-		template.Number{Name: "succeeded", Value: int64(s.Succeeded)},
-		template.Number{Name: "failed", Value: int64(s.Failed)})
-	errs = append(errs, notNegative(s.Ready, path.Child("ready"))...)
-	return append(errs, notNegative(s.Terminating, path.Child("terminating"))...)
-}

@@ -41,7 +41,7 @@ func namespaceKind() *api.Kind {
 			{Name: "finalize", GVK: gvk("Namespace"), Verbs: []string{"update"}, Rules: api.RulesOf[*corev1.Namespace]{
 				Default:        defaultNamespace,
 				PrepareUpdate:  func(n, old *corev1.Namespace) { n.Status = old.Status },
-				ValidateUpdate: func(n, _ *corev1.Namespace) field.ErrorList { return validateNamespace(n) },
+				ValidateUpdate: func(n, _ *corev1.Namespace) field.ErrorList { return validateFinalize(n) },
 			}.Erase()},
 		},
 		Columns: []api.Column{column.Name(), column.Text("Status", "The status of the namespace"), column.Age()},
@@ -80,6 +80,14 @@ func validateNamespace(n *corev1.Namespace) field.ErrorList {
 	var errs field.ErrorList
 	for _, name := range n.Spec.Finalizers {
 		errs = append(errs, validate.Finalizer(string(name), field.NewPath("spec", "finalizers"))...)
+	}
+	return errs
+}
+
+func validateFinalize(n *corev1.Namespace) field.ErrorList {
+	var errs field.ErrorList
+	for i, name := range n.Spec.Finalizers {
+		errs = append(errs, validate.Finalizer(string(name), field.NewPath("spec", "finalizers").Index(i))...)
 	}
 	return errs
 }

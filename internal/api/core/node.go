@@ -22,7 +22,7 @@ func nodeKind() *api.Kind {
 		Main: api.RulesOf[*corev1.Node]{
 			MetaAgain:     true,
 			Default:       defaultNode,
-			PrepareCreate: func(n *corev1.Node) { n.Spec.ConfigSource = nil },
+			PrepareCreate: func(n *corev1.Node) { n.Spec.ConfigSource, n.Status.Config = nil, nil },
 			PrepareUpdate: func(n, old *corev1.Node) {
 				n.Status = old.Status
 				if old.Spec.ConfigSource == nil {
@@ -34,8 +34,13 @@ func nodeKind() *api.Kind {
 			Warn:           func(n, _ *corev1.Node, _ bool) []string { return warnNode(n) },
 		},
 		Status: &api.RulesOf[*corev1.Node]{
-			Default:        defaultNode,
-			PrepareUpdate:  func(n, old *corev1.Node) { n.Spec = old.Spec },
+			Default: defaultNode,
+			PrepareUpdate: func(n, old *corev1.Node) {
+				n.Spec = old.Spec
+				if old.Status.Config == nil { // of a feature that is gone
+					n.Status.Config = nil
+				}
+			},
 			ValidateUpdate: validateNodeUpdate,
 		},
 		Subresources:        []api.Subresource{{Name: "proxy", GVK: gvk("NodeProxyOptions"), Verbs: connectVerbs()}},

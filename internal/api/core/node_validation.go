@@ -1,7 +1,9 @@
 package core
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -17,6 +19,7 @@ func validateNode(n *corev1.Node) field.ErrorList {
 	// Upstream reports taints below metadata.
 	errs := taints(n.Spec.Taints, field.NewPath("metadata", "taints"))
 	errs = append(errs, nodeResources(n)...)
+	errs = append(errs, declaredFeatures(n.Status.DeclaredFeatures)...)
 	return append(errs, podCIDRs(n.Spec.PodCIDRs, nil)...)
 }
 
@@ -70,16 +73,53 @@ func nodeResources(n *corev1.Node) field.ErrorList {
 		list corev1.ResourceList
 	}{{"capacity", n.Status.Capacity}, {"allocatable", n.Status.Allocatable}} {
 		for _, name := range sortedResources(l.list) {
-			errs = append(errs, validate.ResourceQuantity(name, l.list[name], status.Child(l.name).Key(string(name)))...)
+			errs = append(errs, validate.ResourceQuantity(name, l.list[name], status.Child(l.name, string(name)))...)
 		}
 	}
 	return errs
 }
 
+// declaredFeatures checks the names of the features that a node declares
+// (KEP-5328).
+func declaredFeatures(names []string) field.ErrorList {
+	path := field.NewPath("status", "declaredFeatures")
+	var errs field.ErrorList
+	seen := sets.New[string]()
+	for i, name := range names {
+		if seen.Has(name) {
+			errs = append(errs, field.Duplicate(path.Index(i), name))
+		}
+		seen.Insert(name)
+		if i > 0 && name < names[i-1] {
+			errs = append(errs, field.Invalid(path.Index(i), name, "list must be sorted alphabetically"))
+		}
+		if !isFeatureName(name) {
+			errs = append(errs, field.Invalid(path.Index(i), name, fmt.Sprintf("invalid feature name %q: must start with an UpperCamelCase "+
+				"segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), "+
+				"and contain only alphanumeric characters and slashes", name)))
+		}
+	}
+	return errs
+}
+
+func isFeatureName(name string) bool {
+	if name == "" || name[0] < 'A' || name[0] > 'Z' {
+		return false
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		other := strings.ContainsFunc(part, func(r rune) bool {
+			return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+		})
+		if part == "" || other {
+			return false
+		}
+	}
+	return true
+}
+
 func validateNodeUpdate(n, old *corev1.Node) field.ErrorList {
 	spec := field.NewPath("spec")
 	errs := validateNode(n)
-	errs = append(errs, nodeResources(n)...)
 	errs = append(errs, uniqueAddresses(n)...)
 	if len(old.Spec.PodCIDRs) > 0 && !slices.Equal(n.Spec.PodCIDRs, old.Spec.PodCIDRs) {
 		errs = append(errs, field.Forbidden(spec.Child("podCIDRs"), `node updates may not change podCIDR except from "" to valid`))
@@ -110,6 +150,9 @@ func nodeSpecKept(n, old *corev1.Node) field.ErrorList {
 	was.PodCIDR, was.PodCIDRs = is.PodCIDR, is.PodCIDRs
 	was.ProviderID, was.Taints, was.Unschedulable = is.ProviderID, is.Taints, is.Unschedulable
 	was.ConfigSource = is.ConfigSource
+	if is.DoNotUseExternalID != was.DoNotUseExternalID {
+		return field.ErrorList{field.Forbidden(field.NewPath("spec", "externalID"), "may not be updated")}
+	}
 	if apiequality.Semantic.DeepEqual(is, was) {
 		return nil
 	}

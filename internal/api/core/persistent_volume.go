@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
@@ -94,6 +95,24 @@ func warnPersistentVolume(v *corev1.PersistentVolume) []string {
 	}
 	for _, d := range deprecatedVolumes(&as) {
 		out = append(out, fmt.Sprintf("spec.%s: deprecated in %s", d.name, d.since))
+	}
+	return append(out, affinityWarnings(v.Spec.NodeAffinity)...)
+}
+
+// affinityWarnings warns of labels that were renamed.
+func affinityWarnings(a *corev1.VolumeNodeAffinity) []string {
+	if a == nil || a.Required == nil {
+		return nil
+	}
+	var out []string
+	terms := field.NewPath("spec", "nodeAffinity", "required", "nodeSelectorTerms")
+	for i, t := range a.Required.NodeSelectorTerms {
+		for j, e := range t.MatchExpressions {
+			if why, ok := deprecatedLabel(e.Key); ok {
+				at := terms.Index(i).Child("matchExpressions").Index(j).Child("key")
+				out = append(out, fmt.Sprintf("%s: %s is %s", at, e.Key, why))
+			}
+		}
 	}
 	return out
 }

@@ -2,6 +2,9 @@ package core
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -38,7 +41,8 @@ func validatePersistentVolumeClaimUpdate(c, old *corev1.PersistentVolumeClaim) f
 		errs = append(errs, field.Forbidden(spec, "spec is immutable after creation except resources.requests "+
 			"and volumeAttributesClassName for bound claims\n"+diff.Diff(validate.Shown(was), validate.Shown(is))))
 	}
-	return append(errs, claimSize(c, old, spec)...)
+	errs = append(errs, claimSize(c, old, spec)...)
+	return append(errs, validate.Immutable(c.Spec.VolumeMode, old.Spec.VolumeMode, field.NewPath("volumeMode"))...)
 }
 
 // claimSize lets a claim shrink only as far as an expansion that failed, and
@@ -53,15 +57,36 @@ func claimSize(c, old *corev1.PersistentVolumeClaim, spec *field.Path) field.Err
 }
 
 func validatePersistentVolumeClaimStatus(c, _ *corev1.PersistentVolumeClaim) field.ErrorList {
+	status, s := field.NewPath("status"), &c.Status
 	var errs field.ErrorList
-	at := field.NewPath("status", "capacity")
-	if len(c.Status.AccessModes) > 0 {
-		errs = append(errs, accessModes(c.Status.AccessModes, field.NewPath("status", "accessModes"))...)
+	for _, name := range sortedResources(s.Capacity) {
+		errs = append(errs, wholeAmount(s.Capacity[name], status.Child("capacity").Key(string(name)))...)
 	}
-	for _, name := range sortedResources(c.Status.Capacity) {
-		errs = append(errs, validate.NonNegativeQuantity(c.Status.Capacity[name], at.Key(string(name)))...)
+	for _, name := range slices.Sorted(maps.Keys(s.AllocatedResourceStatuses)) {
+		errs = append(errs, expandable(name, status.Child("allocatedResourceStatuses"))...)
+	}
+	at := status.Child("allocatedResources")
+	for _, name := range sortedResources(s.AllocatedResources) {
+		why := expandable(name, at)
+		if len(why) == 0 {
+			why = wholeAmount(s.AllocatedResources[name], at.Key(string(name)))
+		}
+		errs = append(errs, why...)
 	}
 	return errs
+}
+
+// expandable wants a resource of which a claim can get more (KEP-1790): its
+// storage, or one that is not Kubernetes' own.
+func expandable(name corev1.ResourceName, at *field.Path) field.ErrorList {
+	if errs := validate.QualifiedName(string(name), at); len(errs) > 0 {
+		return errs
+	}
+	domain, _, qualified := strings.Cut(string(name), "/")
+	if name == corev1.ResourceStorage || qualified && domain != "kubernetes.io" && !strings.HasSuffix(domain, ".kubernetes.io") {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(at, name, []corev1.ResourceName{corev1.ResourceStorage})}
 }
 
 func warnPersistentVolumeClaim(c *corev1.PersistentVolumeClaim) []string {

@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -41,10 +42,12 @@ func validatePersistentVolume(v *corev1.PersistentVolume) field.ErrorList {
 
 func attributesClass(name string, csi bool, spec *field.Path) field.ErrorList {
 	at := spec.Child("volumeAttributesClassName")
+	var errs field.ErrorList
 	if name == "" {
-		return field.ErrorList{field.Required(at, "an empty string is disallowed")}
+		errs = append(errs, field.Required(at, "an empty string is disallowed"))
+	} else {
+		errs = validate.Name(validate.Subdomain, name, at)
 	}
-	errs := validate.Name(validate.Subdomain, name, at)
 	if !csi {
 		errs = append(errs, field.Required(spec.Child("csi"), "has to be specified when using volumeAttributesClassName"))
 	}
@@ -58,12 +61,18 @@ func volumeCapacity(c corev1.ResourceList, at *field.Path) field.ErrorList {
 	}
 	for _, name := range sortedResources(c) {
 		q := c[name]
-		if q.Sign() < 0 {
-			errs = append(errs, field.Invalid(at.Key(string(name)), q.Value(), "must be a valid resource quantity"))
-		}
+		errs = append(errs, wholeAmount(q, at.Key(string(name)))...)
 		errs = append(errs, validate.PositiveQuantity(q, at.Key(string(name)))...)
 	}
 	return errs
+}
+
+// wholeAmount wants an amount that is a number of bytes and not below zero.
+func wholeAmount(q resource.Quantity, at *field.Path) field.ErrorList {
+	if n := q.Value(); n < 0 {
+		return field.ErrorList{field.Invalid(at, n, "must be a valid resource quantity")}
+	}
+	return nil
 }
 
 func volumeAffinity(a *corev1.VolumeNodeAffinity, at *field.Path) field.ErrorList {

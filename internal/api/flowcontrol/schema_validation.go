@@ -149,7 +149,7 @@ func validateTypes(types []string) field.ErrorList {
 			errs = append(errs, field.Duplicate(at, t))
 		}
 		if t == "" {
-			errs = append(errs, field.Required(at, "must not be empty"))
+			errs = append(errs, field.Required(at, ""))
 		}
 	}
 	return errs

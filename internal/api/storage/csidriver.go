@@ -84,16 +84,14 @@ func defaultDriver(d *storagev1.CSIDriver) {
 	setDefault(&s.SELinuxMount, false)
 }
 
-// countDriverChange raises the generation with changes of what can change. It
+// countDriverChange raises the generation with changes of the spec. It
 // starts at none, unlike that of other kinds.
 func countDriverChange(d, old *storagev1.CSIDriver) {
 	if old.Spec.PreventPodSchedulingIfMissing == nil { // an alpha field, off by default
 		d.Spec.PreventPodSchedulingIfMissing = nil
 	}
 	d.Generation = old.Generation
-	if !equality.Semantic.DeepEqual(d.Spec.TokenRequests, old.Spec.TokenRequests) ||
-		!equality.Semantic.DeepEqual(d.Spec.RequiresRepublish, old.Spec.RequiresRepublish) ||
-		!equality.Semantic.DeepEqual(d.Spec.SELinuxMount, old.Spec.SELinuxMount) {
+	if !equality.Semantic.DeepEqual(d.Spec, old.Spec) {
 		d.Generation++
 	}
 }
@@ -132,6 +130,10 @@ func validateDriverSpec(s *storagev1.CSIDriverSpec) field.ErrorList {
 			storagev1.ReadWriteOnceWithFSTypeFSGroupPolicy, storagev1.FileFSGroupPolicy, storagev1.NoneFSGroupPolicy)...)
 	}
 	errs = append(errs, validateTokenRequests(s.TokenRequests, path.Child("tokenRequests"))...)
+	if in := s.ServiceAccountTokenInSecrets; in != nil && len(s.TokenRequests) == 0 {
+		errs = append(errs, field.Invalid(path.Child("serviceAccountTokenInSecrets"), *in,
+			"serviceAccountTokenInSecrets is set but no tokenRequests are specified"))
+	}
 	for _, m := range s.VolumeLifecycleModes {
 		errs = append(errs, oneOf(m, path.Child("volumeLifecycleModes"),
 			storagev1.VolumeLifecyclePersistent, storagev1.VolumeLifecycleEphemeral)...)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/core"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
@@ -72,8 +73,11 @@ func validateAttachment(s *storagev1.VolumeAttachmentSpec) field.ErrorList {
 		errs = append(errs, field.Required(source.Child("persistentVolumeName"), "must specify non empty persistentVolumeName"))
 	}
 	errs = append(errs, validate.Name(validate.Subdomain, s.NodeName, path.Child("nodeName"))...)
-	if name := s.Source.PersistentVolumeName; name != nil && *name != "" {
+	if name := s.Source.PersistentVolumeName; name != nil {
 		errs = append(errs, validate.Name(validate.Subdomain, *name, source.Child("persistentVolumeName"))...)
+	}
+	if inline := s.Source.InlineVolumeSpec; inline != nil && s.Source.PersistentVolumeName == nil {
+		errs = append(errs, core.ValidateInlineVolume(inline, source.Child("inlineVolumeSpec"))...)
 	}
 	return errs
 }

@@ -11,10 +11,7 @@ import (
 // Finalizer checks the name of a finalizer: a qualified name, with a domain
 // unless it is one of Kubernetes' own.
 func Finalizer(name string, path *field.Path) field.ErrorList {
-	if errs := QualifiedName(name, path); len(errs) > 0 {
-		return errs
-	}
-	return standardFinalizer(name, path)
+	return append(QualifiedName(name, path), standardFinalizer(name, path)...)
 }
 
 func standardFinalizer(name string, path *field.Path) field.ErrorList {
