@@ -181,8 +181,8 @@ func (c *Cluster) processes() ([]string, error) {
 	var lines []string
 	for _, proc := range folders {
 		command, err := os.ReadFile(proc + "/cmdline")
-		if err != nil || proc == fmt.Sprintf("/proc/%d", os.Getpid()) {
-			continue // gone meanwhile
+		if err != nil || len(command) == 0 || proc == fmt.Sprintf("/proc/%d", os.Getpid()) {
+			continue // gone meanwhile, or ended and not yet waited for by init
 		}
 		groups, _ := os.ReadFile(proc + "/cgroup")
 		namespace, err := os.Stat(proc + "/ns/net")
