@@ -30,10 +30,10 @@ func event(core *api.Kind) *api.Kind {
 			FromStored: fromCore,
 			ToStored:   toCore,
 		},
-		Columns: core.Columns,
-		Row:     rowOf(core),
-		Fields:     eventFields,
-		FieldNames: fieldNames(),
+		Columns:             core.Columns,
+		Row:                 rowOf(core),
+		Fields:              eventFields,
+		FieldNames:          fieldNames(),
 		UnconditionalUpdate: true, CreateOnUpdate: true,
 	}.Kind()
 }
