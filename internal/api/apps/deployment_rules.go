@@ -29,6 +29,7 @@ func deploymentRules() api.RulesOf[*appsv1.Deployment] {
 
 func deploymentStatusRules() *api.RulesOf[*appsv1.Deployment] {
 	return &api.RulesOf[*appsv1.Deployment]{
+		Reset:   [][]string{{"spec"}, {"metadata", "labels"}},
 		Default: defaultDeployment,
 		PrepareUpdate: func(d, old *appsv1.Deployment) {
 			d.Spec, d.Labels = old.Spec, old.Labels

@@ -118,9 +118,6 @@ func resetFields(k *api.Kind, subresource string) map[fieldpath.APIVersion]field
 		return nil
 	case subresource == "status":
 		paths = append(paths, fieldpath.MakePathOrDie("spec"))
-		if k.GVK.Group == "apps" && k.GVK.Kind == "Deployment" {
-			paths = append(paths, fieldpath.MakePathOrDie("metadata", "labels"))
-		}
 	default:
 		paths = append(paths, fieldpath.MakePathOrDie("status"))
 	}

@@ -3,6 +3,7 @@ package managed
 import (
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -31,6 +32,18 @@ func TestWhatWritersDoNotOwn(t *testing.T) {
 		got := resetFields(k, tt.subresource)[fieldpath.APIVersion(k.GVK.GroupVersion().String())].Filter(all)
 		if got.Has(fieldpath.MakePathOrDie("spec", "a")) != tt.spec || got.Has(fieldpath.MakePathOrDie("status", "b")) != tt.status {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// A write of a Deployment's status stores no labels.
+func TestStatusOfADeploymentOwnsNoLabels(t *testing.T) {
+	k := catalog.New().TypeOf(&appsv1.Deployment{})
+	label := fieldpath.MakePathOrDie("metadata", "labels", "a")
+	for subresource, want := range map[string]bool{"": true, "status": false} {
+		got := resetFields(k, subresource)[fieldpath.APIVersion("apps/v1")].Filter(fieldpath.NewSet(label))
+		if got.Has(label) != want {
+			t.Errorf("written through %q: %v", subresource, got)
 		}
 	}
 }
