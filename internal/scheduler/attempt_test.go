@@ -14,6 +14,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
 	"github.com/knarr-io/knarr/internal/scheduler/plugins"
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 // bare is a scheduler's state without its wiring.
@@ -178,7 +179,7 @@ func TestSample(t *testing.T) {
 // TestCountsFollowPods: whatever comes and goes in whatever order, a node's
 // counts are those of the pods that are there.
 func TestCountsFollowPods(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		c := newCluster()
 		there := map[string]string{} // node by pod
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 type budgetList []*policyv1.PodDisruptionBudget
@@ -158,7 +159,7 @@ func TestRoomIsKeptForNominatedPods(t *testing.T) {
 // what they counted before, and victims are always of lower priority and
 // enough.
 func TestPreemptionTriesLeaveNoTrace(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		s, p := bare()
 		s.budgets = budgetList{budget("x", 1)}
 		for i := range 4 {

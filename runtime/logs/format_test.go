@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/runtime/test/property"
 )
 
 func TestFormat(t *testing.T) {
@@ -35,7 +37,7 @@ func TestFormat(t *testing.T) {
 
 // However output is cut into pieces, joining the entries gives it back.
 func TestFormatKeepsEveryByte(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		in := rapid.SliceOfN(rapid.SampledFrom([]byte("ab\n")), 0, 200).Draw(t, "in")
 		in = append(bytes.Repeat([]byte("z"), rapid.IntRange(0, 2*MaxLine).Draw(t, "pad")), in...)
 		var log, pending []byte

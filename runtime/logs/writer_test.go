@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/runtime/test/property"
 )
 
 // bench is a log with a pipe into it; the writer can be abandoned as by a kill.
@@ -103,7 +105,7 @@ func (b *bench) crash(point int) {
 func TestNothingIsLostOrDoubledByKills(t *testing.T) {
 	base := t.TempDir()
 	run := 0
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		run++
 		b := newBench(t, filepath.Join(base, fmt.Sprint(run)))
 		var want bytes.Buffer

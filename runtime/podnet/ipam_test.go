@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/runtime/test/property"
 )
 
 func TestAllocateGoesRound(t *testing.T) {
@@ -56,7 +58,7 @@ func TestNewIPAMRefusesWhatItCannotServe(t *testing.T) {
 // No address is given out twice, none outside the range, and one that was
 // released comes back only after all others that were free before it.
 func TestAllocateProperties(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		prefix := netip.PrefixFrom(netip.MustParseAddr("10.9.8.0"), rapid.IntRange(25, 29).Draw(t, "bits"))
 		m, err := NewIPAM(prefix, netip.Addr{}, nil)
 		if err != nil {

@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 func newServices(network string) *Services {
@@ -121,7 +123,7 @@ func TestChangingTheTypeGivesBack(t *testing.T) {
 
 // What is taken is always exactly what the stored Services hold.
 func TestTakenIsWhatIsHeld(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		s := newServices("10.0.0.0/28")
 		held := map[string]*corev1.Service{}
 		for i := range rapid.IntRange(1, 40).Draw(t, "steps") {

@@ -15,6 +15,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/apiserver/codec"
 	"github.com/knarr-io/knarr/internal/testkit/mutate"
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 var configMap = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
@@ -57,7 +58,7 @@ func TestDecode(t *testing.T) {
 // What is encoded is decoded to the same, in every format.
 func TestEncodingsAreReadBack(t *testing.T) {
 	c := codec.New(catalog.New())
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		in := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: rapid.String().Draw(t, "name"), Labels: rapid.MapOfN(rapid.String(), rapid.String(), 1, 3).Draw(t, "labels")},
 			Data: rapid.MapOfN(rapid.StringMatching(`[a-z<&]{0,9}`), rapid.StringMatching(`[ -~]{0,9}`), 1, 3).Draw(t, "data")}
 		if rapid.Bool().Draw(t, "named") {

@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -219,7 +221,7 @@ func TestLevelsBorrow(t *testing.T) {
 
 // Whatever happens, no level uses more than it may, and nothing is lost.
 func TestSeatsAreNeverLost(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		c := start(t, rapid.IntRange(1, 60).Draw(rt, "seats"), time.Nanosecond)
 		users := []*user.DefaultInfo{as("jane"), as("joe"), as("system:kube-scheduler"), as("system:serviceaccount:a:b", "system:serviceaccounts"), as("system:node:n", user.NodesGroup)}
 		var held []*Ticket

@@ -16,6 +16,7 @@ import (
 	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/cache"
 	"github.com/knarr-io/knarr/internal/store/disk"
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 // watched is a handler on a real cache, for watches of pods alone.
@@ -184,7 +185,7 @@ func TestNarrowWatchesSeeWhatWideOnesSee(t *testing.T) {
 	namespaces, names, nodes := []string{"x", "y"}, []string{"a", "b", "c"}, []string{"", "n1", "n2"}
 	selectors := []string{"metadata.name=a", "spec.nodeName=n1", "spec.nodeName=", "metadata.name=a,spec.nodeName=n1",
 		"spec.nodeName=n1,metadata.name!=b", "metadata.name=a,metadata.name=b"}
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		type pair struct {
 			what         string
 			narrow, wide *Watch

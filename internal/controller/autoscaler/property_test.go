@@ -6,6 +6,8 @@ import (
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 // drawRules draws rules whose policies each say what they allow.
@@ -60,7 +62,7 @@ func within(rules *autoscalingv2.HPAScalingRules, steps []step, to int32, now ti
 // Whatever the metrics say, the number stays within the limits and moves no
 // faster than the policies allow, as told by the numbers themselves.
 func TestNumbersStayWithinLimitsAndSpeed(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		least := rapid.Int32Range(1, 10).Draw(t, "least")
 		hpa := hpaOf(least, least+rapid.Int32Range(0, 20).Draw(t, "room"), cpuTarget(50))
 		if rapid.Bool().Draw(t, "behaves") {

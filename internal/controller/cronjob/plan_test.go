@@ -12,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 func at(text string) time.Time {
@@ -90,7 +92,7 @@ func TestDue(t *testing.T) {
 
 // TestNewestIsTheLast: halving finds what walking finds.
 func TestNewestIsTheLast(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		schedule := rapid.SampledFrom([]string{"* * * * *", "*/7 * * * *", "5 3-6 * * *", "0 12 * * 1", "30 1 1,15 * *", "@hourly"}).Draw(t, "schedule")
 		s, err := scheduleOf(cronJob(schedule))
 		if err != nil {

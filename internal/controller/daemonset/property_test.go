@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 // TestUpdatesKeepTheirPromise: whatever fails in between, a step of an update
@@ -14,7 +16,7 @@ import (
 // that surges starts no more second pods than allowed; and when all is quiet
 // every node has exactly one pod, of the present template.
 func TestUpdatesKeepTheirPromise(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		w := newWorld()
 		for i := range rapid.IntRange(1, 7).Draw(t, "nodes") {
 			w.node(fmt.Sprint("n", i))

@@ -6,6 +6,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 // TestRollingUpdateKeepsItsPromise: whatever order events arrive in, however
@@ -13,7 +15,7 @@ import (
 // more pods than replicas plus surge, and there are never fewer ready ones than
 // replicas minus unavailable. When all is quiet it is done.
 func TestRollingUpdateKeepsItsPromise(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		replicas := rapid.Int32Range(1, 12).Draw(t, "replicas")
 		surge := amount(t, "surge")
 		unavailable := amount(t, "unavailable")
@@ -47,7 +49,7 @@ func TestRollingUpdateKeepsItsPromise(t *testing.T) {
 // TestScalingEndsRight: changes of scale in the middle of a rollout end at the
 // scale asked for last.
 func TestScalingEndsRight(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		w := newWorld(rapid.Int32Range(0, 10).Draw(t, "replicas"), amount(t, "surge"), amount(t, "unavailable"))
 		w.settle()
 		var want int32

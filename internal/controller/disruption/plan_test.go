@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 var now = time.Unix(10_000, 0)
@@ -146,7 +148,7 @@ func TestFailureAllowsNothingAndIsForgotten(t *testing.T) {
 // TestNeverAllowsTooMuch: whatever the state, taking all that is allowed
 // leaves what is desired, and planning again from the result changes nothing.
 func TestNeverAllowsTooMuch(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		evicted := map[string]time.Duration{}
 		for _, name := range rapid.SliceOfN(rapid.StringMatching("[a-l]"), 0, 5).Draw(t, "evicted") {
 			evicted[name] = time.Duration(rapid.IntRange(0, 300).Draw(t, "seconds ago")) * time.Second

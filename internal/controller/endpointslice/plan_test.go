@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 func service(change ...func(*corev1.Service)) *corev1.Service {
@@ -158,7 +160,7 @@ func (p plan) apply(existing []*discoveryv1.EndpointSlice, serial *int) []*disco
 // one slice once, no slice is over its bound, a second run changes nothing,
 // and there is always a slice.
 func TestSlicesHoldExactlyThePods(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		svc := service()
 		var existing []*discoveryv1.EndpointSlice
 		serial := 0

@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 func TestJudge(t *testing.T) {
@@ -51,7 +53,7 @@ func TestJudge(t *testing.T) {
 // TestGraphKnowsDependents: the graph's answers are those of the references
 // that are there, and it forgets what is gone.
 func TestGraphKnowsDependents(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		g := newGraph()
 		model := map[types.UID][]types.UID{} // owners by object
 		uid := func(label string) types.UID {

@@ -9,6 +9,8 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 func TestIndexesAsText(t *testing.T) {
@@ -23,7 +25,7 @@ func TestIndexesAsText(t *testing.T) {
 }
 
 func TestIndexesAreASet(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		var x indexes
 		want := map[int]bool{}
 		for range rapid.IntRange(0, 5).Draw(t, "rounds") {

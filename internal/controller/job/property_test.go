@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 // TestCountsAreExact: wherever the controller is killed between two writes,
@@ -16,7 +18,7 @@ import (
 // the end the status counts each pod once, and there are never more active
 // pods than asked for.
 func TestCountsAreExact(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		w := newWorld(rapid.Int32Range(1, 4).Draw(t, "parallelism"), nil)
 		if rapid.Bool().Draw(t, "has completions") {
 			n := rapid.Int32Range(1, 6).Draw(t, "completions")

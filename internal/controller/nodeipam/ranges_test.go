@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 // TestRangesNeverOverlap: whatever is taken, freed and found taken, no range
@@ -15,7 +17,7 @@ func TestRangesNeverOverlap(t *testing.T) {
 		network string
 		parts   int
 	}{{"10.244.0.0/20", 24}, {"10.0.0.0/16", 24}, {"192.168.7.0/24", 28}, {"fd00:1::/60", 64}, {"10.1.2.0/24", 24}}
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		n := rapid.SampledFrom(networks).Draw(t, "network")
 		network := netip.MustParsePrefix(n.network)
 		r, err := newRanges(network, n.parts)

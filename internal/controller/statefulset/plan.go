@@ -130,7 +130,7 @@ func (p *planner) shrink() (wait bool) {
 			if p.ordered {
 				return true
 			}
-		case p.ordered && !p.healthy(pod) && pod != sick:
+		case p.ordered && !p.healthy(pod) && pod != sick && !pods.Finished(pod):
 			return true
 		default:
 			p.do(remove, pod)
@@ -155,7 +155,7 @@ func (p *planner) condemned() []int {
 }
 
 // firstSick is the pod of the lowest ordinal that is not well; an ordered set
-// stops that one although it is not.
+// stops that one although it is not, and those that have ended.
 func (p *planner) firstSick(condemned []int) *corev1.Pod {
 	for _, ordinal := range slices.Backward(condemned) {
 		if pod := p.pods[ordinal]; !p.healthy(pod) {
@@ -166,7 +166,10 @@ func (p *planner) firstSick(condemned []int) *corev1.Pod {
 }
 
 // roll takes pods of old revisions away, the highest first and down to the
-// partition, as long as no more than maxUnavailable are missing.
+// partition. At most maxUnavailable are on their way at a time, and none that
+// serves goes while that many of the whole set are missing, as the API's
+// maxUnavailable counts them; one that does not serve may always go, so that a
+// set whose pods are broken can be mended.
 func (p *planner) roll() {
 	s := p.set.Spec.UpdateStrategy
 	if s.Type == appsv1.OnDeleteStatefulSetStrategyType {
@@ -177,18 +180,34 @@ func (p *planner) roll() {
 		least += int(*s.RollingUpdate.Partition)
 	}
 	budget := maxUnavailable(p.set)
+	spare := budget - p.unavailable()
 	for ordinal := start(p.set) + replicas(p.set) - 1; ordinal >= least && budget > 0; ordinal-- {
 		pod := p.pods[ordinal]
+		old := pod != nil && pod.Labels[revisionLabel] != p.update.name && pod.DeletionTimestamp == nil
+		serves := pod != nil && p.healthy(pod)
 		switch {
-		case pod == nil:
+		case old && serves && spare > 0:
+			p.do(remove, pod)
+			spare--
 			budget--
-		case pod.Labels[revisionLabel] != p.update.name && pod.DeletionTimestamp == nil:
+		case old && !serves:
 			p.do(remove, pod)
 			budget--
-		case !p.healthy(pod):
+		case !serves:
 			budget--
 		}
 	}
+}
+
+// unavailable counts the pods that the set wants and that do not serve.
+func (p *planner) unavailable() int {
+	n := 0
+	for ordinal := start(p.set); ordinal < start(p.set)+replicas(p.set); ordinal++ {
+		if pod := p.pods[ordinal]; pod == nil || !p.healthy(pod) {
+			n++
+		}
+	}
+	return n
 }
 
 // maxUnavailable is one unless the API lets the set say more.

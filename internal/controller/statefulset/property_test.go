@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 // TestOrderAndIdentity: whatever happens to pods in whatever order, however
@@ -15,7 +17,7 @@ import (
 // takes no pod that serves while as many as allowed are missing. When all is
 // quiet there is exactly one pod per ordinal, of the template of the set.
 func TestOrderAndIdentity(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		w := newWorld(rapid.Int32Range(0, 6).Draw(t, "replicas"))
 		if rapid.Bool().Draw(t, "parallel") {
 			w.set.Spec.PodManagementPolicy = appsv1.ParallelPodManagement

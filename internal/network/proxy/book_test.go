@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/knarr-io/knarr/internal/network/ruleset"
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 // table is what the kernel would hold after the changes.
@@ -37,7 +38,7 @@ func (tb *table) apply(t *rapid.T, c ruleset.Change) {
 // Whatever owners ask for in whatever order, and however many of their
 // changes share a batch, the differences add up to what is wanted.
 func TestChangesAddUpToTheState(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		b := newBook()
 		tb := table{ruleset.State{Chains: map[string]ruleset.Chain{}, Elements: map[ruleset.Key]string{}}}
 		for range rapid.IntRange(1, 20).Draw(t, "batches") {

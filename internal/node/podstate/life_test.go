@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/knarr-io/knarr/internal/node/render"
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 // life is a pod whose actions take effect, or fail, in an order that rapid
@@ -155,7 +156,7 @@ func (l *life) runningIDs() []string {
 // TestAnyLifeEnds plays random lives: the invariants hold at every step, and a
 // pod that is deleted is gone in the end.
 func TestAnyLifeEnds(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		policy := rapid.SampledFrom([]string{"Always", "OnFailure", "Never"}).Draw(t, "policy")
 		pod := testPod(rapid.SampledFrom([]string{"a", "a b", "i a", "p a b", "i p j a", "p q a"}).Draw(t, "containers"), "")
 		pod.Spec.RestartPolicy = corev1.RestartPolicy(policy)

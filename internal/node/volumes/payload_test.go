@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 // read gives what a container would see: names and contents, without the
@@ -50,7 +52,7 @@ func read(t interface{ Fatal(...any) }, dir string) map[string]string {
 // there is always exactly the last.
 func TestWriteShowsThePayload(t *testing.T) {
 	base := t.TempDir()
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp(base, "")
 		if err != nil {
 			t.Fatal(err)

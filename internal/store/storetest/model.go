@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/knarr-io/knarr/internal/store"
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 // Model is what a store should hold: every change, in order. Crash tests use
@@ -118,7 +119,7 @@ type modelWatch struct {
 
 // RunModel holds an engine against a model with random histories.
 func RunModel(t *testing.T, open Open) {
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		s := open(t)
 		defer s.Close()
 		m := &machine{t: t, s: s}

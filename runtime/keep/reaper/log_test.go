@@ -9,6 +9,7 @@ import (
 
 	"github.com/knarr-io/knarr/runtime/keep/wire"
 	"github.com/knarr-io/knarr/runtime/proc"
+	"github.com/knarr-io/knarr/runtime/test/property"
 )
 
 func open(t testing.TB, dir string) *Log {
@@ -57,7 +58,7 @@ func TestSubscribersAreWoken(t *testing.T) {
 // The log is a list of what was appended and not forgotten, through restarts.
 func TestLogAgainstAList(t *testing.T) {
 	base := t.TempDir()
-	rapid.Check(t, func(rt *rapid.T) {
+	property.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(base, "")
 		if err != nil {
 			rt.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/knarr-io/knarr/internal/reconcile"
+	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
 func someLabels(t *rapid.T, least int) map[string]string {
@@ -26,7 +27,7 @@ func someLabels(t *rapid.T, least int) map[string]string {
 // TestChangesNameTheServicesConcerned: a pod's change names exactly the
 // Services that select it before or after.
 func TestChangesNameTheServicesConcerned(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	property.Check(t, func(t *rapid.T) {
 		m := New()
 		services := map[string]map[string]string{}
 		for i := range rapid.IntRange(1, 6).Draw(t, "services") {
