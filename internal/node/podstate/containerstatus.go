@@ -138,7 +138,7 @@ func fromInstance(v *View, i *Instance, cs *corev1.ContainerStatus) {
 // good, or until it may run again.
 func ended(v *View, c *corev1.Container, i *Instance, cs *corev1.ContainerStatus, init bool, now time.Time) {
 	end := corev1.ContainerState{Terminated: terminated(v, i)}
-	again := v.Stop == nil && !Terminal(v, now) && restarts(v.Pod, c, init, i.Status.GetExitCode()) && !isEphemeral(v.Pod, c.Name)
+	again := v.Stop == nil && !Terminal(v, now) && v.again(c, init, i) && !isEphemeral(v.Pod, c.Name)
 	w, failed := v.Waiting[c.Name]
 	switch {
 	case !again:

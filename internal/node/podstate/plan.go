@@ -143,8 +143,8 @@ func (p *planner) restartUnhealthy() {
 		switch {
 		case failed != "":
 			p.stopOne(c, i, probeGrace(p.v, c, failed), fmt.Sprintf("Container %s failed %s probe, will be restarted", c.Name, failed))
-		case i.Status.GetAnnotations()[render.AnnotationHash] != render.ContainerHash(c):
-			p.stopOne(c, i, p.v.podGrace(), fmt.Sprintf("Container %s definition changed, will be restarted", c.Name))
+		case outdated(c, i):
+			p.replace(c, i, fmt.Sprintf("Container %s definition changed, will be restarted", c.Name))
 		default:
 			p.resize(c, i)
 		}
@@ -154,6 +154,13 @@ func (p *planner) restartUnhealthy() {
 func (p *planner) resize(c *corev1.Container, i *Instance) {
 	if p.v.resizing(c, i) {
 		p.do(Action{Op: Op{Kind: ResizeContainer, Target: i.ID()}, Container: c.Name})
+	}
+}
+
+// replace stops an instance that is to be made anew.
+func (p *planner) replace(c *corev1.Container, i *Instance, message string) {
+	if p.due(i.ID()) {
+		p.do(Action{Op: Op{Kind: StopContainer, Target: i.ID()}, Container: c.Name, Grace: p.v.podGrace(), Message: message, Replace: true})
 	}
 }
 

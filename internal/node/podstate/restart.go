@@ -39,9 +39,12 @@ func matches(e *corev1.ContainerRestartRuleOnExitCodes, code int32) bool {
 }
 
 // crashWait is until when a container that ended has to wait; zero when it
-// may run now.
+// may run now. One that was defined anew does not pay for what it was before.
 func (v *View) crashWait(name string, i *Instance, now time.Time) time.Time {
 	if i == nil || !i.Exited() {
+		return time.Time{}
+	}
+	if c := render.Find(v.Pod, name); c != nil && v.superseded(c, i) {
 		return time.Time{}
 	}
 	if until := v.Crash[name].Until(i.Finished()); now.Before(until) {
@@ -50,11 +53,33 @@ func (v *View) crashWait(name string, i *Instance, now time.Time) time.Time {
 	return time.Time{}
 }
 
+// CrashAfter is the back-off of a container that is started at now, after the
+// end of last (nil: of none).
+func (v *View) CrashAfter(c *corev1.Container, last *Instance, now time.Time) Backoff {
+	switch {
+	case last == nil || !last.Exited():
+		return v.Crash[c.Name]
+	case v.superseded(c, last):
+		return Backoff{}
+	}
+	return v.Crash[c.Name].Next(last.Finished(), now)
+}
+
+// superseded tells that what becomes of the instance says nothing of the next.
+func (v *View) superseded(c *corev1.Container, i *Instance) bool {
+	return v.Replaced[i.ID()] || outdated(c, i)
+}
+
+// again tells whether a container is run again after an instance that ended.
+func (v *View) again(c *corev1.Container, init bool, i *Instance) bool {
+	return v.Replaced[i.ID()] || restarts(v.Pod, c, init, i.Status.GetExitCode())
+}
+
 // ended tells whether the container has an end that is final.
 func (v *View) ended(c *corev1.Container, init bool) bool {
 	i := v.Newest(c.Name)
 	return i != nil && i.Exited() && !v.busy(StartContainer, c.Name) &&
-		!restarts(v.Pod, c, init, i.Status.GetExitCode())
+		!v.again(c, init, i)
 }
 
 // Terminal tells whether the pod has ended by itself or by verdict: nothing

@@ -64,7 +64,7 @@ func (p *planner) keep(c *corev1.Container, sandbox string, init bool) {
 		return // of an old sandbox; newSandbox stops those
 	case init && i == nil:
 		// A new sandbox runs its init containers anew, whatever came of the old ones.
-	case last != nil && last.Exited() && !restarts(p.v.Pod, c, init, last.Status.GetExitCode()):
+	case last != nil && last.Exited() && !p.v.again(c, init, last):
 		return
 	}
 	if until := p.v.crashWait(c.Name, last, p.now); !until.IsZero() && !(init && i == nil) {

@@ -90,6 +90,8 @@ type Action struct {
 	Container string // name, for what concerns a container
 	Attempt   uint32 // of the container or sandbox to make
 	Grace     time.Duration
+	// Replace marks the stop of an instance that is to be made anew.
+	Replace bool
 	// Reason and Message describe a stop in its event.
 	Reason, Message string
 }
@@ -122,6 +124,9 @@ type View struct {
 	NotBefore map[string]time.Time
 	Crash     map[string]Backoff
 	Probes    map[string]Probe // by instance id
+	// Replaced holds the instances that the agent ended to make them anew: they
+	// are run again whatever the restart policy says.
+	Replaced map[string]bool
 	// Resized holds the resources that running instances were last given.
 	Resized map[string]corev1.ResourceRequirements
 }
@@ -135,7 +140,7 @@ func NewView(pod *corev1.Pod) *View {
 	return &View{
 		Pod: pod, Instances: map[string][]*Instance{}, Ops: map[Op]time.Time{}, Images: map[string]string{},
 		Waiting: map[string]Waiting{}, NotBefore: map[string]time.Time{}, Crash: map[string]Backoff{},
-		Probes: map[string]Probe{}, Resized: map[string]corev1.ResourceRequirements{},
+		Probes: map[string]Probe{}, Replaced: map[string]bool{}, Resized: map[string]corev1.ResourceRequirements{},
 	}
 }
 

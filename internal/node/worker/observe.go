@@ -120,6 +120,7 @@ func (w *Worker) forgetContainer(id string) {
 				w.tellEnded(id)
 				delete(w.view.Probes, id)
 				delete(w.view.Resized, id)
+				delete(w.view.Replaced, id)
 				delete(w.told, id)
 				delete(w.seen, id)
 				return

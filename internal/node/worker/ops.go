@@ -40,6 +40,9 @@ func (w *Worker) launch(a podstate.Action, now time.Time) {
 	case podstate.StartContainer:
 		do = w.startContainer(a, now)
 	case podstate.StopContainer:
+		if a.Replace {
+			w.view.Replaced[a.Target] = true
+		}
 		do = w.stopContainer(a, now)
 	case podstate.RemoveContainer:
 		do = w.removeContainer(a)

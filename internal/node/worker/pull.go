@@ -54,6 +54,21 @@ func imageUser(uid int64, numeric bool, name string) render.ImageUser {
 	return u
 }
 
+// forgetImages drops what is known of the images of containers that have
+// others now: the new ones are pulled without delay.
+func (w *Worker) forgetImages(old, pod *corev1.Pod) {
+	for c := range render.Containers(pod) {
+		if before := render.Find(old, c.Name); before == nil || before.Image == c.Image {
+			continue
+		}
+		delete(w.view.Images, c.Name)
+		delete(w.view.NotBefore, c.Name)
+		delete(w.pulls, c.Name)
+		delete(w.pullRetry, c.Name)
+		w.clearPullFailure(c.Name)
+	}
+}
+
 // clearPullFailure takes back what the state said of the image, and leaves
 // other reasons to wait.
 func (w *Worker) clearPullFailure(container string) {

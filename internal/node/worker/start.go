@@ -64,9 +64,7 @@ func (w *Worker) startContainer(a podstate.Action, now time.Time) func() func() 
 		podIPs: w.view.PodIPs(), mounts: w.volumes, target: w.ephemeralTarget(pod, a.Container),
 	}
 	delete(w.view.Images, a.Container)
-	if last := w.view.Newest(a.Container); last != nil && last.Exited() {
-		w.view.Crash[a.Container] = w.view.Crash[a.Container].Next(last.Finished(), now)
-	}
+	w.view.Crash[a.Container] = w.view.CrashAfter(s.c, w.view.Newest(a.Container), now)
 	return func() func() {
 		err := s.run()
 		return func() { w.startDone(s, err) }

@@ -56,11 +56,23 @@ func (w *Worker) publish(now time.Time) time.Time {
 	if now.Before(w.status.retry) {
 		return w.status.retry
 	}
-	if due := w.status.since.Add(settle); w.underway() && !urgent(&want, &w.view.Pod.Status) && now.Before(due) {
+	if due := w.holdUntil(&want, now); now.Before(due) {
 		return due
 	}
 	w.write(want)
 	return time.Time{}
+}
+
+// holdUntil is when the status has to be written, whatever else is to come.
+func (w *Worker) holdUntil(want *corev1.PodStatus, now time.Time) time.Time {
+	have := &w.view.Pod.Status
+	if until := podstate.Replacing(w.view, now); !until.IsZero() && want.Phase == have.Phase {
+		return until
+	}
+	if w.underway() && !urgent(want, have) {
+		return w.status.since.Add(settle)
+	}
+	return now
 }
 
 // underway tells whether the pod is about to change anyway.

@@ -182,6 +182,7 @@ func (w *Worker) setPod(pod *corev1.Pod) {
 		w.begin(podstate.StopFor(pod, false, time.Now()))
 	}
 	if pod.Generation != old.Generation || !sameText(pod, old) {
+		w.forgetImages(old, pod)
 		w.follow()
 		w.remount = w.view.VolumesReady
 	}
