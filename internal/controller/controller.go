@@ -30,6 +30,7 @@ import (
 	"github.com/knarr-io/knarr/internal/controller/ephemeralvolume"
 	"github.com/knarr-io/knarr/internal/controller/garbage"
 	"github.com/knarr-io/knarr/internal/controller/job"
+	"github.com/knarr-io/knarr/internal/controller/loadbalancer"
 	"github.com/knarr-io/knarr/internal/controller/namespace"
 	"github.com/knarr-io/knarr/internal/controller/nodeipam"
 	"github.com/knarr-io/knarr/internal/controller/nodelifecycle"
@@ -69,6 +70,9 @@ type Deps struct {
 	// invalid (zero) network leaves nodes without ranges.
 	PodNetwork netip.Prefix
 	NodeRange  int
+	// LoadBalancer says with what Services of type LoadBalancer share the
+	// nodes' addresses; nil: another program gives them theirs.
+	LoadBalancer *loadbalancer.Config
 	// Types tell what admission policies are checked with; without them their
 	// status is left alone.
 	Types admissionpolicy.Types
@@ -136,6 +140,10 @@ func (d Deps) build() ([]runner, error) {
 
 	if d.Types.Schema != nil {
 		add(admissionpolicy.New(d.Client("validatingadmissionpolicy-status-controller"), inf, d.Types, d.options(1)))
+	}
+
+	if d.LoadBalancer != nil {
+		add(loadbalancer.New(d.Client("service-controller"), inf, *d.LoadBalancer, recorder("service-controller", "service-controller"), d.options(1)))
 	}
 
 	nodes := recorder("node-controller", "node-controller")

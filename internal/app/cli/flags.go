@@ -43,6 +43,7 @@ func (c *clusterFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.services, "service-network", "10.96.0.0/16", "network that Service addresses come from")
 	flags.StringVar(&c.nodes, "node-network", "10.245.0.0/24", "network that addresses of further nodes on this machine come from")
 	flags.StringVar(&c.Overlay, "overlay", "auto", "when pods' packets go through a tunnel (VXLAN) to other nodes: auto (where they share no link), always, or never")
+	flags.StringVar(&c.LoadBalancer, "load-balancer", "node", "who gives Services of type LoadBalancer an address: node (those of the nodes), or none (something that you install)")
 	flags.StringVar(&c.dns, "cluster-dns", "", "address of the cluster DNS (default: the tenth of the service network)")
 	flags.StringVar(&c.Domain, "cluster-domain", "cluster.local", "domain of the cluster's names")
 	flags.StringVar(&c.CgroupParent, "cgroup-parent", "/knarr", "cgroup that holds everything of the cluster")
@@ -71,6 +72,9 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 	}
 	if !slices.Contains(peers.Modes(), c.Overlay) {
 		return fmt.Errorf("--overlay %q: want one of %s", c.Overlay, strings.Join(peers.Modes(), ", "))
+	}
+	if c.LoadBalancer != "node" && c.LoadBalancer != "none" {
+		return fmt.Errorf("--load-balancer %q: want node or none", c.LoadBalancer)
 	}
 	if err := completeAccess(&c.Access); err != nil {
 		return err

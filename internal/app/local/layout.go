@@ -35,7 +35,10 @@ type Settings struct {
 	NodeNetwork netip.Prefix
 	// Overlay says when packets between nodes go through a tunnel: auto, always
 	// or never.
-	Overlay      string
+	Overlay string
+	// LoadBalancer is node where Services of type LoadBalancer get the nodes'
+	// addresses, none where another program gives them theirs.
+	LoadBalancer string
 	CgroupParent string
 	LogLevel     string
 	// Registries is a file that says how the runtime reaches registries; it may

@@ -111,6 +111,7 @@ func (s Settings) Flags() []string {
 		"--data-dir", s.DataDir, "--run-dir", s.RunDir, "--pod-log-dir", s.LogDir,
 		"--node-name", s.NodeName, "--node-address", s.NodeAddress.String(),
 		"--api-port", port(s.APIPort), "--kubelet-port", port(s.KubeletPort),
+		"--http-port", port(s.HTTPPort), "--https-port", port(s.HTTPSPort), "--load-balancer", s.LoadBalancer,
 		"--pod-network", s.Pods.String(), "--service-network", s.Services.String(),
 		"--cluster-dns", s.DNS.String(), "--cluster-domain", s.Domain,
 		"--node-network", s.NodeNetwork.String(), "--overlay", s.Overlay, "--cgroup-parent", s.CgroupParent, "--log-level", s.LogLevel,

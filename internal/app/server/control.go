@@ -6,9 +6,12 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/knarr-io/knarr/internal/app/machine"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/controller"
 	"github.com/knarr-io/knarr/internal/controller/admissionpolicy"
+	"github.com/knarr-io/knarr/internal/controller/loadbalancer"
+	"github.com/knarr-io/knarr/internal/edge/ingress"
 	"github.com/knarr-io/knarr/internal/reconcile"
 	"github.com/knarr-io/knarr/internal/scheduler"
 )
@@ -47,8 +50,20 @@ func (p *process) startControllers(ctx context.Context, informers *client.Inform
 	return controller.Start(ctx, controller.Deps{
 		Client: p.asController, Read: p.readsAs, Informers: informers, Logger: p.logOf("controllers"), Metrics: metrics,
 		RootCA: p.authority.ClusterCA().PEM(), Signer: p.authority.ClusterCA(), PodNetwork: p.Pods, NodeRange: nodeRange,
-		Types: admissionpolicy.Types{Kind: p.kindOf, Schema: p.documents.Schema},
+		LoadBalancer: p.loadBalancer(),
+		Types:        admissionpolicy.Types{Kind: p.kindOf, Schema: p.documents.Schema},
 	})
+}
+
+// loadBalancer says what shares this machine's addresses with Services.
+func (p *process) loadBalancer() *loadbalancer.Config {
+	if p.Settings.LoadBalancer == "none" {
+		return nil
+	}
+	return &loadbalancer.Config{
+		Listener:     func(port int32) string { return machine.Outward(int(port)) },
+		IngressPorts: []int32{int32(p.HTTPPort), int32(p.HTTPSPort)}, IngressController: ingress.Controller,
+	}
 }
 
 // kindOf is the kind of a resource; empty where there is none.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -119,11 +120,7 @@ func (p *portRender) renderExternal() {
 	for _, ip := range p.svc.Spec.ExternalIPs {
 		p.frontend(ip, external)
 	}
-	for _, ingress := range p.svc.Status.LoadBalancer.Ingress {
-		if ingress.IPMode == nil || *ingress.IPMode == corev1.LoadBalancerIPModeVIP {
-			p.frontend(ingress.IP, external)
-		}
-	}
+	p.renderBalancer(external)
 	if p.port.NodePort != 0 {
 		key := ruleset.Key{Set: ruleset.NodePorts, Protocol: p.protocol, Port: uint16(p.port.NodePort)}
 		if external == "" {
@@ -131,6 +128,52 @@ func (p *portRender) renderExternal() {
 		}
 		p.out.Elements[key] = external
 	}
+}
+
+// renderBalancer renders the addresses of the load balancer, which may be for
+// some clients only; others are dropped.
+func (p *portRender) renderBalancer(external string) {
+	ranges := sourceRanges(p.svc)
+	for _, ingress := range p.svc.Status.LoadBalancer.Ingress {
+		if ingress.IPMode != nil && *ingress.IPMode != corev1.LoadBalancerIPModeVIP {
+			continue
+		}
+		if ranges == nil || external == "" {
+			p.frontend(ingress.IP, external)
+			continue
+		}
+		name := "fw-" + p.id
+		var chain ruleset.Chain
+		for i := range ranges {
+			chain = append(chain, ruleset.Step{Clients: &ranges[i], Goto: external})
+		}
+		p.out.Chains[name] = append(chain, ruleset.Step{Drop: true})
+		p.frontend(ingress.IP, name)
+	}
+}
+
+// sourceRanges are the networks whose clients may use the load balancer; nil:
+// all of them. The annotation is the older form of the field.
+func sourceRanges(svc *corev1.Service) []netip.Prefix {
+	texts := svc.Spec.LoadBalancerSourceRanges
+	if older := svc.Annotations[corev1.AnnotationLoadBalancerSourceRangesKey]; len(texts) == 0 && strings.TrimSpace(older) != "" {
+		texts = strings.Split(older, ",")
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	out := []netip.Prefix{}
+	for _, text := range texts {
+		prefix, err := netip.ParsePrefix(strings.TrimSpace(text))
+		if err != nil || !prefix.Addr().Is4() {
+			continue // of the other family, or not to be read: it lets nobody in
+		}
+		if prefix.Bits() == 0 {
+			return nil
+		}
+		out = append(out, prefix.Masked())
+	}
+	return out
 }
 
 // frontend leads an address to the chain, or refuses it where there is none.

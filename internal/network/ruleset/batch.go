@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sort"
+	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -98,7 +99,8 @@ func sortedNames(chains map[string]Chain) []string {
 	for name := range chains {
 		names = append(names, name)
 	}
-	// A chain that others go to ("svc-") must exist before them.
+	// A chain that others go to must exist before them: "svc-" and "loc-"
+	// before "ext-", that before "fw-".
 	sort.Slice(names, func(i, j int) bool {
 		a, b := rank(names[i]), rank(names[j])
 		return a < b || a == b && names[i] < names[j]
@@ -107,8 +109,11 @@ func sortedNames(chains map[string]Chain) []string {
 }
 
 func rank(name string) int {
-	if len(name) > 4 && name[:4] == "ext-" {
+	switch {
+	case strings.HasPrefix(name, "ext-"):
 		return 1
+	case strings.HasPrefix(name, "fw-"):
+		return 2
 	}
 	return 0
 }

@@ -85,7 +85,7 @@ func verdictChain(set *nftables.Set, val []byte) (string, error) {
 
 // proxyChain tells chains that Apply makes from those of the base.
 func proxyChain(name string) bool {
-	for _, prefix := range []string{"svc-", "loc-", "ext-", "host-"} {
+	for _, prefix := range []string{"svc-", "loc-", "ext-", "fw-", "host-"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

@@ -1,0 +1,152 @@
+package proxy
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/knarr-io/knarr/internal/network/nettest"
+)
+
+const (
+	clientIP = "198.51.100.9"
+	otherIP  = "203.0.113.9"
+)
+
+// balanced is a Service with the node's address in its load balancer status.
+func balanced() *corev1.Service {
+	svc := service()
+	svc.Spec.Type = corev1.ServiceTypeLoadBalancer
+	svc.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: nodeIP}}
+	return svc
+}
+
+// silent tells that nobody answered at all, in contrast to a refusal.
+func silent(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) || os.IsTimeout(err)
+}
+
+func (l *lab) expect(from *nettest.Space, address, want string) {
+	l.t.Helper()
+	if got, err := from.Ask(address); err != nil || got != want {
+		l.t.Errorf("%s answers %q, %v; want %q", address, got, err, want)
+	}
+}
+
+func TestLoadBalancerAnswersOnTheNodesAddress(t *testing.T) {
+	l := newLab(t)
+	client := l.node.Pod(clientIP)
+	l.apply(balanced(), endpoint(podA, true))
+	l.expect(client, nodeIP+":80", "a "+nodeIP)
+	l.expect(l.node, nodeIP+":80", "a "+nodeIP)
+	l.apply(balanced())
+	if got, err := client.Ask(nodeIP + ":80"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("without endpoints: %q, %v; want connection refused", got, err)
+	}
+	l.apply(service(), endpoint(podA, true))
+	if got, err := client.Ask(nodeIP + ":80"); err == nil {
+		t.Errorf("after the type changed the port still answers %q", got)
+	}
+}
+
+// A load balancer that terminates connections itself (ipMode Proxy) is to be
+// reached, not short-cut.
+func TestProxyModeAddressIsLeftAlone(t *testing.T) {
+	svc := balanced()
+	mode := corev1.LoadBalancerIPModeProxy
+	svc.Status.LoadBalancer.Ingress[0].IPMode = &mode
+	r := RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, []discoveryv1.Endpoint{endpoint(podA, true)})}, "n1")
+	for key := range r.Elements {
+		if key.Addr.String() == nodeIP {
+			t.Errorf("%+v is rendered", key)
+		}
+	}
+}
+
+func TestSourceRangesLetOnlyTheirClientsIn(t *testing.T) {
+	for name, svc := range map[string]*corev1.Service{"field": balanced(), "annotation": balanced()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // a dropped packet is known by a time-out
+			l := newLab(t)
+			inside, outside := l.node.Pod(clientIP), l.node.Pod(otherIP)
+			if name == "field" {
+				svc.Spec.LoadBalancerSourceRanges = []string{"192.0.2.128/25", "198.51.100.0/24", "2001:db8::/32"}
+			} else {
+				svc.Annotations = map[string]string{corev1.AnnotationLoadBalancerSourceRangesKey: "198.51.100.0/24, 192.0.2.128/25"}
+			}
+			svc.Spec.Ports[0].NodePort = 30080
+			l.apply(svc, endpoint(podA, true))
+			l.expect(inside, nodeIP+":80", "a "+nodeIP)
+			if got, err := outside.Ask(nodeIP + ":80"); !silent(err) {
+				t.Errorf("another client: %q, %v; want silence", got, err)
+			}
+			// The ranges are the load balancer's, not the node port's.
+			l.expect(outside, nodeIP+":30080", "a "+nodeIP)
+		})
+	}
+}
+
+func TestExternalAddresses(t *testing.T) {
+	const external = "203.0.113.80"
+	l := newLab(t)
+	client := l.node.Pod(clientIP)
+	svc := service()
+	svc.Spec.ExternalIPs = []string{external}
+	l.apply(svc, endpoint(podA, true))
+	l.expect(client, external+":80", "a "+nodeIP)
+	svc.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+	l.apply(svc, endpoint(podA, true))
+	l.expect(client, external+":80", "a "+clientIP)
+}
+
+// With the policy Local a client keeps its address and meets local endpoints
+// alone; what the node and its pods send goes anywhere.
+func TestExternalTrafficPolicyLocal(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	client := l.node.Pod(clientIP)
+	svc := service()
+	svc.Spec.Type, svc.Spec.ExternalTrafficPolicy = corev1.ServiceTypeNodePort, corev1.ServiceExternalTrafficPolicyLocal
+	svc.Spec.Ports[0].NodePort = 30080
+	elsewhere := endpoint(podB, true)
+	other := "n2"
+	elsewhere.NodeName = &other
+	l.apply(svc, endpoint(podA, true), elsewhere)
+	for range 8 {
+		l.expect(client, nodeIP+":30080", "a "+clientIP)
+	}
+	if got := l.who(l.c, nodeIP+":30080"); got != "ab" {
+		t.Errorf("a pod meets %q", got)
+	}
+	l.apply(svc, elsewhere)
+	if got, err := client.Ask(nodeIP + ":30080"); !silent(err) {
+		t.Errorf("without a local endpoint: %q, %v; want silence", got, err)
+	}
+	l.expect(l.node, nodeIP+":30080", "b "+nodeIP)
+	// A local endpoint that ends serves where there is no other local one.
+	l.apply(svc, ending(podA), elsewhere)
+	l.expect(client, nodeIP+":30080", "a "+clientIP)
+}
+
+func TestInternalTrafficPolicyLocal(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	svc := service()
+	policy := corev1.ServiceInternalTrafficPolicyLocal
+	svc.Spec.InternalTrafficPolicy = &policy
+	elsewhere := endpoint(podB, true)
+	other := "n2"
+	elsewhere.NodeName = &other
+	l.apply(svc, endpoint(podA, true), elsewhere)
+	if got := l.who(l.c, "10.96.0.20:80"); got != "a" {
+		t.Errorf("a pod meets %q, want the local endpoint", got)
+	}
+	l.apply(svc, elsewhere)
+	if got, err := l.c.Ask("10.96.0.20:80"); !silent(err) {
+		t.Errorf("without a local endpoint: %q, %v; want silence", got, err)
+	}
+}
