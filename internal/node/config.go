@@ -44,6 +44,8 @@ type Config struct {
 
 	// RootDir holds volumes, LogDir the logs of containers.
 	RootDir, LogDir string
+	// StaticPods is the folder, or file, of static pods' manifests; empty for none.
+	StaticPods string
 	// SeccompDir holds localhost profiles; RootDir/seccomp where empty.
 	SeccompDir string
 	// CgroupRoot is the parent of kubepods, such as "knarr"; may be empty.

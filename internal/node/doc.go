@@ -7,6 +7,7 @@
 //	register    the Node object, its status and lease
 //	worker      the life of each pod (podstate is its pure core)
 //	images      pulls and removal of images
+//	static      the manifests of static pods
 //	volumes     what lies on the disk for pods; objects, what it is made from
 //	probe       questions to containers; lifecycle, their hooks
 //	logs        reading and rotation of container logs

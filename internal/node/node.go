@@ -19,6 +19,7 @@ import (
 	"github.com/knarr-io/knarr/internal/node/podcgroup"
 	"github.com/knarr-io/knarr/internal/node/register"
 	"github.com/knarr-io/knarr/internal/node/render"
+	"github.com/knarr-io/knarr/internal/node/static"
 	"github.com/knarr-io/knarr/internal/node/stats"
 	"github.com/knarr-io/knarr/internal/node/volumes"
 	"github.com/knarr-io/knarr/internal/node/worker"
@@ -90,6 +91,12 @@ func (n *Node) wire(ctx context.Context) error {
 		return err
 	}
 	n.volumes = vols
+	var manifests *static.Source
+	if cfg.StaticPods != "" {
+		if manifests, err = static.NewSource(cfg.StaticPods, cfg.NodeName, client.For[*corev1.Pod](cfg.Client).Kind(), cfg.Logger); err != nil {
+			return err
+		}
+	}
 	n.pods = worker.NewManager(&worker.Deps{
 		Runtime: n.runtime, Client: cfg.Client, Objects: cache, Volumes: vols,
 		Puller: images.NewPuller(n.runtime, cfg.ParallelPulls), Recorder: n.recorder,
@@ -98,6 +105,7 @@ func (n *Node) wire(ctx context.Context) error {
 		CgroupRoot: cfg.CgroupRoot, Cluster: render.Cluster{DNS: cfg.ClusterDNS, Domain: cfg.ClusterDomain},
 		HostResolver: hostResolver(cfg.ResolvConf, cfg.Logger), MemoryCapacity: n.machine.MemoryBytes,
 		RuntimeName: cfg.RuntimeName, BeforeStop: cfg.BeforeStop, Cgroups: podcgroup.New(cfg.CgroupRoot),
+		Static: manifests,
 	}, pods)
 	return nil
 }

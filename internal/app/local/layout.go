@@ -81,6 +81,9 @@ func (s Settings) programs() string {
 // NodeRoot is where the node agent keeps volumes.
 func (s Settings) NodeRoot() string { return filepath.Join(s.DataDir, "node") }
 
+// StaticPods is where manifests of static pods lie.
+func (s Settings) StaticPods() string { return filepath.Join(s.DataDir, "manifests") }
+
 // AdminSocket is where the runtime takes image imports.
 func (s Settings) AdminSocket() string { return filepath.Join(s.RunDir, "runtime-admin.sock") }
 

@@ -113,7 +113,7 @@ func (h *Host) RunAgent(ctx context.Context, ready func()) error {
 	agent, err := node.Start(ctx, node.Config{
 		Client: c.Node, Logger: h.logOf("node"),
 		NodeName: c.NodeName, Addresses: []string{c.NodeAddress.String()}, Version: version.Get().Kubernetes + "+knarr",
-		RuntimeEndpoint: c.RuntimeSocket(), RootDir: c.NodeRoot(), LogDir: c.LogDir,
+		RuntimeEndpoint: c.RuntimeSocket(), RootDir: c.NodeRoot(), LogDir: c.LogDir, StaticPods: c.StaticPods(),
 		CgroupRoot: strings.Trim(c.CgroupParent, "/"),
 		ClusterDNS: []string{c.DNS.String()}, ClusterDomain: c.Domain,
 		Listener: listener, Certificate: c.Certificate, ClientCAs: c.Callers,

@@ -93,7 +93,7 @@ func (w *world) start() {
 		Client: client.New(issuer{w.cluster.As("system:node:n1", "system:nodes").Transport()}, w.cluster.Catalog).WithManager("kubelet"), Logger: logger,
 		NodeName: "n1", Addresses: []string{"127.0.0.1"}, Version: "v1.36.0", RuntimeEndpoint: filepath.Join(w.dir, "cri.sock"),
 		PodCIDR: "10.1.0.0/24", RootDir: filepath.Join(w.dir, "root"), LogDir: filepath.Join(w.dir, "logs"), ClusterDomain: "cluster.local",
-		CgroupRoot: filepath.Base(w.dir),
+		CgroupRoot: filepath.Base(w.dir), StaticPods: filepath.Join(w.dir, "manifests"),
 		BeforeStop: func(_ context.Context, pod *corev1.Pod) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"github.com/knarr-io/knarr/internal/node/images"
 	"github.com/knarr-io/knarr/internal/node/objects"
 	"github.com/knarr-io/knarr/internal/node/render"
+	"github.com/knarr-io/knarr/internal/node/static"
 	"github.com/knarr-io/knarr/internal/node/volumes"
 )
 
@@ -53,6 +54,8 @@ type Deps struct {
 	MemoryCapacity int64
 	// RuntimeName prefixes container ids, as in knarr://<id>.
 	RuntimeName string
+	// Static are the node's static pods; nil for none.
+	Static *static.Source
 	// BeforeStop is called once when a pod begins to end and returns when no
 	// new connections reach the pod; bounded by the grace period. May be nil.
 	BeforeStop func(ctx context.Context, pod *corev1.Pod) error

@@ -92,8 +92,15 @@ func (m *Manager) listAlways(ctx context.Context, every time.Duration) error {
 		if err := m.list(ctx); err != nil {
 			return err
 		}
-		if err := sleep(ctx, every); err != nil {
-			return err
+		timer := time.NewTimer(every)
+		select {
+		case <-timer.C:
+		case <-m.again:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 }
@@ -112,12 +119,14 @@ func sleep(ctx context.Context, d time.Duration) error {
 // list asks for everything that the runtime holds, tells it to the workers
 // and starts workers for pods that have none.
 func (m *Manager) list(ctx context.Context) error {
+	// Asked for before the listing: a pod that the API tells of meanwhile is not
+	// taken for one that nobody knows.
+	known := m.pods.HasSynced() && m.deps.Services.HasSynced()
 	found, began, err := m.inventory(ctx)
 	if err != nil {
 		return err
 	}
-	first := m.take(found, began)
-	if first {
+	if m.take(found, began, known) {
 		// From here on the API's changes start workers.
 		m.pods.OnChange(m.changed)
 		m.sweep()
@@ -125,32 +134,36 @@ func (m *Manager) list(ctx context.Context) error {
 	return nil
 }
 
-// take hands a listing to the workers; it tells whether it was the first.
-func (m *Manager) take(found map[types.UID][]podListing, began time.Time) (first bool) {
+// take hands a listing to the workers; known is set when the API's pods are.
+// It tells whether it was the first with them known.
+func (m *Manager) take(found map[types.UID][]podListing, began time.Time, known bool) (first bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	first = !m.mu.listed
-	m.mu.listed = true
+	fresh := map[types.UID]bool{} // workers that have this listing already
+	m.adoptStaticLocked(found, began, fresh)
+	first = known && !m.mu.listed
 	if first {
+		m.mu.listed = true
 		for _, pod := range m.pods.List("", nil) {
 			if l, ok := found[pod.UID]; ok {
 				m.startLocked(pod, &listing{began: began, pods: l})
+				fresh[pod.UID] = true
 			}
 		}
 	}
 	for uid, l := range found {
-		if m.mu.workers[uid] == nil {
+		if known && m.mu.workers[uid] == nil {
 			m.adoptOrphanLocked(uid, listing{began: began, pods: l})
+			fresh[uid] = true
 		}
 	}
-	if first {
-		return true
-	}
 	for uid, e := range m.mu.workers {
-		l := listing{began: began, pods: found[uid]}
-		e.worker.post(func() { e.worker.relist(l) })
+		if !fresh[uid] {
+			l := listing{began: began, pods: found[uid]}
+			e.worker.post(func() { e.worker.relist(l) })
+		}
 	}
-	return false
+	return first
 }
 
 // adoptOrphanLocked ends a pod that the API does not hold. One that it holds

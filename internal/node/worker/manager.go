@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/node/podstate"
 	"github.com/knarr-io/knarr/internal/node/render"
+	"github.com/knarr-io/knarr/internal/node/static"
 )
 
 // Manager starts and ends workers. It is safe for concurrent use.
@@ -21,12 +23,16 @@ type Manager struct {
 	deps *Deps
 	pods *client.Informer[*corev1.Pod]
 	wg   sync.WaitGroup
+	// again asks for the runtime to be listed now.
+	again chan struct{}
 
 	mu struct {
 		sync.Mutex
 		ctx     context.Context // set by Run
 		workers map[types.UID]*entry
-		listed  bool // the runtime was listed once
+		listed  bool // the runtime was listed once, with the API's pods known
+		statics map[string]*staticPod // by namespace/name
+		static  bool                  // static pods were started
 		ended   bool // no workers are started any more
 	}
 }
@@ -34,7 +40,8 @@ type Manager struct {
 // entry is a worker and the newest state of its pod that the API told.
 type entry struct {
 	worker *Worker
-	pod    *corev1.Pod
+	// pod of a static pod has its mirror's status.
+	pod *corev1.Pod
 	// rejected is set when the node did not take the pod.
 	rejected bool
 }
@@ -42,20 +49,16 @@ type entry struct {
 // NewManager makes a manager of the pods that the informer holds: those of
 // this node.
 func NewManager(d *Deps, pods *client.Informer[*corev1.Pod]) *Manager {
-	m := &Manager{deps: d, pods: pods}
+	m := &Manager{deps: d, pods: pods, again: make(chan struct{}, 1)}
 	m.mu.workers = make(map[types.UID]*entry)
+	m.mu.statics = make(map[string]*staticPod)
 	return m
 }
 
-// Run runs the node's pods until ctx ends; they go on without it. It begins
-// when the pods are known, and adopts what the runtime runs already.
+// Run runs the node's pods until ctx ends; they go on without it. Static pods
+// it runs at once, those of the API when they are known; it adopts what the
+// runtime runs already.
 func (m *Manager) Run(ctx context.Context) error {
-	if err := m.pods.WaitSynced(ctx); err != nil {
-		return err
-	}
-	if err := m.deps.Services.WaitSynced(ctx); err != nil {
-		return err
-	}
 	if m.deps.RuntimeName == "" {
 		version, err := m.deps.Runtime.Version(ctx)
 		if err != nil {
@@ -67,7 +70,27 @@ func (m *Manager) Run(ctx context.Context) error {
 	m.mu.ctx = ctx
 	m.mu.Unlock()
 	defer m.wait()
+	m.wg.Go(func() { m.awaitAPI(ctx) })
+	if m.deps.Static != nil {
+		m.setStatic(m.deps.Static.Read())
+		m.wg.Go(func() { m.followStatic(ctx) })
+	}
 	return m.follow(ctx)
+}
+
+// awaitAPI has the runtime listed again when the API's pods are known.
+func (m *Manager) awaitAPI(ctx context.Context) {
+	if m.pods.WaitSynced(ctx) != nil || m.deps.Services.WaitSynced(ctx) != nil {
+		return
+	}
+	m.listAgain()
+}
+
+func (m *Manager) listAgain() {
+	select {
+	case m.again <- struct{}{}:
+	default:
+	}
 }
 
 // wait lets no worker start any more and waits for those that run.
@@ -83,6 +106,9 @@ func (m *Manager) changed(old, pod *corev1.Pod) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.mu.ended {
+		return
+	}
+	if m.mirrorLocked(old, pod) {
 		return
 	}
 	switch {
@@ -111,6 +137,10 @@ func (m *Manager) startLocked(pod *corev1.Pod, known *listing) *entry {
 	w := newWorker(m.deps, pod)
 	e := &entry{worker: w, pod: pod}
 	m.mu.workers[pod.UID] = e
+	if s := m.mu.statics[pod.Namespace+"/"+pod.Name]; s != nil && s.want != nil && s.want.UID == pod.UID {
+		w.static = s.want
+		w.setMirror(s.mirror)
+	}
 	if known != nil {
 		w.relist(*known)
 		w.adoptProbes()
@@ -137,6 +167,7 @@ func (m *Manager) ended(uid types.UID, w *Worker) {
 	defer m.mu.Unlock()
 	if e := m.mu.workers[uid]; e != nil && e.worker == w {
 		delete(m.mu.workers, uid)
+		m.staticEndedLocked(e)
 	}
 }
 
@@ -169,11 +200,29 @@ func orphan(l podListing) *corev1.Pod {
 	return pod
 }
 
-// Pods are the node's pods as the API last told.
-func (m *Manager) Pods() []*corev1.Pod { return m.pods.List("", nil) }
+// Pods are the node's pods as the API last told, static pods in place of their
+// mirrors.
+func (m *Manager) Pods() []*corev1.Pod {
+	pods := slices.DeleteFunc(m.pods.List("", nil), static.IsMirror)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.mu.statics {
+		if s.run != nil {
+			pods = append(pods, s.run.pod)
+		}
+	}
+	return pods
+}
 
-// Pod finds a pod of the node by name.
-func (m *Manager) Pod(namespace, name string) (*corev1.Pod, bool) { return m.pods.Get(namespace, name) }
+// Pod finds a pod of the node by name; of a static pod not its mirror.
+func (m *Manager) Pod(namespace, name string) (*corev1.Pod, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := m.mu.statics[namespace+"/"+name]; s != nil && s.run != nil {
+		return s.run.pod, true
+	}
+	return m.pods.Get(namespace, name)
+}
 
 // Snapshot is what the runtime last told of a pod.
 type Snapshot struct {

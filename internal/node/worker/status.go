@@ -41,9 +41,15 @@ func older(a, b *corev1.Pod) bool {
 
 // publish writes the status where it differs from the API's and says when to
 // ask again.
-func (w *Worker) publish(now time.Time) time.Time {
+func (w *Worker) publish(now time.Time, done bool) time.Time {
 	if w.status.busy || (w.view.Stop != nil && w.view.Stop.Gone) {
 		return time.Time{}
+	}
+	if w.static != nil && done {
+		return w.mirror.retry // its mirror is about to go
+	}
+	if ready, next := w.keepMirror(now); !ready {
+		return next
 	}
 	want := podstate.Status(w.view, now)
 	if equality.Semantic.DeepEqual(want, w.view.Pod.Status) {
@@ -102,7 +108,7 @@ func readiness(s *corev1.PodStatus) bool {
 
 func (w *Worker) write(status corev1.PodStatus) {
 	w.status.busy, w.status.since = true, time.Time{}
-	pod := w.view.Pod.DeepCopy()
+	pod := w.subject().DeepCopy()
 	pod.Status = status
 	w.ops.Go(func() {
 		written, err := client.For[*corev1.Pod](w.deps.Client).UpdateStatus(w.ctx, pod)
@@ -116,6 +122,10 @@ func (w *Worker) write(status corev1.PodStatus) {
 
 func (w *Worker) wrote(pod *corev1.Pod, err error) {
 	w.status.busy = false
+	if w.static != nil {
+		w.mirrorWritten(pod, err)
+		return
+	}
 	switch {
 	case err == nil && pod.UID == w.uid:
 		w.setPod(pod)
@@ -142,13 +152,16 @@ func (w *Worker) deleted() bool {
 	if w.view.Stop.Gone {
 		return true
 	}
+	if w.static != nil {
+		return w.withoutMirror()
+	}
 	if w.status.busy || w.status.asked || !w.status.since.IsZero() || time.Now().Before(w.status.retry) {
 		return false
 	}
 	w.status.asked = true
 	pod := w.view.Pod
 	w.ops.Go(func() {
-		err := w.deleteNow(w.ctx, pod)
+		err := deleteNow(w.ctx, w.deps.Client, pod)
 		w.post(func() {
 			switch {
 			case err == nil && len(pod.Finalizers) == 0:
@@ -165,9 +178,9 @@ func (w *Worker) deleted() bool {
 }
 
 // deleteNow deletes the pod, and only this one, without further grace.
-func (w *Worker) deleteNow(ctx context.Context, pod *corev1.Pod) error {
+func deleteNow(ctx context.Context, c *client.Client, pod *corev1.Pod) error {
 	now := int64(0)
-	err := client.For[*corev1.Pod](w.deps.Client).Delete(ctx, pod.Namespace, pod.Name, metav1.DeleteOptions{
+	err := client.For[*corev1.Pod](c).Delete(ctx, pod.Namespace, pod.Name, metav1.DeleteOptions{
 		GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &pod.UID},
 	})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {

@@ -48,6 +48,9 @@ type Worker struct {
 	renew     time.Time            // when volumes are to be written again
 	remount   bool                 // volumes have to be brought up to date
 	status    statusWriter
+	// static is set for a static pod: as its manifest says, without status.
+	static *corev1.Pod
+	mirror mirrorKeeper
 	// waiters are told when an instance has ended.
 	waiters map[string][]chan struct{}
 }
@@ -141,7 +144,7 @@ func (w *Worker) step() (next time.Time, done bool) {
 	}
 	w.syncProbes()
 	w.tellBackOff(now)
-	next = earliest(plan.Wake, w.refresh(now), w.publish(now))
+	next = earliest(plan.Wake, w.refresh(now), w.publish(now, plan.Done))
 	if w.view.Stop == nil && podstate.Terminal(w.view, now) {
 		w.stop()
 	}
