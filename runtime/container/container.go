@@ -47,6 +47,8 @@ type Meta struct {
 	LogPath    string `json:"logPath,omitempty"`
 	StopSignal string `json:"stopSignal"`
 	Cgroup     string `json:"cgroup"`
+	// Handler is the runtime handler that makes its processes.
+	Handler string `json:"handler,omitempty"`
 	// OwnPID says that the container has a PID namespace to itself.
 	OwnPID bool `json:"ownPID"`
 	// Config is the request, as protobuf.

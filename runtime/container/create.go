@@ -53,8 +53,8 @@ func imageOf(config *cri.ContainerConfig) string { return config.GetImage().GetI
 func (m *Manager) newContainer(sb *sandbox.Sandbox, config *cri.ContainerConfig, img *image.Image) *Container {
 	id := sandbox.NewID()
 	meta := Meta{ID: id, SandboxID: sb.ID, ImageID: img.ID, ImageRef: img.ID, Layers: img.ChainIDs(), Created: time.Now(),
-		StopSignal: spec.StopSignal(config, img.Config.StopSignal),
-		Cgroup:     filepath.Join(m.cgroupParent(sb), id)}
+		StopSignal: spec.StopSignal(config, img.Config.StopSignal), Handler: sb.Handler,
+		Cgroup: filepath.Join(m.cgroupParent(sb), id)}
 	if len(img.Digests) > 0 {
 		meta.ImageRef = img.Digests[0]
 	}

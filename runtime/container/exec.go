@@ -91,7 +91,7 @@ func (m *Manager) execPipes(ctx context.Context, c *Container, p *specs.Process,
 		return 0, err
 	}
 	mine = append(mine, in)
-	id, err := m.cfg.Launcher.Exec(c.Meta.ID, p, ends)
+	id, err := m.engine(c).Exec(c.Meta.ID, p, ends)
 	if err != nil {
 		return 0, fmt.Errorf("failed to exec in container: %w", err)
 	}
@@ -127,7 +127,7 @@ func (m *Manager) execTerminal(ctx context.Context, c *Container, p *specs.Proce
 		return 0, err
 	}
 	defer parent.Close()
-	id, err := m.cfg.Launcher.Exec(c.Meta.ID, p, launch.Stdio{Console: child})
+	id, err := m.engine(c).Exec(c.Meta.ID, p, launch.Stdio{Console: child})
 	child.Close()
 	if err != nil {
 		return 0, fmt.Errorf("failed to exec in container: %w", err)

@@ -58,7 +58,7 @@ func (m *Manager) watch(c *Container, h *proc.Handle, id proc.ID, orphan bool) {
 		m.cfg.Keeper.Forget(id)
 	}
 	if !c.Meta.OwnPID {
-		if err := m.cfg.Launcher.KillAll(c.Meta.ID); err != nil {
+		if err := m.engine(c).KillAll(c.Meta.ID); err != nil {
 			c.logger(m.cfg.Log).Warn("cannot end what an ended container left", "error", err)
 		}
 	}

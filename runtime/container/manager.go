@@ -20,7 +20,6 @@ import (
 	"github.com/knarr-io/knarr/runtime/fault"
 	"github.com/knarr-io/knarr/runtime/image"
 	"github.com/knarr-io/knarr/runtime/keeper"
-	"github.com/knarr-io/knarr/runtime/launch"
 	"github.com/knarr-io/knarr/runtime/logs"
 	"github.com/knarr-io/knarr/runtime/sandbox"
 	"github.com/knarr-io/knarr/runtime/spec"
@@ -37,7 +36,7 @@ type Config struct {
 	Images       *image.Store
 	Sandboxes    *sandbox.Manager
 	Keeper       *keeper.Keeper
-	Launcher     *launch.Launcher
+	Engines      Engines
 	Cgroups      *cgroup.Hierarchy
 	Log          *slog.Logger
 	// Notify is called after a container changed. It must not block.

@@ -43,7 +43,7 @@ func (m *Manager) resume(c *Container) {
 	switch s.State {
 	case cri.ContainerState_CONTAINER_CREATED:
 		// A process may have been made, but none was let run.
-		if err := m.cfg.Launcher.Destroy(c.Meta.ID); err != nil {
+		if err := m.engine(c).Destroy(c.Meta.ID); err != nil {
 			log.Warn("cannot undo a start that was cut short", "error", err)
 		}
 	case cri.ContainerState_CONTAINER_EXITED:
@@ -69,7 +69,7 @@ func (m *Manager) resumeRunning(c *Container, s Status) {
 		log.Warn("output of a container from before is lost", "error", err)
 	}
 	if handle != nil && s.Process.Alive() {
-		if err := m.cfg.Launcher.Resume(c.Meta.ID); err != nil {
+		if err := m.engine(c).Resume(c.Meta.ID); err != nil {
 			log.Warn("cannot complete the start of a container", "error", err)
 		}
 	}

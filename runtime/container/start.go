@@ -63,7 +63,7 @@ func (m *Manager) launch(c *Container) (*proc.Handle, error) {
 	c.mu.Lock()
 	c.streams, c.writer = streams, writer
 	c.mu.Unlock()
-	created, err := m.cfg.Launcher.Create(c.Meta.ID, s, child.Stdio)
+	created, err := m.engine(c).Create(c.Meta.ID, s, child.Stdio)
 	if err != nil {
 		return nil, fmt.Errorf("failed to create container process: %w", err)
 	}
@@ -72,6 +72,8 @@ func (m *Manager) launch(c *Container) (*proc.Handle, error) {
 			return nil, err
 		}
 	}
+	// The process may be a child of keep's: a handler's program makes it and goes away.
+	m.cfg.Keeper.Want(created.ID)
 	handle, err := created.ID.Watch()
 	if err != nil {
 		return nil, fmt.Errorf("watch container process: %w", err)
@@ -147,7 +149,7 @@ func (m *Manager) ended(c *Container, s Status) {
 func (m *Manager) release(c *Container) error {
 	c.releasing.Lock()
 	defer c.releasing.Unlock()
-	err := m.cfg.Launcher.Destroy(c.Meta.ID)
+	err := m.engine(c).Destroy(c.Meta.ID)
 	c.mu.Lock()
 	streams, writer := c.streams, c.writer
 	c.streams, c.writer = nil, nil

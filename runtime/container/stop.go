@@ -55,7 +55,7 @@ func (m *Manager) kill(c *Container) error {
 	if c.Meta.OwnPID {
 		return nil
 	}
-	return m.cfg.Launcher.KillAll(c.Meta.ID)
+	return m.engine(c).KillAll(c.Meta.ID)
 }
 
 func (m *Manager) waitEnded(ctx context.Context, c *Container, timeout time.Duration) (bool, error) {
@@ -109,7 +109,7 @@ func (m *Manager) scrap(id string) error {
 	os.Remove(m.dir(id) + "/meta.json")
 	stdio.Drop(m.cfg.Keeper, id)
 	// Nothing may be deleted through a mount that stayed.
-	if err := errors.Join(m.cfg.Launcher.Destroy(id), m.unmountAll(id)); err != nil {
+	if err := errors.Join(m.destroy(id), m.unmountAll(id)); err != nil {
 		return err
 	}
 	return errors.Join(os.RemoveAll(m.state(id)), os.RemoveAll(m.dir(id)))

@@ -12,7 +12,7 @@ import (
 func (m *Manager) applyUpdate(c *Container, s Status, sp *specs.Spec, r *specs.LinuxResources) error {
 	switch s.State {
 	case cri.ContainerState_CONTAINER_RUNNING:
-		return m.cfg.Launcher.Update(c.Meta.ID, r)
+		return m.engine(c).Update(c.Meta.ID, r)
 	case cri.ContainerState_CONTAINER_CREATED:
 		r.Devices = sp.Linux.Resources.Devices
 		sp.Linux.Resources = r

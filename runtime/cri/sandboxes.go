@@ -3,6 +3,7 @@ package cri
 import (
 	"context"
 	"errors"
+	"slices"
 
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -10,12 +11,9 @@ import (
 	"github.com/knarr-io/knarr/runtime/sandbox"
 )
 
-// handler is the name of the one runtime handler.
-const handler = "knarr"
-
 // RunPodSandbox makes a sandbox.
 func (s *Service) RunPodSandbox(_ context.Context, r *cri.RunPodSandboxRequest) (*cri.RunPodSandboxResponse, error) {
-	if h := r.GetRuntimeHandler(); h != "" && h != handler && h != "runc" {
+	if h := r.GetRuntimeHandler(); !slices.Contains(s.Builtin, h) && !s.Handlers.Has(h) {
 		return nil, toStatus(fault.New(fault.Invalid, "no runtime for %q is configured", h))
 	}
 	if r.GetConfig().GetMetadata() == nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/knarr-io/knarr/runtime/events"
 	"github.com/knarr-io/knarr/runtime/fault"
 	"github.com/knarr-io/knarr/runtime/image"
+	"github.com/knarr-io/knarr/runtime/oci"
 	"github.com/knarr-io/knarr/runtime/sandbox"
 	"github.com/knarr-io/knarr/runtime/spec"
 )
@@ -33,7 +34,11 @@ type Service struct {
 	Sandboxes  *sandbox.Manager
 	Containers *container.Manager
 	Host       spec.Host
-	Streaming  streaming.Server
+	// Builtin are the names of the built-in runtime handler; Handlers are the
+	// programs of the others.
+	Builtin   []string
+	Handlers  *oci.Set
+	Streaming streaming.Server
 	// Stopping is closed when the runtime ends, which ends streams of events.
 	Stopping <-chan struct{}
 	// events are what GetContainerEvents passes on.

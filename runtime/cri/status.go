@@ -23,13 +23,23 @@ func (s *Service) Status(context.Context, *cri.StatusRequest) (*cri.StatusRespon
 	}
 	return &cri.StatusResponse{
 		Status:          &cri.RuntimeStatus{Conditions: []*cri.RuntimeCondition{{Type: "RuntimeReady", Status: true}, network}},
-		RuntimeHandlers: []*cri.RuntimeHandler{runtimeHandler(""), runtimeHandler(handler)},
+		RuntimeHandlers: s.runtimeHandlers(),
 		Features:        &cri.RuntimeFeatures{SupplementalGroupsPolicy: true},
 	}, nil
 }
 
-func runtimeHandler(name string) *cri.RuntimeHandler {
-	return &cri.RuntimeHandler{Name: name, Features: &cri.RuntimeHandlerFeatures{RecursiveReadOnlyMounts: true}}
+// runtimeHandlers are what a RuntimeClass may name, and what each can do.
+func (s *Service) runtimeHandlers() []*cri.RuntimeHandler {
+	var out []*cri.RuntimeHandler
+	for _, name := range s.Builtin {
+		out = append(out, &cri.RuntimeHandler{Name: name, Features: &cri.RuntimeHandlerFeatures{RecursiveReadOnlyMounts: true}})
+	}
+	for _, name := range s.Handlers.Names() {
+		f := s.Handlers.Get(name).Features()
+		out = append(out, &cri.RuntimeHandler{Name: name, Features: &cri.RuntimeHandlerFeatures{
+			RecursiveReadOnlyMounts: f.RecursiveReadonly, UserNamespaces: f.UserNamespaces}})
+	}
+	return out
 }
 
 // RuntimeConfig tells the agent how cgroups are managed.

@@ -38,41 +38,39 @@ type Stdio struct {
 
 // Created is a container whose first process waits for Run.
 type Created struct {
-	ID        proc.ID
-	container *libcontainer.Container
+	ID proc.ID
+	// Run lets the container's program run.
+	Run func() error
 }
 
 // Create makes the container that spec describes, up to the point where its
 // program would run. On an error nothing stays.
-func (l *Launcher) Create(id string, spec *specs.Spec, stdio Stdio) (*Created, error) {
+func (l *Launcher) Create(id string, spec *specs.Spec, stdio Stdio) (Created, error) {
 	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: id, Spec: spec})
 	if err != nil {
-		return nil, fmt.Errorf("container configuration: %w", err)
+		return Created{}, fmt.Errorf("container configuration: %w", err)
 	}
 	// The labels hold the working folder and nothing of use.
 	config.Labels = nil
 	c, err := libcontainer.Create(l.root, id, config)
 	if err != nil {
-		return nil, err
+		return Created{}, err
 	}
 	p := process(spec.Process, stdio)
 	p.Init = true
 	if err := c.Start(p); err != nil {
-		return nil, errors.Join(err, l.Destroy(id))
+		return Created{}, errors.Join(err, l.Destroy(id))
 	}
 	pid, err := p.Pid()
 	if err != nil {
-		return nil, errors.Join(err, l.Destroy(id))
+		return Created{}, errors.Join(err, l.Destroy(id))
 	}
 	pid2, err := proc.Identify(pid)
 	if err != nil {
-		return nil, errors.Join(err, l.Destroy(id))
+		return Created{}, errors.Join(err, l.Destroy(id))
 	}
-	return &Created{ID: pid2, container: c}, nil
+	return Created{ID: pid2, Run: c.Exec}, nil
 }
-
-// Run lets the container's program run.
-func (c *Created) Run() error { return c.container.Exec() }
 
 func process(p *specs.Process, stdio Stdio) *libcontainer.Process {
 	out := &libcontainer.Process{

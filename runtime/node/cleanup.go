@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/knarr-io/knarr/runtime/cgroup"
-	"github.com/knarr-io/knarr/runtime/launch"
 	"github.com/knarr-io/knarr/runtime/proc"
 	"github.com/knarr-io/knarr/runtime/sandbox"
 )
@@ -36,7 +35,7 @@ func Cleanup(cfg Config) error {
 		}
 	}
 	return errors.Join(
-		endContainers(cfg),
+		endContainers(cfg, groups),
 		endProcesses(groups, cfg.CgroupParent),
 		endSandboxes(cfg),
 		unmountBelow(cfg.State),
@@ -46,11 +45,27 @@ func Cleanup(cfg Config) error {
 	)
 }
 
-func endContainers(cfg Config) error {
-	l := launch.New(cfg.state("libcontainer"))
-	ids, err := l.List()
+func endContainers(cfg Config, groups *cgroup.Hierarchy) error {
+	// Programs that only the configuration knows are not asked: their containers are killed.
+	engines, err := openEngines(cfg, nil, groups)
+	if err != nil {
+		return err
+	}
+	all := endAll(engines.own)
+	for _, r := range engines.others.All() {
+		all = errors.Join(all, endAll(r))
+	}
+	return all
+}
+
+// endAll destroys every container of an engine.
+func endAll(e interface {
+	List() ([]string, error)
+	Destroy(id string) error
+}) error {
+	ids, err := e.List()
 	for _, id := range ids {
-		err = errors.Join(err, l.Destroy(id))
+		err = errors.Join(err, e.Destroy(id))
 	}
 	return err
 }

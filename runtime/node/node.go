@@ -19,9 +19,7 @@ import (
 	"github.com/knarr-io/knarr/runtime/container"
 	"github.com/knarr-io/knarr/runtime/cri"
 	"github.com/knarr-io/knarr/runtime/image"
-	"github.com/knarr-io/knarr/runtime/image/registry"
 	"github.com/knarr-io/knarr/runtime/keeper"
-	"github.com/knarr-io/knarr/runtime/launch"
 	"github.com/knarr-io/knarr/runtime/sandbox"
 	"github.com/knarr-io/knarr/runtime/seal"
 )
@@ -34,7 +32,7 @@ type Config struct {
 	Root, State string
 	// CgroupParent is where pods go that name no cgroup.
 	CgroupParent string
-	// ConfigFile says how to reach registries; it may be empty.
+	// ConfigFile names the settings; it may be empty.
 	ConfigFile string
 	// PauseBinary is the path of knarr-pause.
 	PauseBinary string
@@ -126,7 +124,7 @@ func bootID() (string, error) {
 
 // build opens every part, bottom first.
 func build(ctx context.Context, cfg Config, boot string, k *keeper.Keeper) (*cri.Service, error) {
-	registries, err := registry.LoadConfig(cfg.ConfigFile)
+	set, err := loadSettings(cfg.ConfigFile)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
@@ -138,11 +136,15 @@ func build(ctx context.Context, cfg Config, boot string, k *keeper.Keeper) (*cri
 	if err != nil {
 		return nil, err
 	}
-	images, err := image.Open(cfg.records("images"), registries, cfg.Log)
+	images, err := image.Open(cfg.records("images"), set.Registries, cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
 	}
-	svc := &cri.Service{Log: cfg.Log, Stopping: ctx.Done(), Release: cfg.Version, Images: images, Host: host}
+	engines, err := openEngines(cfg, set.Handlers, groups)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	svc := &cri.Service{Log: cfg.Log, Stopping: ctx.Done(), Release: cfg.Version, Images: images, Host: host, Builtin: builtin(), Handlers: engines.others}
 	svc.Sandboxes, err = sandbox.Open(ctx, sandbox.Config{Records: cfg.records("sandboxes"), State: cfg.state("sandboxes"), Boot: boot,
 		PauseBinary: cfg.PauseBinary, Log: cfg.Log, Notify: svc.SandboxEnded})
 	if err != nil {
@@ -151,7 +153,7 @@ func build(ctx context.Context, cfg Config, boot string, k *keeper.Keeper) (*cri
 	svc.Containers, err = container.Open(ctx, container.Config{
 		Records: cfg.records("containers"), State: cfg.state("containers"), Boot: boot,
 		CgroupParent: cfg.CgroupParent, Host: host, Images: images, Sandboxes: svc.Sandboxes, Keeper: k,
-		Launcher: launch.New(cfg.state("libcontainer")), Cgroups: groups, Log: cfg.Log,
+		Engines: engines, Cgroups: groups, Log: cfg.Log,
 		Notify: svc.Publish})
 	if err != nil {
 		return nil, fmt.Errorf("containers: %w", err)

@@ -78,9 +78,14 @@ type node struct {
 	runtime cri.RuntimeServiceClient
 	images  cri.ImageServiceClient
 	logs    string
+	// handler is the runtime handler of new pods.
+	handler string
+	// settings are further flags of the runtime.
+	settings []string
 }
 
-func newNode(t testing.TB) *node {
+// newNode makes a node; prepare comes before anything runs.
+func newNode(t testing.TB, prepare ...func(*node)) *node {
 	t.Helper()
 	bin, err := binaries()
 	if err != nil {
@@ -92,6 +97,9 @@ func newNode(t testing.TB) *node {
 	}
 	n := &node{t: t, bin: bin, dir: dir, root: t.TempDir(), cgroup: "/knarr-test-" + filepath.Base(dir)[len("knarr-test-"):], logs: t.TempDir()}
 	t.Cleanup(n.destroy)
+	for _, prepare := range prepare {
+		prepare(n)
+	}
 	n.startKeep()
 	n.startRuntime()
 	n.must(n.runtime.UpdateRuntimeConfig(n.ctx(), &cri.UpdateRuntimeConfigRequest{RuntimeConfig: &cri.RuntimeConfig{
@@ -136,7 +144,7 @@ func (n *node) runtimeArgs(command string) []string {
 
 func (n *node) startRuntime() {
 	n.t.Helper()
-	_, err := n.keep.Start(wire.Service{Name: "runtime", Argv: n.runtimeArgs("serve"),
+	_, err := n.keep.Start(wire.Service{Name: "runtime", Argv: append(n.runtimeArgs("serve"), n.settings...),
 		Env: []string{"PATH=" + os.Getenv("PATH"), "GOTRACEBACK=all"}, Log: n.path("runtime.log"), BackoffMaxMillis: 100})
 	if err != nil {
 		n.t.Fatal(err)

@@ -28,7 +28,7 @@ func (n *node) runPod(name string, change func(*cri.PodSandboxConfig)) *pod {
 	if change != nil {
 		change(p.config)
 	}
-	resp, err := n.runtime.RunPodSandbox(n.ctx(), &cri.RunPodSandboxRequest{Config: p.config})
+	resp, err := n.runtime.RunPodSandbox(n.ctx(), &cri.RunPodSandboxRequest{Config: p.config, RuntimeHandler: n.handler})
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -3,10 +3,7 @@
 package registry
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 )
 
@@ -24,27 +21,6 @@ type Host struct {
 	PlainHTTP bool `json:"plainHTTP,omitempty"`
 	// InsecureSkipVerify accepts any certificate.
 	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
-}
-
-// LoadConfig reads a JSON file, strictly. An empty path gives an empty configuration.
-func LoadConfig(path string) (Config, error) {
-	var file struct {
-		Registries Config `json:"registries"`
-	}
-	if path == "" {
-		return file.Registries, nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return Config{}, err
-	}
-	defer f.Close()
-	dec := json.NewDecoder(f)
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&file); err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return file.Registries, nil
 }
 
 // endpoint is one place to ask for an image.
