@@ -10,8 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/knarr-io/knarr/internal/api/simulated"
 	"github.com/knarr-io/knarr/internal/testkit"
-	"github.com/knarr-io/knarr/internal/testkit/simnode"
 )
 
 func image(name string) func(*appsv1.Deployment) {
@@ -136,7 +136,7 @@ func TestStuckRolloutKeepsServingAndSaysSo(t *testing.T) {
 	rolledOut(t, c, "web")
 	edit(t, c, "default", "web", func(d *appsv1.Deployment) {
 		image("example/image:2")(d)
-		d.Spec.Template.Annotations = map[string]string{simnode.HoldAnnotation: "yes"}
+		d.Spec.Template.Annotations = map[string]string{simulated.Hold: "yes"}
 	})
 	testkit.Eventually(t, soon, "the deadline passes", func() bool {
 		d, _ := get[*appsv1.Deployment](t, c, "default", "web")

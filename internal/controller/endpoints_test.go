@@ -11,8 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/knarr-io/knarr/internal/api/simulated"
 	"github.com/knarr-io/knarr/internal/testkit"
-	"github.com/knarr-io/knarr/internal/testkit/simnode"
 )
 
 func service(name string, change ...func(*corev1.Service)) *corev1.Service {
@@ -93,7 +93,7 @@ func TestHeadlessServiceAndUnreadyPods(t *testing.T) {
 		s.Spec.ClusterIP, s.Spec.PublishNotReadyAddresses = corev1.ClusterIPNone, true
 	}))
 	create(t, c, &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db-0", Labels: labelsOf("db"), Annotations: map[string]string{simnode.HoldAnnotation: "yes"}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db-0", Labels: labelsOf("db"), Annotations: map[string]string{simulated.Hold: "yes"}},
 		Spec: corev1.PodSpec{
 			Hostname: "db-0", Subdomain: "db", Containers: []corev1.Container{{Name: "c", Image: "example/image:1"}},
 		},

@@ -28,9 +28,9 @@ import (
 	"github.com/knarr-io/knarr/internal/controller"
 	"github.com/knarr-io/knarr/internal/controller/autoscaler"
 	"github.com/knarr-io/knarr/internal/controller/loadbalancer"
+	"github.com/knarr-io/knarr/internal/node/simulated"
 	"github.com/knarr-io/knarr/internal/reconcile"
 	"github.com/knarr-io/knarr/internal/scheduler"
-	"github.com/knarr-io/knarr/internal/testkit/simnode"
 )
 
 // Token is what TokenAuth takes for the cluster's administrator.
@@ -60,7 +60,7 @@ type Cluster struct {
 	Server    *apiserver.Server
 	Admin     *client.Client
 	Informers *client.Informers // shared by all parts
-	Fleet     *simnode.Fleet    // nil without nodes
+	Fleet     *simulated.Fleet  // nil without nodes
 	Registry  *prometheus.Registry
 	Logger    *slog.Logger
 
@@ -122,7 +122,7 @@ func (c *Cluster) startParts(ctx context.Context, o Options) error {
 	}
 	c.parts = append(c.parts, c.Informers.Wait)
 	if o.Nodes > 0 {
-		c.Fleet = simnode.New(simnode.Config{Client: c.node, Informers: c.Informers, Count: o.Nodes, Logger: c.Logger})
+		c.Fleet = simulated.New(simulated.Config{Client: c.node, Informers: c.Informers, Count: o.Nodes, Logger: c.Logger})
 		var running sync.WaitGroup
 		running.Go(func() { c.Fleet.Run(ctx) })
 		c.parts = append(c.parts, running.Wait)

@@ -9,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/knarr-io/knarr/internal/api/simulated"
 )
 
 const defaultKubeletPort = 10250
@@ -84,6 +86,9 @@ func kubeletPort(node *corev1.Node) int {
 
 // nodeAddress prefers addresses to names, and the inside to the outside.
 func nodeAddress(node *corev1.Node) (string, error) {
+	if simulated.Is(node) {
+		return "", apierrors.NewBadRequest(fmt.Sprintf("node %q is simulated: no container of its pods runs, so that there are no logs, and nothing that can be reached", node.Name))
+	}
 	for _, kind := range []corev1.NodeAddressType{corev1.NodeInternalIP, corev1.NodeExternalIP, corev1.NodeInternalDNS, corev1.NodeHostName} {
 		for _, a := range node.Status.Addresses {
 			if a.Type == kind && a.Address != "" {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/proxy"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/knarr-io/knarr/internal/api/simulated"
 	"github.com/knarr-io/knarr/internal/apiserver/endpoint"
 )
 
@@ -33,6 +34,10 @@ func (s *Streams) proxyPod(w http.ResponseWriter, r *http.Request, c endpoint.Co
 		to.port = firstPort(pod)
 	}
 	if err := allowedAddress(pod.Status.PodIP); err != nil {
+		return err
+	}
+	if node, ok := s.nodes.Get("", pod.Spec.NodeName); ok && simulated.Is(node.Object.(*corev1.Node)) {
+		_, err := nodeAddress(node.Object.(*corev1.Node))
 		return err
 	}
 	return s.proxy(w, r, c, to.location(pod.Status.PodIP), s.plain)

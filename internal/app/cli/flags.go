@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -16,6 +17,7 @@ import (
 	"github.com/knarr-io/knarr/internal/app/local"
 	"github.com/knarr-io/knarr/internal/app/settings"
 	"github.com/knarr-io/knarr/internal/network/peers"
+	"github.com/knarr-io/knarr/internal/node/simulated"
 )
 
 // clusterFlags are the settings of a cluster on a command line.
@@ -23,6 +25,7 @@ type clusterFlags struct {
 	file                        string
 	nodeAddress, pods, services string
 	dns, nodes                  string
+	simulate                    local.Simulation
 	local.Settings
 }
 
@@ -48,6 +51,8 @@ func (c *clusterFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Domain, "cluster-domain", "cluster.local", "domain of the cluster's names")
 	flags.StringVar(&c.CgroupParent, "cgroup-parent", "/knarr", "cgroup that holds everything of the cluster")
 	flags.StringVar(&c.Registries, "registries", "", "JSON file of mirrors and plain HTTP for registries (docs/registries.md), and of runtime handlers (docs/runtime-handlers.md)")
+	flags.IntVar(&c.simulate.Nodes, "simulate", 0, "simulated nodes: pods on them become Ready, and nothing runs (default: as many as there were, at first none)")
+	flags.DurationVar(&c.simulate.Delay, "simulate-delay", 0, "how long pods on simulated nodes take to start")
 	registerAccess(flags, &c.Access)
 	flags.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -80,6 +85,9 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 		return err
 	}
 	if err := c.checkPorts(); err != nil {
+		return err
+	}
+	if err := c.readSimulation(cmd.Flags().Changed("simulate")); err != nil {
 		return err
 	}
 	if _, err := newLogger(io.Discard, c.LogLevel); err != nil {
@@ -141,6 +149,22 @@ func (c *clusterFlags) checkPorts() error {
 			return fmt.Errorf("--%s and --%s are both %d: each needs a port of its own", other, p.flag, p.port)
 		}
 		taken[p.port] = p.flag
+	}
+	return nil
+}
+
+// readSimulation leaves open what was not asked for.
+func (c *clusterFlags) readSimulation(asked bool) error {
+	if n := c.simulate.Nodes; n < 0 || n > simulated.MaxNodes {
+		return fmt.Errorf("--simulate %d: want 0 to %d", n, simulated.MaxNodes)
+	}
+	if c.simulate.Delay < 0 {
+		return fmt.Errorf("--simulate-delay %s: want no less than 0", c.simulate.Delay)
+	}
+	if asked {
+		c.Simulate = &c.simulate
+	} else if c.simulate.Delay != 0 {
+		return errors.New("--simulate-delay wants --simulate beside it")
 	}
 	return nil
 }

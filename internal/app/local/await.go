@@ -143,6 +143,9 @@ func (u *upper) await(ctx context.Context, a Credentials) error {
 			return awaitNode(ctx, c, n.NodeName)
 		}))
 	}
+	if n := u.Simulate.count(); n > 0 {
+		show(fmt.Sprintf("%d simulated nodes", n), after(func(ctx context.Context) error { return awaitSimulated(ctx, c, n) }))
+	}
 	show("service accounts", after(func(ctx context.Context) error { return awaitAccount(ctx, c) }))
 	show("cluster DNS", after(func(ctx context.Context) error { return awaitDNS(ctx, u.DNS.String()+":53", u.Domain) }))
 	return group.Wait()

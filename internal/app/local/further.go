@@ -47,7 +47,7 @@ func (s Settings) node(f Further) Settings {
 	n.CgroupParent = s.CgroupParent + "-node" + strconv.Itoa(f.Number)
 	n.Namespace = filepath.Join(n.RunDir, "net")
 	n.NodeName, n.NodeAddress = f.Name, s.meshAddress(f.Number)
-	n.Further, n.Access = nil, Access{} // the API alone asks for these
+	n.Further, n.Access, n.Simulate = nil, Access{}, nil // the server alone asks for these
 	return n
 }
 

@@ -45,6 +45,8 @@ type Settings struct {
 	// be empty. docs/registries.md tells its format.
 	Registries string
 	Access     Access
+	// Simulate are the played nodes of the cluster; nil: those that there were.
+	Simulate *Simulation
 
 	// Count is how many nodes are wanted on this machine; zero: as many as
 	// there were.

@@ -115,5 +115,5 @@ func (s Settings) Flags() []string {
 		"--pod-network", s.Pods.String(), "--service-network", s.Services.String(),
 		"--cluster-dns", s.DNS.String(), "--cluster-domain", s.Domain,
 		"--node-network", s.NodeNetwork.String(), "--overlay", s.Overlay, "--cgroup-parent", s.CgroupParent, "--log-level", s.LogLevel,
-	}, s.Access.flags()...)
+	}, append(s.Access.flags(), s.Simulate.flags()...)...)
 }

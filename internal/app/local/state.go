@@ -32,7 +32,8 @@ type state struct {
 	Access                       Access
 
 	NodeNetwork netip.Prefix
-	Further     []Further `json:",omitempty"`
+	Further     []Further   `json:",omitempty"`
+	Simulate    *Simulation `json:",omitempty"`
 }
 
 // into puts what the cluster was brought up with into the settings.
@@ -45,6 +46,9 @@ func (st state) into(s Settings) Settings {
 		s.Access = st.Access
 	}
 	s.Further = st.Further
+	if s.Simulate == nil {
+		s.Simulate = st.Simulate
+	}
 	if st.NodeNetwork.IsValid() {
 		s.NodeNetwork = st.NodeNetwork
 	}
@@ -66,7 +70,7 @@ func (s Settings) state() state {
 	return state{NodeName: s.NodeName, APIPort: s.APIPort, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort,
 		Pods: s.Pods, Services: s.Services, Domain: s.Domain,
 		RunDir: s.RunDir, LogDir: s.LogDir, CgroupParent: s.CgroupParent, NodeAddress: s.NodeAddress, DNS: s.DNS,
-		NodeNetwork: s.NodeNetwork, Further: s.Further, Access: s.Access}
+		NodeNetwork: s.NodeNetwork, Further: s.Further, Access: s.Access, Simulate: s.Simulate}
 }
 
 // errNewer: the data directory was written by a newer Knarr.

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
+	"github.com/knarr-io/knarr/internal/api/simulated"
 	"github.com/knarr-io/knarr/internal/app/keep"
 	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/client"
@@ -141,7 +142,15 @@ func AdminConfig(s Settings) (*rest.Config, error) {
 func (r *reporter) nodeTable(nodes []*corev1.Node) {
 	var rows [][]string
 	var problems []string
+	played, up := 0, 0
 	for _, n := range nodes {
+		if simulated.Is(n) {
+			played++
+			if unready(n) == "" {
+				up++
+			}
+			continue
+		}
 		ready := "Unknown"
 		for _, c := range n.Status.Conditions {
 			switch {
@@ -158,6 +167,9 @@ func (r *reporter) nodeTable(nodes []*corev1.Node) {
 			ready += ",SchedulingDisabled"
 		}
 		rows = append(rows, []string{n.Name, ready, address(n), n.Status.NodeInfo.KubeletVersion, duration.HumanDuration(r.now.Sub(n.CreationTimestamp.Time))})
+	}
+	if played > 0 {
+		rows = append(rows, []string{fmt.Sprintf("%d simulated nodes", played), fmt.Sprintf("%d Ready", up), "", "", ""})
 	}
 	r.table("NODE\tSTATE\tADDRESS\tVERSION\tAGE", rows)
 	for _, p := range problems {

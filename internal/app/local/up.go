@@ -152,6 +152,9 @@ func (u *upper) decide(running []keep.Status) error {
 		u.NodeName = before.NodeName
 		u.APIPort, u.HTTPPort, u.HTTPSPort = before.APIPort, before.HTTPPort, before.HTTPSPort
 		u.Further = before.Further
+		if u.Simulate == nil {
+			u.Simulate = before.Simulate
+		}
 		if len(u.Further) > 0 {
 			u.NodeNetwork = before.NodeNetwork
 		}

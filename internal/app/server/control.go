@@ -28,6 +28,7 @@ func (p *process) runControl(ctx context.Context, ready func()) error {
 	informers := client.NewInformers(p.as(controllerManager, "system:kube-controller-manager"), log)
 	defer informers.Wait()
 	defer cancel()
+	p.informers = informers
 	for _, start := range []func(context.Context, *client.Informers) (func(), error){p.startControllers, p.startScheduler} {
 		wait, err := start(ctx, informers)
 		if err != nil {

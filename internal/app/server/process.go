@@ -49,6 +49,7 @@ type process struct {
 	discovery  *discovery.Handler
 	aggregator *aggregation.Aggregator
 	host       *nodehost.Host
+	informers  *client.Informers // of controllers, scheduler and simulated nodes
 }
 
 // settleTime is how long after the start the process is at rest.
@@ -72,6 +73,7 @@ func Run(ctx context.Context, o Options) error {
 			lifecycle.Part{Name: "addons", Needs: []string{"api"}, Run: p.runAddons},
 			lifecycle.Part{Name: "proxy", Needs: []string{"api"}, Run: p.runProxy},
 			lifecycle.Part{Name: "node", Needs: []string{"api", "proxy"}, Run: p.runNode},
+			lifecycle.Part{Name: "simulated nodes", Needs: []string{"control"}, Run: p.runSimulated},
 		)
 	}
 	group, err := lifecycle.New(o.Logger, parts...)

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/knarr-io/knarr/internal/api/simulated"
 )
 
 // Peer is another node: where it is and which pods it has. It is comparable
@@ -23,9 +25,12 @@ func (p Peer) Equal(q Peer) bool {
 func (p Peer) Complete() bool { return p.Address.IsValid() && len(p.Ranges) > 0 }
 
 // PeerOf reads a Node: its first internal IPv4 address and its IPv4 ranges.
-// What cannot be read is left out.
+// What cannot be read is left out. No way leads to a simulated node.
 func PeerOf(n *corev1.Node) Peer {
 	var p Peer
+	if simulated.Is(n) {
+		return p
+	}
 	for _, a := range n.Status.Addresses {
 		addr, err := netip.ParseAddr(a.Address)
 		if a.Type == corev1.NodeInternalIP && err == nil && addr.Is4() {

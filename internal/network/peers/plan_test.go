@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/knarr-io/knarr/internal/api/simulated"
 )
 
 func TestPeerOf(t *testing.T) {
@@ -15,6 +17,10 @@ func TestPeerOf(t *testing.T) {
 		{Type: corev1.NodeInternalIP, Address: "192.0.2.2"}, {Type: corev1.NodeInternalIP, Address: "192.0.2.3"}}
 	if p := PeerOf(n); !p.Equal(peerOf("192.0.2.2", "10.1.2.0/24")) || !p.Complete() {
 		t.Errorf("read as %+v", p)
+	}
+	n.Annotations = map[string]string{simulated.Node: "true"}
+	if p := PeerOf(n); p.Complete() {
+		t.Errorf("a simulated node is to be reached as %+v", p)
 	}
 }
 

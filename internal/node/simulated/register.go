@@ -1,4 +1,4 @@
-package simnode
+package simulated
 
 import (
 	"context"
@@ -9,14 +9,44 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/knarr-io/knarr/internal/api/simulated"
+	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/reconcile"
 )
+
+// Register makes all nodes known, several at a time.
+func (f *Fleet) Register(ctx context.Context) error {
+	return atOnce(f.order, func(n *node) error { return f.register(ctx, n) })
+}
+
+// atOnce does all, several at a time, and gives the first error.
+func atOnce[T any](list []T, do func(T) error) error {
+	slots := make(chan struct{}, registerAtOne)
+	errs := make(chan error, len(list))
+	for _, item := range list {
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			errs <- do(item)
+		}()
+	}
+	var first error
+	for range list {
+		if err := <-errs; err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
 
 // register creates the node, or takes it over, with a status that says Ready.
 func (f *Fleet) register(ctx context.Context, n *node) error {
 	have, err := n.nodes.Create(ctx, f.object(n))
 	if apierrors.IsAlreadyExists(err) {
 		have, err = n.nodes.Get(ctx, "", n.name)
+		if err == nil && !simulated.Is(have) {
+			return reconcile.Terminal(fmt.Errorf("there is a node %s that is not simulated: choose another name for one of them", n.name))
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("registering %s: %w", n.name, err)
@@ -28,6 +58,23 @@ func (f *Fleet) register(ctx context.Context, n *node) error {
 		return fmt.Errorf("lease of %s: %w", n.name, err)
 	}
 	return nil
+}
+
+// Retire deletes the simulated nodes that are not (any more) of this fleet; c
+// must be allowed to. The control plane then lets go of their pods.
+func (f *Fleet) Retire(ctx context.Context, c *client.Client) error {
+	nodes := client.For[*corev1.Node](c)
+	all, _, err := nodes.List(ctx, "", metav1.ListOptions{LabelSelector: "type=" + simulated.Type})
+	if err != nil {
+		return fmt.Errorf("look for simulated nodes of before: %w", err)
+	}
+	var gone []string
+	for _, n := range all {
+		if simulated.Is(n) && f.nodes[n.Name] == nil {
+			gone = append(gone, n.Name)
+		}
+	}
+	return atOnce(gone, func(name string) error { return ignoreNotFound(nodes.Delete(ctx, "", name, metav1.DeleteOptions{})) })
 }
 
 // post writes the node's status; have is a version of the node.
@@ -76,19 +123,22 @@ func (f *Fleet) report(ctx context.Context, name string) (reconcile.Result, erro
 
 func (f *Fleet) object(n *node) *corev1.Node {
 	labels := map[string]string{
-		corev1.LabelHostname: n.name, corev1.LabelOSStable: "linux", corev1.LabelArchStable: "amd64", "type": "simulated",
+		corev1.LabelHostname: n.name, corev1.LabelOSStable: "linux", corev1.LabelArchStable: "amd64", "type": simulated.Type,
 	}
 	maps.Copy(labels, f.config.Labels)
+	pods := n.podRange().String()
 	return &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: n.name, Labels: labels},
+		ObjectMeta: metav1.ObjectMeta{Name: n.name, Labels: labels, Annotations: map[string]string{simulated.Node: "true"}},
+		Spec:       corev1.NodeSpec{PodCIDR: pods, PodCIDRs: []string{pods}},
 		Status: corev1.NodeStatus{
 			Capacity: f.config.Allocatable.DeepCopy(), Allocatable: f.config.Allocatable.DeepCopy(),
 			Conditions: conditions(),
 			Addresses: []corev1.NodeAddress{
-				{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("172.16.%d.%d", n.index/250%256, n.index%250+1)},
+				{Type: corev1.NodeInternalIP, Address: n.address().String()},
 				{Type: corev1.NodeHostName, Address: n.name},
 			},
-			NodeInfo: corev1.NodeSystemInfo{KubeletVersion: "v1.36.0", OperatingSystem: "linux", Architecture: "amd64", ContainerRuntimeVersion: "simulated://1"},
+			NodeInfo: corev1.NodeSystemInfo{KubeletVersion: f.config.Version, OperatingSystem: "linux", Architecture: "amd64",
+				OSImage: "simulated", ContainerRuntimeVersion: "simulated://1"},
 		},
 	}
 }

@@ -1,0 +1,41 @@
+package simulated
+
+import "net/netip"
+
+// The networks that addresses are made up in: neither is routed anywhere, and
+// neither is what people give their own machines (RFC 2544 and RFC 6598).
+var (
+	nodeNetwork = netip.AddrFrom4([4]byte{198, 18, 0, 0})
+	podNetwork  = netip.AddrFrom4([4]byte{100, 64, 0, 0})
+)
+
+// podsOfNode is how many addresses a node has for pods; 1 to 254 are given.
+const podsOfNode = 256
+
+// plus is the address at a distance.
+func plus(a netip.Addr, n int) netip.Addr {
+	b := a.As4()
+	for i := 3; i >= 0; i-- {
+		n += int(b[i])
+		b[i], n = byte(n), n>>8
+	}
+	return netip.AddrFrom4(b)
+}
+
+// address is the node's own.
+func (n *node) address() netip.Addr { return plus(nodeNetwork, n.index+1) }
+
+// podRange is the node's part of the pods' network.
+func (n *node) podRange() netip.Prefix {
+	return netip.PrefixFrom(plus(podNetwork, n.index*podsOfNode), 24)
+}
+
+// nextPodAddress gives addresses in turn, so that one rests before it is given
+// again.
+func (n *node) nextPodAddress() netip.Addr {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	i := n.mu.addresses
+	n.mu.addresses++
+	return plus(n.podRange().Addr(), i%(podsOfNode-2)+1)
+}
