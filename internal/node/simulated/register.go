@@ -124,6 +124,7 @@ func (f *Fleet) report(ctx context.Context, name string) (reconcile.Result, erro
 func (f *Fleet) object(n *node) *corev1.Node {
 	labels := map[string]string{
 		corev1.LabelHostname: n.name, corev1.LabelOSStable: "linux", corev1.LabelArchStable: "amd64", "type": simulated.Type,
+		corev1.LabelNodeExcludeBalancers: "true", // its address leads nowhere
 	}
 	maps.Copy(labels, f.config.Labels)
 	pods := n.podRange().String()
