@@ -15,6 +15,7 @@ import (
 	"github.com/knarr-io/knarr/internal/node/cri"
 	"github.com/knarr-io/knarr/internal/node/images"
 	"github.com/knarr-io/knarr/internal/node/kubeletapi"
+	"github.com/knarr-io/knarr/internal/node/measure"
 	"github.com/knarr-io/knarr/internal/node/objects"
 	"github.com/knarr-io/knarr/internal/node/podcgroup"
 	"github.com/knarr-io/knarr/internal/node/register"
@@ -34,6 +35,7 @@ type Node struct {
 	pods      *worker.Manager
 	recorder  *record.Recorder
 	machine   *register.Machine
+	metrics   *measure.Metrics
 	informers *client.Informers // of pods and nodes, and of services where none were given
 	wg        sync.WaitGroup
 	failed    chan error
@@ -55,12 +57,13 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
-	runtime, err := cri.Dial(cfg.RuntimeEndpoint)
+	metrics := measure.New(cfg.NodeName, cfg.Version)
+	runtime, err := cri.Dial(cfg.RuntimeEndpoint, metrics.Operation)
 	if err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
 	n := &Node{
-		cfg: cfg, runtime: runtime, machine: machine, failed: make(chan error, 1),
+		cfg: cfg, runtime: runtime, machine: machine, metrics: metrics, failed: make(chan error, 1),
 		recorder: record.New(cfg.Client, "kubelet", cfg.NodeName, cfg.Logger),
 	}
 	if err := n.wire(ctx); err != nil {
@@ -97,9 +100,11 @@ func (n *Node) wire(ctx context.Context) error {
 			return err
 		}
 	}
+	puller := images.NewPuller(n.runtime, cfg.ParallelPulls)
+	puller.Pulled = n.metrics.ImagePulled
 	n.pods = worker.NewManager(&worker.Deps{
 		Runtime: n.runtime, Client: cfg.Client, Objects: cache, Volumes: vols,
-		Puller: images.NewPuller(n.runtime, cfg.ParallelPulls), Recorder: n.recorder,
+		Puller: puller, Recorder: n.recorder, Metrics: n.metrics,
 		Services: client.InformerFor[*corev1.Service](services), Logger: cfg.Logger,
 		NodeName: cfg.NodeName, Node: n.registrar.Node, HostIPs: cfg.Addresses, LogRoot: cfg.LogDir, Profiles: cfg.SeccompDir,
 		CgroupRoot: cfg.CgroupRoot, Cluster: render.Cluster{DNS: cfg.ClusterDNS, Domain: cfg.ClusterDomain},
@@ -124,11 +129,16 @@ func (n *Node) run(ctx context.Context) {
 }
 
 func (n *Node) serve(ctx context.Context) error {
+	provider := stats.New(stats.Config{
+		NodeName: n.cfg.NodeName, Runtime: n.runtime, Root: n.cfg.RootDir, LogRoot: n.cfg.LogDir, CgroupRoot: n.cfg.CgroupRoot,
+		PodDir: n.volumes.PodDir, Started: time.Now(), Pods: n.pods.Pods,
+	})
+	if err := n.metrics.Register(provider.State()); err != nil {
+		return err
+	}
 	api := kubeletapi.New(kubeletapi.Config{
-		NodeName: n.cfg.NodeName, LogRoot: n.cfg.LogDir, Pods: n.pods, Runtime: n.runtime,
-		Stats: &stats.Provider{
-			NodeName: n.cfg.NodeName, Runtime: n.runtime, Root: n.cfg.RootDir, Started: time.Now(), Pods: n.pods.Pods,
-		},
+		NodeName: n.cfg.NodeName, LogRoot: n.cfg.LogDir, SystemLogs: systemLogs, Pods: n.pods, Runtime: n.runtime,
+		Stats: provider, Metrics: n.metrics, Settings: settings(&n.cfg),
 		Client: n.cfg.Client, Certificate: n.cfg.Certificate, ClientCAs: n.cfg.ClientCAs, Logger: n.cfg.Logger,
 	})
 	return api.Serve(ctx, n.cfg.Listener)

@@ -164,7 +164,7 @@ func (d downer) pods(ctx context.Context) error {
 	if !d.runtimeRuns(ctx) {
 		return nil
 	}
-	c, err := cri.Dial(d.RuntimeSocket())
+	c, err := cri.Dial(d.RuntimeSocket(), nil)
 	if err != nil {
 		return err
 	}

@@ -39,9 +39,13 @@ type Client struct {
 	image   runtimeapi.ImageServiceClient
 }
 
+// Observer is told of every call that has ended: upstream's name for it, how
+// long it took, and how it failed.
+type Observer func(operation string, took time.Duration, err error)
+
 // Dial prepares a connection to the runtime at a Unix socket path or a
-// unix:// URL. It does not wait for the runtime.
-func Dial(endpoint string) (*Client, error) {
+// unix:// URL. It does not wait for the runtime. The observer may be nil.
+func Dial(endpoint string, observe Observer) (*Client, error) {
 	if strings.HasPrefix(endpoint, "/") {
 		endpoint = "unix://" + endpoint
 	}
@@ -50,6 +54,7 @@ func Dial(endpoint string) (*Client, error) {
 	}
 	conn, err := grpc.NewClient(endpoint,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithUnaryInterceptor(observed(observe)),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},

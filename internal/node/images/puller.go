@@ -51,6 +51,9 @@ type Request struct {
 type Puller struct {
 	runtime *cri.Client
 	slots   chan struct{}
+	// Pulled is told of every pull that succeeded; may be nil. It is set
+	// before the first one.
+	Pulled func(size uint64, took time.Duration)
 }
 
 // NewPuller makes a puller with room for the given number of pulls at a time.
@@ -119,6 +122,9 @@ func (p *Puller) pull(ctx context.Context, r Request, present *runtimeapi.Image)
 	image, err := p.pulled(ctx, r.Image, ref)
 	if err != nil {
 		return nil, &Failure{Reason: ReasonInspect, Message: fmt.Sprintf("Failed to inspect image %q: %v", r.Image, err)}
+	}
+	if p.Pulled != nil {
+		p.Pulled(image.GetSize(), time.Since(began))
 	}
 	r.Event(corev1.EventTypeNormal, "Pulled", fmt.Sprintf("Successfully pulled image %q in %v (%v including waiting). Image size: %v bytes.",
 		r.Image, time.Since(began).Truncate(time.Millisecond), time.Since(asked).Truncate(time.Millisecond), image.GetSize()))

@@ -15,12 +15,16 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -29,17 +33,22 @@ import (
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/node/cri"
 	"github.com/knarr-io/knarr/internal/node/logs"
+	"github.com/knarr-io/knarr/internal/node/measure"
 	"github.com/knarr-io/knarr/internal/node/nodetest"
 )
 
 // reviewer is an API server that only answers reviews: user "admin" may do
-// everything, "logger" may proxy reads, anybody else nothing.
+// everything, "logger" may proxy reads, the one account with a token may read
+// metrics, anybody else nothing.
 type reviewer struct {
 	mu    sync.Mutex
 	asked []string
 }
 
 func (r *reviewer) Do(_ context.Context, req *request.Request) (runtime.Object, error) {
+	if tokens, ok := req.Object.(*authenticationv1.TokenReview); ok {
+		return r.whose(tokens.DeepCopy()), nil
+	}
 	review, ok := req.Object.(*authorizationv1.SubjectAccessReview)
 	if !ok {
 		return nil, errors.New("only reviews are answered")
@@ -49,8 +58,21 @@ func (r *reviewer) Do(_ context.Context, req *request.Request) (runtime.Object, 
 	r.asked = append(r.asked, review.Spec.User+" "+a.Verb+" "+a.Resource+"/"+a.Subresource+" "+a.Name)
 	r.mu.Unlock()
 	out := review.DeepCopy()
-	out.Status.Allowed = review.Spec.User == "admin" || (review.Spec.User == "logger" && a.Verb == "get" && a.Subresource == "proxy")
+	out.Status.Allowed = review.Spec.User == "admin" || (review.Spec.User == "logger" && a.Verb == "get" && a.Subresource == "proxy") ||
+		review.Spec.User == scraper && review.Spec.UID == "u1" && a.Subresource == "metrics"
 	return out, nil
+}
+
+const scraper = "system:serviceaccount:monitoring:prometheus"
+
+func (r *reviewer) whose(review *authenticationv1.TokenReview) *authenticationv1.TokenReview {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = append(r.asked, "token "+review.Spec.Token)
+	if review.Spec.Token == "good" {
+		review.Status = authenticationv1.TokenReviewStatus{Authenticated: true, User: authenticationv1.UserInfo{Username: scraper, UID: "u1", Groups: []string{"system:serviceaccounts"}}}
+	}
+	return review
 }
 
 func (r *reviewer) Watch(context.Context, *request.Request) (request.Stream, error) {
@@ -105,7 +127,7 @@ func TestWhoMayCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer fake.Stop()
-	rt, err := cri.Dial(socket)
+	rt, err := cri.Dial(socket, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +138,7 @@ func TestWhoMayCall(t *testing.T) {
 	serving := ca.issue(t, "node")
 	review := &reviewer{}
 	srv := New(Config{
-		NodeName: "n1", Runtime: rt, Client: client.New(review, catalog.New()), ClientCAs: pool, Logger: slog.New(slog.DiscardHandler),
+		NodeName: "n1", Runtime: rt, Metrics: measure.New("n1", "v1.36.0"), Settings: map[string]int{"maxPods": 7}, SystemLogs: systemLogs(t), Client: client.New(review, catalog.New()), ClientCAs: pool, Logger: slog.New(slog.DiscardHandler),
 		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &serving, nil },
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -128,9 +150,17 @@ func TestWhoMayCall(t *testing.T) {
 	go func() { over <- srv.Serve(ctx, l) }()
 	defer func() { cancel(); <-over }()
 
+	token := ""
 	get := func(path string, certs ...tls.Certificate) int {
 		hc := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: certs}, DisableKeepAlives: true}}
-		resp, err := hc.Get("https://" + l.Addr().String() + path)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+l.Addr().String()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		resp, err := hc.Do(req)
 		if err != nil {
 			return 0
 		}
@@ -152,6 +182,11 @@ func TestWhoMayCall(t *testing.T) {
 		{"who is allowed the whole node", "/healthz", []tls.Certificate{logger}, http.StatusOK},
 		{"who is not allowed statistics", "/stats/summary", []tls.Certificate{logger}, http.StatusForbidden},
 		{"what is not there", "/nothing", []tls.Certificate{admin}, http.StatusNotFound},
+		{"settings", "/configz", []tls.Certificate{admin}, http.StatusOK},
+		{"a file of the machine's logs", "/logs/syslog", []tls.Certificate{admin}, http.StatusOK},
+		{"a link out of the machine's logs", "/logs/out", []tls.Certificate{admin}, http.StatusInternalServerError},
+		{"the probes' metrics", "/metrics/probes", []tls.Certificate{admin}, http.StatusOK},
+		{"the agent's metrics", "/metrics", []tls.Certificate{admin}, http.StatusOK},
 	}
 	for _, tc := range cases {
 		if got := get(tc.path, tc.certs...); got != tc.want && !(tc.want == 0 && got == http.StatusUnauthorized) {
@@ -162,9 +197,44 @@ func TestWhoMayCall(t *testing.T) {
 	if got := get("/healthz", admin); got != http.StatusOK || len(review.asked) != before {
 		t.Errorf("an answer was not kept: %d, %v", got, review.asked)
 	}
-	want := []string{"admin get nodes/healthz n1", "logger get nodes/healthz n1", "logger get nodes/proxy n1", "logger get nodes/stats n1", "admin get nodes/proxy n1"}
+	want := []string{"admin get nodes/healthz n1", "logger get nodes/healthz n1", "logger get nodes/proxy n1", "logger get nodes/stats n1", "admin get nodes/proxy n1",
+		"admin get nodes/configz n1", "admin get nodes/log n1", "admin get nodes/metrics n1"}
 	if diff := cmp.Diff(want, review.asked); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+	for _, tc := range []struct {
+		token, path string
+		want        int
+	}{
+		{"good", "/metrics", http.StatusOK}, {"good", "/metrics/probes", http.StatusOK}, {"good", "/pods", http.StatusForbidden}, {"bad", "/metrics", http.StatusUnauthorized},
+	} {
+		if token = tc.token; get(tc.path) != tc.want {
+			t.Errorf("a %s token for %s: not %d", tc.token, tc.path, tc.want)
+		}
+	}
+	if asked := slices.DeleteFunc(slices.Clone(review.asked), func(q string) bool { return !strings.HasPrefix(q, "token ") }); len(asked) != 2 {
+		t.Errorf("whose a token is was asked %d times, want once for each", len(asked))
+	}
+}
+
+// systemLogs is a folder with a log and a link that leads out of it.
+func systemLogs(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "syslog"), []byte("line\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc/hostname", filepath.Join(dir, "out")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestBuckets(t *testing.T) {
+	for path, want := range map[string]string{"/metrics/cadvisor": "metrics/cadvisor", "/metrics/x": "metrics", "/exec/a/b/c": "exec", "/whatever": "other", "/": "other"} {
+		if got, _ := bucket(path); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
 	}
 }
 

@@ -2,8 +2,11 @@ package kubeletapi
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,21 +23,31 @@ const (
 	maxAnswers = 1024
 )
 
-// caller is who a client certificate names.
+// caller is who a client certificate or a token names.
 type caller struct {
-	name   string
-	groups []string
+	name, uid string
+	groups    []string
+	extra     map[string]authorizationv1.ExtraValue
+}
+
+// key tells callers apart of whom the same may not be true.
+func (c caller) key() string {
+	parts := append([]string{c.name, c.uid}, c.groups...)
+	for _, name := range slices.Sorted(maps.Keys(c.extra)) {
+		parts = append(append(parts, "\x01"+name), c.extra[name]...)
+	}
+	return strings.Join(parts, "\x00")
 }
 
 // question is one thing that a caller may be allowed.
-type question struct{ user, groups, verb, subresource string }
+type question struct{ caller, verb, subresource string }
 
 type answer struct {
 	allowed bool
 	until   time.Time
 }
 
-// authorizer asks the API server what callers may do.
+// authorizer asks the API server who callers are, and what they may do.
 type authorizer struct {
 	client *client.Client
 	node   string
@@ -42,24 +55,25 @@ type authorizer struct {
 	mu struct {
 		sync.Mutex
 		answers map[question]answer
+		tokens  map[[sha256.Size]byte]identity
 	}
 }
 
 func newAuthorizer(c *client.Client, node string) *authorizer {
 	a := &authorizer{client: c, node: node}
 	a.mu.answers = make(map[question]answer)
+	a.mu.tokens = make(map[[sha256.Size]byte]identity)
 	return a
 }
 
 // guard lets through whom the cluster allows.
 func (a *authorizer) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		who, err := a.identify(r)
+		if err != nil {
 			http.Error(w, "Unauthorized", http.StatusUnauthorized)
 			return
 		}
-		subject := r.TLS.VerifiedChains[0][0].Subject
-		who := caller{name: subject.CommonName, groups: append(subject.Organization, "system:authenticated")}
 		subresources := subresourcesOf(r.URL.Path)
 		for _, sub := range subresources {
 			allowed, err := a.allowed(r.Context(), who, verbOf(r.Method), sub, r.URL.Path)
@@ -95,10 +109,12 @@ func verbOf(method string) string {
 func subresourcesOf(path string) []string {
 	top, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch top {
-	case "stats", "metrics":
+	case "stats", "metrics", "checkpoint", "statusz":
 		return []string{top}
 	case "logs":
 		return []string{"log"}
+	case "flagz":
+		return []string{"configz"}
 	case "healthz", "configz":
 		return []string{top, "proxy"}
 	case "pods", "runningpods":
@@ -108,7 +124,7 @@ func subresourcesOf(path string) []string {
 }
 
 func (a *authorizer) allowed(ctx context.Context, who caller, verb, subresource, path string) (bool, error) {
-	q := question{user: who.name, groups: strings.Join(who.groups, "\x00"), verb: verb, subresource: subresource}
+	q := question{caller: who.key(), verb: verb, subresource: subresource}
 	now := time.Now()
 	a.mu.Lock()
 	known, ok := a.mu.answers[q]
@@ -117,7 +133,7 @@ func (a *authorizer) allowed(ctx context.Context, who caller, verb, subresource,
 		return known.allowed, nil
 	}
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: who.name, Groups: who.groups,
+		User: who.name, UID: who.uid, Groups: who.groups, Extra: who.extra,
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
 			Verb: verb, Version: "v1", Resource: "nodes", Subresource: subresource, Name: a.node,
 		},

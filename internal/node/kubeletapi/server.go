@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/node/cri"
+	"github.com/knarr-io/knarr/internal/node/measure"
 	"github.com/knarr-io/knarr/internal/node/stats"
 	"github.com/knarr-io/knarr/internal/node/worker"
 )
@@ -30,6 +32,11 @@ type Config struct {
 	Pods     *worker.Manager
 	Runtime  *cri.Client
 	Stats    *stats.Provider
+	Metrics  *measure.Metrics
+	// Settings are what /configz shows under the name kubeletconfig.
+	Settings any
+	// SystemLogs is the folder of the machine's logs; empty serves none.
+	SystemLogs string
 	// Client asks for authorization.
 	Client *client.Client
 	// Certificate gives the serving certificate, which may change over time.
@@ -77,9 +84,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /healthz/ping", s.ping)
+	mux.HandleFunc("GET /healthz/log", s.ping)
+	mux.HandleFunc("GET /healthz/syncloop", s.healthz)
+	mux.HandleFunc("GET /configz", s.configz)
 	mux.HandleFunc("GET /pods", s.pods)
 	mux.HandleFunc("GET /pods/{$}", s.pods)
-	mux.HandleFunc("GET /runningpods/{$}", s.pods)
+	mux.HandleFunc("GET /runningpods/{$}", s.runningPods)
+	mux.Handle("GET /logs/", s.systemLogs())
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", s.containerLogs)
 	for _, method := range []string{"GET ", "POST "} {
 		mux.HandleFunc(method+"/exec/{namespace}/{pod}/{container}", s.exec)
@@ -92,7 +104,13 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /run/{namespace}/{pod}/{container}", s.run)
 	mux.HandleFunc("POST /run/{namespace}/{pod}/{uid}/{container}", s.run)
 	mux.HandleFunc("GET /stats/summary", s.summary)
+	mux.HandleFunc("POST /stats/summary", s.summary)
 	mux.HandleFunc("GET /metrics/resource", s.resourceMetrics)
-	mux.HandleFunc("GET /metrics", s.metrics)
-	return s.authz.guard(mux)
+	mux.HandleFunc("GET /metrics/cadvisor", s.containerMetrics)
+	mux.Handle("GET /metrics/probes", s.cfg.Metrics.Probes())
+	mux.Handle("GET /metrics", s.cfg.Metrics.Own())
+	for name, h := range map[string]http.HandlerFunc{"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace} {
+		mux.HandleFunc("GET /debug/pprof/"+name, h)
+	}
+	return s.counted(s.authz.guard(mux))
 }

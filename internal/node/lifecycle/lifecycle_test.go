@@ -69,7 +69,7 @@ func TestExecHook(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer fake.Stop()
-	rt, err := cri.Dial(socket)
+	rt, err := cri.Dial(socket, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,6 +46,8 @@ type Runner struct {
 	Changed func(ok bool, message string)
 	// Event is told about tries that did not succeed.
 	Event func(reason, message string)
+	// Tried is told of every try and how long it took; may be nil.
+	Tried func(out Outcome, took time.Duration)
 }
 
 // Run probes until ctx ends or the probe is over: a startup probe that
@@ -79,7 +81,12 @@ func (r *Runner) Run(ctx context.Context) {
 func (r *Runner) once(ctx context.Context) (Outcome, string) {
 	ctx, cancel := context.WithTimeout(ctx, seconds(r.Spec.TimeoutSeconds, 1))
 	defer cancel()
-	return r.Try(ctx)
+	began := time.Now()
+	out, message := r.Try(ctx)
+	if r.Tried != nil {
+		r.Tried(out, time.Since(began))
+	}
+	return out, message
 }
 
 func seconds(n, fallback int32) time.Duration {

@@ -9,6 +9,7 @@ import (
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/node/cri"
 	"github.com/knarr-io/knarr/internal/node/images"
+	"github.com/knarr-io/knarr/internal/node/measure"
 	"github.com/knarr-io/knarr/internal/node/objects"
 	"github.com/knarr-io/knarr/internal/node/render"
 	"github.com/knarr-io/knarr/internal/node/static"
@@ -37,6 +38,8 @@ type Deps struct {
 	Recorder Recorder
 	Services *client.Informer[*corev1.Service]
 	Logger   *slog.Logger
+	// Metrics counts what workers do; may be nil.
+	Metrics *measure.Metrics
 
 	NodeName string
 	// Node gives the node as it was last registered; nil before.

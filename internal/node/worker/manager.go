@@ -151,6 +151,7 @@ func (m *Manager) startLocked(pod *corev1.Pod, known *listing) *entry {
 	case known == nil && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed:
 		if v := m.admitLocked(pod); v != nil {
 			e.rejected, w.view.Verdict = true, v
+			m.deps.Metrics.PodRejected(v.Reason)
 			m.deps.podEvent(pod, corev1.EventTypeWarning, v.Reason, v.Message)
 		}
 	}

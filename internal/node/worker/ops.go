@@ -126,9 +126,11 @@ func (w *Worker) runSandbox(a podstate.Action) func() func() {
 		var id string
 		w.ensureCgroup(pod)
 		err := makeLogDir(cfg.GetLogDirectory())
+		began := time.Now()
 		if err == nil {
 			id, err = w.deps.Runtime.RunSandbox(w.ctx, cfg, runtimeHandler(pod))
 		}
+		w.deps.Metrics.SandboxRun(runtimeHandler(pod), time.Since(began), err)
 		if err != nil {
 			return func() {
 				w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: "+cri.Message(err))

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/knarr-io/knarr/internal/node/measure"
 	"github.com/knarr-io/knarr/internal/node/podstate"
 	"github.com/knarr-io/knarr/internal/node/probe"
 	"github.com/knarr-io/knarr/internal/node/render"
@@ -80,8 +81,21 @@ func (w *Worker) ensureProbe(c *corev1.Container, i *podstate.Instance, kind pro
 		Event: func(reason, message string) {
 			w.deps.containerEvent(pod, name, corev1.EventTypeWarning, reason, message)
 		},
+		Tried: func(out probe.Outcome, took time.Duration) {
+			w.deps.Metrics.Probed(pod, name, string(kind), probeResult(out), took)
+		},
 	}
 	w.ops.Go(func() { r.Run(ctx) })
+}
+
+func probeResult(out probe.Outcome) string {
+	switch out {
+	case probe.Success, probe.Warning:
+		return measure.ProbeSuccessful
+	case probe.Failure:
+		return measure.ProbeFailed
+	}
+	return measure.ProbeUnknown
 }
 
 // probed takes in a verdict, unless the instance has ended since.

@@ -73,6 +73,11 @@ func (w *Worker) startContainer(a podstate.Action, now time.Time) func() func() 
 
 func (w *Worker) startDone(s *start, err error) {
 	var failure *startFailure
+	if errors.As(err, &failure) {
+		w.deps.Metrics.ContainerStarted(s.pod, s.c.Name, failure.reason)
+	} else {
+		w.deps.Metrics.ContainerStarted(s.pod, s.c.Name, "")
+	}
 	switch {
 	case err == nil:
 		delete(w.view.Waiting, s.c.Name)

@@ -30,6 +30,8 @@ type statusWriter struct {
 	retry time.Time
 	// asked is set once the API was asked to delete the pod for good.
 	asked bool
+	// counted is set once the pod's start was measured.
+	counted bool
 }
 
 // older tells whether a is an earlier state of the pod than b.
@@ -108,6 +110,10 @@ func readiness(s *corev1.PodStatus) bool {
 
 func (w *Worker) write(status corev1.PodStatus) {
 	w.status.busy, w.status.since = true, time.Time{}
+	if status.Phase == corev1.PodRunning && w.view.Pod.Status.Phase == corev1.PodPending && !w.status.counted {
+		w.status.counted = true
+		w.deps.Metrics.PodRunning(w.view.Pod, w.view.FirstSeen, time.Now())
+	}
 	pod := w.subject().DeepCopy()
 	pod.Status = status
 	w.ops.Go(func() {

@@ -257,5 +257,6 @@ func (w *Worker) objectChanged() {
 // finish forgets the pod, after its last action.
 func (w *Worker) finish() {
 	w.deps.Objects.Use(w.uid, nil, nil)
+	w.deps.Metrics.Forget(w.view.Pod)
 	w.removeTraces()
 }
