@@ -52,7 +52,7 @@ func (s *Server) withDefaults(req *request.Request) error {
 	if req.Object == nil {
 		return nil
 	}
-	s.codec.Default(req.Object)
+	s.codec.Complete(req.Object)
 	return nil
 }
 

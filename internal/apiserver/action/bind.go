@@ -83,7 +83,7 @@ func (a *actions) assign(pod *corev1.Pod, b *corev1.Binding) error {
 		maps.Copy(pod.Annotations, b.Annotations)
 	}
 	a.copyTopology(pod)
-	setCondition(pod, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()})
+	setCondition(pod, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now().Rfc3339Copy()})
 	return nil
 }
 

@@ -86,7 +86,7 @@ func (a *actions) markEvicted(ctx context.Context, pod *corev1.Pod, opts *metav1
 			}
 		}
 		setCondition(next, corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI",
-			Message: "Eviction API: evicting", LastTransitionTime: metav1.Now()})
+			Message: "Eviction API: evicting", LastTransitionTime: metav1.Now().Rfc3339Copy()})
 		return nil
 	})
 	if err != nil {
@@ -180,7 +180,7 @@ func disrupt(pdb *policyv1.PodDisruptionBudget, pod string, now time.Time) error
 	if s.DisruptedPods == nil {
 		s.DisruptedPods = map[string]metav1.Time{}
 	}
-	s.DisruptedPods[pod] = metav1.Time{Time: now}
+	s.DisruptedPods[pod] = metav1.NewTime(now.Truncate(time.Second))
 	return nil
 }
 

@@ -52,7 +52,7 @@ func (a *Aggregator) ask(ctx context.Context, b *backend) *knowledge {
 	now := registration.APIServiceCondition{Type: registration.Available, Status: verdict.status, Reason: verdict.reason, Message: verdict.message,
 		LastTransitionTime: before.condition.LastTransitionTime}
 	if before.condition.Status != now.Status {
-		now.LastTransitionTime = metav1.Now()
+		now.LastTransitionTime = metav1.Now().Rfc3339Copy()
 	}
 	return &knowledge{condition: now, resources: resources, schemas: docs}
 }

@@ -35,7 +35,7 @@ func flowObjects(levels []*flowcontrolv1.PriorityLevelConfiguration, schemas []*
 		metav1.SetMetaDataAnnotation(&schema.ObjectMeta, flowcontrolv1.AutoUpdateAnnotationKey, "true")
 		schema.Status.Conditions = []flowcontrolv1.FlowSchemaCondition{{
 			Type: flowcontrolv1.FlowSchemaConditionDangling, Status: flowcontrolv1.ConditionFalse,
-			LastTransitionTime: metav1.Now(), Reason: "Found",
+			LastTransitionTime: metav1.Now().Rfc3339Copy(), Reason: "Found",
 			Message: fmt.Sprintf("This FlowSchema references the PriorityLevelConfiguration object named %q and it exists",
 				schema.Spec.PriorityLevelConfiguration.Name),
 		}}

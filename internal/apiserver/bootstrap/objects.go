@@ -49,7 +49,7 @@ func (c Config) serviceRange() api.Object {
 		Spec:       networkingv1.ServiceCIDRSpec{CIDRs: []string{c.ServiceNetwork.String()}},
 		Status: networkingv1.ServiceCIDRStatus{Conditions: []metav1.Condition{{
 			Type: networkingv1.ServiceCIDRConditionReady, Status: metav1.ConditionTrue,
-			Message: "Kubernetes default Service CIDR is ready", LastTransitionTime: metav1.Now(),
+			Message: "Kubernetes default Service CIDR is ready", LastTransitionTime: metav1.Now().Rfc3339Copy(),
 		}}},
 	}
 }

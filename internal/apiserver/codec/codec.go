@@ -50,6 +50,7 @@ type Codec struct {
 	decode  map[decoderKey]runtime.Decoder
 	options map[decoderKey]runtime.Decoder // of DeleteOptions
 	custom  map[decoderKey]runtime.Decoder // of custom resources
+	times   times
 }
 
 type decoderKey struct {

@@ -102,6 +102,13 @@ func excerpt(body []byte) string {
 // StrictText is how strict findings stand in an error's message.
 func StrictText(loose []error) string { return runtime.NewStrictDecodingError(loose).Error() }
 
+// Complete does for an object of this process what decoding does for one from
+// the wire: it fills unset fields, and cuts times to what the wire tells.
+func (c *Codec) Complete(obj runtime.Object) {
+	c.Default(obj)
+	c.times.Cut(obj)
+}
+
 // Default fills the unset fields of an object of a known kind.
 func (c *Codec) Default(obj runtime.Object) {
 	u, isCustom := obj.(*unstructured.Unstructured)

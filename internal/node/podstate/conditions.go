@@ -21,6 +21,8 @@ func setConditions(v *View, s *corev1.PodStatus, now time.Time) {
 		initialized(v.Pod, s),
 		podReady(v.Pod, s, ready),
 		ready,
+		// A pod that was made for this node has met no scheduler that would say so.
+		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
 	}
 	if v.anyResizing() {
 		own = append(own, corev1.PodCondition{Type: corev1.PodResizeInProgress, Status: corev1.ConditionTrue})
