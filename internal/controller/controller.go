@@ -66,6 +66,8 @@ type Deps struct {
 	RootCA []byte
 	// Signer signs approved requests for certificates; nil: nobody does.
 	Signer *pki.CA
+	// Reserved are names and addresses that no node may serve under.
+	Reserved []string
 	// PodNetwork is divided into ranges of the prefix length NodeRange; an
 	// invalid (zero) network leaves nodes without ranges.
 	PodNetwork netip.Prefix
@@ -129,7 +131,7 @@ func (d Deps) build() ([]runner, error) {
 		recorder("horizontal-pod-autoscaler", "horizontal-pod-autoscaler"), d.options(4)))
 	add(podgc.New(d.Client("pod-garbage-collector"), inf, d.options(4)))
 	add(resourcequota.New(d.Client("resourcequota-controller"), inf, d.options(4)))
-	add(certificates.New(d.Client("certificate-controller"), inf, d.Signer, d.options(2)))
+	add(certificates.New(d.Client("certificate-controller"), inf, d.Signer, d.Reserved, d.options(2)))
 	add(clusterrole.New(d.Client("clusterrole-aggregation-controller"), inf, d.options(1)))
 	add(volumebinder.New(d.Client("persistent-volume-binder"), inf, recorder("persistent-volume-binder", "persistentvolume-controller"), d.options(1)))
 	add(provisioner.New(d.Client("persistent-volume-binder"), inf, recorder("persistent-volume-binder", "knarr.io/local"), d.options(2)))

@@ -1,7 +1,8 @@
 // Package agent is the process that `knarr agent` runs: this machine as a node
 // of a cluster whose server runs elsewhere. What makes it a node is package
 // nodehost's; this package gives it clients that reach the API over HTTPS,
-// with credentials in files that somebody renews.
+// with credentials in files. Those of a further node the server on its machine
+// renews, those of a machine that joined this process.
 package agent
 
 import (
@@ -27,30 +28,37 @@ type Options struct {
 
 // Run runs the node until ctx ends or a part fails.
 func Run(ctx context.Context, o Options) error {
-	host, err := newHost(o)
+	asNode, err := clientOf(o.NodeKubeconfig(), "kubelet", o.Logger)
 	if err != nil {
 		return err
 	}
-	group, err := lifecycle.New(o.Logger,
-		lifecycle.Part{Name: "proxy", Run: host.RunNetwork},
-		lifecycle.Part{Name: "node", Needs: []string{"proxy"}, Run: host.RunAgent},
-	)
+	host, err := newHost(o, asNode)
+	if err != nil {
+		return err
+	}
+	parts := []lifecycle.Part{
+		{Name: "proxy", Run: host.RunNetwork},
+		{Name: "node", Needs: []string{"proxy"}, Run: host.RunAgent},
+	}
+	if o.Server != "" { // nobody else renews them
+		parts = append(parts, lifecycle.Part{Name: "certificates", Run: func(ctx context.Context, ready func()) error {
+			ready()
+			return o.KeepPapers(ctx, asNode, o.Logger.With("part", "certificates"))
+		}})
+	}
+	group, err := lifecycle.New(o.Logger, parts...)
 	if err != nil {
 		return err
 	}
 	return group.Run(ctx)
 }
 
-func newHost(o Options) (*nodehost.Host, error) {
+func newHost(o Options, asNode *client.Client) (*nodehost.Host, error) {
 	callers, err := callers(o.ClusterCA())
 	if err != nil {
 		return nil, err
 	}
 	serving, err := reload.NewCertificate(o.ServingCertificate(), o.Logger)
-	if err != nil {
-		return nil, err
-	}
-	asNode, err := clientOf(o.NodeKubeconfig(), "kubelet", o.Logger)
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func (c *clusterFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.pods, "pod-network", "10.244.0.0/16", "network that pod addresses come from")
 	flags.StringVar(&c.services, "service-network", "10.96.0.0/16", "network that Service addresses come from")
 	flags.StringVar(&c.nodes, "node-network", "10.245.0.0/24", "network that addresses of further nodes on this machine come from")
-	flags.StringVar(&c.Overlay, "overlay", "auto", "when pods' packets go through a tunnel (VXLAN) to other nodes: auto (where they share no link), always, or never")
+	flags.StringVar(&c.Overlay, "overlay", "", "when pods' packets go through a tunnel (VXLAN) to other nodes: auto (where they share no link), always, or never (default: as it was, at first auto)")
 	flags.StringVar(&c.LoadBalancer, "load-balancer", "node", "who gives Services of type LoadBalancer an address: node (those of the nodes), or none (something that you install)")
 	flags.StringVar(&c.dns, "cluster-dns", "", "address of the cluster DNS (default: the tenth of the service network)")
 	flags.StringVar(&c.Domain, "cluster-domain", "cluster.local", "domain of the cluster's names")
@@ -55,6 +55,11 @@ func (c *clusterFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&c.simulate.Delay, "simulate-delay", 0, "how long pods on simulated nodes take to start")
 	registerAccess(flags, &c.Access)
 	flags.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+// registerServer adds the flag of nodes whose server runs elsewhere.
+func (c *clusterFlags) registerServer(flags *pflag.FlagSet) {
+	flags.StringVar(&c.Server, "server", "", "URL of the API of a cluster on another machine, to be a node of it")
 }
 
 // read completes the flags from environment and file and checks them.
@@ -75,7 +80,7 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 	if err := c.checkOverlap(); err != nil {
 		return err
 	}
-	if !slices.Contains(peers.Modes(), c.Overlay) {
+	if c.Overlay != "" && !slices.Contains(peers.Modes(), c.Overlay) {
 		return fmt.Errorf("--overlay %q: want one of %s", c.Overlay, strings.Join(peers.Modes(), ", "))
 	}
 	if c.LoadBalancer != "node" && c.LoadBalancer != "none" {

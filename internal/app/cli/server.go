@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/app/machine"
 	"github.com/knarr-io/knarr/internal/app/server"
+	"github.com/knarr-io/knarr/internal/network/peers"
 )
 
 func newServer() *cobra.Command {
@@ -71,6 +73,7 @@ func completeServer(c *clusterFlags, o *server.Options, storeKind string) (err e
 			return err
 		}
 	}
+	c.Overlay = cmp.Or(c.Overlay, string(peers.Auto))
 	o.Settings = c.Settings
 	o.Logger, err = newLogger(os.Stderr, c.LogLevel)
 	return err

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,20 +18,25 @@ import (
 
 func newUp() *cobra.Command {
 	var c clusterFlags
-	var output string
+	var output, token string
 	var foreground bool
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Bring the cluster on this machine up",
 		Long: `Bring the cluster on this machine up, in the background, and write the context
 "knarr" into your kubeconfig. A cluster that was down comes back as it was; one
-that runs already is left alone.`,
+that runs already is left alone.
+
+With --server this machine becomes a node of a cluster on another one; "knarr
+token create" there prints the whole command.`,
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "json: one object per line, for programs")
 	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay, show the server's log, and stop the cluster on Ctrl-C")
 	cmd.Flags().IntVar(&c.Count, "nodes", 0, "nodes on this machine; those besides the first live in network namespaces of their own (default: as many as there were, at first 1)")
+	cmd.Flags().StringVar(&token, "token", "", "token to join the cluster at --server with, the first time (from `knarr token create`)")
 	c.register(cmd.Flags())
+	c.registerServer(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		run, err := c.begin(cmd, output)
 		if err != nil {
@@ -42,11 +48,10 @@ that runs already is left alone.`,
 		if cmd.Flags().Changed("nodes") && c.Count < 1 {
 			return fmt.Errorf("--nodes %d: want 1 or more", c.Count)
 		}
-		result, err := local.Up(cmd.Context(), c.Settings, run.target, run.board, run.logger)
+		result, err := upOrJoin(cmd.Context(), c.Settings, token, run)
 		if err != nil {
 			return err
 		}
-		tellUp(run.board, result)
 		if !foreground {
 			return nil
 		}
@@ -57,6 +62,36 @@ that runs already is left alone.`,
 		return local.Down(context.WithoutCancel(cmd.Context()), result.Settings, run.target, false, progress.New(os.Stderr, progress.Plain), run.logger)
 	}
 	return cmd
+}
+
+// upOrJoin brings up what is asked for and tells of it.
+func upOrJoin(ctx context.Context, s local.Settings, token string, run localRun) (result local.Result, err error) {
+	switch {
+	case s.Server != "" && s.Count > 1:
+		return result, errors.New("--nodes and --server do not go together: a machine that joins is one node")
+	case s.Server != "":
+		result, err = local.Join(ctx, s, token, run.board, run.logger)
+	case token != "":
+		return result, errors.New("--token is for joining a cluster: --server is missing")
+	default:
+		result, err = local.Up(ctx, s, run.target, run.board, run.logger)
+	}
+	if err != nil {
+		return result, err
+	}
+	if result.Settings.Server != "" {
+		tellJoined(run.board, result)
+	} else {
+		tellUp(run.board, result)
+	}
+	return result, nil
+}
+
+func tellJoined(board *progress.Board, r local.Result) {
+	s := r.Settings
+	board.Say("Ready in %s: node %s (%s) of the cluster at %s", progress.Short(board.Took()), s.NodeName, s.NodeAddress, s.Server)
+	board.Result(map[string]any{"ready": true, "already": r.Already, "milliseconds": board.Took().Milliseconds(),
+		"node": s.NodeName, "nodeAddress": s.NodeAddress.String(), "server": s.Server, "moved": r.Moved})
 }
 
 // localRun is what the commands that change the cluster work with.

@@ -140,7 +140,7 @@ func (u *upper) await(ctx context.Context, a Credentials) error {
 			if err := awaitLease(ctx, c, n.NodeName, u.started[n.NodeName]); err != nil {
 				return err
 			}
-			return awaitNode(ctx, c, n.NodeName)
+			return awaitNode(ctx, c, n.NodeName, time.Time{})
 		}))
 	}
 	if n := u.Simulate.count(); n > 0 {
@@ -235,10 +235,11 @@ func awaitLease(ctx context.Context, c *client.Client, name string, since time.T
 	return nil
 }
 
-func awaitNode(ctx context.Context, c *client.Client, name string) error {
+// awaitNode waits until the node is ready, and its agent said so since.
+func awaitNode(ctx context.Context, c *client.Client, name string, since time.Time) error {
 	missing := "it has not registered"
 	err := follow(ctx, c, "", name, func(n *corev1.Node) bool {
-		missing = unready(n)
+		missing = unready(n, since)
 		return missing == ""
 	})
 	if err != nil {
@@ -250,7 +251,7 @@ func awaitNode(ctx context.Context, c *client.Client, name string) error {
 // unready says why a node is not ready, and nothing for one that is. Taints
 // that tell of the start are part of it; those that people set, and those of
 // a machine that is short of something, are for `knarr status` to tell.
-func unready(n *corev1.Node) string {
+func unready(n *corev1.Node, since time.Time) string {
 	for _, t := range n.Spec.Taints {
 		switch t.Key {
 		case corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeNetworkUnavailable:
@@ -259,6 +260,9 @@ func unready(n *corev1.Node) string {
 	}
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady {
+			if c.LastHeartbeatTime.Time.Before(since.Truncate(time.Second)) { // the API tells seconds
+				return "its agent does not report"
+			}
 			if c.Status == corev1.ConditionTrue {
 				return ""
 			}

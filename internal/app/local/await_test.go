@@ -2,6 +2,7 @@ package local
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -26,7 +27,7 @@ func TestUnready(t *testing.T) {
 		{"short of disk", taint(corev1.TaintNodeDiskPressure), []corev1.NodeCondition{ready}, ""},
 	} {
 		n := &corev1.Node{Spec: corev1.NodeSpec{Taints: tt.taints}, Status: corev1.NodeStatus{Conditions: tt.conditions}}
-		if got := unready(n); got != tt.want {
+		if got := unready(n, time.Time{}); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}

@@ -65,7 +65,9 @@ func Down(ctx context.Context, s Settings, target kubeconfig.Target, purge bool,
 	step("stop the runtime", func(ctx context.Context, d downer) error { return d.runtime(ctx) })
 	step("release the volumes", func(_ context.Context, d downer) error { return d.volumes() })
 	once("restore the network", func() error { return s.removeNetworks(s.nodes(), logger) })
-	once("take the kubeconfig back", func() error { return kubeconfig.Remove(ctx, target, "knarr") })
+	if s.Server == "" {
+		once("take the kubeconfig back", func() error { return kubeconfig.Remove(ctx, target, "knarr") })
+	}
 	// What still runs is reached through these folders: they go last.
 	for _, d := range nodes {
 		if d.up(context.WithoutCancel(ctx)) {
@@ -115,7 +117,7 @@ func newDowner(s Settings, purge bool, logger *slog.Logger) downer {
 
 // mainService is what runs the node agent.
 func (d downer) mainService() string {
-	if d.isFurther() {
+	if d.isAgent() {
 		return serviceAgent
 	}
 	return serviceServer

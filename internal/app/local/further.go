@@ -84,6 +84,9 @@ func (s Settings) AdminSockets(node string) ([]string, error) {
 // inside runs f where the node's packets are.
 func (s Settings) inside(f func() error) error { return netspace.Do(s.Namespace, f) }
 
+// isAgent tells that the node's server runs elsewhere.
+func (s Settings) isAgent() bool { return s.isFurther() || s.Server != "" }
+
 // isFurther tells that the settings are those of a node besides the first.
 func (s Settings) isFurther() bool { return s.Namespace != "" }
 

@@ -47,6 +47,9 @@ type Settings struct {
 	Access     Access
 	// Simulate are the played nodes of the cluster; nil: those that there were.
 	Simulate *Simulation
+	// Server is the URL of the API of the cluster that this machine joined;
+	// empty where the server runs here.
+	Server string
 
 	// Count is how many nodes are wanted on this machine; zero: as many as
 	// there were.

@@ -13,7 +13,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/app/progress"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/kubeconfig"
@@ -140,15 +139,11 @@ func (s Settings) forget(ctx context.Context, f Further) error {
 func (s Settings) deleteNode(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	config, err := AdminConfig(s)
+	c, err := clientOf(s.AdminKubeconfig())
 	if err != nil {
 		return err
 	}
-	transport, err := client.NewHTTPS(config, catalog.New())
-	if err != nil {
-		return err
-	}
-	err = client.For[*corev1.Node](client.New(transport, catalog.New())).Delete(ctx, "", name, metav1.DeleteOptions{})
+	err = client.For[*corev1.Node](c).Delete(ctx, "", name, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete the Node %s: %w\n    what to do: bring the cluster up, and run it again", name, err)
 	}

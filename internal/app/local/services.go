@@ -11,7 +11,7 @@ import (
 const (
 	serviceRuntime = "runtime"
 	serviceServer  = "server"
-	serviceAgent   = "agent" // in place of the server, on further nodes
+	serviceAgent   = "agent" // in place of the server, where that runs elsewhere
 	serviceEdge    = "edge"
 )
 
@@ -69,18 +69,19 @@ func (s Settings) serverService(p programs) keep.Service {
 	}
 }
 
-// agentService joins a further node to the server of this machine.
+// agentService makes a node of a server that runs elsewhere, or in another
+// network namespace.
 func (s Settings) agentService(p programs) keep.Service {
 	return keep.Service{
 		Name: serviceAgent, Restart: "always", Log: filepath.Join(s.logs(), "agent.log"), StopGraceMillis: stopGraceMillis,
-		Argv: append([]string{p.knarr, "agent"}, s.Flags()...),
+		Argv: append([]string{p.knarr, "agent", "--server", s.Server}, s.Flags()...),
 	}
 }
 
 // nodeServices are what a node of this machine runs.
 func (s Settings) nodeServices(p programs) []keep.Service {
 	main := s.serverService(p)
-	if s.isFurther() {
+	if s.isAgent() {
 		main = s.agentService(p)
 	}
 	return []keep.Service{s.runtimeService(p), main, s.edgeService(p)}
@@ -89,7 +90,7 @@ func (s Settings) nodeServices(p programs) []keep.Service {
 func (s Settings) edgeService(p programs) keep.Service {
 	dns := net.JoinHostPort(s.DNS.String(), "53")
 	shown := s.NodeAddress.String()
-	if s.isFurther() {
+	if s.isAgent() {
 		shown = "" // the first node's edge alone writes the address of Ingresses
 	}
 	return keep.Service{

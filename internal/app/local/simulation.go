@@ -68,7 +68,7 @@ func countSimulated(ctx context.Context, c *client.Client, want int, ready map[s
 		}
 		for _, e := range events {
 			if n, ok := e.Object.(*corev1.Node); ok && simulated.Is(n) {
-				if delete(ready, n.Name); e.Type != watch.Deleted && unready(n) == "" {
+				if delete(ready, n.Name); e.Type != watch.Deleted && unready(n, time.Time{}) == "" {
 					ready[n.Name] = true
 				}
 			}

@@ -34,6 +34,10 @@ type state struct {
 	NodeNetwork netip.Prefix
 	Further     []Further   `json:",omitempty"`
 	Simulate    *Simulation `json:",omitempty"`
+
+	// Server and Overlay are those of a cluster that this machine joined.
+	Server  string `json:",omitempty"`
+	Overlay string `json:",omitempty"`
 }
 
 // into puts what the cluster was brought up with into the settings.
@@ -45,7 +49,10 @@ func (st state) into(s Settings) Settings {
 	if s.Access == (Access{}) {
 		s.Access = st.Access
 	}
-	s.Further = st.Further
+	s.Further, s.Server = st.Further, st.Server
+	if st.Overlay != "" {
+		s.Overlay = st.Overlay
+	}
 	if s.Simulate == nil {
 		s.Simulate = st.Simulate
 	}
@@ -70,7 +77,7 @@ func (s Settings) state() state {
 	return state{NodeName: s.NodeName, APIPort: s.APIPort, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort,
 		Pods: s.Pods, Services: s.Services, Domain: s.Domain,
 		RunDir: s.RunDir, LogDir: s.LogDir, CgroupParent: s.CgroupParent, NodeAddress: s.NodeAddress, DNS: s.DNS,
-		NodeNetwork: s.NodeNetwork, Further: s.Further, Access: s.Access, Simulate: s.Simulate}
+		NodeNetwork: s.NodeNetwork, Further: s.Further, Access: s.Access, Simulate: s.Simulate, Server: s.Server, Overlay: s.Overlay}
 }
 
 // errNewer: the data directory was written by a newer Knarr.

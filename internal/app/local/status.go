@@ -108,15 +108,13 @@ func (r *reporter) serviceRows(n Settings, all []keep.Status) (rows [][]string) 
 func (r *reporter) cluster(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	config, err := AdminConfig(r.Settings)
+	if r.Server != "" {
+		return r.member(ctx)
+	}
+	c, err := clientOf(r.AdminKubeconfig())
 	if err != nil {
 		return err
 	}
-	transport, err := client.NewHTTPS(config, catalog.New())
-	if err != nil {
-		return err
-	}
-	c := client.New(transport, catalog.New())
 	nodes, _, err := client.For[*corev1.Node](c).List(ctx, "", metav1.ListOptions{})
 	if err != nil {
 		return err
@@ -130,11 +128,41 @@ func (r *reporter) cluster(ctx context.Context) error {
 	return nil
 }
 
-// AdminConfig is the administrator's client configuration.
-func AdminConfig(s Settings) (*rest.Config, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", s.AdminKubeconfig())
+// member tells of this machine's node alone: more a node may not see.
+func (r *reporter) member(ctx context.Context) error {
+	c, err := clientOf(r.NodeKubeconfig())
 	if err != nil {
-		return nil, fmt.Errorf("read the administrator's kubeconfig: %w", err)
+		return err
+	}
+	n, err := client.For[*corev1.Node](c).Get(ctx, "", r.NodeName)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(r.out, "a node of the cluster at %s\n\n", r.Server)
+	r.nodeTable([]*corev1.Node{n})
+	return nil
+}
+
+// clientOf reaches the API as the user of a kubeconfig.
+func clientOf(path string) (*client.Client, error) {
+	config, err := configOf(path)
+	if err != nil {
+		return nil, err
+	}
+	transport, err := client.NewHTTPS(config, catalog.New())
+	if err != nil {
+		return nil, err
+	}
+	return client.New(transport, catalog.New()), nil
+}
+
+// AdminConfig is the administrator's client configuration.
+func AdminConfig(s Settings) (*rest.Config, error) { return configOf(s.AdminKubeconfig()) }
+
+func configOf(path string) (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil {
+		return nil, fmt.Errorf("read the kubeconfig: %w", err)
 	}
 	return config, nil
 }
@@ -146,7 +174,7 @@ func (r *reporter) nodeTable(nodes []*corev1.Node) {
 	for _, n := range nodes {
 		if simulated.Is(n) {
 			played++
-			if unready(n) == "" {
+			if unready(n, time.Time{}) == "" {
 				up++
 			}
 			continue
@@ -228,7 +256,11 @@ func stuck(p *corev1.Pod) string {
 const soon = 14 * 24 * time.Hour
 
 func (r *reporter) certificates() {
-	all, err := pki.Inspect(r.PKI())
+	folder := r.PKI()
+	if r.Server != "" {
+		folder = r.identity()
+	}
+	all, err := pki.Inspect(folder)
 	if err != nil {
 		r.bad("the certificates cannot be read: %v", err)
 		return

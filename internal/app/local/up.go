@@ -48,8 +48,13 @@ type upper struct {
 	started map[string]time.Time
 }
 
-// Up brings the cluster up and returns when its node is ready for pods.
+// Up brings the cluster up and returns when its node is ready for pods. A
+// machine that joined a cluster comes back as its node.
 func Up(ctx context.Context, s Settings, target kubeconfig.Target, board *progress.Board, logger *slog.Logger) (Result, error) {
+	if st, known, err := loadState(s.stateFile()); err == nil && known && st.Server != "" {
+		s.Server = st.Server
+		return Join(ctx, s, "", board, logger)
+	}
 	u := &upper{Settings: s, board: board, logger: logger, target: target, keep: keep.Client{Socket: s.keepSocket()}}
 	if err := u.preflight(ctx); err != nil {
 		return Result{}, err
@@ -148,6 +153,7 @@ func (u *upper) decide(running []keep.Status) error {
 	if err != nil {
 		return err
 	}
+	u.Overlay = overlay(u.Overlay, before.Overlay)
 	if known {
 		u.NodeName = before.NodeName
 		u.APIPort, u.HTTPPort, u.HTTPSPort = before.APIPort, before.HTTPPort, before.HTTPSPort
@@ -196,6 +202,9 @@ func (u *upper) ports(running []keep.Status) error {
 	}{
 		{"the API", serviceServer, &u.APIPort}, {"HTTP", serviceEdge, &u.HTTPPort}, {"HTTPS", serviceEdge, &u.HTTPSPort},
 	} {
+		if u.isAgent() && p.service == serviceServer {
+			continue
+		}
 		if !isRunning(p.service) {
 			free, err := machine.FreePort(*p.port, func(n int) bool { return slices.Contains(taken, n) })
 			if err != nil {
@@ -266,7 +275,7 @@ func (u *upper) network() error {
 func (s Settings) Network(logger *slog.Logger) podnet.Config {
 	c := podnet.Config{Node: s.NodeAddress, Pods: s.Pods, Services: s.Services, Local: []netip.Addr{s.DNS},
 		StateDir: s.networkState(), Logger: logger}
-	if !s.isFurther() && s.NodeNetwork.IsValid() {
+	if !s.isAgent() && s.NodeNetwork.IsValid() {
 		c.Forwarded = []netip.Prefix{s.NodeNetwork}
 	}
 	return c

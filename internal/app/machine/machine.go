@@ -52,6 +52,21 @@ func NodeAddress() (netip.Addr, error) {
 	return netip.Addr{}, errors.New("the machine has no IPv4 address besides loopback: give one with --node-address")
 }
 
+// AddressTowards is the IPv4 address that this machine sends from to a host.
+func AddressTowards(host string) (netip.Addr, error) {
+	// Connecting UDP looks for a route and sends nothing.
+	conn, err := net.Dial("udp4", net.JoinHostPort(host, "9"))
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("there is no way to %s: %w", host, err)
+	}
+	defer conn.Close()
+	addr := conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr()
+	if !usable(addr) {
+		return netip.Addr{}, fmt.Errorf("this machine would talk to %s from %s, where nobody reaches it: give its address with --node-address", host, addr)
+	}
+	return addr, nil
+}
+
 func usable(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.IsLoopback() }
 
 // portsToTry bounds the search for a free port.

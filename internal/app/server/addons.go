@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/localvolume"
+	"github.com/knarr-io/knarr/internal/app/join"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/edge/ingress"
 	"github.com/knarr-io/knarr/internal/network/proxy"
@@ -32,8 +34,30 @@ func (p *process) runAddons(ctx context.Context, ready func()) error {
 	if err := create(ctx, c, localClass()); err != nil {
 		return err
 	}
+	if err := p.tellAbout(ctx, c); err != nil {
+		return err
+	}
 	ready()
 	return p.labelServer(ctx, c)
+}
+
+// tellAbout keeps what machines that join have to know of the cluster.
+func (p *process) tellAbout(ctx context.Context, c *client.Client) error {
+	configs := client.For[*corev1.ConfigMap](c)
+	about := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: join.ClusterConfigMap}, Data: p.About()}
+	have, err := configs.Get(ctx, about.Namespace, about.Name)
+	switch {
+	case apierrors.IsNotFound(err):
+		_, err = configs.Create(ctx, about)
+	case err == nil && !maps.Equal(have.Data, about.Data):
+		changed := have.DeepCopy()
+		changed.Data = about.Data
+		_, err = configs.Update(ctx, changed)
+	}
+	if err != nil {
+		return fmt.Errorf("tell what the cluster is like: %w", err)
+	}
+	return nil
 }
 
 // labelServer marks this machine's node as one of the control plane, as soon

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -50,7 +51,7 @@ func (p *process) startControllers(ctx context.Context, informers *client.Inform
 	}
 	return controller.Start(ctx, controller.Deps{
 		Client: p.asController, Read: p.readsAs, Informers: informers, Logger: p.logOf("controllers"), Metrics: metrics,
-		RootCA: p.authority.ClusterCA().PEM(), Signer: p.authority.ClusterCA(), PodNetwork: p.Pods, NodeRange: nodeRange,
+		RootCA: p.authority.ClusterCA().PEM(), Signer: p.authority.ClusterCA(), Reserved: p.ownNames(), PodNetwork: p.Pods, NodeRange: nodeRange,
 		LoadBalancer: p.loadBalancer(),
 		Types:        admissionpolicy.Types{Kind: p.kindOf, Schema: p.documents.Schema},
 	})
@@ -65,6 +66,16 @@ func (p *process) loadBalancer() *loadbalancer.Config {
 		Listener:     func(port int32) string { return machine.Outward(int(port)) },
 		IngressPorts: []int32{int32(p.HTTPPort), int32(p.HTTPSPort)}, IngressController: ingress.Controller,
 	}
+}
+
+// ownNames are the names and addresses that the API serves under.
+func (p *process) ownNames() []string {
+	leaf := p.certs.api.Leaf()
+	names := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
 }
 
 // kindOf is the kind of a resource; empty where there is none.

@@ -228,7 +228,7 @@ func (p *process) asNode() *client.Client {
 func (p *process) serving() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-		GetCertificate: p.certs.api.ForServer, ClientAuth: tls.RequestClientCert,
+		GetCertificate: p.certs.api.ForServerWithCA, ClientAuth: tls.RequestClientCert,
 	}
 }
 

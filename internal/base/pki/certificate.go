@@ -183,6 +183,14 @@ func (c *Certificate) ForServer(*tls.ClientHelloInfo) (*tls.Certificate, error) 
 	return &c.current.Load().tls, nil
 }
 
+// ForServerWithCA is ForServer with the authority's certificate in the chain:
+// machines that know its fingerprint can trust the server by it.
+func (c *Certificate) ForServerWithCA(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	full := c.current.Load().tls
+	full.Certificate = append(slices.Clone(full.Certificate), c.ca.cert.Raw)
+	return &full, nil
+}
+
 // ForClient gives the certificate to a TLS client
 // (tls.Config.GetClientCertificate).
 func (c *Certificate) ForClient(*tls.CertificateRequestInfo) (*tls.Certificate, error) {

@@ -3,10 +3,12 @@ package pki
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Inspect describes the certificates in a directory that another process has
@@ -36,6 +38,18 @@ func Inspect(dir string) ([]Status, error) {
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+// RenewAt is when the first certificate of PEM data is due for renewal.
+func RenewAt(data []byte) (time.Time, error) {
+	leaf, err := firstCertificate(data)
+	if err == nil && leaf == nil {
+		err = errors.New("there is none")
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return renewAt(leaf), nil
 }
 
 // firstCertificate is the first certificate of PEM data; nil without one.

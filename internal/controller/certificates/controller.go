@@ -1,11 +1,12 @@
 // Package certificates brings requests for certificates to their end: it
 // approves those of node agents, signs what is approved for the four built-in
-// signers, and deletes requests that have had their time.
+// signers and for Knarr's own, and deletes requests that have had their time.
 //
 // It writes conditions, certificates and deletions of requests; signing keys
 // stay with the authority that it is given. It keeps no state beside its
 // queue. What is done with a request is decided by pure functions (rules.go,
-// clean.go, template.go).
+// clean.go, template.go), and for machines that join by what the Nodes say
+// (nodes.go).
 package certificates
 
 import (
@@ -31,29 +32,34 @@ type Controller struct {
 	requests client.Typed[signingRequest]
 	reviews  client.Typed[*authorizationv1.SubjectAccessReview]
 	inf      *client.Informer[signingRequest]
+	nodes    *client.Informer[*corev1.Node]
 	ca       *pki.CA
+	reserved []string
 	loop     *reconcile.Controller[reconcile.Key]
 }
 
-// New wires the controller to its informer. Without an authority nothing is
-// signed.
-func New(c *client.Client, inf *client.Informers, ca *pki.CA, opts reconcile.Options) *Controller {
+// New wires the controller to its informers. Without an authority nothing is
+// signed. reserved are names and addresses that no node may serve under.
+func New(c *client.Client, inf *client.Informers, ca *pki.CA, reserved []string, opts reconcile.Options) *Controller {
 	r := &Controller{
 		requests: client.For[signingRequest](c), reviews: client.For[*authorizationv1.SubjectAccessReview](c),
-		inf: client.InformerFor[signingRequest](inf), ca: ca,
+		inf: client.InformerFor[signingRequest](inf), nodes: client.InformerFor[*corev1.Node](inf), ca: ca, reserved: reserved,
 	}
 	r.loop = reconcile.New("certificatesigningrequest", r.reconcile, opts)
 	r.inf.OnChange(func(_, new signingRequest) {
 		if new != nil {
-			r.loop.Enqueue(reconcile.Key{Name: new.Name})
+			r.enqueue(new)
 		}
 	})
+	r.nodes.OnChange(r.retry)
 	return r
 }
 
+func (r *Controller) enqueue(req signingRequest) { r.loop.Enqueue(reconcile.Key{Name: req.Name}) }
+
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.inf.WaitSynced(ctx) != nil {
+	if r.inf.WaitSynced(ctx) != nil || r.nodes.WaitSynced(ctx) != nil {
 		return
 	}
 	r.loop.Run(ctx)
@@ -98,6 +104,9 @@ func (r *Controller) approve(ctx context.Context, req signingRequest) error {
 	if err != nil {
 		return fmt.Errorf("certificate request %s: %w", req.Name, err)
 	}
+	if done, err := r.decide(ctx, req, parsed); done || err != nil {
+		return err
+	}
 	known := recognize(req, parsed)
 	for _, way := range known {
 		review, err := r.reviews.Create(ctx, way.review(req))
@@ -106,7 +115,7 @@ func (r *Controller) approve(ctx context.Context, req signingRequest) error {
 		}
 		if review.Status.Allowed {
 			changed := req.DeepCopy()
-			addCondition(changed, certificatesv1.CertificateApproved, "AutoApproved", way.message)
+			addCondition(changed, certificatesv1.CertificateApproved, autoApproved, way.message)
 			_, err = r.requests.UpdateSubresource(ctx, changed, "approval")
 			return err
 		}

@@ -36,8 +36,7 @@ func (w way) review(req signingRequest) *authorizationv1.SubjectAccessReview {
 }
 
 // recognize tells in which ways a request may be approved without a person:
-// a node's client certificate, first for the node itself. Serving
-// certificates never are: nobody can tell here whose addresses they name.
+// a node's client certificate, first for the node itself.
 func recognize(req signingRequest, parsed *x509.CertificateRequest) []way {
 	if req.Spec.SignerName != certificatesv1.KubeAPIServerClientKubeletSignerName || checkNodeClient(parsed, req.Spec.Usages) != nil {
 		return nil
@@ -52,7 +51,7 @@ func recognize(req signingRequest, parsed *x509.CertificateRequest) []way {
 // rule refuses what a signer does not sign.
 type rule func(*x509.CertificateRequest, []certificatesv1.KeyUsage) error
 
-// ruleOf is the rule of a built-in signer; nil for others.
+// ruleOf is the rule of a signer that is served here; nil for others.
 func ruleOf(signer string) rule {
 	switch signer {
 	case certificatesv1.KubeletServingSignerName:
@@ -61,6 +60,8 @@ func ruleOf(signer string) rule {
 		return checkNodeClient
 	case certificatesv1.KubeAPIServerClientSignerName:
 		return checkClient
+	case NodeServiceSigner:
+		return checkNodeService
 	case legacyUnknown:
 		return func(*x509.CertificateRequest, []certificatesv1.KeyUsage) error { return nil }
 	}

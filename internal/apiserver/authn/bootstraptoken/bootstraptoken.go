@@ -19,14 +19,19 @@ import (
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
 
-// What a token's Secret holds, and who its bearer is.
+// What a token's Secret is called, before its id, and holds.
 const (
-	namePrefix  = "bootstrap-token-"
-	idKey       = "token-id"
-	secretKey   = "token-secret"
-	expiryKey   = "expiration"
-	usageKey    = "usage-bootstrap-authentication"
-	groupsKey   = "auth-extra-groups"
+	NamePrefix     = "bootstrap-token-"
+	IDKey          = "token-id"
+	SecretKey      = "token-secret"
+	DescriptionKey = "description"
+	ExpiryKey      = "expiration" // RFC 3339; none: never
+	UsageKey       = "usage-bootstrap-authentication"
+	GroupsKey      = "auth-extra-groups"
+)
+
+// Who the bearer is.
+const (
 	userPrefix  = "system:bootstrap:"
 	group       = "system:bootstrappers"
 	groupPrefix = group + ":"
@@ -46,7 +51,7 @@ func New(secrets *cache.Resource) authenticator.Token {
 		if !ok {
 			return nil, false, nil
 		}
-		item, ok := secrets.Get(metav1.NamespaceSystem, namePrefix+id)
+		item, ok := secrets.Get(metav1.NamespaceSystem, NamePrefix+id)
 		if !ok {
 			return nil, false, nil
 		}
@@ -79,12 +84,12 @@ func accept(s *corev1.Secret, id, secret string, now time.Time, pattern *regexp.
 	switch {
 	case s.Type != corev1.SecretTypeBootstrapToken, s.DeletionTimestamp != nil:
 		return nil, false
-	case subtle.ConstantTimeCompare(s.Data[secretKey], []byte(secret)) != 1, string(s.Data[idKey]) != id:
+	case subtle.ConstantTimeCompare(s.Data[SecretKey], []byte(secret)) != 1, string(s.Data[IDKey]) != id:
 		return nil, false
-	case string(s.Data[usageKey]) != "true", expired(string(s.Data[expiryKey]), now):
+	case string(s.Data[UsageKey]) != "true", expired(string(s.Data[ExpiryKey]), now):
 		return nil, false
 	}
-	for _, g := range strings.Split(string(s.Data[groupsKey]), ",") {
+	for _, g := range strings.Split(string(s.Data[GroupsKey]), ",") {
 		if g = strings.TrimSpace(g); g == "" {
 			continue
 		}

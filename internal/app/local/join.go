@@ -1,0 +1,243 @@
+package local
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/knarr-io/knarr/internal/app/join"
+	"github.com/knarr-io/knarr/internal/app/keep"
+	"github.com/knarr-io/knarr/internal/app/machine"
+	"github.com/knarr-io/knarr/internal/app/progress"
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/network/peers"
+)
+
+// errNoToken: a machine that was not in the cluster yet needs one.
+var errNoToken = errors.New("this machine has not joined yet: --token is needed\n    what to do: make one on the server with `knarr token create`")
+
+// Join makes this machine a node of the cluster at s.Server, by a token the
+// first time, and returns when the node is ready for pods. Afterwards Up, Down
+// and Status know it as what this machine runs.
+func Join(ctx context.Context, s Settings, token string, board *progress.Board, logger *slog.Logger) (Result, error) {
+	j := &joiner{upper: upper{Settings: s, board: board, logger: logger, keep: keep.Client{Socket: s.keepSocket()}}, token: token}
+	if err := j.preflight(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := j.folders(j.Settings); err != nil {
+		return Result{}, err
+	}
+	unlock, err := lock(j.lockFile())
+	if err != nil {
+		return Result{}, err
+	}
+	defer unlock()
+	running := j.runningServices(ctx)
+	if err := j.decide(); err != nil {
+		return Result{}, err
+	}
+	if err := j.ports(running); err != nil {
+		return Result{}, err
+	}
+	already, err := j.start(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Settings: j.Settings, Moved: j.moved, Already: already}, nil
+}
+
+// joiner is one run of Join.
+type joiner struct {
+	upper
+	token string
+}
+
+// decide finds out what the settings left open, without the cluster's part.
+func (j *joiner) decide() error {
+	before, known, err := loadState(j.stateFile())
+	if err != nil {
+		return err
+	}
+	switch {
+	case known && before.Server == "":
+		return fmt.Errorf("this machine runs a cluster of its own in %s\n    what to do: take it away with `knarr down --purge`, or choose another --data-dir", j.DataDir)
+	case known && before.Server != j.Server:
+		return fmt.Errorf("this machine has joined %s\n    what to do: leave that first with `knarr down --purge`", before.Server)
+	case known:
+		address := j.NodeAddress
+		j.Settings = before.into(j.Settings)
+		if address.IsValid() {
+			j.NodeAddress = address
+		}
+	}
+	if j.NodeName == "" {
+		if j.NodeName, err = machine.NodeName(); err != nil {
+			return err
+		}
+	}
+	if j.NodeAddress.IsValid() {
+		return nil
+	}
+	u, err := url.Parse(j.Server)
+	if err != nil {
+		return fmt.Errorf("--server: %w", err)
+	}
+	j.NodeAddress, err = machine.AddressTowards(u.Hostname())
+	return err
+}
+
+// start enrolls the machine where it is new, and starts the node.
+func (j *joiner) start(ctx context.Context) (already bool, err error) {
+	step := j.board.Step("join the cluster")
+	if err := step.End(j.enroll(ctx)); err != nil {
+		return false, err
+	}
+	step = j.board.Step("prepare the node")
+	unpacked := make(chan error, 1)
+	go func() { unpacked <- j.unpack() }()
+	if err := step.End(errors.Join(j.network(), <-unpacked)); err != nil {
+		return false, err
+	}
+	step = j.board.Step("start the services")
+	already, err = j.services(ctx)
+	if step.End(err) != nil {
+		return false, err
+	}
+	if err := j.await(ctx); err != nil {
+		return false, fmt.Errorf("%w\n    what to do: look into %s", err, filepath.Join(j.logs(), "*.log"))
+	}
+	return already, nil
+}
+
+// enroll gets the node's papers and the cluster's settings, unless this
+// machine has them.
+func (j *joiner) enroll(ctx context.Context) error {
+	if _, err := os.Stat(j.NodeKubeconfig()); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, saveState(j.stateFile(), j.state()))
+	}
+	if j.token == "" {
+		return errNoToken
+	}
+	token, err := join.ParseToken(j.token)
+	if err != nil {
+		return fmt.Errorf("--token: %w", err)
+	}
+	ca, err := join.Discover(ctx, j.Server, token)
+	if err != nil {
+		return err
+	}
+	node := join.Node{Name: j.NodeName, Address: j.NodeAddress, Server: j.Server, CA: ca}
+	about, err := node.Cluster(ctx, token)
+	if err != nil {
+		return err
+	}
+	if err := j.adopt(about); err != nil {
+		return fmt.Errorf("what the cluster says of itself: %w", err)
+	}
+	papers, err := node.Enroll(ctx, token)
+	if err != nil {
+		return err
+	}
+	if err := saveState(j.stateFile(), j.state()); err != nil {
+		return err
+	}
+	return j.writePapers(ca, papers) // what tells that the machine has joined comes last
+}
+
+// About is what a server tells those who join: settings by the names of their
+// flags. adopt is its counterpart.
+func (s Settings) About() map[string]string {
+	return map[string]string{
+		"pod-network": s.Pods.String(), "service-network": s.Services.String(),
+		"cluster-dns": s.DNS.String(), "cluster-domain": s.Domain, "overlay": s.Overlay,
+	}
+}
+
+func (s *Settings) adopt(about map[string]string) (err error) {
+	if s.Pods, err = netip.ParsePrefix(about["pod-network"]); err != nil {
+		return fmt.Errorf("pod-network: %w", err)
+	}
+	if s.Services, err = netip.ParsePrefix(about["service-network"]); err != nil {
+		return fmt.Errorf("service-network: %w", err)
+	}
+	if s.DNS, err = netip.ParseAddr(about["cluster-dns"]); err != nil {
+		return fmt.Errorf("cluster-dns: %w", err)
+	}
+	s.Domain, s.Overlay = about["cluster-domain"], about["overlay"]
+	return nil
+}
+
+// writePapers writes the identity of a node that joined.
+func (s Settings) writePapers(ca []byte, p join.Papers) error {
+	of := func(pair join.Pair) Credentials {
+		return Credentials{CA: ca, Certificate: pair.Certificate, Key: pair.Key}
+	}
+	return s.writeIdentity(Identity{Server: s.Server, Node: of(p.Node), Proxy: of(p.Proxy), Edge: of(p.Edge), Serving: of(p.Serving)})
+}
+
+// await waits for the node, as itself: it may read its own Node.
+func (j *joiner) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	c, err := clientOf(j.NodeKubeconfig())
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	node, dns := j.board.Step("node "+j.NodeName), j.board.Step("cluster DNS")
+	group.Go(func() error { return node.End(awaitNode(ctx, c, j.NodeName, j.started[j.NodeName])) })
+	group.Go(func() error { return dns.End(awaitDNS(ctx, j.DNS.String()+":53", j.Domain)) })
+	return group.Wait()
+}
+
+// retryPapers is the pause after certificates could not be renewed: a third of
+// their life is left when that is tried first.
+const retryPapers = time.Minute
+
+// KeepPapers renews the certificates of a node that joined, long before they
+// end, until ctx does. c acts as the node.
+func (s Settings) KeepPapers(ctx context.Context, c *client.Client, logger *slog.Logger) error {
+	ca, err := os.ReadFile(s.ClusterCA())
+	if err != nil {
+		return fmt.Errorf("read the cluster's authority: %w", err)
+	}
+	node := join.Node{Name: s.NodeName, Address: s.NodeAddress, Server: s.Server, CA: ca}
+	for {
+		due, err := join.RenewAt(s.ServingCertificate())
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(max(0, time.Until(due))):
+		}
+		papers, err := node.Renew(ctx, c)
+		if err == nil {
+			err = s.writePapers(ca, papers)
+		}
+		if err == nil {
+			logger.Info("the node's certificates were renewed")
+			continue
+		}
+		logger.Error("the node's certificates could not be renewed", "error", err, "again_in", retryPapers)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retryPapers):
+		}
+	}
+}
+
+// overlay is what is asked for, else what it was, else what a new cluster has.
+func overlay(asked, before string) string { return cmp.Or(asked, before, string(peers.Auto)) }
