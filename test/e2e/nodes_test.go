@@ -83,6 +83,22 @@ func TestSeveralNodes(t *testing.T) {
 // more brings three nodes up, and takes them down without a trace.
 func more(t *testing.T) several {
 	t.Helper()
+	c := ownCluster(t, func(c *harness.Cluster) {
+		t.Logf("agent of %s:\n%s", node2, c.ServiceLog(filepath.Join("..", "nodes", node2, "log", "agent")))
+	})
+	if out := c.Up(t.Context(), "--nodes", "3"); out.Err != nil {
+		t.Fatalf("up --nodes 3: %s", out)
+	}
+	if err := c.Import(t.Context(), "docker.io_library_nginx", "docker.io_library_busybox"); err != nil {
+		t.Fatal(err)
+	}
+	return several{c.Space(t)}
+}
+
+// ownCluster is a cluster of the test's own, which it brings up; it goes with
+// the test without a trace. tell says more of a failure.
+func ownCluster(t *testing.T, tell func(*harness.Cluster)) *harness.Cluster {
+	t.Helper()
 	c, err := harness.New(cluster.Knarr, cluster.Images)
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +110,7 @@ func more(t *testing.T) several {
 	t.Cleanup(func() {
 		ctx := context.Background()
 		if t.Failed() {
-			t.Logf("agent of %s:\n%s", node2, c.ServiceLog(filepath.Join("..", "nodes", node2, "log", "agent")))
+			tell(c)
 		}
 		if out := c.Down(ctx, "--purge"); out.Err != nil {
 			t.Errorf("down --purge: %s", out)
@@ -108,13 +124,7 @@ func more(t *testing.T) several {
 			t.Error(err)
 		}
 	})
-	if out := c.Up(t.Context(), "--nodes", "3"); out.Err != nil {
-		t.Fatalf("up --nodes 3: %s", out)
-	}
-	if err := c.Import(t.Context(), "docker.io_library_nginx", "docker.io_library_busybox"); err != nil {
-		t.Fatal(err)
-	}
-	return several{c.Space(t)}
+	return c
 }
 
 func (c several) knarr(args ...string) harness.Input {

@@ -59,6 +59,12 @@ func NewMachine() (m *Machine, err error) {
 	return m, nil
 }
 
+// Neighbour is the outside as a machine, whose outside is this one. It goes
+// with this machine.
+func (m *Machine) Neighbour() *Machine {
+	return &Machine{Address: m.OutsideAddress, OutsideAddress: m.Address, inside: m.outside, outside: m.inside}
+}
+
 func newNamespace() (*os.File, error) {
 	var file *os.File
 	err := onThread(func() error {
