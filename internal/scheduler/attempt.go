@@ -84,18 +84,28 @@ func (s *Scheduler) stillNominated(t *trial) *framework.Node {
 func (s *Scheduler) feasible(t *trial, all []*framework.Node) ([]*framework.Node, *fitError) {
 	enough := sample(len(all))
 	found := make([]*framework.Node, 0, enough)
-	failure := &fitError{nodes: len(all)}
 	seen := 0
 	for ; seen < len(all) && len(found) < enough; seen++ {
-		node := all[(s.next+seen)%len(all)]
-		if st := s.ask(t, node); st != nil {
-			failure.note(node, st)
-		} else {
+		if node := all[(s.next+seen)%len(all)]; s.fits(t, node) {
 			found = append(found, node)
 		}
 	}
 	s.next = (s.next + seen) % len(all)
-	return found, failure
+	if len(found) > 0 {
+		return found, nil
+	}
+	return nil, s.refusals(t, all)
+}
+
+// refusals asks every node for its reason.
+func (s *Scheduler) refusals(t *trial, all []*framework.Node) *fitError {
+	failure := &fitError{nodes: len(all)}
+	for _, node := range all {
+		if st := s.ask(t, node); st != nil {
+			failure.note(node, st)
+		}
+	}
+	return failure
 }
 
 // sample is how many feasible nodes are enough.

@@ -86,7 +86,7 @@ func (c *cluster) forget(p *framework.Placed) {
 func (c *cluster) look() *framework.View {
 	order := c.nodes()
 	if c.view == nil {
-		c.view = framework.NewView(order)
+		c.view = framework.NewView(order, c.classes)
 	}
 	return c.view
 }

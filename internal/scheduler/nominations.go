@@ -79,6 +79,29 @@ type trial struct {
 	cycle   *framework.Cycle
 	pod     *framework.Pod
 	filters []filter
+	// refuser is the filter that said no last: it is the likeliest to say so
+	// of the next node.
+	refuser int
+}
+
+// fits is ask for those who do not want to know the reason.
+func (s *Scheduler) fits(t *trial, node *framework.Node) bool {
+	if len(s.nominated.byPod) > 0 {
+		return s.ask(t, node) == nil
+	}
+	if len(t.filters) == 0 {
+		return true
+	}
+	if t.filters[t.refuser].filter.Filter(t.cycle, t.pod, node) != nil {
+		return false
+	}
+	for i := range t.filters {
+		if i != t.refuser && t.filters[i].filter.Filter(t.cycle, t.pod, node) != nil {
+			t.refuser = i
+			return false
+		}
+	}
+	return true
 }
 
 // ask puts a node to the filters until one says no. Where pods are nominated

@@ -19,19 +19,23 @@ type Class struct {
 	Terms     *Terms // nil: the pods want nothing of other pods
 	ID        int    // small, and used again after the class is gone
 
-	key  string
-	refs int
+	key     string
+	refs    int
+	tallies tallies
 }
 
 // Classes are the classes in use. One goroutine owns them.
 type Classes struct {
 	byKey map[string]*Class
+	wary  map[*Class]struct{} // those whose pods have terms
 	free  []int
 	most  int
 }
 
 // NewClasses makes an empty set.
-func NewClasses() *Classes { return &Classes{byKey: make(map[string]*Class)} }
+func NewClasses() *Classes {
+	return &Classes{byKey: make(map[string]*Class), wary: make(map[*Class]struct{})}
+}
 
 // Take gives the pod's class; every Take needs a Drop.
 func (c *Classes) Take(pod *corev1.Pod) *Class {
@@ -45,6 +49,9 @@ func (c *Classes) Take(pod *corev1.Pod) *Class {
 			c.most++
 		}
 		c.byKey[key] = have
+		if have.Terms != nil {
+			c.wary[have] = struct{}{}
+		}
 	}
 	have.refs++
 	return have
@@ -55,7 +62,22 @@ func (c *Classes) Drop(class *Class) {
 	class.refs--
 	if class.refs == 0 {
 		delete(c.byKey, class.key)
+		delete(c.wary, class)
 		c.free = append(c.free, class.ID)
+	}
+}
+
+// Each goes through the classes, in no order; only through those whose pods
+// have terms about other pods, if waryOnly is set.
+func (c *Classes) Each(waryOnly bool, fn func(*Class)) {
+	if waryOnly {
+		for class := range c.wary {
+			fn(class)
+		}
+		return
+	}
+	for _, class := range c.byKey {
+		fn(class)
 	}
 }
 

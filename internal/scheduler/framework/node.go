@@ -12,7 +12,9 @@ import (
 type Node struct {
 	*corev1.Node
 	// Index is the node's place in the View.
-	Index       int
+	Index int
+	// Cordoned is spec.unschedulable.
+	Cordoned    bool
 	Allocatable Resource
 	MaxPods     int64
 	Requested   Resource
@@ -31,6 +33,7 @@ type Node struct {
 	Wary   int
 
 	pods map[types.UID]*Placed
+	view *View // the newest that the node is in
 }
 
 // Placed is a pod that counts on a node. It is not changed once it is there.
@@ -52,7 +55,7 @@ func NewNode(node *corev1.Node) *Node {
 
 // SetNode takes a newer version of the node.
 func (n *Node) SetNode(node *corev1.Node) {
-	n.Node = node
+	n.Node, n.Cordoned = node, node.Spec.Unschedulable
 	n.Allocatable = ResourceOf(node.Status.Allocatable)
 	n.MaxPods = node.Status.Allocatable.Pods().Value()
 	n.Soft, n.Hard = nil, nil
@@ -106,6 +109,7 @@ func (n *Node) group(p *Placed, by int) {
 	if p.Class.Terms != nil {
 		n.Wary += by
 	}
+	n.tally(p, int32(by))
 	i := slices.IndexFunc(n.Groups, func(g Group) bool { return g.Class == p.Class })
 	if i < 0 {
 		i = len(n.Groups)

@@ -3,8 +3,13 @@ package framework
 // View is all candidate nodes in order; a node's Index is its place there.
 type View struct {
 	Nodes []*Node
+	// Classes are those of the nodes' pods.
+	Classes *Classes
 
 	domains map[string]*Domains
+	// age tells tallies that are still good from those that were given up;
+	// tallied counts the former.
+	age, tallied int
 }
 
 // Domains are the values that a label has on the nodes of a View.
@@ -13,14 +18,17 @@ type Domains struct {
 	// label.
 	Of    []int32
 	Count int
+	// Partial: some node lacks the label.
+	Partial bool
 }
 
-// NewView numbers the nodes.
-func NewView(nodes []*Node) *View {
+// NewView numbers the nodes. A node belongs to the newest view that it is in.
+func NewView(nodes []*Node, classes *Classes) *View {
+	v := &View{Nodes: nodes, Classes: classes}
 	for i, n := range nodes {
-		n.Index = i
+		n.Index, n.view = i, v
 	}
-	return &View{Nodes: nodes}
+	return v
 }
 
 // Domains numbers the values of a label. The answer is kept until Relabelled.
@@ -33,7 +41,7 @@ func (v *View) Domains(key string) *Domains {
 	for i, n := range v.Nodes {
 		value, ok := n.Labels[key]
 		if !ok {
-			d.Of[i] = -1
+			d.Of[i], d.Partial = -1, true
 			continue
 		}
 		number, ok := numbers[value]
@@ -55,4 +63,7 @@ func (v *View) Domains(key string) *Domains {
 const mostDomains = 64
 
 // Relabelled forgets what was worked out of labels.
-func (v *View) Relabelled() { v.domains = nil }
+func (v *View) Relabelled() {
+	v.domains, v.tallied = nil, 0
+	v.age++
+}

@@ -42,7 +42,7 @@ func (NodeUnschedulable) Name() string { return "NodeUnschedulable" }
 
 // Filter implements framework.Filterer.
 func (p NodeUnschedulable) Filter(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) *framework.Status {
-	if !node.Spec.Unschedulable || toleratesCordon(pod) {
+	if !node.Cordoned || toleratesCordon(pod) {
 		return nil
 	}
 	return framework.Fail(p.Name(), framework.Unresolvable, "node(s) were unschedulable")

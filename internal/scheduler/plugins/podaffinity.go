@@ -10,10 +10,10 @@ import (
 )
 
 // What users read where other pods stand in the way.
-const (
-	affinityUnmet     = "node(s) didn't match pod affinity rules"
-	antiAffinityUnmet = "node(s) didn't match pod anti-affinity rules"
-	othersUnwilling   = "node(s) didn't satisfy existing pods anti-affinity rules"
+var (
+	affinityUnmet     = framework.Fail("InterPodAffinity", framework.Unresolvable, "node(s) didn't match pod affinity rules")
+	antiAffinityUnmet = framework.Fail("InterPodAffinity", framework.Unschedulable, "node(s) didn't match pod anti-affinity rules")
+	othersUnwilling   = framework.Fail("InterPodAffinity", framework.Unschedulable, "node(s) didn't satisfy existing pods anti-affinity rules")
 )
 
 // InterPodAffinity puts pods near to and away from other pods, as their and
@@ -40,16 +40,33 @@ type domainCount struct {
 	total   int64
 }
 
-func (d domainCounts) add(v *framework.View, key string, node *framework.Node, by int64) {
+// share is pods of a class: so many of a node, or all there are where the node
+// is nil.
+type share struct {
+	view  *framework.View
+	class *framework.Class
+	node  *framework.Node
+	by    int64
+}
+
+// add counts pods by the domains of a key, each of them weight times.
+func (d domainCounts) add(key string, s share, weight int64) {
 	c := d[key]
 	if c == nil {
-		domains := v.Domains(key)
+		domains := s.view.Domains(key)
 		c = &domainCount{domains: domains, counts: make([]int64, domains.Count)}
 		d[key] = c
 	}
-	if at := c.domains.Of[node.Index]; at >= 0 {
-		c.counts[at] += by
-		c.total += by
+	if s.node == nil {
+		for at, pods := range s.view.Tally(s.class, key).Pods {
+			c.counts[at] += weight * int64(pods)
+			c.total += weight * int64(pods)
+		}
+		return
+	}
+	if at := c.domains.Of[s.node.Index]; at >= 0 {
+		c.counts[at] += weight * s.by
+		c.total += weight * s.by
 	}
 }
 
@@ -92,19 +109,39 @@ type affinityState struct {
 func (p *InterPodAffinity) PreFilter(c *framework.Cycle, pod *framework.Pod) *framework.Status {
 	s := p.state(pod)
 	own := len(s.wanted)+len(s.unwanted) > 0
-	for _, n := range c.View.Nodes {
-		if n.Wary == 0 && !own {
-			continue
+	if classes, few := matching(c.View, !own, s.concerns); few {
+		for _, class := range classes {
+			s.count(pod, p, share{view: c.View, class: class})
 		}
-		for i := range n.Groups {
-			s.count(c.View, pod, p, n.Groups[i].Class, n, int64(n.Groups[i].Count))
-		}
+	} else {
+		s.countByNode(c.View, pod, p, own)
 	}
 	if !own && s.excluded.none() {
 		return framework.Skipped()
 	}
 	c.Set(p.Name(), s)
 	return nil
+}
+
+// concerns tells whether pods of a class count at all.
+func (s *affinityState) concerns(c *framework.Class) bool {
+	for _, m := range s.repelling {
+		if m.Of(c) {
+			return true
+		}
+	}
+	return s.attracting.Of(c) || s.excluding.Of(c)
+}
+
+func (s *affinityState) countByNode(v *framework.View, pod *framework.Pod, p *InterPodAffinity, own bool) {
+	for _, n := range v.Nodes {
+		if n.Wary == 0 && !own {
+			continue
+		}
+		for i := range n.Groups {
+			s.count(pod, p, share{view: v, class: n.Groups[i].Class, node: n, by: int64(n.Groups[i].Count)})
+		}
+	}
 }
 
 func (p *InterPodAffinity) state(pod *framework.Pod) *affinityState {
@@ -142,25 +179,25 @@ func (p *InterPodAffinity) allMatch(terms []framework.Term, namespace string, se
 	return len(terms) > 0
 }
 
-// count takes pods of a class on a node in or out.
-func (s *affinityState) count(v *framework.View, pod *framework.Pod, p *InterPodAffinity, c *framework.Class, n *framework.Node, by int64) {
-	if s.attracting.Of(c) {
+// count takes pods of a class in or out.
+func (s *affinityState) count(pod *framework.Pod, p *InterPodAffinity, of share) {
+	if s.attracting.Of(of.class) {
 		for i := range s.wanted {
-			s.attracted.add(v, s.wanted[i].TopologyKey, n, by)
+			s.attracted.add(s.wanted[i].TopologyKey, of, 1)
 		}
 	}
 	for i, m := range s.repelling {
-		if m.Of(c) {
-			s.repelled.add(v, s.unwanted[i].TopologyKey, n, by)
+		if m.Of(of.class) {
+			s.repelled.add(s.unwanted[i].TopologyKey, of, 1)
 		}
 	}
-	if !s.excluding.Of(c) {
+	if !s.excluding.Of(of.class) {
 		return
 	}
-	for i := range c.Terms.AntiAffinity {
-		t := &c.Terms.AntiAffinity[i]
+	for i := range of.class.Terms.AntiAffinity {
+		t := &of.class.Terms.AntiAffinity[i]
 		if t.Matches(pod.Namespace, pod.Labels, p.Sources.namespace) {
-			s.excluded.add(v, t.TopologyKey, n, by)
+			s.excluded.add(t.TopologyKey, of, 1)
 		}
 	}
 }
@@ -172,16 +209,16 @@ func (p *InterPodAffinity) Filter(c *framework.Cycle, pod *framework.Pod, node *
 		return nil
 	}
 	if !p.attracted(c.View, s, pod, node) {
-		return framework.Fail(p.Name(), framework.Unresolvable, affinityUnmet)
+		return affinityUnmet
 	}
 	for i := range s.unwanted {
 		if n, _ := s.repelled.near(c.View, s.unwanted[i].TopologyKey, node); n > 0 {
-			return framework.Fail(p.Name(), framework.Unschedulable, antiAffinityUnmet)
+			return antiAffinityUnmet
 		}
 	}
 	for key := range s.excluded {
 		if n, _ := s.excluded.near(c.View, key, node); n > 0 {
-			return framework.Fail(p.Name(), framework.Unschedulable, othersUnwilling)
+			return othersUnwilling
 		}
 	}
 	return nil
@@ -205,7 +242,7 @@ func (p *InterPodAffinity) attracted(v *framework.View, s *affinityState, pod *f
 // Adjust implements framework.Adjuster.
 func (p *InterPodAffinity) Adjust(c *framework.Cycle, pod *framework.Pod, other *framework.Placed, node *framework.Node, by int) {
 	if s, ok := c.Get(p.Name()).(*affinityState); ok {
-		s.count(c.View, pod, p, other.Class, node, int64(by))
+		s.count(pod, p, share{view: c.View, class: other.Class, node: node, by: int64(by)})
 	}
 }
 

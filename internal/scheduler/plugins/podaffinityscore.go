@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"math"
+	"slices"
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
 )
@@ -40,13 +41,12 @@ func (p *InterPodAffinity) PreScore(c *framework.Cycle, pod *framework.Pod, _ []
 	if p.IgnoreOthersPreferred && len(a.own) == 0 {
 		return framework.Skipped()
 	}
-	for _, n := range c.View.Nodes {
-		if n.Wary == 0 && len(a.own) == 0 || len(n.Labels) == 0 {
-			continue
+	if classes, few := matching(c.View, len(a.own) == 0, a.concerns); few {
+		for _, class := range classes {
+			a.count(share{view: c.View, class: class})
 		}
-		for i := range n.Groups {
-			a.count(&n.Groups[i], n)
-		}
+	} else {
+		a.countByNode()
 	}
 	if !a.some {
 		return framework.Skipped()
@@ -71,31 +71,59 @@ func (a *attraction) readOwn() {
 	take(a.pod.Terms.PreferredAntiAffinity, -1)
 }
 
-// count takes the pods of a class on a node in.
-func (a *attraction) count(g *framework.Group, n *framework.Node) {
+// concerns tells whether pods of a class count at all.
+func (a *attraction) concerns(c *framework.Class) bool {
 	for i := range a.own {
-		if w := &a.own[i]; w.matches.Of(g.Class) {
-			a.add(w.key, n, w.weight*int64(g.Count))
+		if a.own[i].matches.Of(c) {
+			return true
 		}
 	}
-	if g.Class.Terms == nil {
-		return
-	}
-	pulls, known := a.others[g.Class]
-	if !known {
-		pulls = a.pulls(g.Class.Terms)
-		a.others[g.Class] = pulls
-	}
-	for _, p := range pulls {
-		a.add(p.key, n, p.weight*int64(g.Count))
+	return len(a.pullsOf(c)) > 0
+}
+
+func (a *attraction) countByNode() {
+	for _, n := range a.view.Nodes {
+		if n.Wary == 0 && len(a.own) == 0 || len(n.Labels) == 0 {
+			continue
+		}
+		for i := range n.Groups {
+			a.count(share{view: a.view, class: n.Groups[i].Class, node: n, by: int64(n.Groups[i].Count)})
+		}
 	}
 }
 
-func (a *attraction) add(key string, n *framework.Node, weight int64) {
-	if _, labelled := a.sums.near(a.view, key, n); labelled {
-		a.some = true
-		a.sums.add(a.view, key, n, weight)
+// count takes pods of a class in.
+func (a *attraction) count(of share) {
+	for i := range a.own {
+		if w := &a.own[i]; w.matches.Of(of.class) {
+			a.add(w.key, of, w.weight)
+		}
 	}
+	for _, p := range a.pullsOf(of.class) {
+		a.add(p.key, of, p.weight)
+	}
+}
+
+// add counts pods under a key; those whose nodes lack it are none.
+func (a *attraction) add(key string, of share, weight int64) {
+	if of.node != nil && a.view.Domains(key).Of[of.node.Index] < 0 {
+		return
+	}
+	a.some = a.some || of.node != nil || slices.ContainsFunc(a.view.Tally(of.class, key).Pods, func(pods int32) bool { return pods > 0 })
+	a.sums.add(key, of, weight)
+}
+
+// pullsOf is what the terms of a class give for the pod.
+func (a *attraction) pullsOf(c *framework.Class) []pull {
+	if c.Terms == nil {
+		return nil
+	}
+	have, known := a.others[c]
+	if !known {
+		have = a.pulls(c.Terms)
+		a.others[c] = have
+	}
+	return have
 }
 
 // pulls is what the terms of another pod give for this one.

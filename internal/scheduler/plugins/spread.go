@@ -9,9 +9,9 @@ import (
 )
 
 // What users read where a pod would stand too close to its like.
-const (
-	spreadSkewed    = "node(s) didn't match pod topology spread constraints"
-	spreadUnlabeled = "node(s) didn't match pod topology spread constraints (missing required label)"
+var (
+	skewed    = framework.Fail("PodTopologySpread", framework.Unschedulable, "node(s) didn't match pod topology spread constraints")
+	unlabeled = framework.Fail("PodTopologySpread", framework.Unresolvable, "node(s) didn't match pod topology spread constraints (missing required label)")
 )
 
 // PodTopologySpread spreads pods over domains by
@@ -59,7 +59,43 @@ func (p *PodTopologySpread) PreFilter(c *framework.Cycle, pod *framework.Pod) *f
 	for i, r := range rules {
 		list[i] = newSpreadCount(c.View, pod, r)
 	}
-	for _, n := range c.View.Nodes {
+	if !countByClass(c.View, pod, list) {
+		countByNode(c.View, pod, list)
+	}
+	c.Set(p.Name(), list)
+	return nil
+}
+
+// countByClass counts with tallies, where every node counts; it tells whether
+// it could.
+func countByClass(v *framework.View, pod *framework.Pod, list []*spreadCount) bool {
+	classes := make([][]*framework.Class, len(list))
+	for i, s := range list {
+		var few bool
+		if s.domains.Partial || !s.everywhere(pod) {
+			return false
+		}
+		if classes[i], few = matching(v, false, s.matching.Of); !few {
+			return false
+		}
+	}
+	for i, s := range list {
+		clear(s.counts)
+		for _, c := range classes[i] {
+			s.takeIn(v.Tally(c, s.key))
+		}
+	}
+	return true
+}
+
+func (s *spreadCount) takeIn(t *framework.Tally) {
+	for d, pods := range t.Pods {
+		s.counts[d] += pods - t.Ending[d]
+	}
+}
+
+func countByNode(v *framework.View, pod *framework.Pod, list []*spreadCount) {
+	for _, n := range v.Nodes {
 		if !inAll(list, n) {
 			continue
 		}
@@ -69,8 +105,6 @@ func (p *PodTopologySpread) PreFilter(c *framework.Cycle, pod *framework.Pod) *f
 			}
 		}
 	}
-	c.Set(p.Name(), list)
-	return nil
 }
 
 func newSpreadCount(v *framework.View, pod *framework.Pod, r spreadRule) *spreadCount {
@@ -126,11 +160,11 @@ func (p *PodTopologySpread) Filter(c *framework.Cycle, _ *framework.Pod, node *f
 	for _, s := range list {
 		domain := s.domains.Of[node.Index]
 		if domain < 0 {
-			return framework.Fail(p.Name(), framework.Unresolvable, spreadUnlabeled)
+			return unlabeled
 		}
 		have := max(s.counts[domain], 0)
 		if have+s.self-s.lowest() > s.maxSkew {
-			return framework.Fail(p.Name(), framework.Unschedulable, spreadSkewed)
+			return skewed
 		}
 	}
 	return nil

@@ -94,6 +94,11 @@ func withKeys(sel labels.Selector, keys []string, own map[string]string) labels.
 	return labels.SelectorFromValidatedSet(set).Add(requirements...)
 }
 
+// everywhere tells whether the pods of every node count that has the label.
+func (r *spreadRule) everywhere(pod *framework.Pod) bool {
+	return !(r.honorAffinity && pod.HasAffinity) && !r.honorTaints
+}
+
 // eligible tells whether a node's pods count.
 func (r *spreadRule) eligible(pod *framework.Pod, n *framework.Node) bool {
 	if r.honorAffinity && pod.HasAffinity && !matches(pod, n.Node) {

@@ -94,12 +94,38 @@ func (w *spreadWeight) weigh(nodes []*framework.Node, ignored map[int]bool) {
 
 // count fills in the pods per domain from all nodes, feasible or not.
 func (s *spreadScore) count(v *framework.View, pod *framework.Pod, w *spreadWeight, strict bool) {
+	if w.everywhere(pod) && (!strict || !s.partial()) {
+		if classes, few := matching(v, false, w.matching.Of); few {
+			for _, c := range classes {
+				w.takeIn(v.Tally(c, w.key))
+			}
+			return
+		}
+	}
 	for _, n := range v.Nodes {
 		d := w.domains.Of[n.Index]
 		if d < 0 || w.counts[d] < 0 || strict && !s.inAll(n) || !w.eligible(pod, n) {
 			continue
 		}
 		w.counts[d] += int64(w.on(n))
+	}
+}
+
+// partial tells whether some node lacks a label of the constraints.
+func (s *spreadScore) partial() bool {
+	for i := range s.rules {
+		if s.rules[i].domains.Partial {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *spreadWeight) takeIn(t *framework.Tally) {
+	for d, pods := range t.Pods {
+		if w.counts[d] >= 0 {
+			w.counts[d] += int64(pods - t.Ending[d])
+		}
 	}
 }
 
