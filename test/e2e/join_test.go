@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -82,6 +83,9 @@ func neighbour(t *testing.T, c *harness.Cluster) *harness.Cluster {
 	t.Helper()
 	other := &harness.Cluster{Machine: c.Machine.Neighbour(), Knarr: c.Knarr, Images: c.Images, Dir: filepath.Join(c.Dir, otherNode),
 		Env: []string{"KNARR_NODE_NAME=" + otherNode, "KNARR_CGROUP_PARENT=" + c.CgroupParent() + "-" + otherNode}}
+	if err := os.Mkdir(other.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("agent:\n%s", other.ServiceLog("agent"))
