@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/version"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -77,10 +78,9 @@ func (c *Cluster) newServer(objects *cache.Cache, authorizer *authz.Authorizer, 
 		return err
 	}
 	c.documents = types
-	services := c.Catalog.TypeOf(&corev1.Service{})
 	addresses, err := allocate.New(allocate.Config{
 		Network: netip.MustParsePrefix("10.96.0.0/16"), FirstPort: 30000, LastPort: 32767,
-	}, objects.Of(services))
+	}, allocate.StoredIn(objects, c.Catalog))
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,9 @@ func (c *Cluster) newServer(objects *cache.Cache, authorizer *authz.Authorizer, 
 		Catalog: c.Catalog, Cache: objects, Authenticator: tokenAuth(), Authorizer: authorizer, Types: types, Endpoints: endpoints,
 		Admission: builtin.Chain(builtin.Config{Catalog: c.Catalog, Cache: objects, Escalation: escalate.New(authorizer, authorizer.RBAC()).Check,
 			Authorizer: authorizer, ProtectVolumes: !o.NoControllers}),
-		Hooks:   map[*api.Kind]verb.Hook{services: addresses},
+		Hooks: map[*api.Kind]verb.Hook{
+			c.Catalog.TypeOf(&corev1.Service{}): addresses, c.Catalog.TypeOf(&networkingv1.IPAddress{}): addresses.Records(),
+		},
 		Version: version.Info{Major: "1", Minor: "36", GitVersion: "v1.36.0"}, Logger: c.Logger, Registry: c.Registry,
 		Aggregated: o.Aggregated,
 		MaxReads:   100_000, MaxWrites: 100_000,

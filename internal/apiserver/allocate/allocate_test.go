@@ -1,6 +1,7 @@
 package allocate
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"testing"
@@ -14,8 +15,7 @@ import (
 
 func newServices(network string) *Services {
 	config := Config{Network: netip.MustParsePrefix(network), FirstPort: 30000, LastPort: 30009}
-	hosts := hostCount(config.Network)
-	return &Services{config: config, ips: newPool(hosts, staticBand(hosts, 16, 16, 256)), ports: newPool(10, 0)}
+	return &Services{config: config, ips: newAddresses(), ports: newPool(10, 0)}
 }
 
 func service(kind corev1.ServiceType, ports ...corev1.ServicePort) *corev1.Service {
@@ -28,7 +28,7 @@ func TestAddressesAreUniqueAndComeBack(t *testing.T) {
 	var last *corev1.Service
 	for range 6 {
 		last = service(corev1.ServiceTypeClusterIP)
-		finish, err := s.begin(&transaction{services: s, svc: last, old: nil})
+		finish, err := s.begin(context.Background(), &transaction{services: s, svc: last, old: nil})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,12 +38,12 @@ func TestAddressesAreUniqueAndComeBack(t *testing.T) {
 		}
 		seen[last.Spec.ClusterIP] = true
 	}
-	if _, err := s.begin(&transaction{services: s, svc: service(corev1.ServiceTypeClusterIP), old: nil}); err == nil {
+	if _, err := s.begin(context.Background(), &transaction{services: s, svc: service(corev1.ServiceTypeClusterIP), old: nil}); err == nil {
 		t.Fatal("a seventh address was found among six")
 	}
 	s.AfterDelete(last)
 	again := service(corev1.ServiceTypeClusterIP)
-	if _, err := s.begin(&transaction{services: s, svc: again, old: nil}); err != nil || again.Spec.ClusterIP != last.Spec.ClusterIP {
+	if _, err := s.begin(context.Background(), &transaction{services: s, svc: again, old: nil}); err != nil || again.Spec.ClusterIP != last.Spec.ClusterIP {
 		t.Fatalf("the freed address is not given again: %s, %v", again.Spec.ClusterIP, err)
 	}
 }
@@ -52,7 +52,7 @@ func TestRefusals(t *testing.T) {
 	s := newServices("10.0.0.0/24")
 	taken := service(corev1.ServiceTypeNodePort, corev1.ServicePort{Port: 80, NodePort: 30001})
 	taken.Spec.ClusterIP = "10.0.0.5"
-	if _, err := s.begin(&transaction{services: s, svc: taken, old: nil}); err != nil {
+	if _, err := s.begin(context.Background(), &transaction{services: s, svc: taken, old: nil}); err != nil {
 		t.Fatal(err)
 	}
 	dual := corev1.IPFamilyPolicyRequireDualStack
@@ -67,7 +67,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		svc := service(corev1.ServiceTypeNodePort, corev1.ServicePort{Port: 80})
 		change(svc)
-		if _, err := s.begin(&transaction{services: s, svc: svc, old: nil}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := s.begin(context.Background(), &transaction{services: s, svc: svc, old: nil}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
@@ -79,7 +79,7 @@ func TestRefusals(t *testing.T) {
 func TestOnePortOverTwoProtocolsSharesItsNodePort(t *testing.T) {
 	s := newServices("10.0.0.0/24")
 	svc := service(corev1.ServiceTypeNodePort, corev1.ServicePort{Port: 53, Protocol: "TCP"}, corev1.ServicePort{Port: 53, Protocol: "UDP"})
-	if _, err := s.begin(&transaction{services: s, svc: svc, old: nil}); err != nil {
+	if _, err := s.begin(context.Background(), &transaction{services: s, svc: svc, old: nil}); err != nil {
 		t.Fatal(err)
 	}
 	if a, b := svc.Spec.Ports[0].NodePort, svc.Spec.Ports[1].NodePort; a == 0 || a != b {
@@ -90,7 +90,7 @@ func TestOnePortOverTwoProtocolsSharesItsNodePort(t *testing.T) {
 func TestDryRunTakesNothing(t *testing.T) {
 	s := newServices("10.0.0.0/24")
 	svc := service(corev1.ServiceTypeNodePort, corev1.ServicePort{Name: "a", Port: 80}, corev1.ServicePort{Name: "b", Port: 81})
-	finish, err := s.begin(&transaction{services: s, svc: svc, dryRun: true})
+	finish, err := s.begin(context.Background(), &transaction{services: s, svc: svc, dryRun: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestDryRunTakesNothing(t *testing.T) {
 func TestChangingTheTypeGivesBack(t *testing.T) {
 	s := newServices("10.0.0.0/24")
 	old := service(corev1.ServiceTypeNodePort, corev1.ServicePort{Port: 80})
-	finish, err := s.begin(&transaction{services: s, svc: old, old: nil})
+	finish, err := s.begin(context.Background(), &transaction{services: s, svc: old, old: nil})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestChangingTheTypeGivesBack(t *testing.T) {
 	next := old.DeepCopy()
 	next.Spec.Type = corev1.ServiceTypeExternalName
 	next.Spec.Ports[0].NodePort = 0
-	finish, err = s.begin(&transaction{services: s, svc: next, old: old})
+	finish, err = s.begin(context.Background(), &transaction{services: s, svc: next, old: old})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestTakenIsWhatIsHeld(t *testing.T) {
 			if old != nil {
 				svc.Spec.ClusterIP, svc.Spec.ClusterIPs = old.Spec.ClusterIP, old.Spec.ClusterIPs
 			}
-			finish, err := s.begin(&transaction{services: s, svc: svc, old: old})
+			finish, err := s.begin(context.Background(), &transaction{services: s, svc: svc, old: old})
 			if err != nil {
 				continue
 			}

@@ -58,14 +58,20 @@ func (p *pool) next() (int, error) {
 
 // scan takes the first free number behind a random one, around the range.
 func (p *pool) scan(from, to int) (int, bool) {
+	return scan(from, to, p.random, p.take)
+}
+
+// scan offers the numbers from one up to another, beginning at random, until
+// one is taken.
+func scan(from, to int, random func(n int) int, take func(n int) bool) (int, bool) {
 	span := to - from
 	if span <= 0 {
 		return 0, false
 	}
-	start := p.random(span)
+	start := random(span)
 	for i := range span {
 		n := from + (start+i)%span
-		if p.take(n) {
+		if take(n) {
 			return n, true
 		}
 	}

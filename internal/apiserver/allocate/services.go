@@ -2,8 +2,15 @@
 // addresses, node ports and health check ports.
 //
 // A Services is the only owner of what is taken. It reads the stored Services
-// once when it is made and follows the writes that go through it afterwards;
-// what it gave to a write that failed it takes back.
+// and IPAddresses once when it is made and follows the writes that go through
+// it afterwards; what it gave to a write that failed it takes back. For every
+// address of a Service it writes an IPAddress beside the Service (KEP-1880):
+// before it, so that whoever sees the Service finds its address recorded. A
+// process that dies between the two leaves an IPAddress of nobody, which the
+// repair controller takes away.
+//
+// Addresses come from the network of the configuration and from every
+// ServiceCIDR that is ready.
 package allocate
 
 import (
@@ -11,13 +18,18 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"time"
 
+	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
 
@@ -30,56 +42,67 @@ type Config struct {
 	FirstPort, LastPort int32
 }
 
+// Stored are the objects that allocation reads and writes. Addresses and
+// Ranges may be nil: then no IPAddress is written, and the configured network
+// is all there is.
+type Stored struct {
+	Services, Addresses, Ranges *cache.Resource
+}
+
+// StoredIn finds them in the cache.
+func StoredIn(objects *cache.Cache, kinds *catalog.Catalog) Stored {
+	return Stored{
+		Services:  objects.Of(kinds.TypeOf(&corev1.Service{})),
+		Addresses: objects.Of(kinds.TypeOf(&networkingv1.IPAddress{})),
+		Ranges:    objects.Of(kinds.TypeOf(&networkingv1.ServiceCIDR{})),
+	}
+}
+
 // Services allocates for Services. It is a verb.Hook. Safe for concurrent use.
 type Services struct {
 	config Config
+	stored Stored
+	now    func() time.Time
+	newUID func() types.UID
 
 	mu    sync.Mutex
-	ips   *pool // guarded by mu: offsets in the network
-	ports *pool // guarded by mu: offsets from FirstPort
+	ips   *addresses // guarded by mu
+	ports *pool      // guarded by mu: offsets from FirstPort
 }
 
-// New takes over what the stored Services hold.
-func New(config Config, services *cache.Resource) (*Services, error) {
+// New takes over what the stored objects hold.
+func New(config Config, stored Stored) (*Services, error) {
 	if !config.Network.IsValid() || config.FirstPort <= 0 || config.LastPort < config.FirstPort {
 		return nil, fmt.Errorf("service network %s with node ports %d-%d is no range", config.Network, config.FirstPort, config.LastPort)
 	}
 	config.Network = config.Network.Masked()
-	hosts := hostCount(config.Network)
 	ports := int(config.LastPort-config.FirstPort) + 1
 	s := &Services{
-		config: config,
-		ips:    newPool(hosts, staticBand(hosts, 16, 16, 256)),
-		ports:  newPool(ports, staticBand(ports, 32, 16, 128)),
+		config: config, stored: stored, now: time.Now, newUID: func() types.UID { return types.UID(uuid.NewString()) },
+		ips:   newAddresses(),
+		ports: newPool(ports, staticBand(ports, 32, 16, 128)),
 	}
-	services.Snapshot().Ascend("", "", "", func(item *cache.Item) bool {
+	stored.Services.Snapshot().Ascend("", "", "", func(item *cache.Item) bool {
 		if svc, isService := item.Object.(*corev1.Service); isService {
 			s.adopt(svc)
 		}
 		return true
 	})
-	return s, nil
-}
-
-// hostCount is how many addresses a network has to hand out, bounded for huge
-// ones.
-func hostCount(n netip.Prefix) int {
-	bits := n.Addr().BitLen() - n.Bits()
-	const most = 20 // a million Services
-	if bits > most {
-		bits = most
+	if stored.Addresses != nil {
+		stored.Addresses.Snapshot().Ascend("", "", "", func(item *cache.Item) bool {
+			s.adoptRecord(item.Object)
+			return true
+		})
 	}
-	return max(0, 1<<bits-2)
+	return s, nil
 }
 
 // adopt marks what a stored Service holds.
 func (s *Services) adopt(svc *corev1.Service) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, text := range svc.Spec.ClusterIPs {
-		if n, ok := s.offset(text); ok {
-			s.ips.take(n)
-		}
+	for _, addr := range addressesOf(svc) {
+		s.ips.hold(addr, byService)
 	}
 	for _, port := range portsOf(svc) {
 		if n, ok := s.portOffset(port); ok {
@@ -105,32 +128,6 @@ func portsOf(svc *corev1.Service) []int32 {
 	return out
 }
 
-// offset is an address' place in the network; ok is false outside of it.
-func (s *Services) offset(text string) (n int, ok bool) {
-	addr, err := netip.ParseAddr(text)
-	if err != nil || !s.config.Network.Contains(addr) {
-		return 0, false
-	}
-	base, at := s.config.Network.Addr().AsSlice(), addr.AsSlice()
-	for i := range at {
-		n = n<<8 + int(at[i]) - int(base[i])
-	}
-	return n - 1, n >= 1 && n <= s.ips.size
-}
-
-// address is the address at a place of the network.
-func (s *Services) address(n int) string {
-	raw := s.config.Network.Addr().AsSlice()
-	n++
-	for i := len(raw) - 1; n > 0 && i >= 0; i-- {
-		n += int(raw[i])
-		raw[i] = byte(n)
-		n >>= 8
-	}
-	addr, _ := netip.AddrFromSlice(raw)
-	return addr.String()
-}
-
 func (s *Services) portOffset(port int32) (int, bool) {
 	if port < s.config.FirstPort || port > s.config.LastPort {
 		return 0, false
@@ -139,13 +136,13 @@ func (s *Services) portOffset(port int32) (int, bool) {
 }
 
 // BeginCreate is part of verb.Hook.
-func (s *Services) BeginCreate(_ context.Context, obj api.Object, dryRun bool) (func(bool), error) {
-	return s.begin(&transaction{services: s, svc: obj.(*corev1.Service), dryRun: dryRun})
+func (s *Services) BeginCreate(ctx context.Context, obj api.Object, dryRun bool) (func(bool), error) {
+	return s.begin(ctx, &transaction{services: s, svc: obj.(*corev1.Service), dryRun: dryRun})
 }
 
 // BeginUpdate is part of verb.Hook.
-func (s *Services) BeginUpdate(_ context.Context, obj, old api.Object, dryRun bool) (func(bool), error) {
-	return s.begin(&transaction{services: s, svc: obj.(*corev1.Service), old: old.(*corev1.Service), dryRun: dryRun})
+func (s *Services) BeginUpdate(ctx context.Context, obj, old api.Object, dryRun bool) (func(bool), error) {
+	return s.begin(ctx, &transaction{services: s, svc: obj.(*corev1.Service), old: old.(*corev1.Service), dryRun: dryRun})
 }
 
 // AfterDelete is part of verb.Hook.
@@ -154,13 +151,11 @@ func (s *Services) AfterDelete(obj api.Object) {
 	if !isService {
 		return
 	}
+	for _, addr := range addressesOf(svc) {
+		s.forget(context.Background(), svc, addr)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, text := range svc.Spec.ClusterIPs {
-		if n, ok := s.offset(text); ok {
-			s.ips.release(n)
-		}
-	}
 	for _, port := range portsOf(svc) {
 		if n, ok := s.portOffset(port); ok {
 			s.ports.release(n)
@@ -168,22 +163,25 @@ func (s *Services) AfterDelete(obj api.Object) {
 	}
 }
 
-func (s *Services) begin(t *transaction) (func(bool), error) {
+func (s *Services) begin(ctx context.Context, t *transaction) (func(bool), error) {
 	svc := t.svc
 	if errs := setFamilies(svc, t.old, s.family()); len(errs) > 0 {
 		return nil, invalid(svc, errs)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	errs := t.addressesLocked()
-	if len(errs) == 0 {
-		errs = t.portsLocked()
-	}
-	if len(errs) > 0 {
-		t.undoLocked()
+	if errs := t.take(); len(errs) > 0 {
 		return nil, invalid(svc, errs)
 	}
-	return t.finish, nil
+	finish := func(stored bool) { t.finish(context.WithoutCancel(ctx), stored) }
+	if t.dryRun {
+		return finish, nil
+	}
+	for _, addr := range t.tookIPs {
+		if err := s.record(ctx, svc, addr); err != nil {
+			finish(false)
+			return nil, err
+		}
+	}
+	return finish, nil
 }
 
 func (s *Services) family() corev1.IPFamily {

@@ -1,7 +1,11 @@
 package allocate
 
 import (
+	"context"
 	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -10,94 +14,111 @@ import (
 // transaction is what one write takes and gives back. What it takes is marked
 // at once; what it gives back is freed only when the write was stored.
 type transaction struct {
-	services           *Services
-	svc, old           *corev1.Service
-	dryRun             bool
-	shownPort          int32 // the last port that a dry run showed
-	tookIPs, tookPorts []int
-	freeIPs, freePorts []int
+	services             *Services
+	svc, old             *corev1.Service
+	dryRun               bool
+	shownPort            int32 // the last port that a dry run showed
+	tookIPs, freeIPs     []netip.Addr
+	tookPorts, freePorts []int
+}
+
+// take marks what the write needs; where that is refused, nothing is marked.
+func (t *transaction) take() field.ErrorList {
+	s := t.services
+	ranges := s.ranges()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	errs := t.addressesLocked(ranges)
+	if len(errs) == 0 {
+		errs = t.portsLocked()
+	}
+	if len(errs) > 0 {
+		for _, addr := range t.tookIPs {
+			s.ips.release(addr, byService)
+		}
+		t.undoPortsLocked()
+	}
+	return errs
 }
 
 // finish settles the transaction.
-func (t *transaction) finish(stored bool) {
-	t.services.mu.Lock()
-	defer t.services.mu.Unlock()
+func (t *transaction) finish(ctx context.Context, stored bool) {
+	s := t.services
+	gone, of := t.tookIPs, t.svc
+	if stored {
+		gone, of = t.freeIPs, t.old
+	}
+	for _, addr := range gone {
+		if t.dryRun {
+			s.ips.releaseWith(&s.mu, addr)
+		} else {
+			s.forget(ctx, of, addr)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !stored {
-		t.undoLocked()
+		t.undoPortsLocked()
 		return
 	}
-	for _, n := range t.freeIPs {
-		t.services.ips.release(n)
-	}
 	for _, n := range t.freePorts {
-		t.services.ports.release(n)
+		s.ports.release(n)
 	}
 }
 
-func (t *transaction) undoLocked() {
-	for _, n := range t.tookIPs {
-		t.services.ips.release(n)
-	}
+func (t *transaction) undoPortsLocked() {
 	for _, n := range t.tookPorts {
 		t.services.ports.release(n)
 	}
-	t.tookIPs, t.tookPorts = nil, nil
+	t.tookPorts = nil
 }
 
-func (t *transaction) addressesLocked() field.ErrorList {
-	s, spec := t.services, &t.svc.Spec
-	had := map[string]bool{}
+func (t *transaction) addressesLocked(ranges []netip.Prefix) field.ErrorList {
+	spec := &t.svc.Spec
+	had := map[netip.Addr]bool{}
 	if t.old != nil {
-		for _, text := range t.old.Spec.ClusterIPs {
-			had[text] = true
+		for _, addr := range addressesOf(t.old) {
+			had[addr] = true
 		}
 	}
 	if spec.Type == corev1.ServiceTypeExternalName {
-		t.freeAddresses(had)
+		t.freeIPs = slices.Collect(maps.Keys(had))
 		return nil
 	}
 	if headless(t.svc) {
 		return nil
 	}
 	if spec.ClusterIP == "" {
-		n, err := s.ips.next()
+		addr, err := t.services.ips.next(ranges)
 		if err != nil {
 			return field.ErrorList{field.InternalError(field.NewPath("spec", "clusterIPs"), fmt.Errorf("failed to allocate a serviceIP: %w", err))}
 		}
-		t.tookIPs = append(t.tookIPs, n)
-		spec.ClusterIP = s.address(n)
+		t.tookIPs = append(t.tookIPs, addr)
+		spec.ClusterIP = addr.String()
 		spec.ClusterIPs = []string{spec.ClusterIP}
 		return nil
 	}
 	for _, text := range spec.ClusterIPs {
-		if had[text] {
+		addr, err := netip.ParseAddr(text)
+		if err == nil && had[addr] {
 			continue
 		}
-		if err := t.takeAddress(text); err != nil {
+		if err := t.takeAddressLocked(text, addr, ranges); err != nil {
 			return field.ErrorList{field.Invalid(field.NewPath("spec", "clusterIPs"), spec.ClusterIPs, err.Error())}
 		}
 	}
 	return nil
 }
 
-func (t *transaction) takeAddress(text string) error {
-	n, inside := t.services.offset(text)
+func (t *transaction) takeAddressLocked(text string, addr netip.Addr, ranges []netip.Prefix) error {
 	switch {
-	case !inside:
+	case !usable(addr, ranges):
 		return fmt.Errorf("failed to allocate IP %s: the provided network does not match the current range", text)
-	case !t.services.ips.take(n):
-		return fmt.Errorf("failed to allocate IP %s: provided IP is already allocated", text)
+	case !t.services.ips.take(addr):
+		return fmt.Errorf("failed to allocate IP %s: %w", text, errAddressTaken)
 	}
-	t.tookIPs = append(t.tookIPs, n)
+	t.tookIPs = append(t.tookIPs, addr)
 	return nil
-}
-
-func (t *transaction) freeAddresses(had map[string]bool) {
-	for text := range had {
-		if n, ok := t.services.offset(text); ok {
-			t.freeIPs = append(t.freeIPs, n)
-		}
-	}
 }
 
 // wantsPorts tells whether a Service gets node ports.

@@ -72,7 +72,7 @@ func Run(ctx context.Context, c Config) error {
 	ensure(keep, priorityClasses()...)
 	ensure(fixMandatory, mandatoryFlow()...)
 	ensure(fixSuggested, suggestedFlow()...)
-	ensure(keep, c.serviceRange())
+	ensure(keep, c.serviceRange(), c.recorded())
 	ensure(fixService, c.service())
 	ensure(fixEndpoints, c.endpoints(), c.slice())
 	ensure(fixData, c.authenticationConfig())

@@ -32,7 +32,7 @@ func keptAs(fix func(existing, wanted api.Object) api.Object, objects ...api.Obj
 // they are not to change. Upstream keeps the same objects.
 func Keep(ctx context.Context, c Config) error {
 	all := slices.Concat(
-		keptAs(keep, append(namespaces(), c.service(), c.endpoints(), c.slice())...),
+		keptAs(keep, append(namespaces(), c.service(), c.recorded(), c.endpoints(), c.slice())...),
 		keptAs(fixMandatory, mandatoryFlow()...), keptAs(fixSuggested, suggestedFlow()...),
 	)
 	byResource := map[*cache.Resource][]kept{}

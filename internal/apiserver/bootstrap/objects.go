@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/apiserver/allocate"
 )
 
 type metaSelector = metav1.LabelSelector
@@ -69,6 +70,11 @@ func (c Config) service() *corev1.Service {
 			Ports:           []corev1.ServicePort{{Name: "https", Protocol: corev1.ProtocolTCP, Port: 443, TargetPort: c.targetPort()}},
 		},
 	}
+}
+
+// recorded is the IPAddress of the Service's address.
+func (c Config) recorded() *networkingv1.IPAddress {
+	return allocate.Record(c.service(), c.ServiceAddress())
 }
 
 // endpoints and slice both name the address where the API listens.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/apiserver"
@@ -27,11 +28,12 @@ func (p *process) builtin(config *apiserver.Config, checker *escalate.Checker) e
 		Catalog: p.kinds, Cache: p.cache, Escalation: checker.Check, Others: others,
 		Authorizer: config.Authorizer, ProtectVolumes: true,
 	})
-	services := p.kinds.TypeOf(&corev1.Service{})
-	allocator, err := allocate.New(allocate.Config{Network: p.Services, FirstPort: firstNodePort, LastPort: lastNodePort}, p.cache.Of(services))
+	allocator, err := allocate.New(allocate.Config{Network: p.Services, FirstPort: firstNodePort, LastPort: lastNodePort}, allocate.StoredIn(p.cache, p.kinds))
 	if err != nil {
 		return fmt.Errorf("take over the Services' addresses and ports: %w", err)
 	}
-	config.Hooks = map[*api.Kind]verb.Hook{services: allocator}
+	config.Hooks = map[*api.Kind]verb.Hook{
+		p.kinds.TypeOf(&corev1.Service{}): allocator, p.kinds.TypeOf(&networkingv1.IPAddress{}): allocator.Records(),
+	}
 	return nil
 }

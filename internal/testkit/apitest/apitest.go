@@ -19,8 +19,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
@@ -89,10 +89,9 @@ func Start(t testing.TB, change func(*apiserver.Config)) *Server {
 }
 
 func (s *Server) config(t testing.TB, docs *openapi.Documents) apiserver.Config {
-	services := s.Catalog.Resource(schema.GroupVersionResource{Version: "v1", Resource: "services"})
 	allocation, err := allocate.New(allocate.Config{
 		Network: netip.MustParsePrefix("10.96.0.0/16"), FirstPort: 30000, LastPort: 32767,
-	}, s.Cache.Of(services))
+	}, allocate.StoredIn(s.Cache, s.Catalog))
 	check(t, err)
 	handlers := map[string]http.Handler{"/openapi/": docs}
 	found := discovery.New(s.Catalog, "127.0.0.1:6443")
@@ -104,8 +103,10 @@ func (s *Server) config(t testing.TB, docs *openapi.Documents) apiserver.Config 
 		Catalog: s.Catalog, Cache: s.Cache, Types: docs, Handlers: handlers,
 		Authenticator: bearertoken.New(authenticator.TokenFunc(users)), Authorizer: authorizer.AuthorizerFunc(masters),
 		Admission: builtin.Chain(builtin.Config{Catalog: s.Catalog, Cache: s.Cache, Others: s.others(t, docs)}),
-		Hooks:     map[*api.Kind]verb.Hook{services: allocation},
-		Version:   version.Info{Major: "1", Minor: "36", GitVersion: "v1.36.0"},
+		Hooks: map[*api.Kind]verb.Hook{
+			s.Catalog.TypeOf(&corev1.Service{}): allocation, s.Catalog.TypeOf(&networkingv1.IPAddress{}): allocation.Records(),
+		},
+		Version: version.Info{Major: "1", Minor: "36", GitVersion: "v1.36.0"},
 	}
 }
 
