@@ -41,6 +41,8 @@ import (
 	"github.com/knarr-io/knarr/internal/controller/resourcequota"
 	"github.com/knarr-io/knarr/internal/controller/rootca"
 	"github.com/knarr-io/knarr/internal/controller/serviceaccount"
+	"github.com/knarr-io/knarr/internal/controller/servicecidr"
+	"github.com/knarr-io/knarr/internal/controller/serviceip"
 	"github.com/knarr-io/knarr/internal/controller/statefulset"
 	"github.com/knarr-io/knarr/internal/controller/tainteviction"
 	"github.com/knarr-io/knarr/internal/controller/ttlafterfinished"
@@ -75,6 +77,8 @@ type Deps struct {
 	// LoadBalancer says with what Services of type LoadBalancer share the
 	// nodes' addresses; nil: another program gives them theirs.
 	LoadBalancer *loadbalancer.Config
+	// NodePorts bound what the API server hands out.
+	NodePorts serviceip.Ports
 	// Types tell what admission policies are checked with; without them their
 	// status is left alone.
 	Types admissionpolicy.Types
@@ -144,6 +148,10 @@ func (d Deps) build() ([]runner, error) {
 		add(admissionpolicy.New(d.Client("validatingadmissionpolicy-status-controller"), inf, d.Types, d.options(1)))
 	}
 
+	add(servicecidr.New(d.Client("service-cidrs-controller"), inf, d.options(1)))
+	add(serviceip.New(d.Client("service-ip-repair"), inf, d.NodePorts, serviceip.Events{
+		Addresses: recorder("service-ip-repair", "ipallocator-repair-controller"), Ports: recorder("service-ip-repair", "portallocator-repair-controller"),
+	}, d.options(2)))
 	if d.LoadBalancer != nil {
 		add(loadbalancer.New(d.Client("service-controller"), inf, *d.LoadBalancer, recorder("service-controller", "service-controller"), d.options(1)))
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/knarr-io/knarr/internal/controller"
 	"github.com/knarr-io/knarr/internal/controller/autoscaler"
 	"github.com/knarr-io/knarr/internal/controller/loadbalancer"
+	"github.com/knarr-io/knarr/internal/controller/serviceip"
 	"github.com/knarr-io/knarr/internal/node/simulated"
 	"github.com/knarr-io/knarr/internal/reconcile"
 	"github.com/knarr-io/knarr/internal/scheduler"
@@ -100,7 +101,7 @@ func (c *Cluster) startParts(ctx context.Context, o Options) error {
 		wait, err := controller.Start(ctx, controller.Deps{
 			Client: c.serviceAccount, Read: c.readsAs, Informers: c.Informers, Logger: c.Logger, Metrics: metrics,
 			RootCA: []byte("test CA"), Signer: o.Signer, PodNetwork: netip.MustParsePrefix("10.0.0.0/8"), NodeRange: 24,
-			LoadBalancer: &loadbalancer.Config{}, Types: c.types(),
+			LoadBalancer: &loadbalancer.Config{}, NodePorts: serviceip.Ports{First: 30000, Last: 32767}, Types: c.types(),
 		})
 		if err != nil {
 			return err

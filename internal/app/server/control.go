@@ -12,6 +12,7 @@ import (
 	"github.com/knarr-io/knarr/internal/controller"
 	"github.com/knarr-io/knarr/internal/controller/admissionpolicy"
 	"github.com/knarr-io/knarr/internal/controller/loadbalancer"
+	"github.com/knarr-io/knarr/internal/controller/serviceip"
 	"github.com/knarr-io/knarr/internal/edge/ingress"
 	"github.com/knarr-io/knarr/internal/reconcile"
 	"github.com/knarr-io/knarr/internal/scheduler"
@@ -52,8 +53,8 @@ func (p *process) startControllers(ctx context.Context, informers *client.Inform
 	return controller.Start(ctx, controller.Deps{
 		Client: p.asController, Read: p.readsAs, Informers: informers, Logger: p.logOf("controllers"), Metrics: metrics,
 		RootCA: p.authority.ClusterCA().PEM(), Signer: p.authority.ClusterCA(), Reserved: p.ownNames(), PodNetwork: p.Pods, NodeRange: nodeRange,
-		LoadBalancer: p.loadBalancer(),
-		Types:        admissionpolicy.Types{Kind: p.kindOf, Schema: p.documents.Schema},
+		LoadBalancer: p.loadBalancer(), NodePorts: serviceip.Ports{First: firstNodePort, Last: lastNodePort},
+		Types: admissionpolicy.Types{Kind: p.kindOf, Schema: p.documents.Schema},
 	})
 }
 

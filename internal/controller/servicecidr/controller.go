@@ -1,0 +1,118 @@
+package servicecidr
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/reconcile"
+)
+
+// Controller runs the loop. Make it with New.
+type Controller struct {
+	api       client.Typed[*networkingv1.ServiceCIDR]
+	ranges    *client.Informer[*networkingv1.ServiceCIDR]
+	addresses *client.Informer[*networkingv1.IPAddress]
+	loop      *reconcile.Controller[reconcile.Key]
+}
+
+// New wires the controller to its informers.
+func New(c *client.Client, inf *client.Informers, opts reconcile.Options) *Controller {
+	r := &Controller{
+		api:    client.For[*networkingv1.ServiceCIDR](c),
+		ranges: client.InformerFor[*networkingv1.ServiceCIDR](inf), addresses: client.InformerFor[*networkingv1.IPAddress](inf),
+	}
+	r.loop = reconcile.New("service-cidr", r.reconcile, opts)
+	r.ranges.OnChange(r.rangeChanged)
+	r.addresses.OnChange(r.addressChanged)
+	return r
+}
+
+// Run works until ctx ends.
+func (r *Controller) Run(ctx context.Context) {
+	if r.ranges.WaitSynced(ctx) != nil || r.addresses.WaitSynced(ctx) != nil {
+		return
+	}
+	r.loop.Run(ctx)
+}
+
+// rangeChanged wakes the range and those that share addresses with it.
+func (r *Controller) rangeChanged(old, new *networkingv1.ServiceCIDR) {
+	changed := new
+	if new == nil {
+		changed = old
+	}
+	r.loop.Enqueue(reconcile.Key{Name: changed.Name})
+	if old != nil && new != nil {
+		return
+	}
+	for _, other := range r.ranges.List("", nil) {
+		if touches(changed, other) {
+			r.loop.Enqueue(reconcile.Key{Name: other.Name})
+		}
+	}
+}
+
+// addressChanged wakes ranges that go and hold the address: ranges are few.
+func (r *Controller) addressChanged(old, new *networkingv1.IPAddress) {
+	if old != nil && new != nil {
+		return
+	}
+	changed := new
+	if new == nil {
+		changed = old
+	}
+	addr, err := netip.ParseAddr(changed.Name)
+	if err != nil {
+		return
+	}
+	for _, held := range r.ranges.List("", nil) {
+		if held.DeletionTimestamp != nil && contains(held, addr) {
+			r.loop.Enqueue(reconcile.Key{Name: held.Name})
+		}
+	}
+}
+
+func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
+	have, found := r.ranges.Get("", key.Name)
+	if !found {
+		return reconcile.Result{}, nil
+	}
+	out := plan(have, time.Now(), func() bool { return needed(have, r.ranges.List("", nil), r.addresses.List("", nil)) })
+	if out.next == nil {
+		return reconcile.Result{RequeueAfter: out.again}, nil
+	}
+	err := r.write(ctx, have, out.next)
+	if apierrors.IsNotFound(err) {
+		err = nil
+	}
+	if err != nil {
+		err = fmt.Errorf("write ServiceCIDR %s: %w", key.Name, err)
+	}
+	return reconcile.Result{RequeueAfter: out.again}, err
+}
+
+// write puts the finalizer on before the status says that the range is ready.
+func (r *Controller) write(ctx context.Context, have, next *networkingv1.ServiceCIDR) error {
+	status := next.Status
+	if !slices.Equal(have.Finalizers, next.Finalizers) {
+		written, err := r.api.Update(ctx, next)
+		if err != nil {
+			return err
+		}
+		next = written.DeepCopy()
+	}
+	if equality.Semantic.DeepEqual(have.Status, status) {
+		return nil
+	}
+	next.Status = status
+	_, err := r.api.UpdateStatus(ctx, next)
+	return err
+}
