@@ -13,7 +13,10 @@ import (
 )
 
 func TestLoadBalancersShareTheNodesPorts(t *testing.T) {
-	c := testkit.Start(t, testkit.Options{Nodes: 1, NoScheduler: true, CheckMutation: true})
+	c := testkit.Start(t, testkit.Options{NoScheduler: true, CheckMutation: true})
+	create(t, c, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}, Status: corev1.NodeStatus{
+		Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.0.2.1"}},
+	}})
 	balanced := func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeLoadBalancer }
 	addresses := func(name string) int {
 		s, _ := get[*corev1.Service](t, c, "default", name)
