@@ -6,6 +6,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	v1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
+	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -89,6 +90,7 @@ func validate(d *v1.CustomResourceDefinition) field.ErrorList {
 	if err != nil {
 		return field.ErrorList{field.Invalid(field.NewPath("spec"), "", err.Error())}
 	}
+	forgetFieldsWithoutSchema(in)
 	return validation.ValidateCustomResourceDefinition(context.Background(), in)
 }
 
@@ -111,5 +113,27 @@ func both(d, old *v1.CustomResourceDefinition, check func(in, was *apiextensions
 	if err != nil {
 		return field.ErrorList{field.Invalid(field.NewPath("spec"), "", err.Error())}
 	}
+	forgetFieldsWithoutSchema(in)
 	return check(in, was)
+}
+
+// forgetFieldsWithoutSchema takes the selectable fields off what has no
+// structural schema: the library follows them through the schema without
+// looking whether there is one. The schema itself is refused all the same.
+func forgetFieldsWithoutSchema(in *apiextensions.CustomResourceDefinition) {
+	forget := func(fields *[]apiextensions.SelectableField, v *apiextensions.CustomResourceValidation) {
+		if v == nil || v.OpenAPIV3Schema == nil {
+			return
+		}
+		if _, err := structural.NewStructural(v.OpenAPIV3Schema); err != nil {
+			*fields = nil
+		}
+	}
+	forget(&in.Spec.SelectableFields, in.Spec.Validation)
+	for i := range in.Spec.Versions {
+		v := &in.Spec.Versions[i]
+		forget(&v.SelectableFields, in.Spec.Validation)
+		forget(&v.SelectableFields, v.Schema)
+		forget(&in.Spec.SelectableFields, v.Schema)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -124,4 +125,21 @@ func denied(code int32, message string) *admissionv1.AdmissionResponse {
 // say answers with bytes as they are.
 func say(text string) func(*world, http.ResponseWriter, *http.Request) {
 	return func(_ *world, out http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(out, text) }
+}
+
+// awaitServed waits until a custom resource can be listed.
+func (w *world) awaitServed(t testing.TB, path string) {
+	t.Helper()
+	tick, deadline := time.NewTicker(5*time.Millisecond), time.NewTimer(30*time.Second)
+	defer tick.Stop()
+	for {
+		if code, _, _ := w.Do(t, http.MethodGet, path, ""); code == http.StatusOK {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("%s is not served", path)
+		}
+	}
 }
