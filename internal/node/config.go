@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/node/nodeconfig"
 )
 
 // Config is what a node agent is started with. Fields without a remark are
@@ -32,9 +33,8 @@ type Config struct {
 	Version string
 	Labels  map[string]string // more labels of the Node; may be nil
 	Taints  []corev1.Taint    // of a new Node; may be nil
-	// MaxPods is 110 where zero; Reserved is kept from pods; may be nil.
-	MaxPods  int64
-	Reserved corev1.ResourceList
+	// Kubelet are the settings of a configuration file; the defaults where nil.
+	Kubelet *nodeconfig.Settings
 
 	// RuntimeEndpoint is the CRI socket; RuntimeName prefixes container ids
 	// and is asked from the runtime where empty.
@@ -56,9 +56,6 @@ type Config struct {
 	// ClusterDNS and ClusterDomain are what pods resolve names with.
 	ClusterDNS    []string
 	ClusterDomain string
-	// ParallelPulls is 4 where zero.
-	ParallelPulls int
-
 	// Listener takes the kubelet API's connections; nil serves none. Port is
 	// what the Node tells; the listener's where zero.
 	Listener net.Listener
@@ -90,19 +87,34 @@ func (c *Config) complete() error {
 	if c.Hostname == "" {
 		c.Hostname = c.NodeName
 	}
-	if c.MaxPods == 0 {
-		c.MaxPods = 110
-	}
 	if c.SeccompDir == "" {
 		c.SeccompDir = c.RootDir + "/seccomp"
 	}
-	if c.ParallelPulls == 0 {
-		c.ParallelPulls = 4
-	}
+	c.settle()
 	if tcp, ok := addr(c.Listener); ok && c.Port == 0 {
 		c.Port = int32(tcp.Port)
 	}
 	return nil
+}
+
+// settle lets the settings of the configuration file count over others.
+func (c *Config) settle() {
+	if c.Kubelet == nil {
+		c.Kubelet = nodeconfig.Default()
+	}
+	k := c.Kubelet
+	if k.StaticPods != "" {
+		c.StaticPods = k.StaticPods
+	}
+	if k.ResolvConf != "" {
+		c.ResolvConf = k.ResolvConf
+	}
+	if len(k.ClusterDNS) > 0 {
+		c.ClusterDNS = k.ClusterDNS
+	}
+	if k.ClusterDomain != "" {
+		c.ClusterDomain = k.ClusterDomain
+	}
 }
 
 func addr(l net.Listener) (*net.TCPAddr, bool) {

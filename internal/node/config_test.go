@@ -16,7 +16,7 @@ func TestConfigIsChecked(t *testing.T) {
 		RuntimeEndpoint: "/run/cri.sock", RootDir: "/root", LogDir: "/logs",
 	}
 	ok := whole
-	if err := ok.complete(); err != nil || ok.Hostname != "n" || ok.MaxPods != 110 || ok.SeccompDir != "/root/seccomp" {
+	if err := ok.complete(); err != nil || ok.Hostname != "n" || ok.Kubelet.MaxPods != 110 || ok.SeccompDir != "/root/seccomp" {
 		t.Errorf("%+v, %v", ok, err)
 	}
 	for name, spoil := range map[string]func(*Config){

@@ -2,24 +2,22 @@ package node
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/knarr-io/knarr/internal/node/images"
-	"github.com/knarr-io/knarr/internal/node/logs"
 )
 
-// How often the house is kept: sizes of logs (as upstream), images.
-const (
-	logsEvery   = 10 * time.Second
-	imagesEvery = 5 * time.Minute
-)
+// imagesEvery is how often images are looked at, as upstream.
+const imagesEvery = 5 * time.Minute
 
 // keepHouse rotates logs and removes images until ctx ends.
 func (n *Node) keepHouse(ctx context.Context) {
-	logTick, imageTick := time.NewTicker(logsEvery), time.NewTicker(imagesEvery)
+	logTick, imageTick := time.NewTicker(n.cfg.Kubelet.Logs.Every), time.NewTicker(imagesEvery)
 	defer logTick.Stop()
 	defer imageTick.Stop()
-	collector := images.NewCollector(n.runtime)
 	for {
 		select {
 		case <-ctx.Done():
@@ -27,15 +25,37 @@ func (n *Node) keepHouse(ctx context.Context) {
 		case now := <-logTick.C:
 			n.rotateLogs(ctx, now)
 		case now := <-imageTick.C:
-			freed, err := collector.Collect(ctx, now)
-			switch {
-			case err != nil && ctx.Err() == nil:
-				n.cfg.Logger.Warn("images are not collected", "err", err)
-			case freed > 0:
-				n.cfg.Logger.Info("unused images removed", "bytes", freed)
-			}
+			n.collectImages(ctx, now)
 		}
 	}
+}
+
+// collectImages keeps the images' disk below its thresholds, and tells an event
+// of the node where that cannot be done.
+func (n *Node) collectImages(ctx context.Context, now time.Time) {
+	freed, err := n.images.Collect(ctx, now)
+	if freed > 0 {
+		n.cfg.Logger.Info("unused images removed", "bytes", freed)
+	}
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	n.cfg.Logger.Warn("images are not collected", "err", err)
+	reason := "ImageGCFailed"
+	if short := (*images.ShortError)(nil); errors.As(err, &short) {
+		reason = "FreeDiskSpaceFailed"
+	}
+	n.registrar.Event(corev1.EventTypeWarning, reason, err.Error())
+}
+
+// reclaim frees at once what nobody uses: containers that have ended, images.
+func (n *Node) reclaim(ctx context.Context) error {
+	n.pods.Shed()
+	freed, err := n.images.Clear(ctx, time.Now())
+	if freed > 0 {
+		n.cfg.Logger.Info("unused images removed, the disk is short", "bytes", freed)
+	}
+	return err
 }
 
 func (n *Node) rotateLogs(ctx context.Context, now time.Time) {
@@ -49,7 +69,7 @@ func (n *Node) rotateLogs(ctx context.Context, now time.Time) {
 				continue
 			}
 			id := list[0].ID()
-			_, err := logs.Rotate(list[0].Status.GetLogPath(), logs.MaxSize, logs.MaxFiles, now, func() error { return n.runtime.ReopenLog(ctx, id) })
+			_, err := n.cfg.Kubelet.Logs.Rotate(list[0].Status.GetLogPath(), now, func() error { return n.runtime.ReopenLog(ctx, id) })
 			if err != nil {
 				n.cfg.Logger.Warn("container log is not rotated", "path", list[0].Status.GetLogPath(), "err", err)
 			}

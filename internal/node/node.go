@@ -9,15 +9,18 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
 	"github.com/knarr-io/knarr/internal/node/cri"
+	"github.com/knarr-io/knarr/internal/node/eviction"
 	"github.com/knarr-io/knarr/internal/node/images"
 	"github.com/knarr-io/knarr/internal/node/kubeletapi"
 	"github.com/knarr-io/knarr/internal/node/measure"
 	"github.com/knarr-io/knarr/internal/node/objects"
 	"github.com/knarr-io/knarr/internal/node/podcgroup"
+	"github.com/knarr-io/knarr/internal/node/podstate"
 	"github.com/knarr-io/knarr/internal/node/register"
 	"github.com/knarr-io/knarr/internal/node/render"
 	"github.com/knarr-io/knarr/internal/node/static"
@@ -36,6 +39,9 @@ type Node struct {
 	recorder  *record.Recorder
 	machine   *register.Machine
 	metrics   *measure.Metrics
+	puller    *images.Puller
+	images    *images.Collector
+	eviction  *eviction.Manager
 	informers *client.Informers // of pods and nodes, and of services where none were given
 	wg        sync.WaitGroup
 	failed    chan error
@@ -83,9 +89,13 @@ func (n *Node) wire(ctx context.Context) error {
 	}
 	nodes := client.InformerWith[*corev1.Node](n.informers, client.Selection{Fields: "metadata.name=" + cfg.NodeName})
 	pods := client.InformerWith[*corev1.Pod](n.informers, client.Selection{Fields: "spec.nodeName=" + cfg.NodeName})
+	k := cfg.Kubelet
 	n.registrar = register.New(register.Config{
 		Name: cfg.NodeName, Hostname: cfg.Hostname, Addresses: cfg.Addresses, Port: cfg.Port, Version: cfg.Version,
-		MaxPods: cfg.MaxPods, Labels: cfg.Labels, Taints: cfg.Taints, LocalVolumes: volumes.LocalDir(cfg.RootDir), Reserved: cfg.Reserved, Machine: n.machine, PodCIDR: cfg.PodCIDR,
+		MaxPods: k.PodLimit(n.machine.CPUs), Labels: cfg.Labels, Taints: cfg.Taints, LocalVolumes: volumes.LocalDir(cfg.RootDir),
+		Reserved: k.Reserved, Eviction: k.Eviction, Machine: n.machine, PodCIDR: cfg.PodCIDR,
+		Pressure:     func(c corev1.NodeConditionType) bool { return n.eviction.Has(c) },
+		LeaseSeconds: k.LeaseSeconds, ReportEvery: k.ReportEvery, MaxImages: k.MaxImages, ProviderID: k.ProviderID,
 		Client: cfg.Client, Informer: nodes, Runtime: n.runtime, Recorder: n.recorder, Logger: cfg.Logger,
 	})
 	cache := objects.New(ctx, cfg.Client, cfg.Logger)
@@ -100,19 +110,42 @@ func (n *Node) wire(ctx context.Context) error {
 			return err
 		}
 	}
-	puller := images.NewPuller(n.runtime, cfg.ParallelPulls)
-	puller.Pulled = n.metrics.ImagePulled
+	n.puller = images.NewPuller(n.runtime, k.ParallelPulls, k.Verify, filepath.Join(cfg.RootDir, "image_manager"))
+	n.puller.Pulled = n.metrics.ImagePulled
+	n.images = images.NewCollector(n.runtime, k.Images, n.puller.Removed)
 	n.pods = worker.NewManager(&worker.Deps{
 		Runtime: n.runtime, Client: cfg.Client, Objects: cache, Volumes: vols,
-		Puller: puller, Recorder: n.recorder, Metrics: n.metrics,
+		Puller: n.puller, Recorder: n.recorder, Metrics: n.metrics,
 		Services: client.InformerFor[*corev1.Service](services), Logger: cfg.Logger,
 		NodeName: cfg.NodeName, Node: n.registrar.Node, HostIPs: cfg.Addresses, LogRoot: cfg.LogDir, Profiles: cfg.SeccompDir,
 		CgroupRoot: cfg.CgroupRoot, Cluster: render.Cluster{DNS: cfg.ClusterDNS, Domain: cfg.ClusterDomain},
 		HostResolver: hostResolver(cfg.ResolvConf, cfg.Logger), MemoryCapacity: n.machine.MemoryBytes,
-		RuntimeName: cfg.RuntimeName, BeforeStop: cfg.BeforeStop, Cgroups: podcgroup.New(cfg.CgroupRoot),
-		Static: manifests,
+		RuntimeName: cfg.RuntimeName, BeforeStop: cfg.BeforeStop, Cgroups: n.cgroups(),
+		Static: manifests, DefaultSeccomp: k.DefaultSeccomp, NoCPUQuota: !k.CPUQuota, CrashDelay: k.CrashDelay, UnsafeSysctls: k.UnsafeSysctls,
+		Pressure: func(c corev1.NodeConditionType) bool { return n.eviction.Has(c) },
 	}, pods)
+	n.eviction = eviction.New(eviction.Host{
+		Config: k.Eviction, Runtime: n.runtime, Root: cfg.RootDir, LogRoot: cfg.LogDir, EmptyDir: vols.EmptyDir,
+		Pods: n.pods.Pods, Evict: n.evict, Reclaim: n.reclaim, Changed: n.registrar.Check, Event: n.registrar.Event, Logger: cfg.Logger,
+	})
 	return nil
+}
+
+// cgroups are those of pods, bounded as the settings say.
+func (n *Node) cgroups() *podcgroup.Manager {
+	k := n.cfg.Kubelet
+	options := podcgroup.Options{Root: n.cfg.CgroupRoot, PIDs: k.PodPIDs, NoCPUQuota: !k.CPUQuota}
+	if k.EnforcePods {
+		options.Pods = n.machine.Allocatable(k.PodLimit(n.machine.CPUs), k.Reserved, eviction.Config{})
+	}
+	return podcgroup.New(options)
+}
+
+// evict ends a pod since the node is short of something.
+func (n *Node) evict(uid types.UID, message string, grace time.Duration) <-chan struct{} {
+	return n.pods.End(uid, podstate.Verdict{
+		Reason: eviction.Reason, Message: message, Deadline: time.Now().Add(grace), Disruption: true,
+	}, eviction.Reason)
 }
 
 // run starts the parts' goroutines.
@@ -122,6 +155,7 @@ func (n *Node) run(ctx context.Context) {
 	n.wg.Go(func() { n.report(ctx, n.registrar.Run(ctx)) })
 	n.wg.Go(func() { n.report(ctx, n.pods.Run(ctx)) })
 	n.wg.Go(func() { n.keepHouse(ctx) })
+	n.wg.Go(func() { n.report(ctx, n.eviction.Run(ctx)) })
 	n.wg.Go(func() { n.report(ctx, n.volumes.Run(ctx, n.cfg.Logger)) })
 	if n.cfg.Listener != nil {
 		n.wg.Go(func() { n.report(ctx, n.serve(ctx)) })

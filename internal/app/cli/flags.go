@@ -17,6 +17,7 @@ import (
 	"github.com/knarr-io/knarr/internal/app/local"
 	"github.com/knarr-io/knarr/internal/app/settings"
 	"github.com/knarr-io/knarr/internal/network/peers"
+	"github.com/knarr-io/knarr/internal/node/nodeconfig"
 	"github.com/knarr-io/knarr/internal/node/simulated"
 )
 
@@ -53,6 +54,7 @@ func (c *clusterFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Registries, "registries", "", "JSON file of mirrors and plain HTTP for registries (docs/registries.md), and of runtime handlers (docs/runtime-handlers.md)")
 	flags.IntVar(&c.simulate.Nodes, "simulate", 0, "simulated nodes: pods on them become Ready, and nothing runs (default: as many as there were, at first none)")
 	flags.DurationVar(&c.simulate.Delay, "simulate-delay", 0, "how long pods on simulated nodes take to start")
+	flags.StringVar(&c.NodeConfig, "node-config", "", "file of node settings, a KubeletConfiguration (docs/node-configuration.md)")
 	registerAccess(flags, &c.Access)
 	flags.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -103,7 +105,25 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 			return fmt.Errorf("--node-address: %w", err)
 		}
 	}
+	if err := c.checkNodeConfig(); err != nil {
+		return err
+	}
 	return c.readDNS()
+}
+
+// checkNodeConfig makes the path one that holds in every folder, and refuses a
+// file that the node agent would refuse.
+func (c *clusterFlags) checkNodeConfig() (err error) {
+	if c.NodeConfig == "" {
+		return nil
+	}
+	if c.NodeConfig, err = filepath.Abs(c.NodeConfig); err == nil {
+		_, _, err = nodeconfig.Load(c.NodeConfig)
+	}
+	if err != nil {
+		return fmt.Errorf("--node-config: %w", err)
+	}
+	return nil
 }
 
 // checkRegistries makes the path one that holds in every folder, and refuses a

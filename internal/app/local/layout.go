@@ -44,6 +44,9 @@ type Settings struct {
 	// Registries is a file that says how the runtime reaches registries; it may
 	// be empty. docs/registries.md tells its format.
 	Registries string
+	// NodeConfig is a KubeletConfiguration for the nodes of this machine; it may
+	// be empty.
+	NodeConfig string
 	Access     Access
 	// Simulate are the played nodes of the cluster; nil: those that there were.
 	Simulate *Simulation

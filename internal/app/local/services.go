@@ -108,7 +108,7 @@ func (s Settings) edgeService(p programs) keep.Service {
 
 // Flags are the settings as the server's command line takes them.
 func (s Settings) Flags() []string {
-	return append([]string{
+	flags := []string{
 		"--data-dir", s.DataDir, "--run-dir", s.RunDir, "--pod-log-dir", s.LogDir,
 		"--node-name", s.NodeName, "--node-address", s.NodeAddress.String(),
 		"--api-port", port(s.APIPort), "--kubelet-port", port(s.KubeletPort),
@@ -116,5 +116,9 @@ func (s Settings) Flags() []string {
 		"--pod-network", s.Pods.String(), "--service-network", s.Services.String(),
 		"--cluster-dns", s.DNS.String(), "--cluster-domain", s.Domain,
 		"--node-network", s.NodeNetwork.String(), "--overlay", s.Overlay, "--cgroup-parent", s.CgroupParent, "--log-level", s.LogLevel,
-	}, append(s.Access.flags(), s.Simulate.flags()...)...)
+	}
+	if s.NodeConfig != "" {
+		flags = append(flags, "--node-config", s.NodeConfig)
+	}
+	return append(flags, append(s.Access.flags(), s.Simulate.flags()...)...)
 }

@@ -38,6 +38,8 @@ type state struct {
 	// Server and Overlay are those of a cluster that this machine joined.
 	Server  string `json:",omitempty"`
 	Overlay string `json:",omitempty"`
+
+	NodeConfig string `json:",omitempty"`
 }
 
 // into puts what the cluster was brought up with into the settings.
@@ -55,6 +57,9 @@ func (st state) into(s Settings) Settings {
 	}
 	if s.Simulate == nil {
 		s.Simulate = st.Simulate
+	}
+	if s.NodeConfig == "" {
+		s.NodeConfig = st.NodeConfig
 	}
 	if st.NodeNetwork.IsValid() {
 		s.NodeNetwork = st.NodeNetwork
@@ -77,7 +82,7 @@ func (s Settings) state() state {
 	return state{NodeName: s.NodeName, APIPort: s.APIPort, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort,
 		Pods: s.Pods, Services: s.Services, Domain: s.Domain,
 		RunDir: s.RunDir, LogDir: s.LogDir, CgroupParent: s.CgroupParent, NodeAddress: s.NodeAddress, DNS: s.DNS,
-		NodeNetwork: s.NodeNetwork, Further: s.Further, Access: s.Access, Simulate: s.Simulate, Server: s.Server, Overlay: s.Overlay}
+		NodeNetwork: s.NodeNetwork, Further: s.Further, Access: s.Access, Simulate: s.Simulate, Server: s.Server, Overlay: s.Overlay, NodeConfig: s.NodeConfig}
 }
 
 // errNewer: the data directory was written by a newer Knarr.

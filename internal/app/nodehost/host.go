@@ -30,6 +30,7 @@ import (
 	"github.com/knarr-io/knarr/internal/network/proxy"
 	"github.com/knarr-io/knarr/internal/network/ruleset"
 	"github.com/knarr-io/knarr/internal/node"
+	"github.com/knarr-io/knarr/internal/node/nodeconfig"
 )
 
 // Config says who the node is and how it reaches the API.
@@ -108,10 +109,19 @@ func (h *Host) RunAgent(ctx context.Context, ready func()) error {
 		return fmt.Errorf("the node agent's port %d cannot be listened on (%s has it?): %w\n    what to do: stop that, or choose another port with --kubelet-port",
 			c.KubeletPort, machine.ListenerOf(c.KubeletPort), err)
 	}
+	kubelet, warnings, err := nodeconfig.Load(c.NodeConfig)
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	for _, w := range warnings {
+		h.logOf("node").Warn(w)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	agent, err := node.Start(ctx, node.Config{
-		Client: c.Node, Logger: h.logOf("node"),
+		Kubelet: kubelet,
+		Client:  c.Node, Logger: h.logOf("node"),
 		NodeName: c.NodeName, Addresses: []string{c.NodeAddress.String()}, Version: version.Get().Kubernetes + "+knarr",
 		RuntimeEndpoint: c.RuntimeSocket(), RootDir: c.NodeRoot(), LogDir: c.LogDir, StaticPods: c.StaticPods(),
 		CgroupRoot: strings.Trim(c.CgroupParent, "/"),

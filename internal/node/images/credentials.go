@@ -22,7 +22,7 @@ type Keyring struct {
 
 type entry struct {
 	host, path string // host may hold * for one label; path is a prefix
-	auth       *runtimeapi.AuthConfig
+	credential Credential
 }
 
 type dockerAuth struct {
@@ -46,7 +46,7 @@ func NewKeyring(secrets []*corev1.Secret) (*Keyring, error) {
 			continue
 		}
 		for server, a := range auths {
-			if err := k.add(server, a); err != nil {
+			if err := k.add(server, a, Source{UID: s.UID, Namespace: s.Namespace, Name: s.Name}); err != nil {
 				errs = append(errs, fmt.Errorf("image pull secret %s/%s: registry %q: %w", s.Namespace, s.Name, server, err))
 			}
 		}
@@ -80,7 +80,7 @@ func authsOf(s *corev1.Secret) (map[string]dockerAuth, error) {
 	return nil, fmt.Errorf("type %q is not one of registry credentials", s.Type)
 }
 
-func (k *Keyring) add(server string, a dockerAuth) error {
+func (k *Keyring) add(server string, a dockerAuth, from Source) error {
 	if !strings.Contains(server, "://") {
 		server = "https://" + server
 	}
@@ -105,12 +105,13 @@ func (k *Keyring) add(server string, a dockerAuth) error {
 	if p == "/v1" || p == "/v2" {
 		p = ""
 	}
-	k.entries = append(k.entries, entry{host: u.Host, path: p, auth: auth})
+	from.Hash = hash(auth)
+	k.entries = append(k.entries, entry{host: u.Host, path: p, credential: Credential{Auth: auth, Source: from}})
 	return nil
 }
 
 // Lookup gives the credentials that fit an image, best first.
-func (k *Keyring) Lookup(image string) []*runtimeapi.AuthConfig {
+func (k *Keyring) Lookup(image string) []Credential {
 	if k == nil {
 		return nil
 	}
@@ -119,10 +120,10 @@ func (k *Keyring) Lookup(image string) []*runtimeapi.AuthConfig {
 		return nil
 	}
 	host, repo := ref.Context().RegistryStr(), "/"+ref.Context().RepositoryStr()
-	var out []*runtimeapi.AuthConfig
+	var out []Credential
 	for _, e := range k.entries {
 		if hostMatches(e.host, host) && strings.HasPrefix(repo+"/", strings.TrimSuffix(e.path, "/")+"/") {
-			out = append(out, e.auth)
+			out = append(out, e.credential)
 		}
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sort"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,52 +13,106 @@ import (
 	"github.com/knarr-io/knarr/internal/node/cri"
 )
 
-// Thresholds of the images' file system, in per cent of it in use, and the
-// age below which an unused image stays; upstream's defaults.
-const (
-	gcAbove = 85
-	gcUntil = 80
-	gcAge   = 2 * time.Minute
-)
-
-// Collector removes images that no container uses when their disk fills up.
-// It is used from one goroutine.
-type Collector struct {
-	runtime *cri.Client
-	// unused is since when an image has been seen without a container.
-	unused map[string]time.Time
+// Policy says when unused images are removed.
+type Policy struct {
+	// High and Low are per cent of the images' file system in use: above the
+	// first, images go until no more than the second is.
+	High, Low int64
+	// MinAge is how long an unused image stays; MaxAge how long it stays at most,
+	// zero for ever.
+	MinAge, MaxAge time.Duration
 }
 
-// NewCollector makes a collector.
-func NewCollector(runtime *cri.Client) *Collector {
-	return &Collector{runtime: runtime, unused: map[string]time.Time{}}
+// DefaultPolicy is upstream's.
+func DefaultPolicy() Policy { return Policy{High: 85, Low: 80, MinAge: 2 * time.Minute} }
+
+// Collector removes images that no container uses when their disk fills up.
+// It is safe for concurrent use.
+type Collector struct {
+	runtime *cri.Client
+	policy  Policy
+	removed func(image string) error
+
+	mu sync.Mutex // one collection at a time
+	// unused is since when an image has been seen without a container.
+	unused map[string]time.Time
+	// used are the images that containers had at the last look.
+	used map[string]bool
+}
+
+// NewCollector makes a collector; removed is told of each image that it removes.
+func NewCollector(runtime *cri.Client, policy Policy, removed func(image string) error) *Collector {
+	return &Collector{runtime: runtime, policy: policy, removed: removed, unused: map[string]time.Time{}}
 }
 
 // Collect looks at the disk once and removes the images longest unused until
-// enough is free. It returns how many bytes it took back.
+// enough is free, and those that are too old. It returns how many bytes it took
+// back; an error also where too little could be freed.
 func (g *Collector) Collect(ctx context.Context, now time.Time) (freed uint64, err error) {
-	all, err := g.runtime.Images(ctx)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all, err := g.list(ctx, now)
 	if err != nil {
-		return 0, fmt.Errorf("list images: %w", err)
-	}
-	if err := g.note(ctx, all, now); err != nil {
 		return 0, err
 	}
 	excess, err := g.excess(ctx)
-	if err != nil || excess == 0 {
+	if err != nil {
 		return 0, err
 	}
-	for _, image := range g.candidates(all, now) {
-		if freed >= excess {
-			break
+	for _, image := range g.candidates(all, now, g.policy.MinAge) {
+		old := g.policy.MaxAge > 0 && now.Sub(g.unused[image.GetId()]) > g.policy.MaxAge
+		if freed >= excess && !old {
+			continue
 		}
-		if err := g.runtime.RemoveImage(ctx, image.GetId()); err != nil {
-			return freed, fmt.Errorf("remove image %s: %w", image.GetId(), err)
+		if err := g.remove(ctx, image, &freed); err != nil {
+			return freed, err
 		}
-		freed += image.GetSize()
-		delete(g.unused, image.GetId())
+	}
+	if freed < excess {
+		return freed, &ShortError{Wanted: excess, Freed: freed}
 	}
 	return freed, nil
+}
+
+// ShortError says that fewer bytes were freed than have to go.
+type ShortError struct{ Wanted, Freed uint64 }
+
+func (e *ShortError) Error() string {
+	return fmt.Sprintf("Failed to garbage collect required amount of images. Attempted to free %d bytes, but only found %d bytes eligible to free.", e.Wanted, e.Freed)
+}
+
+// Clear removes every image that no container uses, whatever its age.
+func (g *Collector) Clear(ctx context.Context, now time.Time) (freed uint64, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all, err := g.list(ctx, now)
+	if err != nil {
+		return 0, err
+	}
+	for _, image := range g.candidates(all, now, 0) {
+		if err := g.remove(ctx, image, &freed); err != nil {
+			return freed, err
+		}
+	}
+	return freed, nil
+}
+
+func (g *Collector) remove(ctx context.Context, image *runtimeapi.Image, freed *uint64) error {
+	if err := g.runtime.RemoveImage(ctx, image.GetId()); err != nil {
+		return fmt.Errorf("remove image %s: %w", image.GetId(), err)
+	}
+	*freed += image.GetSize()
+	delete(g.unused, image.GetId())
+	return g.removed(image.GetId())
+}
+
+// list gives all images and notes which are used.
+func (g *Collector) list(ctx context.Context, now time.Time) ([]*runtimeapi.Image, error) {
+	all, err := g.runtime.Images(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
+	return all, g.note(ctx, all, now)
 }
 
 // note keeps since when each image is unused.
@@ -71,13 +126,14 @@ func (g *Collector) note(ctx context.Context, all []*runtimeapi.Image, now time.
 		used[c.GetImageId()], used[c.GetImageRef()], used[c.GetImage().GetImage()] = true, true, true
 	}
 	present := map[string]bool{}
+	g.used = map[string]bool{}
 	for _, image := range all {
 		id := image.GetId()
 		present[id] = true
 		if _, known := g.unused[id]; !known {
 			g.unused[id] = now
 		}
-		if inUse(image, used) {
+		if g.used[id] = inUse(image, used); g.used[id] {
 			g.unused[id] = now
 		}
 	}
@@ -101,10 +157,10 @@ func inUse(image *runtimeapi.Image, used map[string]bool) bool {
 }
 
 // candidates are the images that may go, the longest unused first.
-func (g *Collector) candidates(all []*runtimeapi.Image, now time.Time) []*runtimeapi.Image {
+func (g *Collector) candidates(all []*runtimeapi.Image, now time.Time, age time.Duration) []*runtimeapi.Image {
 	var out []*runtimeapi.Image
 	for _, image := range all {
-		if !image.GetPinned() && now.Sub(g.unused[image.GetId()]) >= gcAge {
+		if !image.GetPinned() && !g.used[image.GetId()] && now.Sub(g.unused[image.GetId()]) >= age {
 			out = append(out, image)
 		}
 	}
@@ -126,8 +182,8 @@ func (g *Collector) excess(ctx context.Context) (uint64, error) {
 		}
 		size := st.Blocks * uint64(st.Bsize)
 		used := size - st.Bavail*uint64(st.Bsize)
-		if used*100 >= size*gcAbove {
-			return used - size*gcUntil/100, nil
+		if used*100 >= size*uint64(g.policy.High) {
+			return used - size*uint64(g.policy.Low)/100, nil
 		}
 	}
 	return 0, nil

@@ -43,13 +43,13 @@ func TestLookup(t *testing.T) {
 	for _, tc := range cases {
 		var got []string
 		for _, a := range k.Lookup(tc.image) {
-			got = append(got, a.GetUsername())
+			got = append(got, a.Auth.GetUsername())
 		}
 		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("%s: -want +got\n%s", tc.image, diff)
 		}
 	}
-	if a := k.Lookup("registry.example/app")[0]; a.GetPassword() != "p:w" {
+	if a := k.Lookup("registry.example/app")[0]; a.Auth.GetPassword() != "p:w" {
 		t.Error("a password with a colon is cut")
 	}
 }

@@ -53,13 +53,19 @@ type Puller struct {
 	slots   chan struct{}
 	// Pulled is told of every pull that succeeded; may be nil. It is set
 	// before the first one.
-	Pulled func(size uint64, took time.Duration)
+	Pulled  func(size uint64, took time.Duration)
+	verify  Verification
+	records records
 }
 
 // NewPuller makes a puller with room for the given number of pulls at a time.
-func NewPuller(runtime *cri.Client, parallel int) *Puller {
-	return &Puller{runtime: runtime, slots: make(chan struct{}, max(parallel, 1))}
+// It keeps in the folder who has proved to have access to which image.
+func NewPuller(runtime *cri.Client, parallel int, verify Verification, dir string) *Puller {
+	return &Puller{runtime: runtime, slots: make(chan struct{}, max(parallel, 1)), verify: verify, records: records{dir: dir}}
 }
+
+// Removed forgets how an image came here that is here no more.
+func (p *Puller) Removed(image string) error { return p.records.drop(image) }
 
 // Ensure makes the image present as its policy says and returns it. A
 // *Failure says why it could not; other errors are ctx's.
@@ -75,8 +81,16 @@ func (p *Puller) Ensure(ctx context.Context, r Request) (*runtimeapi.Image, erro
 		r.Event(corev1.EventTypeWarning, "InspectFailed", msg)
 		return nil, &Failure{Reason: ReasonInspect, Message: msg}
 	}
+	again, err := p.mustPull(r, present)
+	if err != nil {
+		return nil, &Failure{Reason: ReasonInspect, Message: err.Error()}
+	}
 	switch {
-	case present != nil && policyOf(r) != corev1.PullAlways:
+	case again && policyOf(r) == corev1.PullNever:
+		msg := fmt.Sprintf("Container image %q is present with pull policy of Never but does not have the proper credentials to be used by the pod", r.Image)
+		r.Event(corev1.EventTypeWarning, ReasonNeverPull, msg)
+		return nil, &Failure{Reason: ReasonNeverPull, Message: msg}
+	case present != nil && policyOf(r) != corev1.PullAlways && !again:
 		r.Event(corev1.EventTypeNormal, "Pulled", fmt.Sprintf("Container image %q already present on machine and can be accessed by the pod", r.Image))
 		return present, nil
 	case policyOf(r) == corev1.PullNever:
@@ -84,7 +98,23 @@ func (p *Puller) Ensure(ctx context.Context, r Request) (*runtimeapi.Image, erro
 		r.Event(corev1.EventTypeWarning, ReasonNeverPull, msg)
 		return nil, &Failure{Reason: ReasonNeverPull, Message: msg}
 	}
+	if again {
+		present = nil // without access there is no copy to fall back on
+	}
 	return p.pull(ctx, r, present)
+}
+
+// mustPull tells whether the pod has to prove that it may have an image that
+// is present.
+func (p *Puller) mustPull(r Request, present *runtimeapi.Image) (bool, error) {
+	if present == nil || p.verify.Policy == NeverVerify {
+		return false, nil
+	}
+	record, err := p.records.get(present.GetId())
+	if err != nil {
+		return false, err
+	}
+	return p.verify.needed(r.Image, record, r.Keyring.Lookup(r.Image)), nil
 }
 
 // policyOf is the policy, or the default of a container without one.
@@ -105,7 +135,7 @@ func (p *Puller) pull(ctx context.Context, r Request, present *runtimeapi.Image)
 		return nil, ctx.Err()
 	}
 	began := time.Now()
-	ref, err := p.tryCredentials(ctx, r)
+	ref, with, err := p.tryCredentials(ctx, r)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -126,6 +156,9 @@ func (p *Puller) pull(ctx context.Context, r Request, present *runtimeapi.Image)
 	if p.Pulled != nil {
 		p.Pulled(image.GetSize(), time.Since(began))
 	}
+	if err := p.records.add(image.GetId(), repository(r.Image), with); err != nil {
+		return nil, &Failure{Reason: ReasonPull, Message: "note who may have the image: " + err.Error()}
+	}
 	r.Event(corev1.EventTypeNormal, "Pulled", fmt.Sprintf("Successfully pulled image %q in %v (%v including waiting). Image size: %v bytes.",
 		r.Image, time.Since(began).Truncate(time.Millisecond), time.Since(asked).Truncate(time.Millisecond), image.GetSize()))
 	return image, nil
@@ -145,19 +178,17 @@ func (p *Puller) pulled(ctx context.Context, image, ref string) (*runtimeapi.Ima
 }
 
 // tryCredentials pulls with each of the fitting credentials until one works,
-// or without where there are none.
-func (p *Puller) tryCredentials(ctx context.Context, r Request) (string, error) {
-	auths := r.Keyring.Lookup(r.Image)
-	if len(auths) == 0 {
-		return p.runtime.PullImage(ctx, r.Image, nil, r.Sandbox)
+// or without where there are none; with is the one that did.
+func (p *Puller) tryCredentials(ctx context.Context, r Request) (ref string, with *Credential, err error) {
+	list := r.Keyring.Lookup(r.Image)
+	if len(list) == 0 {
+		ref, err = p.runtime.PullImage(ctx, r.Image, nil, r.Sandbox)
+		return ref, nil, err
 	}
-	var last error
-	for _, auth := range auths {
-		ref, err := p.runtime.PullImage(ctx, r.Image, auth, r.Sandbox)
-		if err == nil {
-			return ref, nil
+	for i := range list {
+		if ref, err = p.runtime.PullImage(ctx, r.Image, list[i].Auth, r.Sandbox); err == nil {
+			return ref, &list[i], nil
 		}
-		last = err
 	}
-	return "", last
+	return "", nil, err
 }

@@ -164,7 +164,7 @@ func TestFollowAcrossRotation(t *testing.T) {
 	await(t, out, "one\n")
 	appendTo(t, path, line(2, "stdout", "F", "two"))
 	await(t, out, "one\ntwo\n")
-	rotated, err := Rotate(path, 1, 5, epoch, func() error {
+	rotated, err := Policy{MaxSize: 1, MaxFiles: 5}.Rotate(path, epoch, func() error {
 		appendTo(t, path+"."+epoch.Format("20060102-150405.000000"), line(3, "stdout", "F", "three"))
 		appendTo(t, path, line(4, "stdout", "F", "four"))
 		return nil
@@ -187,7 +187,7 @@ func TestRotateKeepsSoMany(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "0.log")
 	for i := range 8 {
 		appendTo(t, path, line(i, "stdout", "F", "x"))
-		if _, err := Rotate(path, 1, 3, epoch.Add(time.Duration(i)*time.Second), func() error { return nil }); err != nil {
+		if _, err := (Policy{MaxSize: 1, MaxFiles: 3}).Rotate(path, epoch.Add(time.Duration(i)*time.Second), func() error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -196,7 +196,7 @@ func TestRotateKeepsSoMany(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	failing := func() error { return fmt.Errorf("no") }
-	if _, err := Rotate(path, 1, 3, epoch.Add(time.Hour), failing); err == nil {
+	if _, err := (Policy{MaxSize: 1, MaxFiles: 3}).Rotate(path, epoch.Add(time.Hour), failing); err == nil {
 		t.Error("a failed reopen went unnoticed")
 	}
 	if got := text(t, path, Options{Tail: 1}); got != "now\n" {

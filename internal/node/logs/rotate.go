@@ -9,24 +9,30 @@ import (
 	"time"
 )
 
-// Bounds of a container's log: the size at which a file is rotated, and the
-// number of files that are kept, with the current one.
-const (
-	MaxSize  = 10 << 20
-	MaxFiles = 5
-)
+// Policy bounds a container's log.
+type Policy struct {
+	// MaxSize is the size, in bytes, at which a file is rotated; MaxFiles how many
+	// are kept, with the current one.
+	MaxSize  int64
+	MaxFiles int
+	// Every is how often sizes are looked at.
+	Every time.Duration
+}
+
+// DefaultPolicy is upstream's.
+func DefaultPolicy() Policy { return Policy{MaxSize: 10 << 20, MaxFiles: 5, Every: 10 * time.Second} }
 
 func dirOf(path string) string { return filepath.Dir(path) }
 
-// Rotate renames the log when it has grown beyond size, makes the runtime
-// open a new one and removes the oldest beyond keep files. It tells whether
-// it did.
-func Rotate(path string, size int64, keep int, now time.Time, reopen func() error) (bool, error) {
+// Rotate renames the log when it has grown beyond its bound, makes the runtime
+// open a new one and removes the oldest files beyond those that are kept. It
+// tells whether it did.
+func (p Policy) Rotate(path string, now time.Time, reopen func() error) (bool, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	if err != nil || info.Size() < size {
+	if err != nil || info.Size() < p.MaxSize {
 		return false, err
 	}
 	aside := path + "." + now.UTC().Format("20060102-150405.000000")
@@ -42,7 +48,7 @@ func Rotate(path string, size int64, keep int, now time.Time, reopen func() erro
 		return true, err
 	}
 	var errs []error
-	for i := 0; i < len(paths)-keep; i++ {
+	for i := 0; i < len(paths)-p.MaxFiles; i++ {
 		errs = append(errs, os.Remove(paths[i]))
 	}
 	return true, errors.Join(errs...)

@@ -32,6 +32,8 @@ type world struct {
 	dir     string
 	pods    client.Typed[*corev1.Pod]
 
+	node *node.Node // the agent, as it was started last
+
 	mu      sync.Mutex
 	stopped []string // pods that BeforeStop was asked about
 	stop    func()
@@ -105,6 +107,7 @@ func (w *world) start() {
 		cancel()
 		w.t.Fatal(err)
 	}
+	w.node = n
 	w.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := n.Wait(); err != nil {

@@ -34,6 +34,8 @@ type Runtime struct {
 		calls      []string
 		podCIDR    string
 		stubborn   map[string]bool
+		memory     map[string]uint64 // that containers take, by name
+		written    map[string]uint64
 	}
 	server *grpc.Server
 }
@@ -59,6 +61,7 @@ func NewRuntime(images ...string) *Runtime {
 	r.mu.streams = map[chan *runtimeapi.ContainerEventResponse]bool{}
 	r.mu.faults = map[string][]error{}
 	r.mu.stubborn = map[string]bool{}
+	r.mu.memory, r.mu.written = map[string]uint64{}, map[string]uint64{}
 	for _, name := range images {
 		r.AddImage(name)
 	}

@@ -26,7 +26,7 @@ const cpuPeriod = 100_000 // microseconds
 
 // Manager makes and removes cgroups. It is safe for concurrent use.
 type Manager struct {
-	root string
+	Options
 
 	mu struct {
 		sync.Mutex
@@ -36,9 +36,21 @@ type Manager struct {
 	}
 }
 
-// New makes a manager of the cgroups below root, such as "knarr" or "".
-func New(root string) *Manager {
-	m := &Manager{root: root}
+// Options say where the cgroups are and what bounds them.
+type Options struct {
+	// Root is the parent of kubepods, such as "knarr" or "".
+	Root string
+	// Pods bounds all pods together: memory, and CPU by shares; nil for no bound.
+	Pods corev1.ResourceList
+	// PIDs bounds the processes of each pod; zero or less for no bound.
+	PIDs int64
+	// NoCPUQuota lets pods take more CPU than their limits.
+	NoCPUQuota bool
+}
+
+// New makes a manager.
+func New(o Options) *Manager {
+	m := &Manager{Options: o}
 	m.mu.burstable = make(map[types.UID]int64)
 	return m
 }
@@ -48,7 +60,7 @@ func (m *Manager) Ensure(pod *corev1.Pod) error {
 	if err := m.classes(pod); err != nil {
 		return err
 	}
-	return m.set(render.CgroupParent(m.root, pod), podResources(pod))
+	return m.set(render.CgroupParent(m.Root, pod), m.podResources(pod))
 }
 
 // Remove takes the pod's cgroup away; it may be gone already.
@@ -66,7 +78,7 @@ func (m *Manager) Remove(pod *corev1.Pod) error {
 			continue
 		}
 		of := &corev1.Pod{ObjectMeta: pod.ObjectMeta, Status: corev1.PodStatus{QOSClass: class}}
-		group, err := m.group(render.CgroupParent(m.root, of), &cgroups.Resources{})
+		group, err := m.group(render.CgroupParent(m.Root, of), &cgroups.Resources{})
 		if err == nil {
 			err = group.Destroy()
 		}
@@ -89,6 +101,9 @@ func (m *Manager) classes(pod *corev1.Pod) error {
 		m.mu.burstable[pod.UID] = asked
 	}
 	if !m.mu.classes {
+		if err := m.set(m.class(corev1.PodQOSGuaranteed), allPods(m.Pods)); err != nil {
+			return err
+		}
 		least := &cgroups.Resources{SkipDevices: true, CpuShares: uint64(render.CPUShares(0))}
 		if err := m.set(m.class(corev1.PodQOSBestEffort), least); err != nil {
 			return err
@@ -112,7 +127,7 @@ func (m *Manager) shareBurstableLocked() error {
 }
 
 func (m *Manager) class(class corev1.PodQOSClass) string {
-	return render.ClassCgroup(m.root, class)
+	return render.ClassCgroup(m.Root, class)
 }
 
 func (m *Manager) group(path string, r *cgroups.Resources) (cgroups.Manager, error) {
@@ -138,9 +153,33 @@ func requested(pod *corev1.Pod) int64 {
 	return list.Cpu().MilliValue()
 }
 
-// podResources sums a pod up: shares of what it asked for, and limits where
-// every container has one.
-func podResources(pod *corev1.Pod) *cgroups.Resources {
+// podResources are the settings of a pod's cgroup.
+func (m *Manager) podResources(pod *corev1.Pod) *cgroups.Resources {
+	r := sum(pod)
+	if m.NoCPUQuota {
+		r.CpuPeriod, r.CpuQuota = 0, 0
+	}
+	if m.PIDs > 0 {
+		r.PidsLimit = &m.PIDs
+	}
+	return r
+}
+
+// allPods bounds kubepods, the parent of all.
+func allPods(list corev1.ResourceList) *cgroups.Resources {
+	r := &cgroups.Resources{SkipDevices: true}
+	if cpu := list.Cpu().MilliValue(); cpu > 0 {
+		r.CpuShares = uint64(render.CPUShares(cpu))
+	}
+	if memory := list.Memory().Value(); memory > 0 {
+		r.Memory = memory
+	}
+	return r
+}
+
+// sum sums a pod up: shares of what it asked for, and limits where every
+// container has one.
+func sum(pod *corev1.Pod) *cgroups.Resources {
 	r := &cgroups.Resources{SkipDevices: true, CpuPeriod: cpuPeriod, CpuShares: uint64(render.CPUShares(requested(pod)))}
 	cpu, memory := true, true
 	resourcehelper.PodLimits(pod, resourcehelper.PodResourcesOptions{ContainerFn: func(limits corev1.ResourceList, _ resourcehelper.ContainerType) {

@@ -37,14 +37,14 @@ func TestPodResources(t *testing.T) {
 		{"limits", pod("a", "250m", "500m"), 256, 50000, 64 << 20},
 	}
 	for _, tc := range cases {
-		r := podResources(tc.pod)
+		r := New(Options{}).podResources(tc.pod)
 		if r.CpuShares != tc.shares || r.CpuQuota != tc.quota || r.Memory != tc.memory {
 			t.Errorf("%s: shares %d, quota %d, memory %d", tc.name, r.CpuShares, r.CpuQuota, r.Memory)
 		}
 	}
 	two := pod("a", "250m", "500m")
 	two.Spec.Containers = append(two.Spec.Containers, corev1.Container{Name: "d"})
-	if r := podResources(two); r.CpuQuota != 0 || r.Memory != 0 {
+	if r := New(Options{}).podResources(two); r.CpuQuota != 0 || r.Memory != 0 {
 		t.Errorf("a container without limits is limited with its pod: %+v", r)
 	}
 }
@@ -54,7 +54,7 @@ func TestGroupsComeAndGo(t *testing.T) {
 		t.Fatal("this test makes cgroups: run it as root")
 	}
 	root := "knarr-test-" + filepath.Base(t.TempDir())
-	m := New(root)
+	m := New(Options{Root: root, PIDs: 64})
 	top, err := m.group("/"+root, &cgroups.Resources{})
 	if err != nil {
 		t.Fatal(err)

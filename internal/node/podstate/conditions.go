@@ -27,6 +27,12 @@ func setConditions(v *View, s *corev1.PodStatus, now time.Time) {
 	if v.anyResizing() {
 		own = append(own, corev1.PodCondition{Type: corev1.PodResizeInProgress, Status: corev1.ConditionTrue})
 	}
+	if v.Verdict != nil && v.Verdict.Disruption && final(s.Phase) {
+		own = append(own, corev1.PodCondition{
+			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
+			Reason: corev1.PodReasonTerminationByKubelet, Message: v.Verdict.Message,
+		})
+	}
 	s.Conditions = nil
 	for _, c := range own {
 		c.ObservedGeneration = v.Pod.Generation

@@ -184,6 +184,10 @@ func probeGrace(v *View, c *corev1.Container, failed string) time.Duration {
 
 // collect removes ended instances beyond those that are kept.
 func (p *planner) collect() {
+	keep := deadPerContainer
+	if p.v.Lean {
+		keep = 0
+	}
 	for name, list := range p.v.Instances {
 		dead := 0
 		for n, i := range list {
@@ -195,7 +199,7 @@ func (p *planner) collect() {
 			}
 			// One that was made and never started is left over from an agent
 			// that was killed in between.
-			if dead > deadPerContainer || !i.Exited() {
+			if dead > keep || !i.Exited() {
 				p.do(Action{Op: Op{Kind: RemoveContainer, Target: i.ID()}, Container: name})
 			}
 		}

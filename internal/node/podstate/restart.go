@@ -62,7 +62,11 @@ func (v *View) CrashAfter(c *corev1.Container, last *Instance, now time.Time) Ba
 	case v.superseded(c, last):
 		return Backoff{}
 	}
-	return v.Crash[c.Name].Next(last.Finished(), now)
+	next := v.Crash[c.Name].Next(last.Finished(), now)
+	if v.CrashDelay > 0 {
+		next.Delay = min(next.Delay, v.CrashDelay)
+	}
+	return next
 }
 
 // superseded tells that what becomes of the instance says nothing of the next.

@@ -75,16 +75,33 @@ func (p *planner) stopInOrder() {
 	if len(others) == 0 && len(sidecars) > 0 {
 		p.stopAtEnd(sidecars[len(sidecars)-1])
 	}
-	if len(sidecars) > 0 && p.v.Stop != nil && !p.now.Before(p.v.Stop.Deadline) {
+	deadline := p.v.endBy()
+	if len(sidecars) == 0 || deadline.IsZero() {
+		return
+	}
+	if !p.now.Before(deadline) {
 		// Out of time: nobody waits for anybody.
 		for _, i := range sidecars {
 			p.stopAtEnd(i)
 		}
 	}
-	if len(sidecars) > 0 && p.v.Stop != nil {
-		p.wake(p.v.Stop.Deadline)
-	}
+	p.wake(deadline)
 }
+
+// endBy is when what still runs of an ending pod is killed; zero where each
+// container has the pod's grace period.
+func (v *View) endBy() time.Time {
+	switch {
+	case v.Stop != nil:
+		return v.Stop.Deadline
+	case v.Verdict != nil:
+		return v.Verdict.Deadline
+	}
+	return time.Time{}
+}
+
+// Idle tells that nothing of the pod runs or is being started.
+func Idle(v *View) bool { return !v.anyRunning() && !v.busyWith(StartContainer) }
 
 // running lists what runs, sidecars in the order of the spec.
 func (p *planner) running() (sidecars, others []*Instance) {
@@ -124,6 +141,9 @@ func (p *planner) stopAtEnd(i *Instance) {
 		Message: fmt.Sprintf("Stopping container %s", name),
 	}
 	if p.v.Stop == nil {
+		if by := p.v.endBy(); !by.IsZero() {
+			a.Grace = max(by.Sub(p.now), 0)
+		}
 		p.do(a)
 		return
 	}

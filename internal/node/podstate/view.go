@@ -57,7 +57,14 @@ type Stop struct {
 }
 
 // Verdict ends a pod for good with phase Failed.
-type Verdict struct{ Reason, Message string }
+type Verdict struct {
+	Reason, Message string
+	// Deadline is when what still runs is killed; zero leaves the pod its own
+	// grace period.
+	Deadline time.Time
+	// Disruption adds the condition DisruptionTarget: the pod is not to blame.
+	Disruption bool
+}
 
 // OpKind is what an action does.
 type OpKind string
@@ -123,7 +130,11 @@ type View struct {
 	Waiting   map[string]Waiting
 	NotBefore map[string]time.Time
 	Crash     map[string]Backoff
-	Probes    map[string]Probe // by instance id
+	// CrashDelay bounds the delays in Crash; MaxDelay where zero.
+	CrashDelay time.Duration
+	Probes     map[string]Probe // by instance id
+	// Lean keeps no ended instances but the newest, since the disk is full.
+	Lean bool
 	// Replaced holds the instances that the agent ended to make them anew: they
 	// are run again whatever the restart policy says.
 	Replaced map[string]bool

@@ -13,8 +13,6 @@ import (
 	"github.com/knarr-io/knarr/internal/client"
 )
 
-const leaseSeconds = 40
-
 // lease is the node's heartbeat (KEP-589).
 type lease struct {
 	cfg     *Config
@@ -25,7 +23,7 @@ type lease struct {
 // renew writes the lease where it is due.
 func (l *lease) renew(ctx context.Context, node types.UID) error {
 	now := time.Now()
-	if now.Sub(l.renewed) < leaseEvery-time.Second {
+	if now.Sub(l.renewed) < l.cfg.leaseEvery()*9/10 {
 		return nil
 	}
 	leases := client.For[*coordinationv1.Lease](l.cfg.Client)
@@ -56,7 +54,7 @@ func (l *lease) renew(ctx context.Context, node types.UID) error {
 }
 
 func (l *lease) fresh(node types.UID, now time.Time) *coordinationv1.Lease {
-	holder, seconds, at := l.cfg.Name, int32(leaseSeconds), metav1.NewMicroTime(now)
+	holder, seconds, at := l.cfg.Name, l.cfg.LeaseSeconds, metav1.NewMicroTime(now)
 	return &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: l.cfg.Name, Namespace: corev1.NamespaceNodeLease,

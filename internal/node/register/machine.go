@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/knarr-io/knarr/internal/node/eviction"
 )
 
 // Machine is what the node can give, and what it is.
@@ -21,23 +23,11 @@ type Machine struct {
 	StorageBytes int64
 	HugePages    map[string]int64 // bytes by size, as "hugepages-2Mi"
 	Info         corev1.NodeSystemInfo
-	storagePath  string
 }
-
-// What is kept from pods so that the node itself stays alive; upstream's hard
-// eviction thresholds.
-const (
-	reservedMemory         = 100 << 20
-	reservedStoragePercent = 10
-	minFreeMemory          = 100 << 20
-	minFreeStorage         = 5 << 30
-	minFreeInodesPercent   = 5
-	minFreeInodes          = 200_000
-)
 
 // ReadMachine reads the machine's properties; dir is where pods' data lie.
 func ReadMachine(dir string) (*Machine, error) {
-	m := &Machine{CPUs: int64(runtime.NumCPU()), HugePages: hugePages(), storagePath: dir}
+	m := &Machine{CPUs: int64(runtime.NumCPU()), HugePages: hugePages()}
 	mem, err := memInfo()
 	if err != nil {
 		return nil, fmt.Errorf("memory size: %w", err)
@@ -148,15 +138,22 @@ func (m *Machine) Capacity(maxPods int64) corev1.ResourceList {
 	return out
 }
 
-// Allocatable is what of it pods may ask for.
-func (m *Machine) Allocatable(maxPods int64, reserved corev1.ResourceList) corev1.ResourceList {
+// Kept is what the hard eviction thresholds keep from pods.
+func (m *Machine) Kept(c eviction.Config) (memory, storage int64) {
+	return c.Hard(eviction.MemoryAvailable, m.MemoryBytes), c.Hard(eviction.NodeFsAvailable, m.StorageBytes)
+}
+
+// Allocatable is what of it pods may ask for: not what is reserved, nor what
+// is kept so that pods are evicted before the node itself starves.
+func (m *Machine) Allocatable(maxPods int64, reserved corev1.ResourceList, kept eviction.Config) corev1.ResourceList {
 	out := m.Capacity(maxPods)
 	huge := int64(0)
 	for _, bytes := range m.HugePages {
 		huge += bytes
 	}
-	out[corev1.ResourceMemory] = *resource.NewQuantity(max(m.MemoryBytes-reservedMemory-huge, 0), resource.BinarySI)
-	out[corev1.ResourceEphemeralStorage] = *resource.NewQuantity(m.StorageBytes-m.StorageBytes/100*reservedStoragePercent, resource.DecimalSI)
+	memory, storage := m.Kept(kept)
+	out[corev1.ResourceMemory] = *resource.NewQuantity(max(m.MemoryBytes-memory-huge, 0), resource.BinarySI)
+	out[corev1.ResourceEphemeralStorage] = *resource.NewQuantity(max(m.StorageBytes-storage, 0), resource.DecimalSI)
 	for name, q := range reserved {
 		left := out[name].DeepCopy()
 		left.Sub(q)
@@ -166,34 +163,4 @@ func (m *Machine) Allocatable(maxPods int64, reserved corev1.ResourceList) corev
 		out[name] = left
 	}
 	return out
-}
-
-// Pressure is what the machine runs out of.
-type Pressure struct{ Memory, Disk, PIDs bool }
-
-// ReadPressure looks at the machine now.
-func (m *Machine) ReadPressure() Pressure {
-	var p Pressure
-	if mem, err := memInfo(); err == nil {
-		p.Memory = mem["MemAvailable"]<<10 < minFreeMemory
-	}
-	var fs unix.Statfs_t
-	if unix.Statfs(m.storagePath, &fs) == nil && fs.Blocks > 0 {
-		p.Disk = shortOfDisk(&fs)
-	}
-	limit, errLimit := strconv.ParseInt(readLine("/proc/sys/kernel/pid_max"), 10, 64)
-	_, tasks, _ := strings.Cut(readLine("/proc/loadavg"), "/")
-	count, errCount := strconv.ParseInt(strings.Fields(tasks + " 0")[0], 10, 64)
-	p.PIDs = errLimit == nil && errCount == nil && count*100 > limit*95
-	return p
-}
-
-// shortOfDisk tells whether too little of a file system is free. Upstream's
-// thresholds are shares alone; of a large disk a tenth is plenty, so that
-// enough free bytes are enough here.
-func shortOfDisk(fs *unix.Statfs_t) bool {
-	bytes := fs.Bavail * uint64(max(fs.Bsize, 1))
-	fewBytes := bytes < minFreeStorage && fs.Bavail*100/fs.Blocks < reservedStoragePercent
-	fewInodes := fs.Files > 0 && fs.Ffree < minFreeInodes && fs.Ffree*100/fs.Files < minFreeInodesPercent
-	return fewBytes || fewInodes
 }

@@ -15,13 +15,13 @@ import (
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/node/cri"
+	"github.com/knarr-io/knarr/internal/node/eviction"
 )
 
 const (
-	leaseEvery  = 10 * time.Second
-	reportEvery = 5 * time.Minute
-	firstRetry  = 50 * time.Millisecond
-	lastRetry   = 5 * time.Second
+	leaseEvery = 10 * time.Second
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 5 * time.Second
 )
 
 // Recorder tells events; *record.Recorder is one.
@@ -38,10 +38,21 @@ type Config struct {
 	MaxPods        int64
 	Labels         map[string]string
 	Taints         []corev1.Taint
+	// LeaseSeconds is how long the lease holds; it is renewed four times as
+	// often. ReportEvery is how often an unchanged status is written, MaxImages
+	// how many images it names (negative: all).
+	LeaseSeconds int32
+	ReportEvery  time.Duration
+	MaxImages    int
+	ProviderID   string
 	// LocalVolumes is where volumes lie that are made for claims; may be empty.
 	LocalVolumes string
 	Reserved     corev1.ResourceList
 	Machine      *Machine
+	// Eviction keeps something of the machine from pods; Pressure tells whether
+	// the node has one of its conditions.
+	Eviction eviction.Config
+	Pressure func(corev1.NodeConditionType) bool
 	// PodCIDR is used until the API has given the node a range; may be empty.
 	PodCIDR string
 
@@ -50,6 +61,11 @@ type Config struct {
 	Runtime  *cri.Client
 	Recorder Recorder
 	Logger   *slog.Logger
+}
+
+// leaseEvery is how often the lease is renewed and the machine looked at.
+func (c *Config) leaseEvery() time.Duration {
+	return min(max(time.Duration(c.LeaseSeconds)*time.Second/4, time.Second), leaseEvery)
 }
 
 // Registrar keeps the Node. Node may be called at any time; Run once.
@@ -100,7 +116,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 		case <-timer.C:
 		case <-r.kick:
 		}
-		wait := leaseEvery
+		wait := r.cfg.leaseEvery()
 		if ok := r.round(ctx); ok {
 			retry = firstRetry
 		} else {
@@ -167,9 +183,9 @@ func (r *Registrar) ensure(ctx context.Context) (*corev1.Node, error) {
 }
 
 func (r *Registrar) fresh() *corev1.Node {
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: r.cfg.Name}, Spec: corev1.NodeSpec{Taints: r.cfg.Taints}}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: r.cfg.Name}, Spec: corev1.NodeSpec{Taints: r.cfg.Taints, ProviderID: r.cfg.ProviderID}}
 	nodeMeta(node, &r.cfg)
-	node.Status = nodeStatus(&node.Status, &r.cfg, &Observed{Machine: r.cfg.Machine}, time.Now())
+	node.Status = nodeStatus(&node.Status, &r.cfg, &Observed{Machine: r.cfg.Machine, Pressure: r.cfg.Pressure}, time.Now())
 	return node
 }
 
@@ -193,7 +209,7 @@ func (r *Registrar) passRange(ctx context.Context, node *corev1.Node) error {
 }
 
 func (r *Registrar) observe(ctx context.Context) *Observed {
-	o := &Observed{Machine: r.cfg.Machine, Pressure: r.cfg.Machine.ReadPressure()}
+	o := &Observed{Machine: r.cfg.Machine, Pressure: r.cfg.Pressure}
 	// A runtime that does not answer is told soon, not after a call's long bound.
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -217,7 +233,7 @@ func (r *Registrar) observe(ctx context.Context) *Observed {
 func (r *Registrar) report(ctx context.Context, node *corev1.Node, o *Observed) error {
 	now := time.Now()
 	want := nodeStatus(&node.Status, &r.cfg, o, now)
-	if sameStatus(&want, &node.Status) && now.Sub(r.reported) < reportEvery {
+	if sameStatus(&want, &node.Status) && now.Sub(r.reported) < r.cfg.ReportEvery {
 		return nil
 	}
 	update := node.DeepCopy()
@@ -281,6 +297,11 @@ func conditionStatus(s *corev1.NodeStatus, t corev1.NodeConditionType) corev1.Co
 		}
 	}
 	return corev1.ConditionUnknown
+}
+
+// Event tells an event of the node.
+func (r *Registrar) Event(typ, reason, message string) {
+	r.cfg.Recorder.EventRef(r.reference(), typ, reason, message)
 }
 
 // reference names the node in events; its uid is its name, as upstream's

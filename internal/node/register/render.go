@@ -14,7 +14,7 @@ import (
 // Observed is what the Node's status is made of.
 type Observed struct {
 	Machine  *Machine
-	Pressure Pressure
+	Pressure func(corev1.NodeConditionType) bool
 	// Runtime is the runtime's status; nil while it does not answer, for the
 	// reason in RuntimeError.
 	Runtime      *runtimeapi.StatusResponse
@@ -23,8 +23,8 @@ type Observed struct {
 	Images       []*runtimeapi.Image
 }
 
-// maxImages is how many images a Node's status names, as upstream.
-const maxImages = 50
+// has tells whether the node is short of what the condition is about.
+func (o *Observed) has(c corev1.NodeConditionType) bool { return o.Pressure != nil && o.Pressure(c) }
 
 // nodeMeta sets the labels and annotations that the node agent owns.
 func nodeMeta(node *corev1.Node, cfg *Config) {
@@ -47,7 +47,7 @@ func nodeMeta(node *corev1.Node, cfg *Config) {
 func nodeStatus(old *corev1.NodeStatus, cfg *Config, o *Observed, now time.Time) corev1.NodeStatus {
 	s := *old.DeepCopy()
 	s.Capacity = o.Machine.Capacity(cfg.MaxPods)
-	s.Allocatable = o.Machine.Allocatable(cfg.MaxPods, cfg.Reserved)
+	s.Allocatable = o.Machine.Allocatable(cfg.MaxPods, cfg.Reserved, cfg.Eviction)
 	keepExtended(s.Capacity, old.Capacity)
 	keepExtended(s.Allocatable, old.Allocatable)
 	s.Addresses = nil
@@ -62,7 +62,7 @@ func nodeStatus(old *corev1.NodeStatus, cfg *Config, o *Observed, now time.Time)
 		s.NodeInfo.ContainerRuntimeVersion = o.Version.GetRuntimeName() + "://" + o.Version.GetRuntimeVersion()
 	}
 	if o.Images != nil {
-		s.Images = imageList(o.Images)
+		s.Images = imageList(o.Images, cfg.MaxImages)
 	}
 	if o.Runtime != nil {
 		s.RuntimeHandlers, s.Features = handlers(o.Runtime)
@@ -80,7 +80,7 @@ func keepExtended(list, old corev1.ResourceList) {
 	}
 }
 
-func imageList(images []*runtimeapi.Image) []corev1.ContainerImage {
+func imageList(images []*runtimeapi.Image, most int) []corev1.ContainerImage {
 	sorted := append([]*runtimeapi.Image(nil), images...)
 	sort.Slice(sorted, func(i, j int) bool {
 		if a, b := sorted[i].GetSize(), sorted[j].GetSize(); a != b {
@@ -89,7 +89,10 @@ func imageList(images []*runtimeapi.Image) []corev1.ContainerImage {
 		return sorted[i].GetId() < sorted[j].GetId()
 	})
 	var out []corev1.ContainerImage
-	for _, image := range sorted[:min(len(sorted), maxImages)] {
+	if most < 0 {
+		most = len(sorted)
+	}
+	for _, image := range sorted[:min(len(sorted), most)] {
 		names := append(append([]string(nil), image.GetRepoDigests()...), image.GetRepoTags()...)
 		if len(names) > 0 {
 			out = append(out, corev1.ContainerImage{Names: names[:min(len(names), 5)], SizeBytes: int64(image.GetSize())})
@@ -118,11 +121,11 @@ func setConditions(s *corev1.NodeStatus, o *Observed, now time.Time) {
 		}
 		putCondition(s, c, now)
 	}
-	set(corev1.NodeMemoryPressure, o.Pressure.Memory, "KubeletHasInsufficientMemory", "kubelet has insufficient memory available",
+	set(corev1.NodeMemoryPressure, o.has(corev1.NodeMemoryPressure), "KubeletHasInsufficientMemory", "kubelet has insufficient memory available",
 		"KubeletHasSufficientMemory", "kubelet has sufficient memory available")
-	set(corev1.NodeDiskPressure, o.Pressure.Disk, "KubeletHasDiskPressure", "kubelet has disk pressure",
+	set(corev1.NodeDiskPressure, o.has(corev1.NodeDiskPressure), "KubeletHasDiskPressure", "kubelet has disk pressure",
 		"KubeletHasNoDiskPressure", "kubelet has no disk pressure")
-	set(corev1.NodePIDPressure, o.Pressure.PIDs, "KubeletHasInsufficientPID", "kubelet has insufficient PID available",
+	set(corev1.NodePIDPressure, o.has(corev1.NodePIDPressure), "KubeletHasInsufficientPID", "kubelet has insufficient PID available",
 		"KubeletHasSufficientPID", "kubelet has sufficient PID available")
 	ready := corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", Message: "kubelet is posting ready status"}
 	if why := notReady(o); why != "" {

@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/knarr-io/knarr/internal/node/eviction"
 )
 
 var epoch = time.Unix(1_700_000_000, 0)
@@ -29,17 +31,17 @@ func up(network bool) *runtimeapi.StatusResponse {
 
 func TestResources(t *testing.T) {
 	reserved := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m"), corev1.ResourceMemory: resource.MustParse("100Gi")}
-	c, a := machine().Capacity(110), machine().Allocatable(110, reserved)
+	c, a := machine().Capacity(110), machine().Allocatable(110, reserved, eviction.Default())
 	for name, want := range map[corev1.ResourceName][2]string{
 		corev1.ResourceCPU: {"4", "3500m"}, corev1.ResourceMemory: {"8Gi", "0"}, corev1.ResourcePods: {"110", "110"},
-		corev1.ResourceEphemeralStorage: {"100Gi", "96636764160"}, "hugepages-2Mi": {"1Gi", "1Gi"},
+		corev1.ResourceEphemeralStorage: {"100Gi", "95Gi"}, "hugepages-2Mi": {"1Gi", "1Gi"},
 	} {
 		have, give := c[name], a[name]
 		if have.String() != want[0] || give.Cmp(resource.MustParse(want[1])) != 0 {
 			t.Errorf("%s: %s of %s, want %v", name, give.String(), have.String(), want)
 		}
 	}
-	plain := machine().Allocatable(110, nil)
+	plain := machine().Allocatable(110, nil, eviction.Default())
 	if got := plain.Memory().Value(); got != 8<<30-1<<30-100<<20 {
 		t.Errorf("memory without huge pages and the eviction threshold: %d", got)
 	}
@@ -57,7 +59,7 @@ func TestConditions(t *testing.T) {
 		{"no network", Observed{Runtime: up(false)}, "False", "KubeletNotReady",
 			"container runtime network not ready: NetworkReady=false reason:NoRange message:no range", "False"},
 		{"no runtime", Observed{RuntimeError: errors.New("gone")}, "False", "KubeletNotReady", "container runtime is down: gone", "False"},
-		{"little memory", Observed{Runtime: up(true), Pressure: Pressure{Memory: true}}, "True", "KubeletReady", "kubelet is posting ready status", "True"},
+		{"little memory", Observed{Runtime: up(true), Pressure: func(c corev1.NodeConditionType) bool { return c == corev1.NodeMemoryPressure }}, "True", "KubeletReady", "kubelet is posting ready status", "True"},
 	}
 	for _, tc := range cases {
 		tc.o.Machine = machine()
@@ -102,7 +104,8 @@ func TestImagesAreBounded(t *testing.T) {
 	for i := range 60 {
 		images = append(images, &runtimeapi.Image{Id: string(rune('a' + i)), Size: uint64(i), RepoTags: []string{"x"}})
 	}
-	got := imageList(append(images, &runtimeapi.Image{Id: "nameless", Size: 1000}))
+	const maxImages = 50
+	got := imageList(append(images, &runtimeapi.Image{Id: "nameless", Size: 1000}), maxImages)
 	if len(got) != maxImages-1 || got[0].SizeBytes != 59 {
 		t.Errorf("%d images, the first of %d bytes", len(got), got[0].SizeBytes)
 	}

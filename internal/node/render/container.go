@@ -24,6 +24,9 @@ type ContainerInput struct {
 	Target string
 	// Profiles is the folder of localhost seccomp profiles.
 	Profiles string
+	// DefaultSeccomp gives a container without a profile the runtime's default,
+	// NoCPUQuota lets it take more CPU than its limit.
+	DefaultSeccomp, NoCPUQuota bool
 	// MemoryCapacity is the node's, in bytes.
 	MemoryCapacity int64
 }
@@ -48,8 +51,8 @@ func Container(in ContainerInput) *runtimeapi.ContainerConfig {
 		LogPath:     ContainerLogPath(c.Name, in.Attempt),
 		Stdin:       c.Stdin, StdinOnce: c.StdinOnce, Tty: c.TTY,
 		Linux: &runtimeapi.LinuxContainerConfig{
-			Resources:       ContainerResources(in.Pod, c, in.MemoryCapacity),
-			SecurityContext: containerSecurity(in.Pod, c, in.Profiles, in.Target),
+			Resources:       ContainerResources(in.Pod, c, in.MemoryCapacity, in.NoCPUQuota),
+			SecurityContext: containerSecurity(in.Pod, c, in.Profiles, in.Target, in.unsetSeccomp()),
 		},
 		StopSignal: stopSignal(c),
 	}
@@ -120,4 +123,12 @@ func PortOf(c *corev1.Container, name string, number int32) (int32, bool) {
 	}
 	n, err := strconv.ParseInt(name, 10, 32)
 	return int32(n), err == nil && n > 0 && n < 65536
+}
+
+// unsetSeccomp is the profile of a container that has none.
+func (in *ContainerInput) unsetSeccomp() *corev1.SeccompProfile {
+	if in.DefaultSeccomp {
+		return &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
+	}
+	return nil
 }

@@ -222,7 +222,7 @@ func TestResources(t *testing.T) {
 		if got := QOS(pod); got != tc.qos {
 			t.Errorf("%s: class %s", tc.name, got)
 		}
-		got := ContainerResources(pod, &c, 4<<30)
+		got := ContainerResources(pod, &c, 4<<30, false)
 		if diff := cmp.Diff(tc.want.String(), got.String()); diff != "" {
 			t.Errorf("%s: -want +got\n%s", tc.name, diff)
 		}

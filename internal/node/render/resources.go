@@ -91,9 +91,13 @@ func ClassCgroup(root string, class corev1.PodQOSClass) string {
 	return top
 }
 
-// ContainerResources are a container's cgroup settings.
-func ContainerResources(pod *corev1.Pod, c *corev1.Container, memoryCapacity int64) *runtimeapi.LinuxContainerResources {
+// ContainerResources are a container's cgroup settings; without a quota its
+// limit of CPU does not count.
+func ContainerResources(pod *corev1.Pod, c *corev1.Container, memoryCapacity int64, noQuota bool) *runtimeapi.LinuxContainerResources {
 	out := linuxResources(c.Resources.Requests, c.Resources.Limits)
+	if noQuota {
+		out.CpuQuota = 0
+	}
 	out.OomScoreAdj = oomScore(pod, c, memoryCapacity)
 	return out
 }

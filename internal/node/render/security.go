@@ -17,7 +17,8 @@ type ImageUser struct {
 }
 
 // containerSecurity joins the pod's and the container's security contexts.
-func containerSecurity(pod *corev1.Pod, c *corev1.Container, profiles, target string) *runtimeapi.LinuxContainerSecurityContext {
+// unset is the seccomp profile where neither has one; nil for Unconfined.
+func containerSecurity(pod *corev1.Pod, c *corev1.Container, profiles, target string, unset *corev1.SeccompProfile) *runtimeapi.LinuxContainerSecurityContext {
 	psc, csc := pod.Spec.SecurityContext, c.SecurityContext
 	if psc == nil {
 		psc = &corev1.PodSecurityContext{}
@@ -32,7 +33,7 @@ func containerSecurity(pod *corev1.Pod, c *corev1.Container, profiles, target st
 		NoNewPrivs:       csc.AllowPrivilegeEscalation != nil && !*csc.AllowPrivilegeEscalation,
 		SelinuxOptions:   selinux(either(csc.SELinuxOptions, psc.SELinuxOptions)),
 		Apparmor:         apparmor(either(csc.AppArmorProfile, psc.AppArmorProfile)),
-		Seccomp:          seccomp(either(csc.SeccompProfile, psc.SeccompProfile), profiles),
+		Seccomp:          seccomp(either(either(csc.SeccompProfile, psc.SeccompProfile), unset), profiles),
 		Capabilities:     capabilities(csc.Capabilities),
 	}
 	if user := either(csc.RunAsUser, psc.RunAsUser); user != nil {
@@ -83,8 +84,7 @@ func capabilities(c *corev1.Capabilities) *runtimeapi.Capability {
 	return out
 }
 
-// seccomp maps a profile; none means Unconfined, as upstream does without its
-// SeccompDefault setting.
+// seccomp maps a profile; none means Unconfined.
 func seccomp(p *corev1.SeccompProfile, profiles string) *runtimeapi.SecurityProfile {
 	switch {
 	case p == nil || p.Type == corev1.SeccompProfileTypeUnconfined:

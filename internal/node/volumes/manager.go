@@ -79,6 +79,11 @@ func (m *Manager) volumeDir(uid types.UID, plugin, name string) string {
 	return filepath.Join(m.PodDir(uid), "volumes", "kubernetes.io~"+plugin, name)
 }
 
+// EmptyDir is where an emptyDir of the pod lies.
+func (m *Manager) EmptyDir(uid types.UID, name string) string {
+	return m.volumeDir(uid, "empty-dir", name)
+}
+
 // secretDir is a volume's folder on the tmpfs.
 func (m *Manager) secretDir(uid types.UID, name string) string {
 	return filepath.Join(m.memoryDir(), string(uid), name)

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -48,8 +49,16 @@ type Deps struct {
 	HostIPs []string
 	LogRoot string
 	// Profiles is the folder of localhost seccomp profiles.
-	Profiles     string
-	CgroupRoot   string
+	Profiles   string
+	CgroupRoot string
+	// DefaultSeccomp and NoCPUQuota are settings of all containers; CrashDelay
+	// bounds the delay between restarts, where above zero.
+	DefaultSeccomp, NoCPUQuota bool
+	CrashDelay                 time.Duration
+	// UnsafeSysctls are those that pods may set besides the safe ones.
+	UnsafeSysctls []string
+	// Pressure tells whether the node has a condition; may be nil.
+	Pressure     func(corev1.NodeConditionType) bool
 	Cgroups      Cgroups // nil: the runtime makes them as needed
 	Cluster      render.Cluster
 	HostResolver render.Resolver

@@ -30,10 +30,10 @@ type Manager struct {
 		sync.Mutex
 		ctx     context.Context // set by Run
 		workers map[types.UID]*entry
-		listed  bool // the runtime was listed once, with the API's pods known
+		listed  bool                  // the runtime was listed once, with the API's pods known
 		statics map[string]*staticPod // by namespace/name
 		static  bool                  // static pods were started
-		ended   bool // no workers are started any more
+		ended   bool                  // no workers are started any more
 	}
 }
 
@@ -174,6 +174,9 @@ func (m *Manager) ended(uid types.UID, w *Worker) {
 
 // admitLocked decides whether the node takes a new pod.
 func (m *Manager) admitLocked(pod *corev1.Pod) *podstate.Verdict {
+	if v := podstate.AdmitPolicy(pod, m.policy()); v != nil {
+		return v
+	}
 	node := m.deps.Node()
 	if node == nil {
 		return nil
@@ -185,6 +188,20 @@ func (m *Manager) admitLocked(pod *corev1.Pod) *podstate.Verdict {
 		}
 	}
 	return podstate.Admit(pod, others, node)
+}
+
+// policy is what the settings and the state of the node say of new pods.
+func (m *Manager) policy() podstate.Policy {
+	p := podstate.Policy{UnsafeSysctls: m.deps.UnsafeSysctls}
+	if m.deps.Pressure == nil {
+		return p
+	}
+	for _, c := range []corev1.NodeConditionType{corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure} {
+		if m.deps.Pressure(c) {
+			p.Pressure = append(p.Pressure, c)
+		}
+	}
+	return p
 }
 
 // orphan is a pod that only the runtime knows, as far as labels and

@@ -90,6 +90,10 @@ func (w *Worker) tellAllEnded() {
 	for id := range w.waiters {
 		w.tellEnded(id)
 	}
+	for _, c := range w.idle {
+		close(c)
+	}
+	w.idle = nil
 }
 
 // awaitEnd closes c when the instance has ended, or is not known.

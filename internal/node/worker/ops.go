@@ -194,7 +194,7 @@ func (w *Worker) removeContainer(a podstate.Action) func() func() {
 func (w *Worker) resizeContainer(a podstate.Action) func() func() {
 	pod := w.view.Pod
 	c := render.Find(pod, a.Container)
-	res := render.ContainerResources(pod, c, w.deps.MemoryCapacity)
+	res := render.ContainerResources(pod, c, w.deps.MemoryCapacity, w.deps.NoCPUQuota)
 	return func() func() {
 		w.ensureCgroup(pod)
 		err := w.deps.Runtime.UpdateResources(w.ctx, a.Target, res)

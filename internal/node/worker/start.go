@@ -189,6 +189,7 @@ func (s *start) config() (*runtimeapi.ContainerConfig, error) {
 	in := render.ContainerInput{
 		Pod: s.pod, Container: s.c, Attempt: s.attempt, Image: s.image, Env: env, Mounts: mounts, Devices: devices,
 		Target: s.target, Profiles: s.w.deps.Profiles, MemoryCapacity: s.w.deps.MemoryCapacity,
+		DefaultSeccomp: s.w.deps.DefaultSeccomp, NoCPUQuota: s.w.deps.NoCPUQuota,
 	}
 	if in.HostsFile, in.MessageFile, err = s.files(); err != nil {
 		return nil, err

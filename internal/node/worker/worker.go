@@ -51,8 +51,9 @@ type Worker struct {
 	// static is set for a static pod: as its manifest says, without status.
 	static *corev1.Pod
 	mirror mirrorKeeper
-	// waiters are told when an instance has ended.
+	// waiters are told when an instance has ended, idle when nothing runs.
 	waiters map[string][]chan struct{}
+	idle    []chan struct{}
 }
 
 func newWorker(d *Deps, pod *corev1.Pod) *Worker {
@@ -64,6 +65,7 @@ func newWorker(d *Deps, pod *corev1.Pod) *Worker {
 		waiters: map[string][]chan struct{}{},
 	}
 	w.view.HostIPs = d.HostIPs
+	w.view.CrashDelay = d.CrashDelay
 	w.view.RuntimeName = d.RuntimeName
 	w.view.FirstSeen = time.Now()
 	return w
@@ -139,11 +141,13 @@ func until(next time.Time) time.Duration {
 func (w *Worker) step() (next time.Time, done bool) {
 	now := time.Now()
 	plan := podstate.Next(w.view, now)
+	w.view.Lean = false
 	for _, a := range plan.Actions {
 		w.launch(a, now)
 	}
 	w.syncProbes()
 	w.tellBackOff(now)
+	w.tellIdle()
 	next = earliest(plan.Wake, w.refresh(now), w.publish(now, plan.Done))
 	if w.view.Stop == nil && podstate.Terminal(w.view, now) {
 		w.stop()
