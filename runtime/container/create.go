@@ -79,7 +79,12 @@ func (m *Manager) build(c *Container, sb *sandbox.Sandbox, img *image.Image) err
 			return err
 		}
 	}
-	rootfs, err := m.mountRootfs(c.Meta.ID, c.Meta.Layers)
+	users, err := openUsers(sb)
+	if err != nil {
+		return err
+	}
+	defer users.close()
+	rootfs, err := m.mountRootfs(c.Meta.ID, c.Meta.Layers, users)
 	if err != nil {
 		return err
 	}
@@ -88,7 +93,7 @@ func (m *Manager) build(c *Container, sb *sandbox.Sandbox, img *image.Image) err
 		return err
 	}
 	c.Meta.User = user
-	mounts, err := m.resolveMounts(c)
+	mounts, err := m.resolveMounts(c, users)
 	if err != nil {
 		return err
 	}
@@ -123,10 +128,12 @@ func (m *Manager) readSpec(id string) (*specs.Spec, error) {
 // namespaces finds the namespaces that the container joins.
 func (m *Manager) namespaces(c *Container, sb *sandbox.Sandbox) (spec.Namespaces, error) {
 	opts := c.Config.GetLinux().GetSecurityContext().GetNamespaceOptions()
-	if opts.GetUsernsOptions().GetMode() == cri.NamespaceMode_POD && opts.GetUsernsOptions() != nil {
-		return spec.Namespaces{}, fault.New(fault.Precondition, "user namespaces are not supported by this runtime")
-	}
 	ns := spec.Namespaces{HostNet: sb.HostNetwork(), HostIPC: sb.HostIPC()}
+	if _, others := sb.UserNamespace(); others {
+		ns.User = nspace.Path(sb.NamespaceDir(), nspace.User)
+	} else if o := opts.GetUsernsOptions(); o != nil && o.GetMode() != cri.NamespaceMode_NODE {
+		return ns, fault.New(fault.Invalid, "the container asks for a user namespace, which its sandbox has not")
+	}
 	if !ns.HostNet {
 		ns.Net = nspace.Path(sb.NamespaceDir(), nspace.Net)
 		ns.UTS = nspace.Path(sb.NamespaceDir(), nspace.UTS)

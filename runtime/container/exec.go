@@ -91,6 +91,11 @@ func (m *Manager) execPipes(ctx context.Context, c *Container, p *specs.Process,
 		return 0, err
 	}
 	mine = append(mine, in)
+	if sb, err := m.cfg.Sandboxes.Get(c.Meta.SandboxID); err == nil {
+		if err := usersOf(sb).ownStreams(ends.Stdin, ends.Stdout, ends.Stderr); err != nil {
+			return 0, err
+		}
+	}
 	id, err := m.engine(c).Exec(c.Meta.ID, p, ends)
 	if err != nil {
 		return 0, fmt.Errorf("failed to exec in container: %w", err)

@@ -16,31 +16,36 @@ import (
 	"github.com/knarr-io/knarr/runtime/spec"
 )
 
-// volumePrefix begins the names of image volumes' mount points.
-const volumePrefix = "volume-"
+const (
+	// volumePrefix begins the names of image volumes' mount points.
+	volumePrefix = "volume-"
+	// lowerPrefix begins the names of folders with layers for other users.
+	lowerPrefix = "lower-"
+)
 
 // resolveMounts finds the sources of the container's mounts. A missing folder
 // of the host is made; images are mounted.
-func (m *Manager) resolveMounts(c *Container) ([]spec.Mount, error) {
+func (m *Manager) resolveMounts(c *Container, users *users) ([]spec.Mount, error) {
 	var out []spec.Mount
 	for i, cm := range c.Config.GetMounts() {
 		if cm.GetContainerPath() == "" {
 			return nil, fault.New(fault.Invalid, "mount %d has no path in the container", i)
 		}
-		source, err := m.mountSource(c, i, cm)
+		source, err := m.mountSource(c, i, cm, users)
 		if err != nil {
 			return nil, fmt.Errorf("mount %s: %w", cm.GetContainerPath(), err)
 		}
 		out = append(out, spec.Mount{Source: source, Destination: filepath.Join("/", cm.GetContainerPath()),
+			Mapped:            users != nil && len(cm.GetUidMappings()) > 0 && cm.GetImage().GetImage() == "",
 			Readonly:          cm.GetReadonly() || cm.GetImage().GetImage() != "",
 			RecursiveReadonly: cm.GetRecursiveReadOnly(), Propagation: cm.GetPropagation()})
 	}
 	return out, nil
 }
 
-func (m *Manager) mountSource(c *Container, i int, cm *cri.Mount) (string, error) {
+func (m *Manager) mountSource(c *Container, i int, cm *cri.Mount, users *users) (string, error) {
 	if ref := cm.GetImage().GetImage(); ref != "" {
-		return m.imageVolume(c, i, ref, cm.GetImageSubPath())
+		return m.imageVolume(c, i, cm, users)
 	}
 	if cm.GetRecursiveReadOnly() && (!cm.GetReadonly() || cm.GetPropagation() != cri.MountPropagation_PROPAGATION_PRIVATE) {
 		return "", fault.New(fault.Invalid, "recursive read-only needs a read-only mount without propagation")
@@ -90,7 +95,8 @@ func mountpoint(i *mountinfo.Info) string {
 }
 
 // imageVolume mounts an image for the container and returns the folder that it asks for.
-func (m *Manager) imageVolume(c *Container, i int, ref, sub string) (string, error) {
+func (m *Manager) imageVolume(c *Container, i int, cm *cri.Mount, users *users) (string, error) {
+	ref, sub := cm.GetImage().GetImage(), cm.GetImageSubPath()
 	img, err := m.cfg.Images.Get(ref)
 	if err != nil {
 		return "", err
@@ -102,6 +108,11 @@ func (m *Manager) imageVolume(c *Container, i int, ref, sub string) (string, err
 	target := filepath.Join(m.state(c.Meta.ID), volumePrefix+strconv.Itoa(i))
 	c.Meta.Layers = append(c.Meta.Layers, img.ChainIDs()...)
 	m.cfg.Images.Retain(c.Meta.ID, c.Meta.Layers)
+	lower, done, err := users.mapped(lower, filepath.Join(m.state(c.Meta.ID), lowerPrefix+strconv.Itoa(i)))
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	if err := mountImage(target, lower); err != nil {
 		return "", fmt.Errorf("mount image %s: %w", ref, err)
 	}

@@ -22,7 +22,7 @@ func (m *Manager) rootfs(id string) string { return filepath.Join(m.state(id), "
 func (m *Manager) Upper(id string) string { return filepath.Join(m.dir(id), "upper") }
 
 // mountRootfs mounts the container's root file system and returns where.
-func (m *Manager) mountRootfs(id string, layers []string) (string, error) {
+func (m *Manager) mountRootfs(id string, layers []string, users *users) (string, error) {
 	lower, err := m.cfg.Images.Lower(layers)
 	if err != nil {
 		return "", err
@@ -39,6 +39,14 @@ func (m *Manager) mountRootfs(id string, layers []string) (string, error) {
 			return "", err
 		}
 		lower = []string{empty}
+	}
+	lower, done, err := users.mapped(lower, filepath.Join(m.state(id), lowerPrefix+"root"))
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	if err := users.own(upper); err != nil {
+		return "", err
 	}
 	if err := mountOverlay(target, lower, upper, work); err != nil {
 		return "", fmt.Errorf("mount root file system: %w", err)

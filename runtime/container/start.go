@@ -34,7 +34,7 @@ func (m *Manager) Start(_ context.Context, id string) error {
 	if !sb.Ready() {
 		return fault.New(fault.Precondition, "sandbox %s is not ready", sb.ID)
 	}
-	handle, err := m.launch(c)
+	handle, err := m.launch(c, usersOf(sb))
 	if err != nil {
 		m.startFailed(c, err)
 		return err
@@ -45,7 +45,7 @@ func (m *Manager) Start(_ context.Context, id string) error {
 }
 
 // launch makes the streams, the log and the process, writes it down, and lets it run.
-func (m *Manager) launch(c *Container) (*proc.Handle, error) {
+func (m *Manager) launch(c *Container, users *users) (*proc.Handle, error) {
 	s, err := m.readSpec(c.Meta.ID)
 	if err != nil {
 		return nil, err
@@ -55,6 +55,10 @@ func (m *Manager) launch(c *Container) (*proc.Handle, error) {
 		return nil, err
 	}
 	defer child.Close()
+	if err := users.ownStreams(child.Stdin, child.Stdout, child.Stderr); err != nil {
+		streams.Close()
+		return nil, err
+	}
 	writer, err := m.openLog(c)
 	if err != nil {
 		streams.Close()
@@ -166,9 +170,12 @@ func (m *Manager) release(c *Container) error {
 
 func (m *Manager) unmountAll(id string) error {
 	err := unmount(m.rootfs(id))
-	volumes, gerr := filepath.Glob(filepath.Join(m.state(id), volumePrefix+"*"))
-	for _, v := range volumes {
-		err = errors.Join(err, unmount(v))
+	for _, pattern := range []string{volumePrefix + "*", lowerPrefix + "*/*"} {
+		mounts, gerr := filepath.Glob(filepath.Join(m.state(id), pattern))
+		err = errors.Join(err, gerr)
+		for _, v := range mounts {
+			err = errors.Join(err, unmount(v))
+		}
 	}
-	return errors.Join(err, gerr)
+	return err
 }

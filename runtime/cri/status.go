@@ -32,7 +32,8 @@ func (s *Service) Status(context.Context, *cri.StatusRequest) (*cri.StatusRespon
 func (s *Service) runtimeHandlers() []*cri.RuntimeHandler {
 	var out []*cri.RuntimeHandler
 	for _, name := range s.Builtin {
-		out = append(out, &cri.RuntimeHandler{Name: name, Features: &cri.RuntimeHandlerFeatures{RecursiveReadOnlyMounts: true}})
+		out = append(out, &cri.RuntimeHandler{Name: name, Features: &cri.RuntimeHandlerFeatures{
+			RecursiveReadOnlyMounts: true, UserNamespaces: s.Host.UserNamespaces}})
 	}
 	for _, name := range s.Handlers.Names() {
 		f := s.Handlers.Get(name).Features()

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/moby/sys/capability"
+	"golang.org/x/sys/unix"
 
 	"github.com/knarr-io/knarr/runtime/cgroup"
 	"github.com/knarr-io/knarr/runtime/spec"
@@ -24,7 +25,7 @@ func discoverHost(h *cgroup.Hierarchy, log *slog.Logger) (spec.Host, error) {
 	if err != nil {
 		return spec.Host{}, err
 	}
-	host := spec.Host{Capabilities: caps, MinOOMScore: -1000, Cgroup2: h.V2, AppArmor: appArmor(), SeccompProfile: readProfile}
+	host := spec.Host{Capabilities: caps, MinOOMScore: -1000, Cgroup2: h.V2, AppArmor: appArmor(), UserNamespaces: userNamespaces(), SeccompProfile: readProfile}
 	if !slices.Contains(caps, "CAP_SYS_RESOURCE") {
 		if host.MinOOMScore, err = ownOOMScore(); err != nil {
 			return host, err
@@ -71,6 +72,21 @@ func ownOOMScore() (int, error) {
 func appArmor() bool {
 	data, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
 	return err == nil && strings.HasPrefix(string(data), "Y")
+}
+
+// userNamespaces says whether the kernel lets pods have users of their own,
+// whose view of an image's files is a mapped mount below an overlay (Linux 5.19).
+func userNamespaces() bool {
+	var name unix.Utsname
+	if unix.Uname(&name) != nil {
+		return false
+	}
+	var major, minor int
+	if n, _ := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); n != 2 {
+		return false
+	}
+	most, err := os.ReadFile("/proc/sys/user/max_user_namespaces")
+	return err == nil && strings.TrimSpace(string(most)) != "0" && (major > 5 || major == 5 && minor >= 19)
 }
 
 func readProfile(path string) ([]byte, error) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,6 +26,8 @@ var (
 	Net = Kind{"net", unix.CLONE_NEWNET}
 	IPC = Kind{"ipc", unix.CLONE_NEWIPC}
 	UTS = Kind{"uts", unix.CLONE_NEWUTS}
+	// User is made by a process of its own; see PinOf.
+	User = Kind{"user", unix.CLONE_NEWUSER}
 )
 
 // Path is where the namespace of a kind is pinned in dir.
@@ -48,7 +51,7 @@ func Create(dir string, kinds []Kind, setup func() error) error {
 			return err
 		}
 		for _, k := range kinds {
-			if err := pin(dir, k); err != nil {
+			if err := pin(dir, k, "thread-self"); err != nil {
 				return err
 			}
 		}
@@ -71,14 +74,28 @@ func onThread(f func() error) error {
 	return <-done
 }
 
-func pin(dir string, k Kind) error {
+// PinOf pins namespaces of a process in dir. On an error nothing stays.
+func PinOf(pid int, dir string, kinds []Kind) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, k := range kinds {
+		if err := pin(dir, k, strconv.Itoa(pid)); err != nil {
+			return errors.Join(err, Remove(dir))
+		}
+	}
+	return nil
+}
+
+// pin keeps the namespace of a process, as /proc names it.
+func pin(dir string, k Kind, process string) error {
 	target := Path(dir, k)
 	f, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o400)
 	if err != nil {
 		return err
 	}
 	f.Close()
-	if err := unix.Mount("/proc/thread-self/ns/"+k.Name, target, "", unix.MS_BIND, ""); err != nil {
+	if err := unix.Mount("/proc/"+process+"/ns/"+k.Name, target, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("pin %s namespace: %w", k.Name, err)
 	}
 	return nil

@@ -72,6 +72,21 @@ func (s *Sandbox) writeFiles() error {
 	return nil
 }
 
+// giveFiles makes the root of the pod's user namespace the owner of what it may
+// change. It owns nothing on the way there.
+func (s *Sandbox) giveFiles() error {
+	ids, others := s.UserNamespace()
+	if !others {
+		return nil
+	}
+	for _, path := range []string{s.ResolvConf(), s.Hostname(), s.Hosts(), s.Shm()} {
+		if err := os.Chown(path, int(ids.Users), int(ids.Groups)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *Sandbox) hosts(host string) string {
 	text := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 	if ip := s.IP(); ip.IsValid() {

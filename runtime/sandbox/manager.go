@@ -116,6 +116,9 @@ func (s *Sandbox) kinds() []nspace.Kind {
 	if !s.HostIPC() {
 		kinds = append(kinds, nspace.IPC)
 	}
+	if _, others := s.UserNamespace(); others {
+		kinds = append(kinds, nspace.User)
+	}
 	return kinds
 }
 
@@ -183,7 +186,7 @@ func (m *Manager) save(s *Sandbox) error {
 func (m *Manager) Run(config *cri.PodSandboxConfig, handler string) (*Sandbox, error) {
 	s := &Sandbox{ID: NewID(), Config: config, Handler: handler, Created: time.Now()}
 	s.Dir = filepath.Join(m.cfg.State, s.ID)
-	if err := checkSysctls(s); err != nil {
+	if err := errors.Join(checkSysctls(s), checkUserNamespace(s)); err != nil {
 		return nil, err
 	}
 	if err := m.save(s); err != nil {
@@ -232,6 +235,9 @@ func (m *Manager) build(s *Sandbox) error {
 			return err
 		}
 	}
+	if err := s.giveFiles(); err != nil {
+		return fmt.Errorf("sandbox files: %w", err)
+	}
 	s.setReady(true)
 	return m.save(s)
 }
@@ -244,6 +250,12 @@ func (m *Manager) makeNamespaces(s *Sandbox) error {
 	host, err := s.hostname()
 	if err != nil {
 		return err
+	}
+	if ids, others := s.UserNamespace(); others {
+		if err := m.makeOwned(s, kinds, ids); err != nil {
+			return err
+		}
+		return setUpOwned(s, host)
 	}
 	return nspace.Create(s.NamespaceDir(), kinds, func() error {
 		if !s.HostNetwork() {

@@ -23,6 +23,9 @@ func setHostname(name string) error {
 // startPause starts the first process of the pod's PID namespace. It reaps
 // what the pod's containers leave behind, and uses their IPC namespace.
 func (m *Manager) startPause(s *Sandbox) error {
+	if s.Pause().PID != 0 {
+		return m.watchPause(s) // it made the pod's namespaces
+	}
 	var err error
 	if s.HostIPC() {
 		err = m.forkPause(s)

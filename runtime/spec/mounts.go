@@ -16,6 +16,8 @@ type Mount struct {
 	// RecursiveReadonly makes mounts below the source read-only as well.
 	RecursiveReadonly bool
 	Propagation       cri.MountPropagation
+	// Mapped shows the files as those of the pod's own users.
+	Mapped bool
 }
 
 func buildMounts(in Input) []specs.Mount {
@@ -95,6 +97,9 @@ func bind(m Mount) specs.Mount {
 		options = append(options, "ro")
 	default:
 		options = append(options, "rw")
+	}
+	if m.Mapped {
+		options = append(options, "ridmap")
 	}
 	return specs.Mount{Destination: path.Clean(m.Destination), Type: "bind", Source: m.Source, Options: options}
 }

@@ -40,6 +40,8 @@ type User struct {
 // Namespaces are paths of namespaces to join; an empty path is decided by the pod's options.
 type Namespaces struct {
 	Net, IPC, UTS, PID string
+	// User is the pod's user namespace; empty for the node's users.
+	User string
 	// HostNet, HostIPC and HostPID share the node's.
 	HostNet, HostIPC, HostPID bool
 }
@@ -57,6 +59,8 @@ type Host struct {
 	MinOOMScore int
 	// Cgroup2 says that cgroups are version 2 only.
 	Cgroup2 bool
+	// UserNamespaces says that pods may have users of their own.
+	UserNamespaces bool
 	// AppArmor says that the kernel enforces AppArmor profiles.
 	AppArmor bool
 	// SeccompProfile reads a local profile.
@@ -78,6 +82,9 @@ func Build(in Input) (*specs.Spec, error) {
 	s.Mounts = buildMounts(in)
 	s.Linux.RootfsPropagation = rootPropagation(in.Mounts)
 	s.Linux.Namespaces = buildNamespaces(in)
+	if in.Namespaces.User != "" {
+		s.Linux.Sysctl = in.Sandbox.GetLinux().GetSysctls()
+	}
 	s.Linux.Resources = Resources(in.Container.GetLinux().GetResources(), in.Host)
 	addDevices(s, in)
 	if err := secure(s, in); err != nil {
@@ -98,6 +105,7 @@ func buildNamespaces(in Input) []specs.LinuxNamespace {
 		}
 	}
 	n := in.Namespaces
+	add(specs.UserNamespace, n.User, n.User == "")
 	add(specs.NetworkNamespace, n.Net, n.HostNet)
 	add(specs.UTSNamespace, n.UTS, n.HostNet)
 	add(specs.IPCNamespace, n.IPC, n.HostIPC)

@@ -95,6 +95,10 @@ func newNode(t testing.TB, prepare ...func(*node)) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The users of pods that have their own pass through.
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
 	n := &node{t: t, bin: bin, dir: dir, root: t.TempDir(), cgroup: "/knarr-test-" + filepath.Base(dir)[len("knarr-test-"):], logs: t.TempDir()}
 	t.Cleanup(n.destroy)
 	for _, prepare := range prepare {
