@@ -162,7 +162,7 @@ func TestWatchOverWebSocket(t *testing.T) {
 	defer resp.Body.Close()
 	defer conn.Close()
 	create(t, s, "a", "")
-	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	var ev wireEvent

@@ -45,6 +45,7 @@ import (
 	"github.com/knarr-io/knarr/internal/controller/serviceip"
 	"github.com/knarr-io/knarr/internal/controller/statefulset"
 	"github.com/knarr-io/knarr/internal/controller/tainteviction"
+	"github.com/knarr-io/knarr/internal/controller/tokencleaner"
 	"github.com/knarr-io/knarr/internal/controller/ttlafterfinished"
 	"github.com/knarr-io/knarr/internal/controller/volumebinder"
 	"github.com/knarr-io/knarr/internal/controller/volumeprotection"
@@ -136,6 +137,7 @@ func (d Deps) build() ([]runner, error) {
 	add(podgc.New(d.Client("pod-garbage-collector"), inf, d.options(4)))
 	add(resourcequota.New(d.Client("resourcequota-controller"), inf, d.options(4)))
 	add(certificates.New(d.Client("certificate-controller"), inf, d.Signer, d.Reserved, d.options(2)))
+	add(tokencleaner.New(d.Client("token-cleaner"), inf, d.options(1)))
 	add(clusterrole.New(d.Client("clusterrole-aggregation-controller"), inf, d.options(1)))
 	add(volumebinder.New(d.Client("persistent-volume-binder"), inf, recorder("persistent-volume-binder", "persistentvolume-controller"), d.options(1)))
 	add(provisioner.New(d.Client("persistent-volume-binder"), inf, recorder("persistent-volume-binder", "knarr.io/local"), d.options(2)))

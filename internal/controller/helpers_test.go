@@ -14,7 +14,7 @@ import (
 	"github.com/knarr-io/knarr/internal/testkit"
 )
 
-const soon = 20 * time.Second
+const soon = time.Minute
 
 func labelsOf(app string) map[string]string { return map[string]string{"app": app} }
 

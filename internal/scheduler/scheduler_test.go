@@ -51,7 +51,7 @@ func TestPreemptionOnARealServer(t *testing.T) {
 	if _, there := pods.Get("default", "low"); there {
 		t.Error("the low pod is still there")
 	}
-	testkit.Eventually(t, 10*time.Second, "the victim's event", func() bool {
+	testkit.Eventually(t, time.Minute, "the victim's event", func() bool {
 		for _, e := range events.List("default", nil) {
 			if e.Reason == "Preempted" && e.InvolvedObject.Name == "low" {
 				return true
@@ -60,7 +60,7 @@ func TestPreemptionOnARealServer(t *testing.T) {
 		return false
 	})
 	createPod(t, c, "late", "30", "")
-	testkit.Eventually(t, 10*time.Second, "the late pod tells why it waits", func() bool {
+	testkit.Eventually(t, time.Minute, "the late pod tells why it waits", func() bool {
 		p, ok := pods.Get("default", "late")
 		if !ok {
 			return false

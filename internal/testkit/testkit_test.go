@@ -31,7 +31,7 @@ func TestDeploymentRunsOnSimulatedNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	deployments := client.InformerFor[*appsv1.Deployment](c.Informers)
-	Eventually(t, 10*time.Second, "five pods are available", func() bool {
+	Eventually(t, time.Minute, "five pods are available", func() bool {
 		d, ok := deployments.Get("default", "web")
 		return ok && d.Status.AvailableReplicas == 5
 	})

@@ -56,7 +56,7 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline, tick := time.NewTimer(10*time.Second), time.NewTicker(2*time.Millisecond)
+	deadline, tick := time.NewTimer(time.Minute), time.NewTicker(2*time.Millisecond)
 	defer deadline.Stop()
 	defer tick.Stop()
 	for !ok() {

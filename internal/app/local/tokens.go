@@ -13,7 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/knarr-io/knarr/internal/apiserver/authn/bootstraptoken"
+	"github.com/knarr-io/knarr/internal/api/jointoken"
 	"github.com/knarr-io/knarr/internal/app/join"
 	"github.com/knarr-io/knarr/internal/client"
 )
@@ -77,12 +77,12 @@ func CreateToken(ctx context.Context, s Settings, ttl time.Duration, description
 
 func tokenSecret(t join.Token, expires time.Time, description string) *corev1.Secret {
 	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: bootstraptoken.NamePrefix + t.ID},
+		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: jointoken.NamePrefix + t.ID},
 		Type:       corev1.SecretTypeBootstrapToken,
 		StringData: map[string]string{
-			bootstraptoken.IDKey: t.ID, bootstraptoken.SecretKey: t.Secret,
-			bootstraptoken.ExpiryKey: expires.Format(time.RFC3339), bootstraptoken.DescriptionKey: description,
-			bootstraptoken.UsageKey: "true", bootstraptoken.GroupsKey: joinGroup,
+			jointoken.IDKey: t.ID, jointoken.SecretKey: t.Secret,
+			jointoken.ExpiryKey: expires.Format(time.RFC3339), jointoken.DescriptionKey: description,
+			jointoken.UsageKey: "true", jointoken.GroupsKey: joinGroup,
 		},
 	}
 }
@@ -99,9 +99,9 @@ func Tokens(ctx context.Context, s Settings) ([]TokenInfo, error) {
 	}
 	var out []TokenInfo
 	for _, secret := range all {
-		expires, _ := time.Parse(time.RFC3339, string(secret.Data[bootstraptoken.ExpiryKey])) // zero: never, or damaged
-		out = append(out, TokenInfo{ID: string(secret.Data[bootstraptoken.IDKey]),
-			Description: string(secret.Data[bootstraptoken.DescriptionKey]), Expires: expires})
+		expires, _ := jointoken.Expiry(secret)
+		out = append(out, TokenInfo{ID: string(secret.Data[jointoken.IDKey]),
+			Description: string(secret.Data[jointoken.DescriptionKey]), Expires: expires})
 	}
 	slices.SortFunc(out, func(a, b TokenInfo) int { return strings.Compare(a.ID, b.ID) })
 	return out, nil
@@ -114,7 +114,7 @@ func RemoveToken(ctx context.Context, s Settings, id string) error {
 		return err
 	}
 	id, _, _ = strings.Cut(id, ".")
-	err = secrets.Delete(ctx, metav1.NamespaceSystem, bootstraptoken.NamePrefix+id, metav1.DeleteOptions{})
+	err = secrets.Delete(ctx, metav1.NamespaceSystem, jointoken.NamePrefix+id, metav1.DeleteOptions{})
 	if apierrors.IsNotFound(err) {
 		return fmt.Errorf("there is no token %q\n    what to do: see them with `knarr token ls`", id)
 	}

@@ -16,7 +16,7 @@ func receive(t *testing.T, from <-chan string, want string) {
 			if got == want {
 				return
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%q was not told", want)
 		}
 	}

@@ -143,7 +143,7 @@ func appendTo(t *testing.T, path, text string) {
 
 func await(t *testing.T, out *safe, want string) {
 	t.Helper()
-	deadline, tick := time.NewTimer(10*time.Second), time.NewTicker(time.Millisecond)
+	deadline, tick := time.NewTimer(time.Minute), time.NewTicker(time.Millisecond)
 	defer deadline.Stop()
 	defer tick.Stop()
 	for out.String() != want {

@@ -146,7 +146,7 @@ func (h *home) wantSecret(r *running, name, value string) {
 
 func (h *home) waitStatus(r *running, what string, ok func(Status) bool) Status {
 	h.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		s := r.keys.Status()
 		if ok(s) {

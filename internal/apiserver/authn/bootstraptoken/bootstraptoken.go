@@ -16,18 +16,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 
+	"github.com/knarr-io/knarr/internal/api/jointoken"
 	"github.com/knarr-io/knarr/internal/store/cache"
-)
-
-// What a token's Secret is called, before its id, and holds.
-const (
-	NamePrefix     = "bootstrap-token-"
-	IDKey          = "token-id"
-	SecretKey      = "token-secret"
-	DescriptionKey = "description"
-	ExpiryKey      = "expiration" // RFC 3339; none: never
-	UsageKey       = "usage-bootstrap-authentication"
-	GroupsKey      = "auth-extra-groups"
 )
 
 // Who the bearer is.
@@ -51,7 +41,7 @@ func New(secrets *cache.Resource) authenticator.Token {
 		if !ok {
 			return nil, false, nil
 		}
-		item, ok := secrets.Get(metav1.NamespaceSystem, NamePrefix+id)
+		item, ok := secrets.Get(metav1.NamespaceSystem, jointoken.NamePrefix+id)
 		if !ok {
 			return nil, false, nil
 		}
@@ -84,12 +74,12 @@ func accept(s *corev1.Secret, id, secret string, now time.Time, pattern *regexp.
 	switch {
 	case s.Type != corev1.SecretTypeBootstrapToken, s.DeletionTimestamp != nil:
 		return nil, false
-	case subtle.ConstantTimeCompare(s.Data[SecretKey], []byte(secret)) != 1, string(s.Data[IDKey]) != id:
+	case subtle.ConstantTimeCompare(s.Data[jointoken.SecretKey], []byte(secret)) != 1, string(s.Data[jointoken.IDKey]) != id:
 		return nil, false
-	case string(s.Data[UsageKey]) != "true", expired(string(s.Data[ExpiryKey]), now):
+	case string(s.Data[jointoken.UsageKey]) != "true", expired(s, now):
 		return nil, false
 	}
-	for _, g := range strings.Split(string(s.Data[GroupsKey]), ",") {
+	for _, g := range strings.Split(string(s.Data[jointoken.GroupsKey]), ",") {
 		if g = strings.TrimSpace(g); g == "" {
 			continue
 		}
@@ -102,11 +92,8 @@ func accept(s *corev1.Secret, id, secret string, now time.Time, pattern *regexp.
 	return groups, true
 }
 
-// expired holds a time that cannot be read for passed.
-func expired(text string, now time.Time) bool {
-	if text == "" {
-		return false
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	return err != nil || !now.Before(at)
+// expired tells whether the token has ended.
+func expired(s *corev1.Secret, now time.Time) bool {
+	at, never := jointoken.Expiry(s)
+	return !never && !now.Before(at)
 }
