@@ -18,7 +18,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 HELM_VERSION := helm.sh/helm/v4/internal/version.version=$(shell sed -nE 's|^.*helm.sh/helm/v4 (v4[^ ]*).*|\1|p' helm/go.mod)
 
 .DEFAULT_GOAL := build
-.PHONY: build run test unit race knarrtest clients e2e bench bench-upstream profile fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help
+.PHONY: build run test unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,7 +37,7 @@ build: payload ## build bin/knarr with everything in it
 run: build hello-image ## bring a cluster up and show the hello example in it
 	examples/hello/run.sh $(KNARR)
 
-test: build unit race knarrtest clients e2e ## everything: unit tests, the race detector, and a real cluster
+test: build unit race knarrtest clients e2e ecosystem-short ## everything: unit tests, the race detector, and a real cluster
 
 unit: ## tests of the tools' and the house's rules
 	$(GO) vet ./...
@@ -55,6 +55,18 @@ clients: build ## client-go and controller-runtime, as others use them, against 
 
 e2e: build images ## a real cluster with real containers (needs root)
 	$(GO) test -count=1 -parallel 8 -timeout 30m ./test/e2e/... -knarr=$(abspath $(KNARR)) -images=$(abspath $(BIN)/images)
+
+ECOSYSTEM = $(GO) test -count=1 -timeout 60m ./test/ecosystem -knarr=$(abspath $(KNARR)) -images=$(abspath $(BIN)/ecosystem)
+
+ecosystem: build ecosystem-images ## other people's operators on a cluster (needs root); writes docs/ecosystem.md
+	$(ECOSYSTEM) -ledger=$(abspath docs/ecosystem.md)
+
+ecosystem-short: build ## an operator made with controller-runtime, as pods on a cluster (needs root)
+	$(GO) run ./tools/image -out $(BIN)/ecosystem test/ecosystem/images/operator.yaml
+	$(ECOSYSTEM) -run='^(TestOperator|TestLedger)$$'
+
+ecosystem-images: # other people's programs, built from their Go modules
+	$(GO) run ./tools/image -out $(BIN)/ecosystem test/ecosystem/images/*.yaml
 
 images: ## build the images that examples and tests use, from Debian's packages
 	$(GO) run ./tools/image -out $(BIN)/images examples/*/image.yaml test/images/*.yaml
