@@ -64,6 +64,10 @@ type Config struct {
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	ClientCAs   *x509.CertPool
 
+	// Admit is called with the addresses of a pod's sandbox and returns when
+	// they are under the network policies that select the pod; no container
+	// starts in the sandbox before. May be nil.
+	Admit func(ctx context.Context, pod *corev1.Pod, addresses []string) error
 	// BeforeStop is called once when a pod begins to end, and returns when no
 	// new connections reach it; its context ends with the grace period. May be
 	// nil.

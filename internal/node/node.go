@@ -120,7 +120,7 @@ func (n *Node) wire(ctx context.Context) error {
 		NodeName: cfg.NodeName, Node: n.registrar.Node, HostIPs: cfg.Addresses, LogRoot: cfg.LogDir, Profiles: cfg.SeccompDir,
 		CgroupRoot: cfg.CgroupRoot, Cluster: render.Cluster{DNS: cfg.ClusterDNS, Domain: cfg.ClusterDomain},
 		HostResolver: hostResolver(cfg.ResolvConf, cfg.Logger), MemoryCapacity: n.machine.MemoryBytes,
-		RuntimeName: cfg.RuntimeName, BeforeStop: cfg.BeforeStop, Cgroups: n.cgroups(),
+		RuntimeName: cfg.RuntimeName, BeforeStop: cfg.BeforeStop, Admit: cfg.Admit, Cgroups: n.cgroups(),
 		Static: manifests, DefaultSeccomp: k.DefaultSeccomp, NoCPUQuota: !k.CPUQuota, CrashDelay: k.CrashDelay, UnsafeSysctls: k.UnsafeSysctls,
 		Pressure: func(c corev1.NodeConditionType) bool { return n.eviction.Has(c) },
 	}, pods)

@@ -19,6 +19,9 @@ const (
 // owns nothing on the machine but its own folder.
 const edgeUser = 61618
 
+// EdgeUser is that id for those who tell the edge's packets from others.
+const EdgeUser uint32 = edgeUser
+
 // Socket names, by which a service tells what it inherited.
 const (
 	SocketAPI   = "api"

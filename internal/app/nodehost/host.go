@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -19,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/knarr-io/knarr/internal/app/local"
@@ -27,6 +29,8 @@ import (
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/network/peers"
 	"github.com/knarr-io/knarr/internal/network/podnet"
+	"github.com/knarr-io/knarr/internal/network/policy"
+	"github.com/knarr-io/knarr/internal/network/policy/kernel"
 	"github.com/knarr-io/knarr/internal/network/proxy"
 	"github.com/knarr-io/knarr/internal/network/ruleset"
 	"github.com/knarr-io/knarr/internal/node"
@@ -49,6 +53,8 @@ type Host struct {
 	cfg   Config
 	proxy *proxy.Proxy
 	peers *peers.Follower
+	// policies is set by RunNetwork.
+	policies *policy.Agent
 }
 
 // New makes a host; nothing runs yet.
@@ -56,8 +62,8 @@ func New(cfg Config) *Host { return &Host{cfg: cfg} }
 
 func (h *Host) logOf(part string) *slog.Logger { return h.cfg.Logger.With("part", part) }
 
-// RunNetwork prepares the node's network and keeps routes and Services. It is
-// ready when the rules of all Services stand.
+// RunNetwork prepares the node's network and keeps routes, Services and network
+// policies. It is ready when the rules of all of them stand.
 func (h *Host) RunNetwork(ctx context.Context, ready func()) error {
 	log := h.logOf("proxy")
 	network := h.cfg.Network(log)
@@ -77,28 +83,70 @@ func (h *Host) RunNetwork(ctx context.Context, ready func()) error {
 			log.Error("nftables could not be closed in good order", "error", err)
 		}
 	}()
+	judge, err := kernel.Open(kernel.Config{Pods: h.cfg.Pods, PodLinks: podLinks, OtherLinks: otherLinks, EdgeUser: local.EdgeUser})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := judge.Close(); err != nil {
+			log.Error("nftables could not be closed in good order", "error", err)
+		}
+	}()
 	informers := client.NewInformers(h.cfg.Proxy, log)
 	pods := client.NewInformers(h.cfg.Node, log)
 	h.proxy = proxy.New(proxy.Config{Node: h.cfg.NodeName, Informers: informers, Pods: pods, Table: table, Forget: proxy.ForgetUDP, Logger: log})
 	h.peers = peers.New(peers.Config{Node: h.cfg.NodeName, Address: h.cfg.NodeAddress, Mode: peers.Mode(h.cfg.Overlay), Informers: informers, Logger: h.logOf("routes")})
+	h.policies = policy.New(policy.Config{Node: h.cfg.NodeName, DNS: h.cfg.DNS, Client: h.cfg.Proxy, Informers: informers, Local: pods,
+		Kernel: judge, Logger: h.logOf("policy")})
 	ctx, cancel := context.WithCancel(ctx)
 	defer informers.Wait()
 	defer pods.Wait()
 	defer cancel()
 	informers.Start(ctx)
 	pods.Start(ctx)
-	ended := make(chan error, 2)
-	go func() { ended <- h.proxy.Run(ctx) }()
-	go func() { ended <- h.peers.Run(ctx) }()
-	if err := h.proxy.WaitSynced(ctx); err == nil {
+	return h.runParts(ctx, ready)
+}
+
+// runParts runs what follows the API until the first of it ends.
+func (h *Host) runParts(ctx context.Context, ready func()) error {
+	parts, ctx := errgroup.WithContext(ctx)
+	for _, run := range []func(context.Context) error{h.proxy.Run, h.peers.Run, h.policies.Run} {
+		parts.Go(func() error {
+			if err := run(ctx); err != nil {
+				return err
+			}
+			return errEnded
+		})
+	}
+	if h.proxy.WaitSynced(ctx) == nil && h.policies.WaitSynced(ctx) == nil {
 		ready()
 	}
-	err = <-ended
-	cancel()
-	if other := <-ended; err == nil {
-		err = other
+	if err := parts.Wait(); !errors.Is(err, errEnded) {
+		return err
 	}
-	return err
+	return nil
+}
+
+// errEnded ends the other parts when one ended in good order.
+var errEnded = errors.New("ended")
+
+// Links of pods begin so, and so do those to other nodes, whose names go on as
+// no pod's does: with what is no hexadecimal digit.
+const podLinks = "kn"
+
+var otherLinks = []string{"kno", "knt"}
+
+// admit returns when the network policies of a pod are enforced for the
+// address that its sandbox has.
+func (h *Host) admit(ctx context.Context, pod *corev1.Pod, addresses []string) error {
+	for _, text := range addresses {
+		address, err := netip.ParseAddr(text)
+		if err != nil || !address.Is4() {
+			continue
+		}
+		return h.policies.Admit(ctx, pod, address)
+	}
+	return errors.New("the pod's sandbox has no address")
 }
 
 // RunAgent runs the node agent.
@@ -127,7 +175,7 @@ func (h *Host) RunAgent(ctx context.Context, ready func()) error {
 		CgroupRoot: strings.Trim(c.CgroupParent, "/"),
 		ClusterDNS: []string{c.DNS.String()}, ClusterDomain: c.Domain,
 		Listener: listener, Certificate: c.Certificate, ClientCAs: c.Callers,
-		BeforeStop: h.beforeStop,
+		BeforeStop: h.beforeStop, Admit: h.admit,
 	})
 	if err != nil {
 		_ = listener.Close()

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/knarr-io/knarr/internal/network/policy/kernel"
 	"github.com/knarr-io/knarr/internal/network/ruleset"
 )
 
@@ -86,10 +87,10 @@ func (c Config) routes(lo netlink.Link) []*netlink.Route {
 	return out
 }
 
-// Remove undoes Setup and removes the nftables table. Errors are joined: as
+// Remove undoes Setup and removes the nftables tables. Errors are joined: as
 // much as possible is undone.
 func Remove(c Config) error {
-	failed := []error{ruleset.Remove(0), dismiss(c), removeRoutes(), c.settings().restore()}
+	failed := []error{ruleset.Remove(0), kernel.Remove(0), dismiss(c), removeRoutes(), c.settings().restore()}
 	lo, err := netlink.LinkByName("lo")
 	failed = append(failed, err)
 	for _, addr := range c.Local {

@@ -88,6 +88,13 @@ func (p *planner) run() {
 		return
 	}
 	id := sandbox.GetId()
+	if v.NeedsAdmission && v.Admitted != id {
+		// Images are pulled meanwhile.
+		p.blocked = true
+		if p.due(AdmitKey) {
+			p.do(Action{Op: Op{Kind: AdmitSandbox, Target: id}})
+		}
+	}
 	p.restartUnhealthy()
 	p.ephemeral(id)
 	if p.initialise(id) {

@@ -20,7 +20,8 @@ var epoch = time.Unix(1_700_000_000, 0)
 // view builds a view from words: "vol" (volumes are ready), "sandbox",
 // "lost" (a sandbox that is not ready), "image:a", "run:a", "exit:a:1" (and
 // again for earlier instances), "busy:start-container:a", "unhealthy:a",
-// "stop" (thirty seconds of grace), "left" (BeforeStop is done), "released".
+// "stop" (thirty seconds of grace), "left" (BeforeStop is done), "released",
+// "judged" (sandboxes are to be admitted), "admitted".
 func view(t *testing.T, pod *corev1.Pod, words string) *View {
 	t.Helper()
 	v := NewView(pod)
@@ -48,6 +49,10 @@ func view(t *testing.T, pod *corev1.Pod, words string) *View {
 			v.Probes[v.Newest(part[1]).ID()] = Probe{Failed: "liveness"}
 		case "stop":
 			v.Stop = &Stop{Since: epoch, Deadline: epoch.Add(30 * time.Second)}
+		case "judged":
+			v.NeedsAdmission = true
+		case "admitted":
+			v.Admitted = v.Sandboxes[0].GetId()
 		case "left":
 			v.BeforeStopDone = true
 		case "released":
@@ -139,6 +144,12 @@ func TestNext(t *testing.T) {
 		{"b starts after a", "a b", "Always", "vol sandbox run:a image:b", "start-container:b#0"},
 		{"nothing starts beside a start", "a b", "Always", "vol sandbox image:a image:b busy:start-container:a", ""},
 		{"all is well", "a b", "Always", "vol sandbox run:a run:b", ""},
+		{"images before admission", "a b", "Always", "vol judged sandbox image:b", "admit-sandbox:s0 pull-image:a"},
+		{"no start before admission", "a", "Always", "vol judged sandbox image:a busy:admit-sandbox:s0", ""},
+		{"start after admission", "a", "Always", "vol judged sandbox admitted image:a", "start-container:a#0"},
+		{"a new sandbox is admitted anew", "a", "Always", "vol judged lost admitted exit:a:255 sandbox image:a", "admit-sandbox:s1"},
+		{"what runs is kept before admission", "a", "Always", "vol judged sandbox run:a", "admit-sandbox:s0"},
+		{"an admission under way is awaited", "a", "Always", "vol judged sandbox busy:admit-sandbox:s0 stop", ""},
 		{"init first", "i a", "Always", "vol sandbox", "pull-image:i"},
 		{"init runs", "i a", "Always", "vol sandbox run:i", ""},
 		{"init is over", "i a", "Always", "vol sandbox exit:i:0", "pull-image:a"},

@@ -18,7 +18,7 @@ const minGrace = 2 * time.Second
 func (p *planner) stop() {
 	v := p.v
 	// What was being started is cancelled by the worker and reports its end.
-	if v.busyWith(MountVolumes, RunSandbox, PullImage, StartContainer) {
+	if v.busyWith(MountVolumes, RunSandbox, AdmitSandbox, PullImage, StartContainer) {
 		return
 	}
 	if v.anyRunning() {
@@ -35,7 +35,7 @@ func (p *planner) stop() {
 
 // settle frees what a pod that ended by itself still holds.
 func (p *planner) settle() {
-	if p.v.busyWith(MountVolumes, RunSandbox, PullImage, StartContainer) {
+	if p.v.busyWith(MountVolumes, RunSandbox, AdmitSandbox, PullImage, StartContainer) {
 		return
 	}
 	if p.v.anyRunning() {

@@ -73,6 +73,7 @@ type OpKind string
 const (
 	MountVolumes    OpKind = "mount-volumes"
 	RunSandbox      OpKind = "run-sandbox"
+	AdmitSandbox    OpKind = "admit-sandbox" // under the network policies
 	StopSandbox     OpKind = "stop-sandbox"
 	PullImage       OpKind = "pull-image"
 	StartContainer  OpKind = "start-container"
@@ -119,7 +120,11 @@ type View struct {
 	VolumesReady, Released, BeforeStopDone bool
 
 	Sandboxes []*runtimeapi.PodSandboxStatus // newest first
-	Instances map[string][]*Instance         // by container name, newest first
+	// NeedsAdmission: no container starts in a sandbox before that is the one
+	// whose id is Admitted, set by a finished action.
+	NeedsAdmission bool
+	Admitted       string
+	Instances      map[string][]*Instance // by container name, newest first
 	// Ops holds what is under way; the time is the deadline of a stop.
 	Ops map[Op]time.Time
 	// Images holds the image ids of containers that may be started now.
@@ -141,6 +146,9 @@ type View struct {
 	// Resized holds the resources that running instances were last given.
 	Resized map[string]corev1.ResourceRequirements
 }
+
+// AdmitKey is the entry of View.NotBefore for a sandbox that was not admitted.
+const AdmitKey = "/admit"
 
 // ReleaseKey is the entry of View.NotBefore for sandboxes that would not stop
 // and volumes that would not go.

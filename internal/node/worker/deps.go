@@ -68,6 +68,9 @@ type Deps struct {
 	RuntimeName string
 	// Static are the node's static pods; nil for none.
 	Static *static.Source
+	// Admit returns when the sandbox's addresses are under the network policies
+	// that select the pod; no container starts in it before. May be nil.
+	Admit func(ctx context.Context, pod *corev1.Pod, addresses []string) error
 	// BeforeStop is called once when a pod begins to end and returns when no
 	// new connections reach the pod; bounded by the grace period. May be nil.
 	BeforeStop func(ctx context.Context, pod *corev1.Pod) error

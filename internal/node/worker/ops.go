@@ -35,6 +35,8 @@ func (w *Worker) launch(a podstate.Action, now time.Time) {
 		do = w.mountVolumes(w.starting)
 	case podstate.RunSandbox:
 		do = w.runSandbox(a)
+	case podstate.AdmitSandbox:
+		do = w.admitSandbox(a)
 	case podstate.PullImage:
 		do = w.pullImage(a)
 	case podstate.StartContainer:

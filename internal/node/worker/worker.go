@@ -67,6 +67,7 @@ func newWorker(d *Deps, pod *corev1.Pod) *Worker {
 	w.view.HostIPs = d.HostIPs
 	w.view.CrashDelay = d.CrashDelay
 	w.view.RuntimeName = d.RuntimeName
+	w.view.NeedsAdmission = d.Admit != nil && !pod.Spec.HostNetwork
 	w.view.FirstSeen = time.Now()
 	return w
 }

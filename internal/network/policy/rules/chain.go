@@ -28,10 +28,10 @@ type Rule struct {
 	Chain  string // that Jump goes to
 }
 
-// Chain is the rules of one direction. Of names it for people.
+// Chain is the rules of one direction.
 type Chain struct {
 	Direction Direction
-	Of        string
+	Of        string // names it for people
 	Rules     []Rule
 }
 
