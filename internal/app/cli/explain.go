@@ -15,7 +15,7 @@ import (
 func newExplain() *cobra.Command {
 	cmd := &cobra.Command{Use: "explain", Short: "Tell why something does not happen"}
 	holdOnly(cmd)
-	cmd.AddCommand(explainPod())
+	cmd.AddCommand(explainPod(), explainConnection())
 	return cmd
 }
 
