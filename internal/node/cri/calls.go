@@ -149,6 +149,12 @@ func (c *Client) ContainerStats(ctx context.Context) ([]*runtimeapi.ContainerSta
 	return resp.GetStats(), err
 }
 
+// MemoryUse is the working set of one container, in bytes.
+func (c *Client) MemoryUse(ctx context.Context, id string) (int64, error) {
+	resp, err := unary(ctx, callTimeout, c.runtime.ContainerStats, &runtimeapi.ContainerStatsRequest{ContainerId: id})
+	return int64(resp.GetStats().GetMemory().GetWorkingSetBytes().GetValue()), err
+}
+
 // SandboxStats lists the use of resources of all ready sandboxes.
 func (c *Client) SandboxStats(ctx context.Context) ([]*runtimeapi.PodSandboxStats, error) {
 	resp, err := unary(ctx, callTimeout, c.runtime.ListPodSandboxStats, &runtimeapi.ListPodSandboxStatsRequest{})

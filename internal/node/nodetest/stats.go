@@ -3,6 +3,9 @@ package nodetest
 import (
 	"context"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -61,4 +64,22 @@ func (r *Runtime) ListPodSandboxStats(context.Context, *runtimeapi.ListPodSandbo
 		})
 	}
 	return out, nil
+}
+
+// ContainerStats tells of one container.
+func (r *Runtime) ContainerStats(_ context.Context, req *runtimeapi.ContainerStatsRequest) (*runtimeapi.ContainerStatsResponse, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.mu.containers[req.GetContainerId()]
+	if c == nil {
+		return nil, status.Errorf(codes.NotFound, "no container %q", req.GetContainerId())
+	}
+	return &runtimeapi.ContainerStatsResponse{Stats: r.statsLocked(c)}, nil
+}
+
+// UpdateContainerResources takes everything, unless a fault says otherwise.
+func (r *Runtime) UpdateContainerResources(_ context.Context, req *runtimeapi.UpdateContainerResourcesRequest) (*runtimeapi.UpdateContainerResourcesResponse, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &runtimeapi.UpdateContainerResourcesResponse{}, r.beginLocked("UpdateContainerResources", req.GetContainerId())
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/node/render"
@@ -24,9 +23,7 @@ func setConditions(v *View, s *corev1.PodStatus, now time.Time) {
 		// A pod that was made for this node has met no scheduler that would say so.
 		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
 	}
-	if v.anyResizing() {
-		own = append(own, corev1.PodCondition{Type: corev1.PodResizeInProgress, Status: corev1.ConditionTrue})
-	}
+	own = append(own, resizeConditions(v)...)
 	if v.Verdict != nil && v.Verdict.Disruption && final(s.Phase) {
 		own = append(own, corev1.PodCondition{
 			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
@@ -43,28 +40,10 @@ func setConditions(v *View, s *corev1.PodStatus, now time.Time) {
 		s.Conditions = append(s.Conditions, c)
 	}
 	for i := range old {
-		if findCondition(own, old[i].Type) == nil && old[i].Type != corev1.PodResizeInProgress {
+		if findCondition(own, old[i].Type) == nil && old[i].Type != corev1.PodResizeInProgress && old[i].Type != corev1.PodResizePending {
 			s.Conditions = append(s.Conditions, old[i])
 		}
 	}
-}
-
-// resizing tells whether an instance runs with other resources than its
-// container is to have by now.
-func (v *View) resizing(c *corev1.Container, i *Instance) bool {
-	given, known := v.Resized[i.ID()]
-	return known && !equality.Semantic.DeepEqual(given, c.Resources)
-}
-
-// anyResizing is what clients wait for to pass before they take a resize for
-// done: without it a status of the new generation would say so too early.
-func (v *View) anyResizing() bool {
-	for c := range render.Containers(v.Pod) {
-		if i := v.Newest(c.Name); i != nil && i.Running() && v.resizing(c, i) {
-			return true
-		}
-	}
-	return false
 }
 
 func findCondition(list []corev1.PodCondition, t corev1.PodConditionType) *corev1.PodCondition {

@@ -42,9 +42,10 @@ func containerStatuses(v *View, s *corev1.PodStatus, now time.Time) {
 
 func containerStatus(v *View, c *corev1.Container, old *corev1.ContainerStatus, waits string, init bool, now time.Time) corev1.ContainerStatus {
 	newest := v.Newest(c.Name)
-	cs := corev1.ContainerStatus{Name: c.Name, Image: c.Image, Resources: c.Resources.DeepCopy()}
-	if len(c.Resources.Requests) > 0 {
-		cs.AllocatedResources = c.Resources.Requests.DeepCopy()
+	granted := v.Allocated.Of(c)
+	cs := corev1.ContainerStatus{Name: c.Name, Image: c.Image, Resources: granted.DeepCopy()}
+	if len(granted.Requests) > 0 {
+		cs.AllocatedResources = granted.Requests.DeepCopy()
 	}
 	cs.VolumeMounts = volumeMounts(c)
 	if newest == nil {
@@ -65,7 +66,7 @@ func containerStatus(v *View, c *corev1.Container, old *corev1.ContainerStatus, 
 		cs.LastTerminationState = lastEnd(v, c.Name, 0)
 	}
 	if given, ok := v.Resized[newest.ID()]; ok && newest.Running() {
-		cs.Resources, cs.AllocatedResources = given.DeepCopy(), given.DeepCopy().Requests
+		cs.Resources = given.DeepCopy()
 	}
 	started := v.started(c, newest)
 	cs.Started = &started

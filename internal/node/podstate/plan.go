@@ -158,12 +158,6 @@ func (p *planner) restartUnhealthy() {
 	}
 }
 
-func (p *planner) resize(c *corev1.Container, i *Instance) {
-	if p.v.resizing(c, i) {
-		p.do(Action{Op: Op{Kind: ResizeContainer, Target: i.ID()}, Container: c.Name})
-	}
-}
-
 // replace stops an instance that is to be made anew.
 func (p *planner) replace(c *corev1.Container, i *Instance, message string) {
 	if p.due(i.ID()) {

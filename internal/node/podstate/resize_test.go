@@ -22,8 +22,11 @@ func TestResizeIsToldUntilItIsDone(t *testing.T) {
 	if c := condition(&s, corev1.PodResizeInProgress); c.Status != corev1.ConditionTrue {
 		t.Errorf("while the instance has other resources: %+v", s.Conditions)
 	}
-	if got := s.ContainerStatuses[0].AllocatedResources.Cpu().String(); got != "10m" {
-		t.Errorf("allocated %s, want what the instance has", got)
+	if got := s.ContainerStatuses[0].Resources.Requests.Cpu().String(); got != "10m" {
+		t.Errorf("resources %s, want what the instance has", got)
+	}
+	if got := s.ContainerStatuses[0].AllocatedResources.Cpu().String(); got != "20m" {
+		t.Errorf("allocated %s, want what was granted", got)
 	}
 	pod.Status = s
 	v.Resized[first] = cpu("20m")

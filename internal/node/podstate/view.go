@@ -143,6 +143,11 @@ type View struct {
 	// Replaced holds the instances that the agent ended to make them anew: they
 	// are run again whatever the restart policy says.
 	Replaced map[string]bool
+	// Allocated is what the node has granted the pod; Pending why not more.
+	Allocated Allocation
+	Pending   *Pending
+	// ResizeFailed says why running instances do not have what was granted.
+	ResizeFailed map[string]string
 	// Resized holds the resources that running instances were last given.
 	Resized map[string]corev1.ResourceRequirements
 }
@@ -160,6 +165,7 @@ func NewView(pod *corev1.Pod) *View {
 		Pod: pod, Instances: map[string][]*Instance{}, Ops: map[Op]time.Time{}, Images: map[string]string{},
 		Waiting: map[string]Waiting{}, NotBefore: map[string]time.Time{}, Crash: map[string]Backoff{},
 		Probes: map[string]Probe{}, Replaced: map[string]bool{}, Resized: map[string]corev1.ResourceRequirements{},
+		ResizeFailed: map[string]string{},
 	}
 }
 

@@ -28,12 +28,13 @@ type Manager struct {
 
 	mu struct {
 		sync.Mutex
-		ctx     context.Context // set by Run
-		workers map[types.UID]*entry
-		listed  bool                  // the runtime was listed once, with the API's pods known
-		statics map[string]*staticPod // by namespace/name
-		static  bool                  // static pods were started
-		ended   bool                  // no workers are started any more
+		ctx      context.Context // set by Run
+		workers  map[types.UID]*entry
+		listed   bool                  // the runtime was listed once, with the API's pods known
+		deferred map[*entry]bool       // pods whose resize does not fit
+		statics  map[string]*staticPod // by namespace/name
+		static   bool                  // static pods were started
+		ended    bool                  // no workers are started any more
 	}
 }
 
@@ -42,6 +43,8 @@ type entry struct {
 	worker *Worker
 	// pod of a static pod has its mirror's status.
 	pod *corev1.Pod
+	// granted is what the node has given the pod's containers.
+	granted podstate.Allocation
 	// rejected is set when the node did not take the pod.
 	rejected bool
 }
@@ -51,6 +54,7 @@ type entry struct {
 func NewManager(d *Deps, pods *client.Informer[*corev1.Pod]) *Manager {
 	m := &Manager{deps: d, pods: pods, again: make(chan struct{}, 1)}
 	m.mu.workers = make(map[types.UID]*entry)
+	m.mu.deferred = make(map[*entry]bool)
 	m.mu.statics = make(map[string]*staticPod)
 	return m
 }
@@ -121,7 +125,10 @@ func (m *Manager) changed(old, pod *corev1.Pod) {
 	default:
 		e := m.mu.workers[pod.UID]
 		e.pod = pod
+		// Decided before the worker learns of the new spec.
+		m.resizeLocked(e)
 		e.worker.update(pod)
+		m.retryLocked()
 	}
 	if old != nil && pod != nil && old.UID != pod.UID {
 		// Deleted and made again while the watch was away.
@@ -135,7 +142,8 @@ func (m *Manager) changed(old, pod *corev1.Pod) {
 // something already.
 func (m *Manager) startLocked(pod *corev1.Pod, known *listing) *entry {
 	w := newWorker(m.deps, pod)
-	e := &entry{worker: w, pod: pod}
+	e := &entry{worker: w, pod: pod, granted: podstate.AllocationOf(pod)}
+	w.view.Allocated = e.granted
 	m.mu.workers[pod.UID] = e
 	if s := m.mu.statics[pod.Namespace+"/"+pod.Name]; s != nil && s.want != nil && s.want.UID == pod.UID {
 		w.static = s.want
@@ -155,6 +163,7 @@ func (m *Manager) startLocked(pod *corev1.Pod, known *listing) *entry {
 			m.deps.podEvent(pod, corev1.EventTypeWarning, v.Reason, v.Message)
 		}
 	}
+	m.resizeLocked(e) // what was asked for while no agent ran
 	ctx := m.mu.ctx
 	m.wg.Go(func() {
 		w.run(ctx)
@@ -168,7 +177,9 @@ func (m *Manager) ended(uid types.UID, w *Worker) {
 	defer m.mu.Unlock()
 	if e := m.mu.workers[uid]; e != nil && e.worker == w {
 		delete(m.mu.workers, uid)
+		delete(m.mu.deferred, e)
 		m.staticEndedLocked(e)
+		m.retryLocked()
 	}
 }
 
@@ -181,13 +192,19 @@ func (m *Manager) admitLocked(pod *corev1.Pod) *podstate.Verdict {
 	if node == nil {
 		return nil
 	}
+	return podstate.Admit(pod, m.othersLocked(pod), node)
+}
+
+// othersLocked are the pods beside one that take something of the node, with
+// what they were granted.
+func (m *Manager) othersLocked(pod *corev1.Pod) []*corev1.Pod {
 	var others []*corev1.Pod
 	for uid, e := range m.mu.workers {
-		if uid != pod.UID && e.pod.Status.Phase != corev1.PodSucceeded && e.pod.Status.Phase != corev1.PodFailed && !e.rejected {
-			others = append(others, e.pod)
+		if uid != pod.UID && !podEnded(e.pod) && !e.rejected {
+			others = append(others, e.granted.Apply(e.pod))
 		}
 	}
-	return podstate.Admit(pod, others, node)
+	return others
 }
 
 // policy is what the settings and the state of the node say of new pods.

@@ -73,6 +73,7 @@ func (w *Worker) instance(sandbox string, c *runtimeapi.ContainerStatus) *podsta
 	if i.Exited() {
 		i.Message = w.terminationMessage(c)
 		delete(w.view.Resized, c.GetId())
+		delete(w.view.ResizeFailed, c.GetId())
 		w.tellEnded(c.GetId())
 	}
 	return i
@@ -124,6 +125,7 @@ func (w *Worker) forgetContainer(id string) {
 				w.tellEnded(id)
 				delete(w.view.Probes, id)
 				delete(w.view.Resized, id)
+				delete(w.view.ResizeFailed, id)
 				delete(w.view.Replaced, id)
 				delete(w.told, id)
 				delete(w.seen, id)

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -119,7 +118,7 @@ func (w *Worker) refresh(now time.Time) time.Time {
 }
 
 func (w *Worker) runSandbox(a podstate.Action) func() func() {
-	pod, again := w.view.Pod, len(w.view.Sandboxes) > 0
+	pod, again := w.view.Allocated.Apply(w.view.Pod), len(w.view.Sandboxes) > 0
 	cfg := render.Sandbox(w.sandboxInput(pod, a.Attempt))
 	return func() func() {
 		if again {
@@ -189,23 +188,6 @@ func (w *Worker) removeContainer(a podstate.Action) func() func() {
 			}
 			// Even then: it is tried again when the pod is removed.
 			w.forgetContainer(a.Target)
-		}
-	}
-}
-
-func (w *Worker) resizeContainer(a podstate.Action) func() func() {
-	pod := w.view.Pod
-	c := render.Find(pod, a.Container)
-	res := render.ContainerResources(pod, c, w.deps.MemoryCapacity, w.deps.NoCPUQuota)
-	return func() func() {
-		w.ensureCgroup(pod)
-		err := w.deps.Runtime.UpdateResources(w.ctx, a.Target, res)
-		return func() {
-			// A size that does not fit is tried again with the next change.
-			w.view.Resized[a.Target] = c.Resources
-			if err != nil {
-				w.deps.containerEvent(pod, c.Name, corev1.EventTypeWarning, "ResizeError", fmt.Sprintf("Error resizing container %s: %s", c.Name, cri.Message(err)))
-			}
 		}
 	}
 }

@@ -135,11 +135,20 @@ func (w *Worker) adoptProbes() {
 				continue
 			}
 			if c := render.Find(w.view.Pod, name); c != nil {
-				w.view.Resized[i.ID()] = c.Resources
+				w.view.Resized[i.ID()] = w.adoptedResources(c)
 			}
 			if s := podstate.FindStatus(&w.view.Pod.Status, name); s != nil && s.ContainerID == w.view.RuntimeName+"://"+i.ID() {
 				w.view.Probes[i.ID()] = podstate.Probe{Started: s.Started != nil && *s.Started, Ready: s.Ready}
 			}
 		}
 	}
+}
+
+// adoptedResources are what the API says that a container runs with, else
+// what it was granted.
+func (w *Worker) adoptedResources(c *corev1.Container) corev1.ResourceRequirements {
+	if s := podstate.FindStatus(&w.view.Pod.Status, c.Name); s != nil && s.Resources != nil && s.State.Running != nil {
+		return *s.Resources
+	}
+	return w.view.Allocated.Of(c)
 }

@@ -57,7 +57,7 @@ type start struct {
 }
 
 func (w *Worker) startContainer(a podstate.Action, now time.Time) func() func() {
-	pod, sandbox := w.view.Pod, w.view.Sandbox()
+	pod, sandbox := w.view.Allocated.Apply(w.view.Pod), w.view.Sandbox()
 	s := &start{
 		w: w, ctx: w.ctx, hookCtx: w.starting, pod: pod, c: render.Find(pod, a.Container), attempt: a.Attempt,
 		image: w.view.Images[a.Container], user: w.users[a.Container], sandbox: sandbox,

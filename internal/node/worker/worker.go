@@ -51,6 +51,8 @@ type Worker struct {
 	// static is set for a static pod: as its manifest says, without status.
 	static *corev1.Pod
 	mirror mirrorKeeper
+	// resizing is set from the start of a resize until its end was told.
+	resizing bool
 	// waiters are told when an instance has ended, idle when nothing runs.
 	waiters map[string][]chan struct{}
 	idle    []chan struct{}
@@ -149,6 +151,7 @@ func (w *Worker) step() (next time.Time, done bool) {
 	w.syncProbes()
 	w.tellBackOff(now)
 	w.tellIdle()
+	w.tellResized()
 	next = earliest(plan.Wake, w.refresh(now), w.publish(now, plan.Done))
 	if w.view.Stop == nil && podstate.Terminal(w.view, now) {
 		w.stop()
