@@ -18,7 +18,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 HELM_VERSION := helm.sh/helm/v4/internal/version.version=$(shell sed -nE 's|^.*helm.sh/helm/v4 (v4[^ ]*).*|\1|p' helm/go.mod)
 
 .DEFAULT_GOAL := build
-.PHONY: build run test unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help
+.PHONY: build run test unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help containerd
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -95,6 +95,11 @@ conformance: build conformance-images ## run upstream's conformance suite [FOCUS
 critest: payload conformance-images ## run CRITEST=path, a binary of cri-tools, against the runtime; writes docs/critest.md
 	@test -n '$(CRITEST)' || { echo 'critest: say where the binary is: make critest CRITEST=path (from the releases of kubernetes-sigs/cri-tools)' >&2; exit 1; }
 	$(GO) run ./test/conformance -critest '$(abspath $(CRITEST))' -report docs/critest.md -focus '$(FOCUS)' -skip '$(SKIP)'
+
+containerd: build images ## a cluster on another runtime: CONTAINERD=folder with bin/ and cni/ (docs/other-runtimes.md)
+	@test -d '$(CONTAINERD)/bin' || { echo 'containerd: say where its programs are: make containerd CONTAINERD=folder' >&2; exit 1; }
+	$(GO) run ./tools/image -out $(BIN)/containerd-images test/conformance/images/pause.yaml
+	$(GO) test -tags containerd -count=1 ./test/containerd -knarr=$(abspath $(KNARR)) -images=$(abspath $(BIN)/images) -pause=$(abspath $(BIN)/containerd-images) -containerd=$(abspath $(CONTAINERD))
 
 fuzz: ## run every fuzz target for FUZZTIME (default 30s) each; PACKAGES= chooses
 	@tools/fuzz.sh $(GO) $(or $(FUZZTIME),30s) $(or $(PACKAGES),./internal/...)

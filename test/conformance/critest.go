@@ -12,7 +12,7 @@ import (
 )
 
 // critestImages name the two images that critest lets one choose.
-const critestImages = `defaultTestContainerImage: registry.k8s.io/e2e-test-images/busybox:1.37.0-1
+const critestImages = `defaultTestContainerImage: gcr.io/k8s-staging-cri-tools/busybox:latest
 webServerTestImage: registry.k8s.io/e2e-test-images/nginx:1.14-2
 `
 
@@ -29,14 +29,9 @@ func runCritest(ctx context.Context, o options, commit string) (err error) {
 	if err != nil {
 		return err
 	}
-	// The name of the file carries critest's number of the process.
-	files, err := filepath.Glob(filepath.Join(results, "junit*.xml"))
-	if err != nil || len(files) != 1 {
-		return errors.Join(suiteErr, fmt.Errorf("want one JUnit report in %s, have %d", results, len(files)), err)
-	}
-	report, err := readReport(files[0])
+	report, err := readReport(junitOf(results))
 	if err != nil {
-		return err
+		return errors.Join(suiteErr, err)
 	}
 	fmt.Print(report.summary())
 	if ctx.Err() != nil || o.focus != "" || o.skip != "" {
@@ -45,6 +40,8 @@ func runCritest(ctx context.Context, o options, commit string) (err error) {
 	}
 	return os.WriteFile(o.report, []byte(report.renderCritest(commit, versionOf(ctx, o.critest))), 0o644)
 }
+
+func junitOf(results string) string { return filepath.Join(results, "junit.xml") }
 
 // critest runs the binary against the runtime.
 func (r *runtime) critest(ctx context.Context, o options, results string) error {
@@ -59,7 +56,7 @@ func (r *runtime) critest(ctx context.Context, o options, results string) error 
 	defer log.Close()
 	endpoint := "unix://" + r.path("runtime.sock")
 	argv := []string{"--runtime-endpoint=" + endpoint, "--image-endpoint=" + endpoint, "--test-images-file=" + images,
-		"--config=" + filepath.Join(r.dir, "none.yaml"), "--report-dir=" + results, "--ginkgo.no-color"}
+		"--config=" + filepath.Join(r.dir, "none.yaml"), "--ginkgo.junit-report=" + junitOf(results), "--ginkgo.no-color"}
 	if o.focus != "" {
 		argv = append(argv, "--ginkgo.focus="+o.focus)
 	}

@@ -14,7 +14,7 @@ import (
 const registryPort = 5000
 
 // mirrored are the hosts whose names the suites use for images.
-var mirrored = []string{"registry.k8s.io", "gcr.io", "docker.io", "quay.io"}
+var mirrored = []string{"registry.k8s.io", "k8s.gcr.io", "gcr.io", "docker.io", "quay.io"}
 
 func mirrorAddress(m *harness.Machine) string {
 	return m.OutsideAddress.String() + ":" + strconv.Itoa(registryPort)

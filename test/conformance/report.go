@@ -83,6 +83,8 @@ makes this page; nobody edits it by hand.
 func (r report) renderCritest(commit, version string) string {
 	var b strings.Builder
 	_, all := r.scores()
+	failed, skipped := r.excused()
+	excused := failed + skipped
 	fmt.Fprintf(&b, `# critest
 
 The validation suite of kubernetes-sigs/cri-tools against `+"`knarr-runtime`, without a cluster. `make critest CRITEST=path`"+` makes this page; nobody edits it by hand.
@@ -91,15 +93,38 @@ The validation suite of kubernetes-sigs/cri-tools against `+"`knarr-runtime`, wi
 |---|---|
 | passed | **%d of %d** |
 | failed | %d |
+| cannot pass on the machine of the run | %d |
 | skipped by themselves | %d |
 | commit | %s |
 | critest | %s |
 | time | %s |
 | SHA-256 of the JUnit report | %s |
-`, all.passed, all.total(), all.failed, all.skipped, commit, cell(version), r.took.Round(time.Second), r.sha256)
-	r.list(&b, "Failed", func(res result) bool { return !res.Passed && !res.Skipped })
-	r.list(&b, "Skipped by themselves", func(res result) bool { return res.Skipped })
+`, all.passed, all.total(), all.failed-failed, excused, all.skipped-skipped, commit, cell(version), r.took.Round(time.Second), r.sha256)
+	r.list(&b, "Failed", func(res result) bool { return !res.Passed && !res.Skipped && limitOf(res.Name) == "" })
+	if excused > 0 {
+		fmt.Fprint(&b, "\n## Cannot pass on the machine of the run\n\n| case | why |\n|---|---|\n")
+	}
+	for _, res := range r.results {
+		if why := limitOf(res.Name); why != "" && !res.Passed {
+			fmt.Fprintf(&b, "| %s | %s |\n", cell(res.Name), why)
+		}
+	}
+	r.list(&b, "Skipped by themselves", func(res result) bool { return res.Skipped && limitOf(res.Name) == "" })
 	return b.String()
+}
+
+// excused counts the cases that a limit of the machine explains.
+func (r report) excused() (failed, skipped int) {
+	for _, res := range r.results {
+		switch {
+		case res.Passed || limitOf(res.Name) == "":
+		case res.Skipped:
+			skipped++
+		default:
+			failed++
+		}
+	}
+	return failed, skipped
 }
 
 // list writes a section of the cases that match, or nothing without any.

@@ -49,6 +49,10 @@ func onRuntime(ctx context.Context, o options, f func(context.Context, *runtime)
 	if err != nil {
 		return nil, err
 	}
+	// The users of pods that have their own pass through.
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return nil, err
+	}
 	r := &runtime{machine: machine, programs: o.programs, dir: dir, keep: keep.Client{Socket: filepath.Join(dir, "keep.sock")}}
 	stop, err := serveImages(machine, o.images)
 	if err != nil {

@@ -55,6 +55,7 @@ func (c *clusterFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&c.simulate.Nodes, "simulate", 0, "simulated nodes: pods on them become Ready, and nothing runs (default: as many as there were, at first none)")
 	flags.DurationVar(&c.simulate.Delay, "simulate-delay", 0, "how long pods on simulated nodes take to start")
 	flags.StringVar(&c.NodeConfig, "node-config", "", "file of node settings, a KubeletConfiguration (docs/node-configuration.md)")
+	flags.StringVar(&c.RuntimeEndpoint, "runtime-endpoint", "", "CRI socket of another runtime, such as /run/containerd/containerd.sock (default: Knarr's own; docs/other-runtimes.md)")
 	registerAccess(flags, &c.Access)
 	flags.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -106,6 +107,9 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 		}
 	}
 	if err := c.checkNodeConfig(); err != nil {
+		return err
+	}
+	if err := c.checkEndpoint(); err != nil {
 		return err
 	}
 	return c.readDNS()

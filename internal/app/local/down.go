@@ -154,6 +154,10 @@ func (d downer) endLeft(ctx context.Context, names ...string) error {
 
 // runtimeRuns tells whether there is a runtime to ask, with or without a keep.
 func (d downer) runtimeRuns(ctx context.Context) bool {
+	if !d.ownRuntime() {
+		_, err := os.Stat(d.RuntimeEndpoint)
+		return err == nil
+	}
 	if _, left := d.leftovers()[serviceRuntime]; left {
 		return true
 	}
@@ -177,6 +181,9 @@ func (d downer) pods(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, container := range containers {
+		if !d.ownRuntime() && container.Labels[podUID] == "" {
+			continue // of another program, where the runtime is not Knarr's
+		}
 		group.Go(func() error {
 			if d.purge {
 				defer d.removeLogs(ctx, c, container.Id)
@@ -203,6 +210,9 @@ func (d downer) volumes() error {
 	return volumes.Unmount(d.NodeRoot())
 }
 
+// podUID is the label by which node agents know their pods.
+const podUID = "io.kubernetes.pod.uid"
+
 // graceAnnotation is what node agents note on containers.
 const graceAnnotation = "io.kubernetes.pod.terminationGracePeriod"
 
@@ -227,10 +237,47 @@ func (d downer) removeLogs(ctx context.Context, c *cri.Client, id string) {
 	}
 }
 
+// foreignPods removes the cluster's pods from a runtime that is not Knarr's
+// and runs on. Those of others have not the labels of a node agent.
+func (d downer) foreignPods(ctx context.Context) error {
+	if !d.runtimeRuns(ctx) {
+		return nil
+	}
+	c, err := cri.Dial(d.RuntimeSocket(), nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	sandboxes, err := c.Sandboxes(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("ask the runtime for its pods: %w", err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, s := range sandboxes {
+		if s.GetLabels()[podUID] == "" {
+			continue
+		}
+		group.Go(func() error {
+			if err := c.StopSandbox(ctx, s.GetId()); err != nil {
+				return err
+			}
+			return c.RemoveSandbox(ctx, s.GetId())
+		})
+	}
+	return group.Wait()
+}
+
 // runtime stops the runtime and the keep, and removes what containers left:
 // mounts, cgroups, namespaces, links.
 func (d downer) runtime(ctx context.Context) error {
 	var failed []error
+	if !d.ownRuntime() {
+		failed = append(failed, d.foreignPods(ctx))
+		if d.up(ctx) {
+			failed = append(failed, d.keep.Shutdown(ctx, true))
+		}
+		return errors.Join(failed...)
+	}
 	if d.up(ctx) {
 		failed = append(failed, d.keep.Stop(ctx, serviceRuntime, stopGraceMillis*time.Millisecond))
 	} else {

@@ -47,6 +47,7 @@ func (s Settings) node(f Further) Settings {
 	n.CgroupParent = s.CgroupParent + "-node" + strconv.Itoa(f.Number)
 	n.Namespace = filepath.Join(n.RunDir, "net")
 	n.NodeName, n.NodeAddress = f.Name, s.meshAddress(f.Number)
+	n.RuntimeEndpoint = ""                               // a runtime of another maker lives in the first node's network
 	n.Further, n.Access, n.Simulate = nil, Access{}, nil // the server alone asks for these
 	return n
 }
@@ -70,6 +71,12 @@ func (s Settings) live() []Settings {
 func (s Settings) AdminSockets(node string) ([]string, error) {
 	var all, names []string
 	for _, n := range s.live() {
+		if !n.ownRuntime() {
+			if node == n.NodeName || node == "" {
+				return nil, fmt.Errorf("the images of node %q are those of the runtime at %s: use its own tool, such as crictl or ctr", n.NodeName, n.RuntimeEndpoint)
+			}
+			continue
+		}
 		if node == n.NodeName {
 			return []string{n.AdminSocket()}, nil
 		}

@@ -47,7 +47,10 @@ type Settings struct {
 	// NodeConfig is a KubeletConfiguration for the nodes of this machine; it may
 	// be empty.
 	NodeConfig string
-	Access     Access
+	// RuntimeEndpoint is the CRI socket of another runtime, which the first node
+	// then uses; empty for Knarr's own.
+	RuntimeEndpoint string
+	Access          Access
 	// Simulate are the played nodes of the cluster; nil: those that there were.
 	Simulate *Simulation
 	// Server is the URL of the API of the cluster that this machine joined;
@@ -66,18 +69,28 @@ type Settings struct {
 
 // The folders and files of a cluster. Everything below DataDir but the
 // programs is for root alone.
-func (s Settings) stateFile() string     { return filepath.Join(s.DataDir, "cluster.json") }
-func (s Settings) lockFile() string      { return filepath.Join(s.RunDir, "up.lock") }
-func (s Settings) logs() string          { return filepath.Join(s.DataDir, "log") }
-func (s Settings) edgeState() string     { return filepath.Join(s.DataDir, "edge") }
-func (s Settings) keepState() string     { return filepath.Join(s.DataDir, "keep") }
-func (s Settings) networkState() string  { return filepath.Join(s.DataDir, "network") }
-func (s Settings) runtimeRoot() string   { return filepath.Join(s.DataDir, "runtime") }
-func (s Settings) runtimeState() string  { return filepath.Join(s.RunDir, "runtime") }
-func (s Settings) keepLog() string       { return filepath.Join(s.logs(), "keep.log") }
-func (s Settings) keepSocket() string    { return filepath.Join(s.RunDir, "keep.sock") }
-func (s Settings) PKI() string           { return filepath.Join(s.DataDir, "pki") }
-func (s Settings) RuntimeSocket() string { return filepath.Join(s.RunDir, "runtime.sock") }
+func (s Settings) stateFile() string    { return filepath.Join(s.DataDir, "cluster.json") }
+func (s Settings) lockFile() string     { return filepath.Join(s.RunDir, "up.lock") }
+func (s Settings) logs() string         { return filepath.Join(s.DataDir, "log") }
+func (s Settings) edgeState() string    { return filepath.Join(s.DataDir, "edge") }
+func (s Settings) keepState() string    { return filepath.Join(s.DataDir, "keep") }
+func (s Settings) networkState() string { return filepath.Join(s.DataDir, "network") }
+func (s Settings) runtimeRoot() string  { return filepath.Join(s.DataDir, "runtime") }
+func (s Settings) runtimeState() string { return filepath.Join(s.RunDir, "runtime") }
+func (s Settings) keepLog() string      { return filepath.Join(s.logs(), "keep.log") }
+func (s Settings) keepSocket() string   { return filepath.Join(s.RunDir, "keep.sock") }
+func (s Settings) PKI() string          { return filepath.Join(s.DataDir, "pki") }
+
+// ownRuntime tells that the node's runtime is Knarr's.
+func (s Settings) ownRuntime() bool { return s.RuntimeEndpoint == "" }
+
+// RuntimeSocket is where the node's runtime answers.
+func (s Settings) RuntimeSocket() string {
+	if !s.ownRuntime() {
+		return s.RuntimeEndpoint
+	}
+	return filepath.Join(s.RunDir, "runtime.sock")
+}
 
 func (s Settings) programs() string {
 	if s.BinDir != "" {

@@ -87,6 +87,9 @@ func (s Settings) nodeServices(p programs) []keep.Service {
 	if s.isAgent() {
 		main = s.agentService(p)
 	}
+	if !s.ownRuntime() {
+		return []keep.Service{main, s.edgeService(p)}
+	}
 	return []keep.Service{s.runtimeService(p), main, s.edgeService(p)}
 }
 
@@ -119,6 +122,9 @@ func (s Settings) Flags() []string {
 		"--pod-network", s.Pods.String(), "--service-network", s.Services.String(),
 		"--cluster-dns", s.DNS.String(), "--cluster-domain", s.Domain,
 		"--node-network", s.NodeNetwork.String(), "--overlay", s.Overlay, "--cgroup-parent", s.CgroupParent, "--log-level", s.LogLevel,
+	}
+	if !s.ownRuntime() {
+		flags = append(flags, "--runtime-endpoint", s.RuntimeEndpoint)
 	}
 	if s.NodeConfig != "" {
 		flags = append(flags, "--node-config", s.NodeConfig)

@@ -39,7 +39,8 @@ type state struct {
 	Server  string `json:",omitempty"`
 	Overlay string `json:",omitempty"`
 
-	NodeConfig string `json:",omitempty"`
+	NodeConfig      string `json:",omitempty"`
+	RuntimeEndpoint string `json:",omitempty"`
 }
 
 // into puts what the cluster was brought up with into the settings.
@@ -54,6 +55,9 @@ func (st state) into(s Settings) Settings {
 	s.Further, s.Server = st.Further, st.Server
 	if st.Overlay != "" {
 		s.Overlay = st.Overlay
+	}
+	if s.RuntimeEndpoint == "" {
+		s.RuntimeEndpoint = st.RuntimeEndpoint
 	}
 	if s.Simulate == nil {
 		s.Simulate = st.Simulate
@@ -82,7 +86,8 @@ func (s Settings) state() state {
 	return state{NodeName: s.NodeName, APIPort: s.APIPort, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort,
 		Pods: s.Pods, Services: s.Services, Domain: s.Domain,
 		RunDir: s.RunDir, LogDir: s.LogDir, CgroupParent: s.CgroupParent, NodeAddress: s.NodeAddress, DNS: s.DNS,
-		NodeNetwork: s.NodeNetwork, Further: s.Further, Access: s.Access, Simulate: s.Simulate, Server: s.Server, Overlay: s.Overlay, NodeConfig: s.NodeConfig}
+		NodeNetwork: s.NodeNetwork, Further: s.Further, Access: s.Access, Simulate: s.Simulate, Server: s.Server, Overlay: s.Overlay, NodeConfig: s.NodeConfig,
+		RuntimeEndpoint: s.RuntimeEndpoint}
 }
 
 // errNewer: the data directory was written by a newer Knarr.
