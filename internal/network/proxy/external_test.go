@@ -59,7 +59,7 @@ func TestProxyModeAddressIsLeftAlone(t *testing.T) {
 	svc := balanced()
 	mode := corev1.LoadBalancerIPModeProxy
 	svc.Status.LoadBalancer.Ingress[0].IPMode = &mode
-	r := RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, []discoveryv1.Endpoint{endpoint(podA, true)})}, "n1")
+	r := RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, []discoveryv1.Endpoint{endpoint(podA, true)})}, Place{Node: "n1"})
 	for key := range r.Elements {
 		if key.Addr.String() == nodeIP {
 			t.Errorf("%+v is rendered", key)

@@ -59,7 +59,7 @@ func (l *lab) apply(svc *corev1.Service, endpoints ...discoveryv1.Endpoint) {
 	l.t.Helper()
 	r := newRendered()
 	if svc != nil {
-		r = RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, endpoints)}, "n1")
+		r = RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, endpoints)}, Place{Node: "n1"})
 	}
 	if err := l.table.Apply(l.book.set(owner{namespace: "ns", name: "web"}, r, newChange())); err != nil {
 		l.t.Fatal(err)
@@ -161,7 +161,7 @@ func TestUDPFlowLeavesAGoneEndpoint(t *testing.T) {
 	udp := func(addr string) {
 		slice := sliceOf(svc, []discoveryv1.Endpoint{endpoint(addr, true)})
 		slice.Ports[0].Protocol = &svc.Spec.Ports[0].Protocol
-		r := RenderService(svc, []*discoveryv1.EndpointSlice{slice}, "n1")
+		r := RenderService(svc, []*discoveryv1.EndpointSlice{slice}, Place{Node: "n1"})
 		if !r.Ready[netip.MustParseAddr(addr)] {
 			t.Errorf("%s is not known to be reached by UDP", addr)
 		}
@@ -247,7 +247,7 @@ func TestManyServicesInBoundedBatches(t *testing.T) {
 		svc.Name = fmt.Sprintf("s%d", i)
 		svc.Spec.ClusterIP = netip.AddrFrom4([4]byte{10, 96, byte(1 + i/250), byte(1 + i%250)}).String()
 		svc.Spec.ClusterIPs = []string{svc.Spec.ClusterIP}
-		r := RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, []discoveryv1.Endpoint{endpoint(podA, true)})}, "n1")
+		r := RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, []discoveryv1.Endpoint{endpoint(podA, true)})}, Place{Node: "n1"})
 		change = l.book.set(owner{namespace: "ns", name: svc.Name}, r, change)
 	}
 	if err := l.table.Apply(change); err != nil {

@@ -41,6 +41,8 @@ type Proxy struct {
 	services *client.Informer[*corev1.Service]
 	slices   *client.Informer[*discoveryv1.EndpointSlice]
 	pods     *client.Informer[*corev1.Pod]
+	node     *client.Informer[*corev1.Node]
+	health   *healthPorts
 
 	mu      sync.Mutex
 	dirty   map[owner]struct{}
@@ -62,6 +64,8 @@ func New(cfg Config) *Proxy {
 		services: client.InformerFor[*corev1.Service](cfg.Informers),
 		slices:   client.InformerFor[*discoveryv1.EndpointSlice](cfg.Informers),
 		pods:     client.InformerWith[*corev1.Pod](cfg.Pods, client.Selection{Fields: "spec.nodeName=" + cfg.Node}),
+		node:     client.InformerWith[*corev1.Node](cfg.Pods, client.Selection{Fields: "metadata.name=" + cfg.Node}),
+		health:   newHealthPorts(cfg.Logger),
 		dirty:    map[owner]struct{}{},
 		wake:     make(chan struct{}, 1),
 		applied:  make(chan struct{}),
@@ -87,7 +91,27 @@ func New(cfg Config) *Proxy {
 			p.mark(owner{pod: true, namespace: pod.Namespace, name: pod.Name})
 		}
 	})
+	p.node.OnChange(func(old, new *corev1.Node) {
+		if zoneOf(old) != zoneOf(new) { // rare: a node hardly ever moves
+			for _, s := range p.services.List("", nil) {
+				p.mark(owner{namespace: s.Namespace, name: s.Name})
+			}
+		}
+	})
 	return p
+}
+
+func zoneOf(n *corev1.Node) string {
+	if n == nil {
+		return ""
+	}
+	return n.Labels[corev1.LabelTopologyZone]
+}
+
+// here is the place of this proxy's node.
+func (p *Proxy) here() Place {
+	n, _ := p.node.Get("", p.cfg.Node)
+	return Place{Node: p.cfg.Node, Zone: zoneOf(n)}
 }
 
 func newest[T comparable](old, new T) T {
@@ -124,11 +148,12 @@ const retryAfter = time.Second
 
 // Run applies changes until ctx ends. The rules stay when it returns.
 func (p *Proxy) Run(ctx context.Context) error {
-	for _, wait := range []func(context.Context) error{p.services.WaitSynced, p.slices.WaitSynced, p.pods.WaitSynced} {
+	for _, wait := range []func(context.Context) error{p.services.WaitSynced, p.slices.WaitSynced, p.pods.WaitSynced, p.node.WaitSynced} {
 		if err := wait(ctx); err != nil {
 			return fmt.Errorf("service proxy: %w", err)
 		}
 	}
+	defer p.health.stop(context.WithoutCancel(ctx))
 	b := newBook()
 	whole := true
 	for {
@@ -163,6 +188,7 @@ func (p *Proxy) step(b *book, whole bool) error {
 	change := newChange()
 	for o := range dirty {
 		old, next := b.owners[o].Ready, p.render(o)
+		p.health.set(o, next.Health)
 		for addr, udp := range old {
 			touched[addr] = touched[addr] || udp
 		}
@@ -199,7 +225,7 @@ func (p *Proxy) render(o owner) Rendered {
 	if !ok {
 		return newRendered()
 	}
-	return RenderService(svc, p.slices.ByIndex(sliceIndex, o.namespace+"/"+o.name), p.cfg.Node)
+	return RenderService(svc, p.slices.ByIndex(sliceIndex, o.namespace+"/"+o.name), p.here())
 }
 
 // publish makes known which of the touched addresses new connections may go

@@ -28,6 +28,8 @@ type Rendered struct {
 	// that end and still serve, in want of others, are not among them: nobody
 	// waits for those to leave.
 	Ready map[netip.Addr]bool
+	// Health is what the Service's health check node port answers.
+	Health Health
 }
 
 func newRendered() Rendered {
@@ -37,12 +39,13 @@ func newRendered() Rendered {
 	}
 }
 
-// RenderService renders a Service with its slices for the named node.
-func RenderService(svc *corev1.Service, slices []*discoveryv1.EndpointSlice, node string) Rendered {
+// RenderService renders a Service with its slices for a node.
+func RenderService(svc *corev1.Service, slices []*discoveryv1.EndpointSlice, here Place) Rendered {
 	out := newRendered()
 	if !proxied(svc) {
 		return out
 	}
+	out.Health = healthOf(svc, slices, here)
 	for i := range svc.Spec.Ports {
 		port := &svc.Spec.Ports[i]
 		protocol, ok := protocolNumber(port.Protocol)
@@ -51,7 +54,7 @@ func RenderService(svc *corev1.Service, slices []*discoveryv1.EndpointSlice, nod
 		}
 		p := portRender{svc: svc, port: port, protocol: protocol, out: &out,
 			id: chainID(svc.Namespace, svc.Name, port.Name, strconv.Itoa(int(port.Port)), string(port.Protocol))}
-		p.all, p.local, p.ready = endpointsOf(slices, port, node)
+		p.all, p.local, p.ready = endpointsOf(slices, port, here)
 		p.render()
 	}
 	return out
@@ -99,7 +102,7 @@ type portRender struct {
 }
 
 func (p *portRender) render() {
-	for _, t := range p.all {
+	for _, t := range slices.Concat(p.all, p.local) {
 		if p.ready {
 			p.out.Ready[t.Addr] = p.out.Ready[t.Addr] || p.protocol == unix.IPPROTO_UDP
 		}
@@ -259,81 +262,6 @@ func (p *portRender) sticky() time.Duration {
 		return byDefault
 	}
 	return time.Duration(*c.ClientIP.TimeoutSeconds) * time.Second
-}
-
-// endpointsOf are the targets of a Service port: the ready ones, or where
-// there is none (ready false) those that still serve while they terminate.
-// local are those on the node.
-func endpointsOf(all []*discoveryv1.EndpointSlice, port *corev1.ServicePort, node string) (targets, local []ruleset.Target, ready bool) {
-	living := collect(all, port, node, func(c discoveryv1.EndpointConditions) bool { return c.Ready == nil || *c.Ready })
-	serving := func(c discoveryv1.EndpointConditions) bool {
-		return c.Serving != nil && *c.Serving && c.Terminating != nil && *c.Terminating
-	}
-	if len(living.all) == 0 {
-		ending := collect(all, port, node, serving)
-		return ending.all, ending.local, false
-	}
-	if len(living.local) == 0 {
-		living.local = collect(all, port, node, serving).local
-	}
-	return living.all, living.local, true
-}
-
-type targetSet struct{ all, local []ruleset.Target }
-
-func collect(all []*discoveryv1.EndpointSlice, port *corev1.ServicePort, node string, take func(discoveryv1.EndpointConditions) bool) targetSet {
-	var out targetSet
-	for _, slice := range all {
-		number, ok := portOf(slice, port)
-		if !ok || slice.AddressType != discoveryv1.AddressTypeIPv4 {
-			continue
-		}
-		for i := range slice.Endpoints {
-			e := &slice.Endpoints[i]
-			if !take(e.Conditions) || len(e.Addresses) == 0 {
-				continue
-			}
-			addr, err := netip.ParseAddr(e.Addresses[0])
-			if err != nil || !addr.Is4() {
-				continue
-			}
-			t := ruleset.Target{Addr: addr, Port: number}
-			out.all = append(out.all, t)
-			if e.NodeName != nil && *e.NodeName == node {
-				out.local = append(out.local, t)
-			}
-		}
-	}
-	out.all, out.local = unique(out.all), unique(out.local)
-	return out
-}
-
-func portOf(slice *discoveryv1.EndpointSlice, port *corev1.ServicePort) (uint16, bool) {
-	for _, p := range slice.Ports {
-		name, protocol := "", corev1.ProtocolTCP
-		if p.Name != nil {
-			name = *p.Name
-		}
-		if p.Protocol != nil {
-			protocol = *p.Protocol
-		}
-		if name == port.Name && (protocol == port.Protocol || port.Protocol == "") && p.Port != nil {
-			return uint16(*p.Port), true
-		}
-	}
-	return 0, false
-}
-
-// unique sorts the targets, so that equal sets render equally, and drops
-// doubles, which slices in transit may show.
-func unique(targets []ruleset.Target) []ruleset.Target {
-	slices.SortFunc(targets, func(a, b ruleset.Target) int {
-		if c := a.Addr.Compare(b.Addr); c != 0 {
-			return c
-		}
-		return int(a.Port) - int(b.Port)
-	})
-	return slices.Compact(targets)
 }
 
 // RenderHostPorts renders the host ports of a pod on this node.

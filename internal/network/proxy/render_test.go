@@ -28,7 +28,7 @@ func TestEndingEndpointsServeOnlyInWantOfOthers(t *testing.T) {
 		{"not ready", []discoveryv1.Endpoint{endpoint(podA, false)}, 0, false},
 	} {
 		svc := service()
-		r := RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, tc.endpoints)}, "n1")
+		r := RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, tc.endpoints)}, Place{Node: "n1"})
 		targets := 0
 		for _, chain := range r.Chains {
 			for _, step := range chain {
