@@ -108,7 +108,7 @@ func (p *portRender) render() {
 		}
 		p.out.Elements[ruleset.Key{Set: ruleset.Hairpin, Addr: t.Addr}] = ""
 	}
-	internal := p.clusterChain()
+	internal := p.clusterLead()
 	for _, ip := range p.svc.Spec.ClusterIPs {
 		p.frontend(ip, internal)
 	}
@@ -117,41 +117,65 @@ func (p *portRender) render() {
 	}
 }
 
+// lead is where a frontend's packets go: to a chain of the Service's own, or
+// straight to one of its targets. The zero value refuses them.
+type lead struct {
+	chain string
+	pick  ruleset.Treatment
+}
+
 // renderExternal renders what is reached from outside of the cluster.
 func (p *portRender) renderExternal() {
-	external := p.externalChain()
+	ranges := sourceRanges(p.svc)
+	external := p.externalLead(ranges == nil)
 	for _, ip := range p.svc.Spec.ExternalIPs {
 		p.frontend(ip, external)
 	}
-	p.renderBalancer(external)
-	if p.port.NodePort != 0 {
-		key := ruleset.Key{Set: ruleset.NodePorts, Protocol: p.protocol, Port: uint16(p.port.NodePort)}
-		if external == "" {
-			key.Set = ruleset.RefusedPorts
-		}
-		p.out.Elements[key] = external
+	p.renderBalancer(external, ranges)
+	if p.port.NodePort == 0 {
+		return
+	}
+	key := ruleset.Key{Protocol: p.protocol, Port: uint16(p.port.NodePort)}
+	switch {
+	case external.pick != 0:
+		key.Set = ruleset.NodePicks
+		p.targets(key, ruleset.NodeTargets)
+		p.out.Elements[key] = ruleset.Pick(ruleset.ForNodePort, len(p.all))
+	case external.chain != "":
+		key.Set = ruleset.NodePorts
+		p.out.Elements[key] = external.chain
+	default:
+		key.Set = ruleset.RefusedPorts
+		p.out.Elements[key] = ""
+	}
+}
+
+// targets numbers the endpoints below a frontend.
+func (p *portRender) targets(frontend ruleset.Key, set string) {
+	for i, t := range p.all {
+		frontend.Set, frontend.Index = set, uint32(i)
+		p.out.Elements[frontend] = t.String()
 	}
 }
 
 // renderBalancer renders the addresses of the load balancer, which may be for
 // some clients only; others are dropped.
-func (p *portRender) renderBalancer(external string) {
-	ranges := sourceRanges(p.svc)
+func (p *portRender) renderBalancer(external lead, ranges []netip.Prefix) {
 	for _, ingress := range p.svc.Status.LoadBalancer.Ingress {
 		if ingress.IPMode != nil && *ingress.IPMode != corev1.LoadBalancerIPModeVIP {
 			continue
 		}
-		if ranges == nil || external == "" {
+		if ranges == nil || external.chain == "" {
 			p.frontend(ingress.IP, external)
 			continue
 		}
 		name := "fw-" + p.id
 		var chain ruleset.Chain
 		for i := range ranges {
-			chain = append(chain, ruleset.Step{Clients: &ranges[i], Goto: external})
+			chain = append(chain, ruleset.Step{Clients: &ranges[i], Goto: external.chain})
 		}
 		p.out.Chains[name] = append(chain, ruleset.Step{Drop: true})
-		p.frontend(ingress.IP, name)
+		p.frontend(ingress.IP, lead{chain: name})
 	}
 }
 
@@ -179,17 +203,43 @@ func sourceRanges(svc *corev1.Service) []netip.Prefix {
 	return out
 }
 
-// frontend leads an address to the chain, or refuses it where there is none.
-func (p *portRender) frontend(ip, chain string) {
+// frontend leads an address on, or refuses it.
+func (p *portRender) frontend(ip string, to lead) {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil || !addr.Is4() {
 		return
 	}
-	key := ruleset.Key{Set: ruleset.Frontends, Addr: addr, Protocol: p.protocol, Port: uint16(p.port.Port)}
-	if chain == "" {
+	key := ruleset.Key{Addr: addr, Protocol: p.protocol, Port: uint16(p.port.Port)}
+	switch {
+	case to.pick != 0:
+		key.Set = ruleset.Picks
+		p.targets(key, ruleset.Targets)
+		p.out.Elements[key] = ruleset.Pick(to.pick, len(p.all))
+	case to.chain != "":
+		key.Set = ruleset.Frontends
+		p.out.Elements[key] = to.chain
+	default:
 		key.Set = ruleset.Refused
+		p.out.Elements[key] = ""
 	}
-	p.out.Elements[key] = chain
+}
+
+// clusterLead is where the cluster's own addresses lead.
+func (p *portRender) clusterLead() lead {
+	policy := p.svc.Spec.InternalTrafficPolicy
+	if len(p.all) > 0 && p.sticky() == 0 && (policy == nil || *policy != corev1.ServiceInternalTrafficPolicyLocal) {
+		return lead{pick: ruleset.ForCluster}
+	}
+	return lead{chain: p.clusterChain()}
+}
+
+// externalLead is where node ports and external addresses lead; a chain where
+// somebody else's chain must be able to go there.
+func (p *portRender) externalLead(mayPick bool) lead {
+	if mayPick && len(p.all) > 0 && p.sticky() == 0 && p.svc.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal {
+		return lead{pick: ruleset.ForWorld}
+	}
+	return lead{chain: p.externalChain()}
 }
 
 // clusterChain is where the cluster's own addresses lead; empty: refused.

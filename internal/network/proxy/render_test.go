@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/knarr-io/knarr/internal/network/ruleset"
 )
 
 // ending is an endpoint whose pod is being deleted and still answers.
@@ -30,9 +32,9 @@ func TestEndingEndpointsServeOnlyInWantOfOthers(t *testing.T) {
 		svc := service()
 		r := RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, tc.endpoints)}, Place{Node: "n1"})
 		targets := 0
-		for _, chain := range r.Chains {
-			for _, step := range chain {
-				targets += len(step.Balance)
+		for key := range r.Elements {
+			if key.Set == ruleset.Targets {
+				targets++
 			}
 		}
 		if targets != tc.targets {

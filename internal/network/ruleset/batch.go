@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sort"
 	"strings"
 
@@ -17,6 +18,8 @@ type Key struct {
 	Addr     netip.Addr
 	Protocol uint8
 	Port     uint16
+	// Index numbers the targets of a frontend.
+	Index uint32
 }
 
 // State is what the table holds beyond its base: chains by name and elements
@@ -62,21 +65,8 @@ func (t *Table) Apply(c Change) error {
 			return err
 		}
 	}
-	for key, verdict := range c.DropKeys {
-		if err := q.do(func() error { return t.element(key, verdict, t.conn.SetDeleteElements) }); err != nil {
-			return err
-		}
-		if next, again := c.SetKeys[key]; again {
-			if err := t.element(key, next, t.conn.SetAddElements); err != nil {
-				return err
-			}
-		}
-	}
-	for key, verdict := range c.SetKeys {
-		if _, done := c.DropKeys[key]; done {
-			continue
-		}
-		if err := q.do(func() error { return t.element(key, verdict, t.conn.SetAddElements) }); err != nil {
+	for _, e := range inOrder(c) {
+		if err := q.do(func() error { return t.changeElement(e) }); err != nil {
 			return err
 		}
 	}
@@ -91,7 +81,66 @@ func (t *Table) Apply(c Change) error {
 			return err
 		}
 	}
-	return q.flush()
+	if err := q.flush(); err != nil {
+		return err
+	}
+	return t.sweepKindsLocked()
+}
+
+// elementChange is what happens to one element.
+type elementChange struct {
+	key       Key
+	was, is   string
+	drop, set bool
+}
+
+// inOrder sorts the changes of elements, so that where they are several
+// transactions no frontend picks a target that is not there: targets come
+// before the frontends that lead to them, and go after them.
+func inOrder(c Change) []elementChange {
+	var phases [3][]elementChange
+	add := func(e elementChange) {
+		phase := 1
+		switch {
+		case isTarget(e.key.Set) && e.set:
+			phase = 0
+		case isTarget(e.key.Set):
+			phase = 2
+		}
+		phases[phase] = append(phases[phase], e)
+	}
+	for key, was := range c.DropKeys {
+		is, again := c.SetKeys[key]
+		add(elementChange{key: key, was: was, is: is, drop: true, set: again})
+	}
+	for key, is := range c.SetKeys {
+		if _, dropped := c.DropKeys[key]; !dropped {
+			add(elementChange{key: key, is: is, set: true})
+		}
+	}
+	return slices.Concat(phases[:]...)
+}
+
+// changeElement queues the change; one that replaces a value is both halves
+// of it in one transaction.
+func (t *Table) changeElement(e elementChange) error {
+	if e.set && isPick(e.key.Set) {
+		if err := t.useKindLocked(e.is); err != nil {
+			return err
+		}
+	}
+	if e.drop {
+		if err := t.element(e.key, e.was, t.conn.SetDeleteElements); err != nil {
+			return err
+		}
+		if isPick(e.key.Set) {
+			t.leaveKindLocked(e.was)
+		}
+	}
+	if e.set {
+		return t.element(e.key, e.is, t.conn.SetAddElements)
+	}
+	return nil
 }
 
 func sortedNames(chains map[string]Chain) []string {
@@ -163,15 +212,20 @@ func (q *queue) flush() error {
 
 func (t *Table) element(key Key, verdict string, apply func(*nftables.Set, []nftables.SetElement) error) error {
 	e := nftables.SetElement{Key: key.bytes()}
-	if verdict != "" {
+	switch {
+	case isPick(key.Set) || isTarget(key.Set):
+		var err error
+		if e.Val, err = encodeValue(key.Set, verdict); err != nil {
+			return err
+		}
+	case verdict != "":
 		e.VerdictData = &expr.Verdict{Kind: expr.VerdictGoto, Chain: verdict}
 	}
-	for _, set := range t.sets() {
-		if set.Name == key.Set {
-			return apply(set, []nftables.SetElement{e})
-		}
+	set, known := t.named[key.Set]
+	if !known {
+		return fmt.Errorf("no set is named %s", key.Set)
 	}
-	return fmt.Errorf("no set is named %s", key.Set)
+	return apply(set, []nftables.SetElement{e})
 }
 
 // emptyChain takes the rules out of a chain; adding it first makes this no
@@ -190,21 +244,30 @@ func (t *Table) dropChain(name string) error {
 	return nil
 }
 
+// ofNode tells whether a set's keys have no address.
+func ofNode(set string) bool {
+	return set == NodePorts || set == RefusedPorts || set == NodePicks || set == NodeTargets
+}
+
 func (k Key) bytes() []byte {
 	var out []byte
-	if k.Set != NodePorts && k.Set != RefusedPorts {
+	if !ofNode(k.Set) {
 		addr := k.Addr.As4()
 		out = append(out, addr[:]...)
 		if k.Set == Hairpin {
 			return append(out, addr[:]...)
 		}
 	}
-	return append(out, k.Protocol, 0, 0, 0, byte(k.Port>>8), byte(k.Port), 0, 0)
+	out = append(out, k.Protocol, 0, 0, 0, byte(k.Port>>8), byte(k.Port), 0, 0)
+	if isTarget(k.Set) {
+		out = binary.NativeEndian.AppendUint32(out, k.Index)
+	}
+	return out
 }
 
 func keyFrom(set string, b []byte) (Key, bool) {
 	k := Key{Set: set}
-	if set != NodePorts && set != RefusedPorts {
+	if !ofNode(set) {
 		if len(b) < 8 {
 			return Key{}, false
 		}
@@ -214,10 +277,13 @@ func keyFrom(set string, b []byte) (Key, bool) {
 		}
 		b = b[4:]
 	}
-	if len(b) < 8 {
+	if len(b) < 8 || isTarget(set) && len(b) < 12 {
 		return Key{}, false
 	}
 	k.Protocol, k.Port = b[0], binary.BigEndian.Uint16(b[4:6])
+	if isTarget(set) {
+		k.Index = binary.NativeEndian.Uint32(b[8:12])
+	}
 	return k, true
 }
 

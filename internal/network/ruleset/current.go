@@ -43,7 +43,10 @@ func (t *Table) Current() (Standing, error) {
 	if err := t.readStickyLocked(); err != nil {
 		return Standing{}, err
 	}
-	for _, set := range t.sets() {
+	for _, set := range t.named {
+		if set.Name == kindsMap {
+			continue
+		}
 		elements, err := t.conn.GetSetElements(set)
 		if err != nil {
 			return Standing{}, fmt.Errorf("read nftables set %s: %w", set.Name, err)
@@ -53,12 +56,17 @@ func (t *Table) Current() (Standing, error) {
 			if !ok {
 				return Standing{}, fmt.Errorf("nftables set %s holds an element of %d bytes", set.Name, len(e.Key))
 			}
-			if now.Elements[key], err = verdictChain(set, e.Val); err != nil {
+			if isPick(set.Name) || isTarget(set.Name) {
+				now.Elements[key], err = decodeValue(set.Name, e.Val)
+			} else {
+				now.Elements[key], err = verdictChain(set, e.Val)
+			}
+			if err != nil {
 				return Standing{}, err
 			}
 		}
 	}
-	return now, nil
+	return now, t.readKindsLocked(chains, now.Elements)
 }
 
 // verdictChain is the chain that an element of a verdict map leads to: the

@@ -3,8 +3,9 @@
 //
 // The table is `ip knarr`. Packets meet it so:
 //
-//	prerouting, output (nat)   address . protocol . port -> @frontends -> a chain of the service proxy
-//	                           protocol . port of the node -> @nodeports -> the same
+//	prerouting, output (nat)   address . protocol . port -> @picks -> a kind -> @kinds -> its chain -> @targets
+//	                           or -> @frontends -> a chain of the Service's own
+//	                           protocol . port of the node -> @node-picks or @nodeports -> the same
 //	forward, input, output     a frontend without endpoints is refused
 //	postrouting (nat)          marked and hairpin traffic is masqueraded, as is
 //	                           what leaves the pod network

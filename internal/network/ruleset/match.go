@@ -14,6 +14,7 @@ const (
 	reg0 = unix.NFT_REG_1
 	reg1 = unix.NFT_REG32_01
 	reg2 = unix.NFT_REG32_02
+	reg3 = unix.NFT_REG32_03
 )
 
 // Direction tells the source of a packet from its destination.

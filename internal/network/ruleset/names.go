@@ -13,6 +13,14 @@ const (
 	// Refused holds frontends without endpoints, RefusedPorts node ports.
 	Refused      = "refused"
 	RefusedPorts = "refused-ports"
+	// Picks maps address . protocol . port to what Pick says of it, NodePicks
+	// protocol . port of the node.
+	Picks     = "picks"
+	NodePicks = "node-picks"
+	// Targets maps address . protocol . port . number to a target of the
+	// frontend, NodeTargets protocol . port . number.
+	Targets     = "targets"
+	NodeTargets = "node-targets"
 	// Hairpin holds pairs of one address: a pod that reached itself through
 	// a Service.
 	Hairpin = "hairpin"
@@ -27,6 +35,9 @@ const (
 	chainForwardHook = "filter-forward"
 	chainInputHook   = "filter-input"
 	chainOutputHook  = "filter-output"
+
+	// kindsMap leads a kind to its chain.
+	kindsMap = "kinds"
 )
 
 // MasqueradeMark is the packet mark of traffic whose source must become the
@@ -52,7 +63,20 @@ func (t *Table) sets() []*nftables.Set {
 		s.IsMap, s.DataType = true, nftables.TypeVerdict
 		return s
 	}
+	data := func(name string, key, value nftables.SetDatatype) *nftables.Set {
+		s := set(name, key)
+		s.IsMap, s.DataType = true, value
+		return s
+	}
+	kinds := vmap(kindsMap, nftables.TypeMark)
+	kinds.Concatenation = false
+	number := nftables.TypeMark
 	return []*nftables.Set{
+		kinds,
+		data(Picks, t.frontendKey(), nftables.TypeMark),
+		data(NodePicks, t.portKey(), nftables.TypeMark),
+		data(Targets, nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService, number), targetType()),
+		data(NodeTargets, nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService, number), targetType()),
 		vmap(Frontends, t.frontendKey()),
 		vmap(NodePorts, t.portKey()),
 		set(Refused, t.frontendKey()),

@@ -43,6 +43,11 @@ func probe() error {
 			{Set: Refused, Addr: target.Addr, Protocol: unix.IPPROTO_TCP, Port: 81}:   "",
 			{Set: RefusedPorts, Protocol: unix.IPPROTO_TCP, Port: 81}:                 "",
 			{Set: Hairpin, Addr: target.Addr}:                                         "",
+
+			{Set: Picks, Addr: target.Addr, Protocol: unix.IPPROTO_TCP, Port: 82}:   Pick(ForCluster, 1),
+			{Set: Targets, Addr: target.Addr, Protocol: unix.IPPROTO_TCP, Port: 82}: target.String(),
+			{Set: NodePicks, Protocol: unix.IPPROTO_TCP, Port: 82}:                  Pick(ForNodePort, 1),
+			{Set: NodeTargets, Protocol: unix.IPPROTO_TCP, Port: 82}:                target.String(),
 		},
 	})
 }

@@ -34,6 +34,9 @@ type Table struct {
 	conn *nftables.Conn
 	// sticky names the maps of clients that belong to a chain.
 	sticky map[string][]string
+	// kinds are those that stand, with the number of elements that use each.
+	kinds map[kind]int
+	named map[string]*nftables.Set
 }
 
 // Open installs the table's base, or refreshes it where it stands already.
@@ -46,7 +49,11 @@ func Open(cfg Config) (*Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open netlink to nftables (is the kernel built with nf_tables, and are you root?): %w", err)
 	}
-	t := &Table{cfg: cfg, conn: conn, sticky: map[string][]string{}, table: &nftables.Table{Family: nftables.TableFamilyIPv4, Name: TableName}}
+	t := &Table{cfg: cfg, conn: conn, sticky: map[string][]string{}, kinds: map[kind]int{}, named: map[string]*nftables.Set{},
+		table: &nftables.Table{Family: nftables.TableFamilyIPv4, Name: TableName}}
+	for _, set := range t.sets() {
+		t.named[set.Name] = set
+	}
 	if err := t.install(); err != nil {
 		return nil, errors.Join(err, conn.CloseLasting())
 	}
@@ -87,7 +94,7 @@ func (t *Table) install() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.conn.AddTable(t.table)
-	for _, set := range t.sets() {
+	for _, set := range t.named {
 		if err := t.conn.AddSet(set, nil); err != nil {
 			return fmt.Errorf("nftables set %s: %w", set.Name, err)
 		}
@@ -149,7 +156,9 @@ func (t *Table) baseRules() []chainRules {
 		{chainPrerouting, toServices},
 		{chainOutput, toServices},
 		{chainServices, [][]expr.Any{
+			pickRule(loadFrontend(), Picks),
 			join(loadFrontend(), []expr.Any{verdictFrom(Frontends)}),
+			pickRule(join(matchLocal(Destination, false), matchNetwork(Destination, loopback, true), loadNodePort()), NodePicks),
 			join(matchLocal(Destination, false), matchNetwork(Destination, loopback, true), loadNodePort(), []expr.Any{verdictFrom(NodePorts)}),
 		}},
 		{chainRefuse, [][]expr.Any{
