@@ -55,7 +55,7 @@ func New(config Config) (*Server, error) {
 		watches: make(chan struct{}, config.MaxWatches),
 	}
 	action.Register(config.Endpoints, action.Config{Catalog: config.Catalog, Cache: config.Cache, Do: s.act})
-	s.flow, err = flow.New(flow.Options{Seats: config.MaxReads + config.MaxWrites, Wait: config.RequestTimeout / limits.QueuePart, Registry: config.Registry})
+	s.flow, err = flow.New(flow.Options{Seats: config.MaxReads + config.MaxWrites, Wait: config.RequestTimeout / limits.QueuePart, Registry: config.Registry, Logger: config.Logger})
 	if err != nil {
 		return nil, err
 	}

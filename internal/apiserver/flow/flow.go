@@ -23,6 +23,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,7 @@ type Options struct {
 	// Wait bounds how long a request stands in a queue.
 	Wait     time.Duration
 	Registry prometheus.Registerer // nil: no metrics
+	Logger   *slog.Logger          // nil: nothing is logged
 }
 
 // Controller decides which request is worked on when. Safe for concurrent use.
@@ -62,6 +64,9 @@ type pool struct{ total, used int }
 
 // New makes a controller with upstream's default objects.
 func New(o Options) (*Controller, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	c := &Controller{options: o, seed: maphash.MakeSeed(), levels: map[string]*level{}}
 	var err error
 	if c.metrics, err = newMetrics(o.Registry); err != nil {

@@ -13,8 +13,9 @@ import (
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
 
-// Follow keeps to the API's objects until ctx ends or the cache closes. As
-// long as there are none the defaults are in use.
+// Follow keeps to the API's objects until ctx ends or the cache closes, and
+// tells in the status of FlowSchemas whether their level is missing. As long as
+// there are none the defaults are in use.
 func (c *Controller) Follow(ctx context.Context, kinds *catalog.Catalog, objects *cache.Cache) error {
 	of := func(resource string) *cache.Resource {
 		if k := kinds.Resource(flowcontrolv1.SchemeGroupVersion.WithResource(resource)); k != nil {
@@ -35,6 +36,10 @@ func (c *Controller) Follow(ctx context.Context, kinds *catalog.Catalog, objects
 		s, l := all[*flowcontrolv1.FlowSchema](schemas), all[*flowcontrolv1.PriorityLevelConfiguration](levels)
 		if len(s) > 0 && len(l) > 0 {
 			c.Configure(s, l)
+		}
+		// Requests go on being sorted where the store takes no writes.
+		if err := tellDangling(ctx, schemas, levels); err != nil && ctx.Err() == nil {
+			c.options.Logger.Warn("a flow schema does not tell whether its level is missing", "error", err)
 		}
 	}
 	ended := make(chan error, 2)

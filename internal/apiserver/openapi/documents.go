@@ -29,6 +29,7 @@ type Documents struct {
 	contents index
 	types    func() (types.Set, error)
 	extra    atomic.Pointer[extras]
+	merged   merged
 
 	mu      sync.Mutex
 	sources map[string][]Extra // guarded by mu
@@ -55,7 +56,7 @@ func New() (*Documents, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Documents{types: sync.OnceValues(loadTypes), sources: map[string][]Extra{}}
+	d := &Documents{types: sync.OnceValues(loadTypes), sources: map[string][]Extra{}, merged: merged{kept: map[string]keptDocument{}}}
 	if err := json.Unmarshal(raw, &d.contents); err != nil {
 		return nil, fmt.Errorf("reading the index of OpenAPI documents: %w", err)
 	}

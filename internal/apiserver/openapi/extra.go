@@ -19,7 +19,8 @@ import (
 )
 
 // Extra is a document that comes on top of the built-in ones. Its functions
-// build it anew for each request: nothing of it is kept in memory.
+// build it anew whenever it is asked for; of what they give only the joined
+// OpenAPI v2 document is kept, compressed.
 type Extra struct {
 	// Name of the OpenAPI v3 document, such as "apis/example.com/v1".
 	Name string
@@ -71,6 +72,7 @@ func (d *Documents) SetExtra(source string, documents []Extra) error {
 		return err
 	}
 	d.extra.Store(next)
+	d.merged.forget()
 	return nil
 }
 

@@ -42,8 +42,7 @@ func (d *Documents) serveV2(w http.ResponseWriter, r *http.Request) {
 		serve(w, r, d.contents.V2.in(f), takesGzip(r))
 		return
 	}
-	tag := d.contents.V2.in(f).etag + "-" + x.tag
-	build(w, r, f, tag, takesGzip(r), func() ([]byte, error) { return d.mergedV2(x, f) })
+	d.serveMerged(w, r, x, f)
 }
 
 func (d *Documents) serveV3(w http.ResponseWriter, r *http.Request, name string) {
@@ -72,14 +71,14 @@ func (d *Documents) serveV3(w http.ResponseWriter, r *http.Request, name string)
 		w.Header().Set("Expires", time.Now().AddDate(1, 0, 0).UTC().Format(http.TimeFormat))
 	}
 	if !builtin {
-		build(w, r, f, doc.etag, false, func() ([]byte, error) { return more.extraV3(f) })
+		build(w, r, f, doc.etag, func() ([]byte, error) { return more.extraV3(f) })
 		return
 	}
 	serve(w, r, doc, false)
 }
 
 // build answers with a document that is made for the request.
-func build(w http.ResponseWriter, r *http.Request, f format, tag string, compressed bool, make func() ([]byte, error)) {
+func build(w http.ResponseWriter, r *http.Request, f format, tag string, make func() ([]byte, error)) {
 	etag := strconv.Quote(tag)
 	w.Header().Set("ETag", etag)
 	if matches(r.Header.Get("If-None-Match"), etag) {
@@ -87,15 +86,9 @@ func build(w http.ResponseWriter, r *http.Request, f format, tag string, compres
 		return
 	}
 	body, err := make()
-	if err == nil && compressed {
-		body, err = compress(body)
-	}
 	if err != nil {
 		fail(w, err)
 		return
-	}
-	if compressed {
-		w.Header().Set("Content-Encoding", "gzip")
 	}
 	w.Header().Set("Content-Type", f.contentType)
 	writeBody(w, r, body)
