@@ -56,7 +56,7 @@ func (s *Scheduler) choose(p *profile, pod *framework.Pod) (*trial, *framework.N
 	if node := s.stillNominated(t); node != nil {
 		return t, node, nil
 	}
-	feasible, failure := s.feasible(t, all)
+	feasible, failure := s.feasible(t, all, sample(len(all), p.percent))
 	switch len(feasible) {
 	case 0:
 		return t, nil, failure
@@ -81,8 +81,7 @@ func (s *Scheduler) stillNominated(t *trial) *framework.Node {
 
 // feasible looks through nodes, from where the last search ended, until it
 // has found enough.
-func (s *Scheduler) feasible(t *trial, all []*framework.Node) ([]*framework.Node, *fitError) {
-	enough := sample(len(all))
+func (s *Scheduler) feasible(t *trial, all []*framework.Node, enough int) ([]*framework.Node, *fitError) {
 	found := make([]*framework.Node, 0, enough)
 	seen := 0
 	for ; seen < len(all) && len(found) < enough; seen++ {
@@ -108,12 +107,15 @@ func (s *Scheduler) refusals(t *trial, all []*framework.Node) *fitError {
 	return failure
 }
 
-// sample is how many feasible nodes are enough.
-func sample(nodes int) int {
-	if nodes < sampleAll {
+// sample is how many feasible nodes are enough; percent may be zero, for a
+// share that follows from their number.
+func sample(nodes, percent int) int {
+	if nodes < sampleAll || percent >= 100 {
 		return nodes
 	}
-	percent := max(sampleBase-nodes/sampleDivisor, sampleLeast)
+	if percent == 0 {
+		percent = max(sampleBase-nodes/sampleDivisor, sampleLeast)
+	}
 	return max(nodes*percent/100, sampleAll)
 }
 

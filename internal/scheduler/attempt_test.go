@@ -170,7 +170,7 @@ func TestChoiceOfNode(t *testing.T) {
 
 func TestSample(t *testing.T) {
 	for nodes, want := range map[int]int{1: 1, 99: 99, 100: 100, 200: 100, 1000: 420, 5000: 500, 15000: 750} {
-		if got := sample(nodes); got != want {
+		if got := sample(nodes, 0); got != want {
 			t.Errorf("of %d nodes: %d, want %d", nodes, got, want)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 // profile is a Profile sorted by what its plugins do.
 type profile struct {
 	name    string
+	percent int
 	filters []filter
 	scores  []score
 	// preemption is nil where pods of the profile displace none.
@@ -33,10 +34,10 @@ type score struct {
 }
 
 func newProfile(p Profile, events *record.Recorder) *profile {
-	out := &profile{name: p.Name, events: events}
+	out := &profile{name: p.Name, events: events, percent: p.Percent}
 	for _, w := range p.Plugins {
-		pre, hasPre := w.Plugin.(framework.PreFilterer)
-		f, hasFilter := w.Plugin.(framework.Filterer)
+		pre, hasPre := at[framework.PreFilterer](w, plugins.PreFilter)
+		f, hasFilter := at[framework.Filterer](w, plugins.Filter)
 		if hasPre || hasFilter {
 			adjust, _ := w.Plugin.(framework.Adjuster)
 			out.filters = append(out.filters, filter{plugin: w.Plugin, pre: pre, filter: f, adjust: adjust})
@@ -44,16 +45,24 @@ func newProfile(p Profile, events *record.Recorder) *profile {
 		if v, ok := w.Plugin.(*plugins.VolumeBinding); ok {
 			out.volumes = v
 		}
-		if d, ok := w.Plugin.(plugins.DefaultPreemption); ok {
+		if d, ok := at[plugins.DefaultPreemption](w, plugins.PostFilter); ok {
 			out.preemption = &d
 		}
-		if s, ok := w.Plugin.(framework.Scorer); ok && w.Weight > 0 {
-			preScore, _ := w.Plugin.(framework.PreScorer)
+		if s, ok := at[framework.Scorer](w, plugins.Score); ok && w.Weight > 0 {
+			preScore, _ := at[framework.PreScorer](w, plugins.PreScore)
 			norm, _ := w.Plugin.(framework.Normalizer)
 			out.scores = append(out.scores, score{plugin: w.Plugin, pre: preScore, score: s, norm: norm, weight: w.Weight})
 		}
 	}
 	return out
+}
+
+// at is the plugin as it speaks at a point, unless it is not asked there.
+func at[T any](w plugins.Weighted, point plugins.Point) (as T, ok bool) {
+	if w.Without&point == 0 {
+		as, ok = any(w.Plugin).(T)
+	}
+	return as, ok
 }
 
 // preFilter looks at the pod and gives the filters to ask of each node; a

@@ -38,6 +38,9 @@ const mostBinds = 128
 type Profile struct {
 	Name    string
 	Plugins []plugins.Weighted
+	// Percent of the nodes are enough feasible ones to choose among; zero: fewer
+	// the more nodes there are.
+	Percent int
 }
 
 // Deps is what the scheduler needs from the process.
@@ -46,8 +49,11 @@ type Deps struct {
 	Informers *client.Informers
 	Logger    *slog.Logger
 	Metrics   *Metrics // may be nil
-	// Profiles default to one, "default-scheduler" with plugins.Default.
-	Profiles []Profile
+	// Configure makes the profiles from what their plugins look up; nil: one,
+	// "default-scheduler" with plugins.Default.
+	Configure func(plugins.Sources) []Profile
+	// Backoff bounds the pause of a pod that no node took; zero: upstream's.
+	Backoff queue.Backoff
 	// Seed makes the choice among equally good nodes repeatable.
 	Seed uint64
 }
@@ -103,8 +109,9 @@ func New(d Deps) (*Scheduler, error) {
 	from, storage := newSources(d.Informers), newVolumes(d.Client, d.Informers)
 	lookUp := from.forPlugins()
 	lookUp.Volumes = storage.forPlugins()
-	if len(d.Profiles) == 0 {
-		d.Profiles = []Profile{{Name: corev1.DefaultSchedulerName, Plugins: plugins.Default(lookUp)}}
+	profiles := []Profile{{Name: corev1.DefaultSchedulerName, Plugins: plugins.Default(lookUp)}}
+	if d.Configure != nil {
+		profiles = d.Configure(lookUp)
 	}
 	s := &Scheduler{
 		pods:   client.For[*corev1.Pod](d.Client),
@@ -119,14 +126,14 @@ func New(d Deps) (*Scheduler, error) {
 	s.syncers = append(from.all(), s.podInf, s.nodeInf, budgets)
 	s.syncers = append(s.syncers, storage.all()...)
 	var gates []framework.PreEnqueuer
-	for _, p := range d.Profiles {
+	for _, p := range profiles {
 		if s.profiles[p.Name] != nil {
 			return nil, fmt.Errorf("two scheduling profiles are named %q", p.Name)
 		}
 		s.profiles[p.Name] = newProfile(p, record.New(d.Client, p.Name, "", d.Logger))
 		gates = appendGates(gates, p.Plugins)
 	}
-	s.queue = queue.New(gates)
+	s.queue = queue.New(gates, d.Backoff)
 	s.nodeInf.OnChange(func(old, new *corev1.Node) { s.inbox.put(message{kind: nodeMessage, oldNode: old, newNode: new}) })
 	s.podInf.OnChange(func(old, new *corev1.Pod) { s.inbox.put(message{kind: podMessage, oldPod: old, newPod: new}) })
 	tell(s, from.namespaces)
@@ -137,7 +144,7 @@ func New(d Deps) (*Scheduler, error) {
 // appendGates adds the gates of a profile that are not there yet.
 func appendGates(gates []framework.PreEnqueuer, list []plugins.Weighted) []framework.PreEnqueuer {
 	for _, w := range list {
-		g, ok := w.Plugin.(framework.PreEnqueuer)
+		g, ok := at[framework.PreEnqueuer](w, plugins.PreEnqueue)
 		for _, have := range gates {
 			ok = ok && have != g
 		}

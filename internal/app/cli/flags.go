@@ -19,6 +19,7 @@ import (
 	"github.com/knarr-io/knarr/internal/network/peers"
 	"github.com/knarr-io/knarr/internal/node/nodeconfig"
 	"github.com/knarr-io/knarr/internal/node/simulated"
+	"github.com/knarr-io/knarr/internal/scheduler/config"
 )
 
 // clusterFlags are the settings of a cluster on a command line.
@@ -52,6 +53,7 @@ func (c *clusterFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Domain, "cluster-domain", "cluster.local", "domain of the cluster's names")
 	flags.StringVar(&c.CgroupParent, "cgroup-parent", "/knarr", "cgroup that holds everything of the cluster")
 	flags.StringVar(&c.Registries, "registries", "", "JSON file of mirrors and plain HTTP for registries (docs/registries.md), and of runtime handlers (docs/runtime-handlers.md)")
+	flags.StringVar(&c.SchedulerConfig, "scheduler-config", "", "YAML file, a KubeSchedulerConfiguration: profiles, plugins and their arguments (docs/scheduler-configuration.md)")
 	flags.IntVar(&c.simulate.Nodes, "simulate", 0, "simulated nodes: pods on them become Ready, and nothing runs (default: as many as there were, at first none)")
 	flags.DurationVar(&c.simulate.Delay, "simulate-delay", 0, "how long pods on simulated nodes take to start")
 	flags.StringVar(&c.NodeConfig, "node-config", "", "file of node settings, a KubeletConfiguration (docs/node-configuration.md)")
@@ -112,6 +114,9 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 	if err := c.checkEndpoint(); err != nil {
 		return err
 	}
+	if err := c.readScheduler(); err != nil {
+		return err
+	}
 	return c.readDNS()
 }
 
@@ -126,6 +131,20 @@ func (c *clusterFlags) checkNodeConfig() (err error) {
 	}
 	if err != nil {
 		return fmt.Errorf("--node-config: %w", err)
+	}
+	return nil
+}
+
+// readScheduler refuses a configuration that the scheduler would refuse.
+func (c *clusterFlags) readScheduler() (err error) {
+	if c.SchedulerConfig == "" {
+		return nil
+	}
+	if c.SchedulerConfig, err = filepath.Abs(c.SchedulerConfig); err != nil {
+		return fmt.Errorf("--scheduler-config: %w", err)
+	}
+	if _, err := config.Load(c.SchedulerConfig); err != nil {
+		return fmt.Errorf("--scheduler-config: %w", err)
 	}
 	return nil
 }

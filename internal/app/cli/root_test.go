@@ -21,6 +21,7 @@ func TestWrongCommandLines(t *testing.T) {
 		"up --pod-network 10.1.2.3/16":        "written with its first address",
 		"up --cluster-dns 192.0.2.1":          "is not in the service network",
 		"up --node-address here":              "--node-address: ",
+		"up --scheduler-config /nowhere":      "--scheduler-config: read the scheduler's configuration: ",
 		"up --simulate -1":                    "--simulate -1: want 0 to 16384",
 		"server --simulate-delay 1s":          "wants --simulate beside it",
 		"up --registries /nowhere/x.json":     "--registries: ",

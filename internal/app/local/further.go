@@ -47,8 +47,8 @@ func (s Settings) node(f Further) Settings {
 	n.CgroupParent = s.CgroupParent + "-node" + strconv.Itoa(f.Number)
 	n.Namespace = filepath.Join(n.RunDir, "net")
 	n.NodeName, n.NodeAddress = f.Name, s.meshAddress(f.Number)
-	n.RuntimeEndpoint = ""                               // a runtime of another maker lives in the first node's network
-	n.Further, n.Access, n.Simulate = nil, Access{}, nil // the server alone asks for these
+	n.RuntimeEndpoint = ""                                                      // a runtime of another maker lives in the first node's network
+	n.Further, n.Access, n.Simulate, n.SchedulerConfig = nil, Access{}, nil, "" // the server alone asks for these
 	return n
 }
 

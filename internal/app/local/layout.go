@@ -51,6 +51,8 @@ type Settings struct {
 	// then uses; empty for Knarr's own.
 	RuntimeEndpoint string
 	Access          Access
+	// SchedulerConfig is a KubeSchedulerConfiguration; it may be empty.
+	SchedulerConfig string
 	// Simulate are the played nodes of the cluster; nil: those that there were.
 	Simulate *Simulation
 	// Server is the URL of the API of the cluster that this machine joined;

@@ -129,5 +129,8 @@ func (s Settings) Flags() []string {
 	if s.NodeConfig != "" {
 		flags = append(flags, "--node-config", s.NodeConfig)
 	}
+	if s.SchedulerConfig != "" {
+		flags = append(flags, "--scheduler-config", s.SchedulerConfig)
+	}
 	return append(flags, append(s.Access.flags(), s.Simulate.flags()...)...)
 }

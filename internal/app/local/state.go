@@ -32,8 +32,10 @@ type state struct {
 	Access                       Access
 
 	NodeNetwork netip.Prefix
-	Further     []Further   `json:",omitempty"`
-	Simulate    *Simulation `json:",omitempty"`
+	Further     []Further `json:",omitempty"`
+	// SchedulerConfig is a file, as Access names them.
+	SchedulerConfig string      `json:",omitempty"`
+	Simulate        *Simulation `json:",omitempty"`
 
 	// Server and Overlay are those of a cluster that this machine joined.
 	Server  string `json:",omitempty"`
@@ -58,6 +60,9 @@ func (st state) into(s Settings) Settings {
 	}
 	if s.RuntimeEndpoint == "" {
 		s.RuntimeEndpoint = st.RuntimeEndpoint
+	}
+	if s.SchedulerConfig == "" {
+		s.SchedulerConfig = st.SchedulerConfig
 	}
 	if s.Simulate == nil {
 		s.Simulate = st.Simulate
@@ -86,7 +91,7 @@ func (s Settings) state() state {
 	return state{NodeName: s.NodeName, APIPort: s.APIPort, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort,
 		Pods: s.Pods, Services: s.Services, Domain: s.Domain,
 		RunDir: s.RunDir, LogDir: s.LogDir, CgroupParent: s.CgroupParent, NodeAddress: s.NodeAddress, DNS: s.DNS,
-		NodeNetwork: s.NodeNetwork, Further: s.Further, Access: s.Access, Simulate: s.Simulate, Server: s.Server, Overlay: s.Overlay, NodeConfig: s.NodeConfig,
+		NodeNetwork: s.NodeNetwork, Further: s.Further, Access: s.Access, SchedulerConfig: s.SchedulerConfig, Simulate: s.Simulate, Server: s.Server, Overlay: s.Overlay, NodeConfig: s.NodeConfig,
 		RuntimeEndpoint: s.RuntimeEndpoint}
 }
 

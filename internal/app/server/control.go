@@ -16,6 +16,7 @@ import (
 	"github.com/knarr-io/knarr/internal/edge/ingress"
 	"github.com/knarr-io/knarr/internal/reconcile"
 	"github.com/knarr-io/knarr/internal/scheduler"
+	"github.com/knarr-io/knarr/internal/scheduler/config"
 )
 
 // nodeRange is the prefix length of a node's part of the pod network.
@@ -92,6 +93,14 @@ func (p *process) startScheduler(ctx context.Context, informers *client.Informer
 	if err != nil {
 		return nil, err
 	}
-	return scheduler.Start(ctx, scheduler.Deps{Client: p.as("kube-scheduler", "system:kube-scheduler"), Informers: informers, Logger: p.logOf("scheduler"),
-		Metrics: metrics, Seed: uint64(time.Now().UnixNano())})
+	d := scheduler.Deps{Client: p.as("kube-scheduler", "system:kube-scheduler"), Informers: informers, Logger: p.logOf("scheduler"),
+		Metrics: metrics, Seed: uint64(time.Now().UnixNano())}
+	if file := p.SchedulerConfig; file != "" {
+		c, err := config.Load(file)
+		if err != nil {
+			return nil, err
+		}
+		d.Configure, d.Backoff = c.Profiles, c.Backoff()
+	}
+	return scheduler.Start(ctx, d)
 }

@@ -9,15 +9,25 @@ import (
 )
 
 // NodeAffinity follows spec.nodeSelector and node affinity, required and
-// preferred.
-type NodeAffinity struct{}
+// preferred, and what the profile adds for all of its pods.
+type NodeAffinity struct {
+	// Added must match too, and AddedPreferred counts too; nil for nothing.
+	Added          *nodeaffinity.NodeSelector
+	AddedPreferred *nodeaffinity.PreferredSchedulingTerms
+}
+
+// What users read where node affinity stands in the way.
+var (
+	affinityMismatch = framework.Fail("NodeAffinity", framework.Unresolvable, "node(s) didn't match Pod's node affinity/selector")
+	enforcedMismatch = framework.Fail("NodeAffinity", framework.Unresolvable, "node(s) didn't match scheduler-enforced node affinity")
+)
 
 // Name implements framework.Plugin.
 func (NodeAffinity) Name() string { return "NodeAffinity" }
 
 // PreFilter implements framework.PreFilterer.
-func (NodeAffinity) PreFilter(_ *framework.Cycle, pod *framework.Pod) *framework.Status {
-	if !pod.HasAffinity {
+func (p NodeAffinity) PreFilter(_ *framework.Cycle, pod *framework.Pod) *framework.Status {
+	if !pod.HasAffinity && p.Added == nil {
 		return framework.Skipped()
 	}
 	return nil
@@ -25,17 +35,23 @@ func (NodeAffinity) PreFilter(_ *framework.Cycle, pod *framework.Pod) *framework
 
 // Filter implements framework.Filterer.
 func (p NodeAffinity) Filter(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) *framework.Status {
+	if p.Added != nil && !p.Added.Match(node.Node) {
+		return enforcedMismatch
+	}
 	if ok, err := pod.Affinity.Match(node.Node); ok && err == nil {
 		return nil
 	}
-	return framework.Fail(p.Name(), framework.Unresolvable, "node(s) didn't match Pod's node affinity/selector")
+	return affinityMismatch
 }
 
 // PreScore implements framework.PreScorer: it works out the preferred terms.
 func (p NodeAffinity) PreScore(c *framework.Cycle, pod *framework.Pod, _ []*framework.Node) *framework.Status {
 	a := pod.Spec.Affinity
 	if a == nil || a.NodeAffinity == nil || len(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution) == 0 {
-		return framework.Skipped()
+		if p.AddedPreferred == nil {
+			return framework.Skipped()
+		}
+		return nil
 	}
 	terms, err := nodeaffinity.NewPreferredSchedulingTerms(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution)
 	if err != nil {
@@ -47,11 +63,14 @@ func (p NodeAffinity) PreScore(c *framework.Cycle, pod *framework.Pod, _ []*fram
 
 // Score implements framework.Scorer: the sum of the weights that match.
 func (p NodeAffinity) Score(c *framework.Cycle, _ *framework.Pod, node *framework.Node) int64 {
-	terms, ok := c.Get(p.Name()).(*nodeaffinity.PreferredSchedulingTerms)
-	if !ok {
-		return 0
+	var sum int64
+	if p.AddedPreferred != nil {
+		sum = p.AddedPreferred.Score(node.Node)
 	}
-	return terms.Score(node.Node)
+	if terms, ok := c.Get(p.Name()).(*nodeaffinity.PreferredSchedulingTerms); ok {
+		sum += terms.Score(node.Node)
+	}
+	return sum
 }
 
 // Normalize implements framework.Normalizer.
@@ -60,14 +79,18 @@ func (NodeAffinity) Normalize(_ *framework.Cycle, _ *framework.Pod, scores []int
 }
 
 // Hint implements framework.Hinter.
-func (NodeAffinity) Hint(pod *framework.Pod, ev framework.Event) bool {
+func (p NodeAffinity) Hint(pod *framework.Pod, ev framework.Event) bool {
 	switch ev.Kind {
 	case framework.NodeAdded:
-		return matches(pod, ev.NewNode)
+		return p.welcomes(pod, ev.NewNode)
 	case framework.NodeChanged:
-		return !equality.Semantic.DeepEqual(ev.OldNode.Labels, ev.NewNode.Labels) && matches(pod, ev.NewNode)
+		return !equality.Semantic.DeepEqual(ev.OldNode.Labels, ev.NewNode.Labels) && p.welcomes(pod, ev.NewNode)
 	}
 	return ev.Kind == framework.PodChanged
+}
+
+func (p NodeAffinity) welcomes(pod *framework.Pod, node *corev1.Node) bool {
+	return (p.Added == nil || p.Added.Match(node)) && matches(pod, node)
 }
 
 func matches(pod *framework.Pod, node *corev1.Node) bool {

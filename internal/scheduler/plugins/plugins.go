@@ -14,7 +14,22 @@ import (
 type Weighted struct {
 	framework.Plugin
 	Weight int64
+	// Without are the points at which the plugin is not asked.
+	Without Point
 }
+
+// Point is a set of the points at which a plugin may speak.
+type Point int
+
+// The points, by the names of KubeSchedulerConfiguration.
+const (
+	PreEnqueue Point = 1 << iota
+	PreFilter
+	Filter
+	PostFilter
+	PreScore
+	Score
+)
 
 // Default are the plugins of the default profile, in the order in which their
 // filters are asked, with upstream's weights. from is what they look up.

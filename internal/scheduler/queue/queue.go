@@ -6,6 +6,7 @@
 package queue
 
 import (
+	"cmp"
 	"container/heap"
 	"time"
 
@@ -43,15 +44,21 @@ type Queue struct {
 	active, backoff, parked *place
 	gated                   map[types.UID]*Entry
 	gates                   []framework.PreEnqueuer
+	pauses                  Backoff
 }
 
+// Backoff is how long a pod waits after an attempt that failed: First, and
+// twice as long each time, up to Most. Zero values mean upstream's.
+type Backoff struct{ First, Most time.Duration }
+
 // New makes an empty queue; gates decide which pods may be tried at all.
-func New(gates []framework.PreEnqueuer) *Queue {
+func New(gates []framework.PreEnqueuer, b Backoff) *Queue {
+	b.First, b.Most = cmp.Or(b.First, firstBackoff), cmp.Or(b.Most, longBackoff)
 	return &Queue{
 		byUID:   make(map[types.UID]*Entry),
 		active:  &place{less: byPriority},
 		backoff: &place{less: byDue}, parked: &place{less: byDue},
-		gated: make(map[types.UID]*Entry), gates: gates,
+		gated: make(map[types.UID]*Entry), gates: gates, pauses: b,
 	}
 }
 
@@ -139,7 +146,7 @@ func (q *Queue) Fail(e *Entry, rejected []framework.Plugin, err bool, now time.T
 		return // deleted meanwhile
 	}
 	e.rejected, e.failed = rejected, now
-	e.due = now.Add(backoffOf(e.Attempts))
+	e.due = now.Add(q.pauses.after(e.Attempts))
 	if err {
 		q.put(q.backoff, e)
 		return
@@ -197,7 +204,7 @@ func (q *Queue) release(now time.Time) {
 func (q *Queue) wake(e *Entry, now time.Time) {
 	heap.Remove(q.parked, e.index)
 	e.place = nil
-	e.due = e.failed.Add(backoffOf(e.Attempts))
+	e.due = e.failed.Add(q.pauses.after(e.Attempts))
 	q.admit(e, now)
 }
 
@@ -221,12 +228,12 @@ func concerned(e *Entry, ev framework.Event) bool {
 	return false
 }
 
-func backoffOf(attempts int) time.Duration {
-	d := firstBackoff
-	for i := 1; i < attempts && d < longBackoff; i++ {
+func (b Backoff) after(attempts int) time.Duration {
+	d := b.First
+	for i := 1; i < attempts && d < b.Most; i++ {
 		d *= 2
 	}
-	return min(d, longBackoff)
+	return min(d, b.Most)
 }
 
 func byPriority(a, b *Entry) bool {

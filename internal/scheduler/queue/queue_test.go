@@ -32,7 +32,7 @@ func names(q *Queue, now time.Time) []string {
 }
 
 func TestOrderIsByPriorityThenAge(t *testing.T) {
-	q := New(nil)
+	q := New(nil, Backoff{})
 	q.Set(pod("old", 0), at(1))
 	q.Set(pod("new", 0), at(2))
 	q.Set(pod("high", 10), at(3))
@@ -42,7 +42,7 @@ func TestOrderIsByPriorityThenAge(t *testing.T) {
 }
 
 func TestGatedPodsWaitForTheirGates(t *testing.T) {
-	q := New([]framework.PreEnqueuer{plugins.SchedulingGates{}})
+	q := New([]framework.PreEnqueuer{plugins.SchedulingGates{}}, Backoff{})
 	q.Set(pod("a", 0, "g"), at(1))
 	if got := names(q, at(2)); got != nil {
 		t.Fatalf("a gated pod was tried: %v", got)
@@ -58,7 +58,7 @@ func TestGatedPodsWaitForTheirGates(t *testing.T) {
 }
 
 func TestOnlyEventsThatHelpWake(t *testing.T) {
-	q := New(nil)
+	q := New(nil, Backoff{})
 	q.Set(pod("a", 0), at(0))
 	e := q.Pop(at(0))
 	q.Fail(e, []framework.Plugin{plugins.NodeUnschedulable{}}, false, at(0))
@@ -81,7 +81,7 @@ func TestOnlyEventsThatHelpWake(t *testing.T) {
 }
 
 func TestBackoffGrowsToItsBound(t *testing.T) {
-	q := New(nil)
+	q := New(nil, Backoff{})
 	now := at(0)
 	q.Set(pod("a", 0), now)
 	var pauses []time.Duration
@@ -98,7 +98,7 @@ func TestBackoffGrowsToItsBound(t *testing.T) {
 }
 
 func TestParkedPodsAreTriedAgainInTheEnd(t *testing.T) {
-	q := New(nil)
+	q := New(nil, Backoff{})
 	q.Set(pod("a", 0), at(0))
 	q.Fail(q.Pop(at(0)), []framework.Plugin{plugins.NodeName{}}, false, at(0))
 	if got := names(q, at(299)); got != nil {
@@ -110,7 +110,7 @@ func TestParkedPodsAreTriedAgainInTheEnd(t *testing.T) {
 }
 
 func TestDroppedPodsNeverComeBack(t *testing.T) {
-	q := New(nil)
+	q := New(nil, Backoff{})
 	q.Set(pod("a", 0), at(0))
 	e := q.Pop(at(0))
 	q.Drop("a")
