@@ -47,7 +47,7 @@ func (s *Store) registerAll(ctx context.Context, found []archives.Image, tags []
 	for i, f := range found {
 		img, err := describe(s.blobs, f.Manifest)
 		if err == nil {
-			err = s.unpack(ctx, img)
+			err = s.unpack(ctx, img, func(string) error { return nil })
 		}
 		if err != nil {
 			return nil, importError(err)

@@ -91,6 +91,9 @@ func (s *Store) collectLocked() error {
 			}
 		}
 	}
+	if err := s.blobs.Abandon(); err != nil {
+		return err
+	}
 	return s.layers.Prune(keepLayers)
 }
 

@@ -11,7 +11,6 @@ import (
 	"sort"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -162,23 +161,14 @@ func (s *Store) Release(key string) {
 	delete(s.retained, key)
 }
 
-// register unpacks the image of a manifest whose blobs are all here, and gives it names.
-func (s *Store) register(ctx context.Context, manifest string, tags, digests []string) (*Image, error) {
-	img, err := describe(s.blobs, manifest)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.unpack(ctx, img); err != nil {
-		return nil, fmt.Errorf("unpack %s: %w", img.ID, err)
-	}
-	img.Tags, img.Digests, img.Tagged = tags, digests, time.Now()
-	return s.commit(img)
-}
-
-func (s *Store) unpack(ctx context.Context, img *Image) error {
+// unpack unpacks the layers of an image, each when its blob is here: wait returns then.
+func (s *Store) unpack(ctx context.Context, img *Image, wait func(digest string) error) error {
 	chain := img.ChainIDs()
 	for n := range img.Layers {
 		l := &img.Layers[n]
+		if err := wait(l.Digest); err != nil {
+			return err
+		}
 		size, err := s.layers.Unpack(ctx, snapshots.Layer{ChainID: l.ChainID, DiffID: l.DiffID,
 			Open: func() (io.ReadCloser, error) { return s.blobs.Open(l.Digest) }}, chain[:n])
 		if err != nil {

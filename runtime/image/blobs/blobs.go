@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/knarr-io/knarr/runtime/keylock"
 )
 
 // ErrDigest says that content does not have the digest that it should have.
@@ -23,14 +25,16 @@ var ErrTooLarge = errors.New("content is larger than allowed")
 
 // Store is a content store in a folder. It is safe for concurrent use.
 type Store struct {
-	dir string
-	tmp string
+	dir   string
+	tmp   string
+	locks keylock.Set
 }
 
-// Open opens the store in dir and removes what an earlier process left half written.
+// Open opens the store in dir and removes what an
+// earlier process left half written, but for what Resume may go on with.
 func Open(dir string) (*Store, error) {
 	s := &Store{dir: filepath.Join(dir, "sha256"), tmp: filepath.Join(dir, "ingest")}
-	if err := os.RemoveAll(s.tmp); err != nil {
+	if err := s.sweep(); err != nil {
 		return nil, err
 	}
 	for _, d := range []string{s.dir, s.tmp} {

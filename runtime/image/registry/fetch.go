@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -40,11 +41,20 @@ type Auth struct {
 	Username, Password, Auth, IdentityToken, RegistryToken string
 }
 
-// Sink takes what is fetched. Put must check that r has the digest, and read
-// at most size bytes; Has says that a blob need not be fetched.
+// Sink takes what is fetched, and checks its digests. It must be safe for
+// concurrent use.
 type Sink interface {
+	// Has says that a blob need not be fetched.
 	Has(digest string) bool
+	// Put takes a small blob; it must read at most size bytes.
 	Put(r io.Reader, digest string, size int64) error
+	// Resume takes a layer from where an earlier attempt broke off. open gives
+	// it from an offset on, or from zero, and says which.
+	Resume(digest string, size int64, open func(from int64) (io.ReadCloser, int64, error)) error
+	// Begin tells that the manifest and configuration of an image have come in:
+	// its layers follow, each with Arrived, in any order.
+	Begin(manifest string)
+	Arrived(digest string)
 }
 
 // Result is what a reference stands for.
@@ -116,7 +126,8 @@ func (c *Client) fetchFrom(ctx context.Context, ep endpoint, ref name.Ref, auth 
 	if err != nil {
 		return Result{}, err
 	}
-	manifest, err := c.store(ctx, img, sink)
+	rest := sync.OnceValues(func() (*ranges, error) { return newRanges(ctx, target.Context(), auth.authenticator(ep), rt) })
+	manifest, err := c.store(ctx, img, rest, sink)
 	return Result{Manifest: manifest, Digest: desc.Digest.String()}, err
 }
 
@@ -140,8 +151,9 @@ func again(err error) bool {
 	return false
 }
 
-// store brings every part of img into sink: layers first, the manifest last.
-func (c *Client) store(ctx context.Context, img v1.Image, sink Sink) (string, error) {
+// store brings every part of img into sink: what describes it first, so that
+// layers can be unpacked while others are on their way.
+func (c *Client) store(ctx context.Context, img v1.Image, rest func() (*ranges, error), sink Sink) (string, error) {
 	m, err := img.Manifest()
 	if err != nil {
 		return "", err
@@ -153,17 +165,23 @@ func (c *Client) store(ctx context.Context, img v1.Image, sink Sink) (string, er
 	if err != nil {
 		return "", err
 	}
+	digest, err := describe(img, m, sink)
+	if err != nil {
+		return "", err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelLayers)
 	for i := range layers {
-		group.Go(func() error { return fetchLayer(ctx, layers[i], m.Layers[i], sink) })
+		group.Go(func() error { return fetchLayer(ctx, layers[i], m.Layers[i], rest, sink) })
 	}
-	config, cfgErr := img.RawConfigFile()
-	if err := group.Wait(); err != nil {
+	return digest, group.Wait()
+}
+
+// describe brings the manifest and the configuration.
+func describe(img v1.Image, m *v1.Manifest, sink Sink) (string, error) {
+	config, err := img.RawConfigFile()
+	if err != nil {
 		return "", err
-	}
-	if cfgErr != nil {
-		return "", cfgErr
 	}
 	if err := put(sink, config, m.Config.Digest); err != nil {
 		return "", err
@@ -176,32 +194,60 @@ func (c *Client) store(ctx context.Context, img v1.Image, sink Sink) (string, er
 	if err != nil {
 		return "", err
 	}
-	return digest.String(), put(sink, raw, digest)
+	if err := put(sink, raw, digest); err != nil {
+		return "", err
+	}
+	sink.Begin(digest.String())
+	return digest.String(), nil
 }
 
-func fetchLayer(ctx context.Context, l v1.Layer, desc v1.Descriptor, sink Sink) error {
-	if sink.Has(desc.Digest.String()) {
-		return nil
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	r, err := l.Compressed()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	stop := context.AfterFunc(ctx, func() { r.Close() })
-	defer stop()
-	dog := watch(r)
-	defer dog.stop()
-	if err := sink.Put(dog, desc.Digest.String(), desc.Size); err != nil {
-		if dog.stalled() {
-			return fault.New(fault.Unavailable, "layer %s: the registry has sent nothing for %s", desc.Digest, stallAfter)
+// fetchLayer brings a layer, and asks for the rest of it when a connection breaks.
+func fetchLayer(ctx context.Context, l v1.Layer, desc v1.Descriptor, rest func() (*ranges, error), sink Sink) error {
+	digest := desc.Digest.String()
+	for try := 1; !sink.Has(digest); try++ {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		return err
+		err := fetchOnce(ctx, l, desc, rest, sink)
+		if err != nil && (try == tries || !again(err)) {
+			return err
+		}
 	}
+	sink.Arrived(digest)
 	return nil
+}
+
+func fetchOnce(ctx context.Context, l v1.Layer, desc v1.Descriptor, rest func() (*ranges, error), sink Sink) error {
+	var dog *watchdog
+	stop := func() bool { return true }
+	defer func() { stop() }()
+	open := func(from int64) (io.ReadCloser, int64, error) {
+		r, at, err := openLayer(ctx, l, desc, from, rest)
+		if err != nil {
+			return nil, 0, err
+		}
+		dog = watch(r)
+		stop = context.AfterFunc(ctx, func() { r.Close() })
+		return dog, at, nil
+	}
+	err := sink.Resume(desc.Digest.String(), desc.Size, open)
+	if err != nil && dog != nil && dog.stalled() {
+		return fault.New(fault.Unavailable, "layer %s: the registry has sent nothing for %s", desc.Digest, stallAfter)
+	}
+	return err
+}
+
+// openLayer opens a layer, which ends with ctx.
+func openLayer(ctx context.Context, l v1.Layer, desc v1.Descriptor, from int64, rest func() (*ranges, error)) (io.ReadCloser, int64, error) {
+	if from == 0 {
+		r, err := l.Compressed()
+		return r, 0, err
+	}
+	ranges, err := rest()
+	if err != nil {
+		return nil, 0, err
+	}
+	return ranges.open(ctx, desc.Digest.String(), from, desc.Size)
 }
 
 func put(sink Sink, data []byte, digest v1.Hash) error {

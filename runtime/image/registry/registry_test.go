@@ -71,6 +71,18 @@ func (m *memory) Put(r io.Reader, digest string, size int64) error {
 	return nil
 }
 
+func (m *memory) Resume(digest string, size int64, open func(int64) (io.ReadCloser, int64, error)) error {
+	r, _, err := open(0)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return m.Put(r, digest, size)
+}
+
+func (*memory) Begin(string)   {}
+func (*memory) Arrived(string) {}
+
 // serve runs a registry behind a middleman.
 func serve(t *testing.T, middle func(http.Handler) http.Handler) string {
 	t.Helper()

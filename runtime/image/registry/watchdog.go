@@ -35,5 +35,11 @@ func (w *watchdog) Read(p []byte) (int, error) {
 
 func (w *watchdog) stop() { w.timer.Stop() }
 
+// Close ends both the watch and what is watched.
+func (w *watchdog) Close() error {
+	w.stop()
+	return w.r.Close()
+}
+
 // stalled says whether the watchdog has closed the reader.
 func (w *watchdog) stalled() bool { return w.fired.Load() }
