@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,6 +44,7 @@ type Node struct {
 	images    *images.Collector
 	eviction  *eviction.Manager
 	informers *client.Informers // of pods and nodes, and of services where none were given
+	stopping  atomic.Bool       // Shutdown was called
 	wg        sync.WaitGroup
 	failed    chan error
 }
@@ -95,6 +97,7 @@ func (n *Node) wire(ctx context.Context) error {
 		MaxPods: k.PodLimit(n.machine.CPUs), Labels: cfg.Labels, Taints: cfg.Taints, LocalVolumes: volumes.LocalDir(cfg.RootDir),
 		Reserved: k.Reserved, Eviction: k.Eviction, Machine: n.machine, PodCIDR: cfg.PodCIDR,
 		Pressure:     func(c corev1.NodeConditionType) bool { return n.eviction.Has(c) },
+		Stopping:     n.stopping.Load,
 		LeaseSeconds: k.LeaseSeconds, ReportEvery: k.ReportEvery, MaxImages: k.MaxImages, ProviderID: k.ProviderID,
 		Client: cfg.Client, Informer: nodes, Runtime: n.runtime, Recorder: n.recorder, Logger: cfg.Logger,
 	})
@@ -122,7 +125,7 @@ func (n *Node) wire(ctx context.Context) error {
 		HostResolver: hostResolver(cfg.ResolvConf, cfg.Logger), MemoryCapacity: n.machine.MemoryBytes,
 		RuntimeName: cfg.RuntimeName, BeforeStop: cfg.BeforeStop, Admit: cfg.Admit, Cgroups: n.cgroups(),
 		Static: manifests, DefaultSeccomp: k.DefaultSeccomp, NoCPUQuota: !k.CPUQuota, CrashDelay: k.CrashDelay, UnsafeSysctls: k.UnsafeSysctls,
-		Pressure: func(c corev1.NodeConditionType) bool { return n.eviction.Has(c) },
+		Pressure: func(c corev1.NodeConditionType) bool { return n.eviction.Has(c) }, Stopping: n.stopping.Load,
 	}, pods)
 	n.eviction = eviction.New(eviction.Host{
 		Config: k.Eviction, Runtime: n.runtime, Root: cfg.RootDir, LogRoot: cfg.LogDir, EmptyDir: vols.EmptyDir,

@@ -60,6 +60,10 @@ func Down(ctx context.Context, s Settings, target kubeconfig.Target, purge bool,
 		failed = append(failed, board.Step(name).End(onEach(ctx, nodes, f)))
 	}
 	once := func(name string, f func() error) { failed = append(failed, board.Step(name).End(f())) }
+	if s.NodeConfig != "" && !purge {
+		// While the API takes the pods' last word.
+		step("end the pods as the nodes are configured", func(ctx context.Context, d downer) error { return d.drain(ctx) })
+	}
 	step("stop the server and the edge", func(ctx context.Context, d downer) error { return d.services(ctx) })
 	step("stop the pods", func(ctx context.Context, d downer) error { return d.pods(ctx) })
 	step("stop the runtime", func(ctx context.Context, d downer) error { return d.runtime(ctx) })

@@ -104,6 +104,9 @@ func (s Settings) programs() string {
 // NodeRoot is where the node agent keeps volumes.
 func (s Settings) NodeRoot() string { return filepath.Join(s.DataDir, "node") }
 
+// NodeSocket is where the node agent is asked to end its pods.
+func (s Settings) NodeSocket() string { return filepath.Join(s.RunDir, "node.sock") }
+
 // StaticPods is where manifests of static pods lie.
 func (s Settings) StaticPods() string { return filepath.Join(s.DataDir, "manifests") }
 

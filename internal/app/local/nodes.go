@@ -109,7 +109,7 @@ func (s Settings) stopNode(ctx context.Context, f Further, now bool, logger *slo
 	d := newDowner(s.node(f), false, logger)
 	d.now = now
 	var failed []error
-	for _, step := range []func(context.Context) error{d.services, d.pods, d.runtime} {
+	for _, step := range []func(context.Context) error{d.drain, d.services, d.pods, d.runtime} {
 		failed = append(failed, step(ctx))
 	}
 	failed = append(failed, d.volumes(), s.removeNetworks([]Settings{d.Settings}, logger))

@@ -182,11 +182,14 @@ func (h *Host) RunAgent(ctx context.Context, ready func()) error {
 		return err
 	}
 	ready()
+	control := make(chan error, 1)
+	go func() { control <- serveControl(ctx, c.NodeSocket(), agent) }()
 	select {
 	case err = <-agent.Failed():
-		cancel()
+	case err = <-control:
 	case <-ctx.Done():
 	}
+	cancel()
 	if stopped := agent.Wait(); err == nil {
 		err = stopped
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/node"
+	"github.com/knarr-io/knarr/internal/node/nodeconfig"
 	"github.com/knarr-io/knarr/internal/node/nodetest"
 	"github.com/knarr-io/knarr/internal/testkit"
 )
@@ -32,7 +33,8 @@ type world struct {
 	dir     string
 	pods    client.Typed[*corev1.Pod]
 
-	node *node.Node // the agent, as it was started last
+	kubelet *nodeconfig.Settings // of the next start; nil for the defaults
+	node    *node.Node           // the agent, as it was started last
 
 	mu      sync.Mutex
 	stopped []string // pods that BeforeStop was asked about
@@ -92,7 +94,8 @@ func (w *world) start() {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	n, err := node.Start(ctx, node.Config{
-		Client: client.New(issuer{w.cluster.As("system:node:n1", "system:nodes").Transport()}, w.cluster.Catalog).WithManager("kubelet"), Logger: logger,
+		Kubelet: w.kubelet,
+		Client:  client.New(issuer{w.cluster.As("system:node:n1", "system:nodes").Transport()}, w.cluster.Catalog).WithManager("kubelet"), Logger: logger,
 		NodeName: "n1", Addresses: []string{"127.0.0.1"}, Version: "v1.36.0", RuntimeEndpoint: filepath.Join(w.dir, "cri.sock"),
 		PodCIDR: "10.1.0.0/24", RootDir: filepath.Join(w.dir, "root"), LogDir: filepath.Join(w.dir, "logs"), ClusterDomain: "cluster.local",
 		CgroupRoot: filepath.Base(w.dir), StaticPods: filepath.Join(w.dir, "manifests"),

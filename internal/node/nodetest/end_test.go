@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/node/nodeconfig"
 	"github.com/knarr-io/knarr/internal/node/podstate"
 )
 
@@ -51,5 +53,45 @@ func TestEviction(t *testing.T) {
 	case <-w.node.Pods().End("nobody", podstate.Verdict{}, ""):
 	default:
 		t.Error("a pod that is not there is waited for")
+	}
+}
+
+// A node that is switched off ends its pods by priority and takes no others.
+func TestShutdown(t *testing.T) {
+	w := newWorld(t)
+	w.stop()
+	w.kubelet = nodeconfig.Default()
+	w.kubelet.Shutdown = []nodeconfig.ShutdownGrace{{Priority: -10, Grace: 20 * time.Second}, {Priority: 5, Grace: 10 * time.Second}}
+	w.start()
+	w.create(pod("low", func(p *corev1.Pod) { p.Spec.Containers[0].Name = "low" }))
+	w.manifest("web", "app:1")
+	w.awaitReady("low")
+	w.eventually("the mirror is made", func() bool { _, err := w.pods.Get(t.Context(), "default", "web-n1"); return err == nil })
+	w.awaitReady("web-n1")
+	if err := w.node.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"low", "web-n1"} {
+		s := w.get(name).Status
+		if s.Phase != corev1.PodFailed || s.Reason != "Terminated" || s.Message != "Pod was terminated in response to imminent node shutdown." {
+			t.Errorf("%s: %s, %s, %q", name, s.Phase, s.Reason, s.Message)
+		}
+	}
+	w.eventually("the node is not ready", func() bool {
+		n, err := client.For[*corev1.Node](w.cluster.Admin).Get(t.Context(), "", "n1")
+		return err == nil && !nodeReady(n)
+	})
+	w.create(pod("late"))
+	w.eventually("a late pod is refused", func() bool { return w.get("late").Status.Reason == "NodeShutdown" })
+
+	// After the next start the static pod runs again, what ended stays ended.
+	w.stop()
+	w.start()
+	w.eventually("the static pod runs again", func() bool {
+		p, err := w.pods.Get(t.Context(), "default", "web-n1")
+		return err == nil && isReady(p)
+	})
+	if s := w.get("low").Status; s.Phase != corev1.PodFailed || w.running() != 1 {
+		t.Errorf("low is %s, %d containers run", s.Phase, w.running())
 	}
 }

@@ -20,6 +20,8 @@ type Policy struct {
 	UnsafeSysctls []string
 	// Pressure are the conditions that the node has now.
 	Pressure []corev1.NodeConditionType
+	// Stopping is set when the node is about to be switched off.
+	Stopping bool
 }
 
 // safeSysctls change nothing for other pods; upstream's list.
@@ -34,6 +36,9 @@ func safeSysctls() []string {
 // AdmitPolicy decides whether the node's settings and state let it take a new
 // pod; nil when they do. Reasons and messages are upstream's.
 func AdmitPolicy(pod *corev1.Pod, p Policy) *Verdict {
+	if p.Stopping {
+		return &Verdict{Reason: "NodeShutdown", Message: "Pod was rejected as the node is shutting down."}
+	}
 	if name := forbiddenSysctl(pod, p.UnsafeSysctls); name != "" {
 		return rejected("SysctlForbidden", fmt.Sprintf("forbidden sysctl: %q not allowlisted", name))
 	}

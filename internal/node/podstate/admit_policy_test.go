@@ -28,6 +28,7 @@ func TestAdmitPolicy(t *testing.T) {
 		reason string
 	}{
 		{"plain", func(*corev1.Pod) {}, Policy{}, ""},
+		{"node stops", critical, Policy{Stopping: true}, "NodeShutdown"},
 		{"safe sysctl", sysctl("net.ipv4.tcp_syncookies"), Policy{}, ""},
 		{"safe sysctl with slashes", sysctl("net/ipv4/tcp_syncookies"), Policy{}, ""},
 		{"unsafe sysctl", sysctl("kernel.msgmax"), Policy{}, "SysctlForbidden"},

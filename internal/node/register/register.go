@@ -53,6 +53,8 @@ type Config struct {
 	// the node has one of its conditions.
 	Eviction eviction.Config
 	Pressure func(corev1.NodeConditionType) bool
+	// Stopping tells that the node is about to be switched off; may be nil.
+	Stopping func() bool
 	// PodCIDR is used until the API has given the node a range; may be empty.
 	PodCIDR string
 
@@ -209,7 +211,7 @@ func (r *Registrar) passRange(ctx context.Context, node *corev1.Node) error {
 }
 
 func (r *Registrar) observe(ctx context.Context) *Observed {
-	o := &Observed{Machine: r.cfg.Machine, Pressure: r.cfg.Pressure}
+	o := &Observed{Machine: r.cfg.Machine, Pressure: r.cfg.Pressure, Stopping: r.cfg.Stopping != nil && r.cfg.Stopping()}
 	// A runtime that does not answer is told soon, not after a call's long bound.
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

@@ -15,6 +15,8 @@ import (
 type Observed struct {
 	Machine  *Machine
 	Pressure func(corev1.NodeConditionType) bool
+	// Stopping is set when the node is about to be switched off.
+	Stopping bool
 	// Runtime is the runtime's status; nil while it does not answer, for the
 	// reason in RuntimeError.
 	Runtime      *runtimeapi.StatusResponse
@@ -136,6 +138,9 @@ func setConditions(s *corev1.NodeStatus, o *Observed, now time.Time) {
 
 // notReady says why the node cannot run pods; empty when it can.
 func notReady(o *Observed) string {
+	if o.Stopping {
+		return "node is shutting down"
+	}
 	if o.Runtime == nil {
 		msg := "container runtime is down"
 		if o.RuntimeError != nil {

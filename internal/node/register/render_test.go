@@ -59,6 +59,7 @@ func TestConditions(t *testing.T) {
 		{"no network", Observed{Runtime: up(false)}, "False", "KubeletNotReady",
 			"container runtime network not ready: NetworkReady=false reason:NoRange message:no range", "False"},
 		{"no runtime", Observed{RuntimeError: errors.New("gone")}, "False", "KubeletNotReady", "container runtime is down: gone", "False"},
+		{"stopping", Observed{Runtime: up(true), Stopping: true}, "False", "KubeletNotReady", "node is shutting down", "False"},
 		{"little memory", Observed{Runtime: up(true), Pressure: func(c corev1.NodeConditionType) bool { return c == corev1.NodeMemoryPressure }}, "True", "KubeletReady", "kubelet is posting ready status", "True"},
 	}
 	for _, tc := range cases {

@@ -57,6 +57,8 @@ type Deps struct {
 	CrashDelay                 time.Duration
 	// UnsafeSysctls are those that pods may set besides the safe ones.
 	UnsafeSysctls []string
+	// Stopping tells that the node is about to be switched off; may be nil.
+	Stopping func() bool
 	// Pressure tells whether the node has a condition; may be nil.
 	Pressure     func(corev1.NodeConditionType) bool
 	Cgroups      Cgroups // nil: the runtime makes them as needed

@@ -12,7 +12,7 @@ import (
 // End ends a pod for good by a verdict, such as an eviction; one that ends
 // already is only given no more time than the verdict leaves. event is told of
 // the pod unless it is empty. The channel is closed when nothing of the pod
-// runs; at once where the node has no such pod.
+// runs and its status says so; at once where the node has no such pod.
 func (m *Manager) End(uid types.UID, v podstate.Verdict, event string) <-chan struct{} {
 	m.mu.Lock()
 	e := m.mu.workers[uid]
@@ -47,9 +47,10 @@ func (w *Worker) end(v podstate.Verdict, event string) {
 	}
 }
 
-// tellIdle wakes who waits for the pod to run nothing.
+// tellIdle wakes who waits for the pod to run nothing, when the API knows.
 func (w *Worker) tellIdle() {
-	if len(w.idle) == 0 || !podstate.Idle(w.view) {
+	told := !w.status.busy && w.status.since.IsZero()
+	if len(w.idle) == 0 || !podstate.Idle(w.view) || !told {
 		return
 	}
 	for _, c := range w.idle {

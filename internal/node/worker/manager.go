@@ -209,7 +209,7 @@ func (m *Manager) othersLocked(pod *corev1.Pod) []*corev1.Pod {
 
 // policy is what the settings and the state of the node say of new pods.
 func (m *Manager) policy() podstate.Policy {
-	p := podstate.Policy{UnsafeSysctls: m.deps.UnsafeSysctls}
+	p := podstate.Policy{UnsafeSysctls: m.deps.UnsafeSysctls, Stopping: m.deps.Stopping != nil && m.deps.Stopping()}
 	if m.deps.Pressure == nil {
 		return p
 	}

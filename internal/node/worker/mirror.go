@@ -17,6 +17,7 @@ const maxMirrorRetry = time.Minute
 type mirrorKeeper struct {
 	pod   *corev1.Pod // as the API last told; nil: there is none
 	busy  bool        // being made or deleted
+	final bool        // this worker has written a final phase
 	pause time.Duration
 	retry time.Time
 }
@@ -36,10 +37,16 @@ func (w *Worker) setMirror(mirror *corev1.Pod) {
 		return
 	}
 	w.mirror.pod = mirror
-	if mirror != nil && !static.Of(mirror, w.static) {
+	if mirror != nil && !w.shows(mirror) {
 		mirror = nil
 	}
 	w.view.Pod = static.With(w.static, mirror)
+}
+
+// shows tells whether the mirror is that of the pod as this worker runs it: one
+// that ended before, with the node for example, runs anew.
+func (w *Worker) shows(mirror *corev1.Pod) bool {
+	return static.Of(mirror, w.static) && (w.mirror.final || !podEnded(mirror))
 }
 
 // keepMirror makes the mirror where there is none, and replaces one that
@@ -51,7 +58,7 @@ func (w *Worker) keepMirror(now time.Time) (ready bool, next time.Time) {
 		return true, time.Time{}
 	}
 	mirror, node := w.mirror.pod, w.deps.Node()
-	fits := mirror != nil && mirror.DeletionTimestamp == nil && static.Of(mirror, w.static)
+	fits := mirror != nil && mirror.DeletionTimestamp == nil && w.shows(mirror)
 	switch {
 	case w.mirror.busy:
 		return false, time.Time{}

@@ -76,7 +76,7 @@ func (m *Manager) moveStaticLocked(name string, s *staticPod) {
 
 // mirrorOf is the mirror where it is that pod's.
 func (s *staticPod) mirrorOf(pod *corev1.Pod) *corev1.Pod {
-	if s.mirror == nil || !static.Of(s.mirror, pod) {
+	if s.mirror == nil || !static.Of(s.mirror, pod) || s.run == nil && podEnded(s.mirror) {
 		return nil
 	}
 	return s.mirror

@@ -116,6 +116,7 @@ func (w *Worker) write(status corev1.PodStatus) {
 	}
 	pod := w.subject().DeepCopy()
 	pod.Status = status
+	w.mirror.final = w.mirror.final || podEnded(pod)
 	w.ops.Go(func() {
 		written, err := client.For[*corev1.Pod](w.deps.Client).UpdateStatus(w.ctx, pod)
 		if apierrors.IsConflict(err) {

@@ -150,9 +150,9 @@ func (w *Worker) step() (next time.Time, done bool) {
 	}
 	w.syncProbes()
 	w.tellBackOff(now)
-	w.tellIdle()
 	w.tellResized()
 	next = earliest(plan.Wake, w.refresh(now), w.publish(now, plan.Done))
+	w.tellIdle()
 	if w.view.Stop == nil && podstate.Terminal(w.view, now) {
 		w.stop()
 	}
