@@ -70,6 +70,7 @@ func TestSeveralNodes(t *testing.T) {
 	}
 	t.Run("pods", c.podsAcross)
 	t.Run("services", c.servicesAcross)
+	t.Run("policies", c.policiesAcross)
 	// The third node dies: the others have to find out while more is tried.
 	c.Cluster.Run(t, c.knarr("node", "stop", "--now", node3))
 	died := time.Now()

@@ -134,3 +134,52 @@ func explain(t *testing.T, s *harness.Space, pod, destination string) string {
 	t.Helper()
 	return cluster.Run(t, harness.Input{Argv: []string{cluster.Knarr, "explain", "connection", "-n", s.Name, pod, destination}})
 }
+
+const onlyOneReachesTwo = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: two}
+spec: {podSelector: {matchLabels: {app: two}}, ingress: [{from: [{podSelector: {matchLabels: {app: one}}}]}]}
+`
+
+const oneReachesNobody = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: one}
+spec: {podSelector: {matchLabels: {app: one}}, policyTypes: [Egress]}
+`
+
+// What crosses nodes is judged on both: by the receiver's, that knows the
+// sender by its address, and by the sender's.
+func (c several) policiesAcross(t *testing.T) {
+	two := c.Ready(t, "two").Status.PodIP
+	page := func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		_, err := harness.Fetch(ctx, harness.Browser(c.Cluster.Machine.Dial, false), "http://"+two+":8080/", "")
+		return err
+	}
+	ask := func() error {
+		if out := c.Kubectl.Try(t, "exec", "one", "--", "sh", "-c", strings.ReplaceAll(get(two+":8080"), "server", "two")); out.Err != nil {
+			return errors.New(out.String())
+		}
+		return nil
+	}
+	c.Apply(t, onlyOneReachesTwo)
+	harness.Await(t, time.Minute, "another node is kept away from the pod", func(ctx context.Context) error {
+		if page(ctx) == nil {
+			return errors.New("it still reaches it")
+		}
+		return nil
+	})
+	if err := ask(); err != nil {
+		t.Errorf("a pod that is allowed does not reach one of another node: %v", err)
+	}
+	c.Apply(t, oneReachesNobody)
+	harness.Await(t, time.Minute, "the sender's node denies", func(context.Context) error {
+		if ask() == nil {
+			return errors.New("it still reaches it")
+		}
+		return nil
+	})
+	c.Kubectl.Run(t, "delete", "networkpolicy", "--all")
+	harness.Await(t, time.Minute, "without policies all is open", page)
+}

@@ -20,12 +20,12 @@ import (
 
 // Space is a network namespace. It lives until the test ends.
 type Space struct {
-	t  *testing.T
+	t  testing.TB
 	fd netns.NsHandle
 }
 
 // New makes an empty namespace with its loopback link up. The test needs root.
-func New(t *testing.T) *Space {
+func New(t testing.TB) *Space {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("this test makes network namespaces: run it as root")

@@ -223,3 +223,7 @@ func pods(app string) networkingv1.NetworkPolicyPeer {
 func block(cidr string, except ...string) networkingv1.NetworkPolicyPeer {
 	return networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: cidr, Except: except}}
 }
+
+func tcpPort(n int) networkingv1.NetworkPolicyPort {
+	return port(corev1.ProtocolTCP, intstr.FromInt32(int32(n)), 0)
+}
