@@ -69,6 +69,7 @@ func measurements() []measurement {
 		{name: "idle", cluster: measureIdle},
 		{name: "pod", cluster: measurePods},
 		{name: "replicas", cluster: measureReplicas},
+		{name: "policies", cluster: measurePolicies},
 		{name: "recovery", cluster: measureRecovery},
 		{name: "api", planes: measureAPI},
 		{name: "list", planes: measureList},

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/knarr-io/knarr/internal/client"
+)
+
+// How many policies there are, and how often one of them is changed.
+const (
+	policyCount   = 1000
+	policyChanges = 100
+)
+
+// measurePolicies tells how long it takes from the write of a change of one
+// policy among many to the kernel's commit of it. All select the one pod.
+func measurePolicies(ctx context.Context, c *cluster) ([]figure, error) {
+	if _, err := c.runPod(ctx, "judged"); err != nil {
+		return nil, err
+	}
+	policies := client.For[*networkingv1.NetworkPolicy](c.client)
+	start := time.Now()
+	for i := range policyCount {
+		if _, err := policies.Create(ctx, policyOf(i)); err != nil {
+			return nil, fmt.Errorf("create a policy: %w", err)
+		}
+	}
+	if err := awaitPolicyChains(ctx); err != nil {
+		return nil, err
+	}
+	all := time.Since(start)
+	commits, stop, err := watchCommits()
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	var took []float64
+	for i := range policyChanges {
+		patch := fmt.Sprintf(`{"spec":{"ingress":[{"ports":[{"port":%d}]}]}}`, 1000+i)
+		begun := time.Now()
+		if _, err := policies.Patch(ctx, namespace, policyOf(i).Name, types.MergePatchType, []byte(patch)); err != nil {
+			return nil, fmt.Errorf("change a policy: %w", err)
+		}
+		select {
+		case <-commits:
+			took = append(took, milliseconds(time.Since(begun)))
+		case <-time.After(podTime):
+			return nil, fmt.Errorf("the kernel was not told of a changed policy within %s", podTime)
+		}
+	}
+	if err := policies.DeleteCollection(ctx, namespace, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		return nil, fmt.Errorf("delete the policies: %w", err)
+	}
+	if _, err := c.deletePod(ctx, "judged"); err != nil {
+		return nil, err
+	}
+	return []figure{
+		single(fmt.Sprintf("%d network policies that select a pod, from the first write to the kernel", policyCount), "s", "", all.Seconds()),
+		spread(fmt.Sprintf("change of one of %d network policies, from the write to the kernel", policyCount), "ms", "", took),
+	}, nil
+}
+
+func policyOf(i int) *networkingv1.NetworkPolicy {
+	port := intstr.FromInt32(int32(i + 1))
+	return &networkingv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("policy-%d", i)},
+		Spec: networkingv1.NetworkPolicySpec{Ingress: []networkingv1.NetworkPolicyIngressRule{{
+			Ports: []networkingv1.NetworkPolicyPort{{Port: &port}},
+			From:  []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"group": fmt.Sprint(i % 50)}}}},
+		}}},
+	}
+}
+
+// awaitPolicyChains waits until the kernel has a chain of every policy.
+func awaitPolicyChains(ctx context.Context) error {
+	conn, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("open netlink to nftables: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, podTime)
+	defer cancel()
+	for look := time.NewTicker(time.Millisecond); ; {
+		chains, err := conn.ListChainsOfTableFamily(nftables.TableFamilyIPv4)
+		if err != nil {
+			return fmt.Errorf("list nftables chains: %w", err)
+		}
+		n := 0
+		for _, chain := range chains {
+			if strings.HasPrefix(chain.Name, "pi-") {
+				n++
+			}
+		}
+		if n >= policyCount {
+			look.Stop()
+			return nil
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			look.Stop()
+			return fmt.Errorf("the kernel has %d of %d policies after %s", n, policyCount, podTime)
+		}
+	}
+}
+
+// watchCommits tells of every transaction that nftables commits.
+func watchCommits() (commits <-chan struct{}, stop func(), err error) {
+	const group, newGeneration = unix.NFNLGRP_NFTABLES, unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWGEN
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open netlink: %w", err)
+	}
+	if err := conn.JoinGroup(group); err != nil {
+		_ = conn.Close()
+		return nil, nil, fmt.Errorf("listen to nftables: %w", err)
+	}
+	out := make(chan struct{}, policyChanges)
+	go func() {
+		for {
+			messages, err := conn.Receive()
+			if err != nil {
+				return
+			}
+			for _, m := range messages {
+				if m.Header.Type == newGeneration {
+					out <- struct{}{}
+				}
+			}
+		}
+	}()
+	return out, func() { _ = conn.Close() }, nil
+}
