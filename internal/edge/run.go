@@ -50,7 +50,9 @@ func Run(ctx context.Context, cfg Config) error {
 	zone := dns.NewZone(cfg.Domain)
 	dns.Follow(zone, m)
 	resolvers := dns.Resolvers(cfg.ResolvConf, cfg.Own)
-	names := dns.NewServer(dns.NewResolver(zone, dns.NewForwarder(resolvers)))
+	forwarder := dns.NewForwarder(resolvers)
+	dns.FollowSettings(forwarder, m, cfg.Own, cfg.Logger)
+	names := dns.NewServer(dns.NewResolver(zone, forwarder))
 	requests, err := ingress.NewServer(m, cfg.Logger)
 	if err != nil {
 		return fmt.Errorf("edge: %w", err)

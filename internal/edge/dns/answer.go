@@ -39,6 +39,9 @@ func (r *Resolver) Answer(ctx context.Context, q *mdns.Msg) *mdns.Msg {
 		reply.Rcode = mdns.RcodeRefused
 		return reply
 	}
+	if question.Qtype == mdns.TypeANY {
+		return refuseANY(reply, question.Name)
+	}
 	name := mdns.CanonicalName(question.Name)
 	if !r.zone.owns(name) {
 		return r.forwarded(ctx, q, reply)
@@ -46,6 +49,14 @@ func (r *Resolver) Answer(ctx context.Context, q *mdns.Msg) *mdns.Msg {
 	reply.Authoritative = true
 	r.fromZone(ctx, reply, name, question.Qtype)
 	restoreCase(reply, question.Name, name)
+	return reply
+}
+
+// refuseANY answers a question for everything with one small record (RFC 8482,
+// section 4.2): nobody needs more, and amplifiers would use it.
+func refuseANY(reply *mdns.Msg, name string) *mdns.Msg {
+	const day = 86400
+	reply.Answer = []mdns.RR{&mdns.HINFO{Hdr: mdns.RR_Header{Name: name, Rrtype: mdns.TypeHINFO, Class: mdns.ClassINET, Ttl: day}, Cpu: "RFC8482"}}
 	return reply
 }
 
@@ -88,7 +99,7 @@ func (r *Resolver) fromZone(ctx context.Context, reply *mdns.Msg, name string, k
 
 // aliasOf is where the found records point on to, if they are no answer yet.
 func aliasOf(found []mdns.RR, kind uint16) string {
-	if kind == mdns.TypeCNAME || kind == mdns.TypeANY {
+	if kind == mdns.TypeCNAME {
 		return ""
 	}
 	for _, rr := range found {

@@ -91,6 +91,9 @@ func TestNamesOfTheSpecification(t *testing.T) {
 		{"_sql._tcp.db.shop.svc.cluster.local.", mdns.TypeSRV,
 			"NOERROR 0 100 5432 10-244-0-6.db.shop.svc.cluster.local., 0 100 5432 db-0.db.shop.svc.cluster.local."},
 		{"5.0.244.10.in-addr.arpa.", mdns.TypePTR, "NOERROR db-0.db.shop.svc.cluster.local."},
+		{"6.0.244.10.in-addr.arpa.", mdns.TypePTR, "NOERROR 10-244-0-6.db.shop.svc.cluster.local."},
+		{"9.0.244.10.in-addr.arpa.", mdns.TypePTR, "SERVFAIL"}, // not ready: nobody's, and nobody to forward to
+		{"web.shop.svc.cluster.local.", mdns.TypeANY, `NOERROR "RFC8482" ""`},
 		{"mail.shop.svc.cluster.local.", mdns.TypeA, "NOERROR 10.96.0.7, web.shop.svc.cluster.local."},
 		{"10-1-2-3.shop.pod.cluster.local.", mdns.TypeA, "NOERROR 10.1.2.3"},
 		{"dns-version.cluster.local.", mdns.TypeTXT, `NOERROR "1.1.0"`},

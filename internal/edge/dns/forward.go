@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/expirable"
@@ -29,7 +30,7 @@ var errNoResolver = errors.New("no resolver to forward to")
 
 // Forwarder asks the machine's resolvers. It is safe for concurrent use.
 type Forwarder struct {
-	resolvers []string // host:port
+	upstreams atomic.Pointer[upstreams]
 	cache     *expirable.LRU[mdns.Question, kept]
 	flight    singleflight.Group
 }
@@ -42,7 +43,15 @@ type kept struct {
 
 // NewForwarder makes a forwarder to resolvers (host:port).
 func NewForwarder(resolvers []string) *Forwarder {
-	return &Forwarder{resolvers: resolvers, cache: expirable.NewLRU[mdns.Question, kept](cacheSize, nil, cacheTime)}
+	f := &Forwarder{cache: expirable.NewLRU[mdns.Question, kept](cacheSize, nil, cacheTime)}
+	f.upstreams.Store(&upstreams{others: resolvers})
+	return f
+}
+
+// use asks others from now on, and forgets what the former ones said.
+func (f *Forwarder) use(u *upstreams) {
+	f.upstreams.Store(u)
+	f.cache.Purge()
 }
 
 // Resolvers reads the resolvers of a resolv.conf, without those that would
@@ -72,10 +81,12 @@ func Resolvers(files []string, own []netip.Addr) []string {
 // Ask answers from the cache or a resolver. Equal questions at one time are
 // asked once.
 func (f *Forwarder) Ask(ctx context.Context, q mdns.Question) (*mdns.Msg, error) {
-	if len(f.resolvers) == 0 {
+	q.Name = mdns.CanonicalName(q.Name)
+	from := f.upstreams.Load()
+	resolvers := from.of(q.Name)
+	if len(resolvers) == 0 {
 		return nil, errNoResolver
 	}
-	q.Name = mdns.CanonicalName(q.Name)
 	if k, ok := f.cache.Get(q); ok && time.Now().Before(k.until) {
 		return k.msg.Copy(), nil
 	}
@@ -83,7 +94,7 @@ func (f *Forwarder) Ask(ctx context.Context, q mdns.Question) (*mdns.Msg, error)
 		// Whoever asked first may leave; the others still want the answer.
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
 		defer cancel()
-		return f.exchange(bounded, q)
+		return f.exchange(bounded, q, from)
 	})
 	select {
 	case r := <-result:
@@ -96,12 +107,14 @@ func (f *Forwarder) Ask(ctx context.Context, q mdns.Question) (*mdns.Msg, error)
 	}
 }
 
-func (f *Forwarder) exchange(ctx context.Context, q mdns.Question) (*mdns.Msg, error) {
+func (f *Forwarder) exchange(ctx context.Context, q mdns.Question, from *upstreams) (*mdns.Msg, error) {
 	var failed []error
-	for _, resolver := range f.resolvers {
+	for _, resolver := range from.of(q.Name) {
 		answer, err := askOne(ctx, resolver, q)
 		if err == nil && answer.Rcode != mdns.RcodeServerFailure && answer.Rcode != mdns.RcodeRefused {
-			f.keep(q, answer)
+			if f.upstreams.Load() == from { // or it is not what would be asked now
+				f.keep(q, answer)
+			}
 			return answer, nil
 		}
 		if err == nil {
@@ -140,6 +153,9 @@ func (f *Forwarder) keep(q mdns.Question, answer *mdns.Msg) {
 	}
 	for _, rr := range slices.Concat(answer.Answer, answer.Ns) {
 		life = min(life, time.Duration(rr.Header().Ttl)*time.Second)
+		if soa, ok := rr.(*mdns.SOA); ok && len(answer.Answer) == 0 {
+			life = min(life, time.Duration(soa.Minttl)*time.Second) // RFC 2308, section 5
+		}
 	}
 	if life > 0 {
 		f.cache.Add(q, kept{msg: answer, until: time.Now().Add(life)})

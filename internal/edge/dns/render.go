@@ -105,8 +105,8 @@ func renderEndpoint(out records, owner string, slice *discoveryv1.EndpointSlice,
 	name := dashed(addr) + "." + owner
 	if e.Hostname != nil && *e.Hostname != "" {
 		name = strings.ToLower(*e.Hostname) + "." + owner
-		out.addPointer(addr, name)
 	}
+	out.addPointer(addr, name)
 	out.addAddress(owner, addr)
 	out.addAddress(name, addr)
 	for _, port := range slice.Ports {

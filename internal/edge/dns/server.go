@@ -9,6 +9,7 @@ import (
 	"time"
 
 	mdns "github.com/miekg/dns"
+	"golang.org/x/net/netutil"
 
 	"github.com/knarr-io/knarr/internal/edge/mirror"
 )
@@ -24,6 +25,8 @@ const (
 	answerTime = 5 * time.Second
 	// maxPerConnection bounds the questions on one TCP connection.
 	maxPerConnection = 1000
+	// maxConnections bounds the TCP connections of one socket.
+	maxConnections = 1024
 )
 
 // Server answers on the given sockets. It is made by NewServer and run once.
@@ -59,7 +62,7 @@ func (s *Server) Run(ctx context.Context, udp []net.PacketConn, tcp []net.Listen
 		servers = append(servers, &mdns.Server{PacketConn: c, Handler: s.handler(ctx), UDPSize: maxUDP})
 	}
 	for _, l := range tcp {
-		servers = append(servers, &mdns.Server{Listener: l, Handler: s.handler(ctx), MaxTCPQueries: maxPerConnection,
+		servers = append(servers, &mdns.Server{Listener: netutil.LimitListener(l, maxConnections), Handler: s.handler(ctx), MaxTCPQueries: maxPerConnection,
 			IdleTimeout: func() time.Duration { return 10 * time.Second }})
 	}
 	failed := make(chan error, len(servers))

@@ -89,11 +89,11 @@ func (z *Zone) owns(name string) bool {
 	return known
 }
 
-// find gives the records of a name, in random order, of one type or (with
-// TypeANY) all; exists tells an empty answer from a name that is not there.
+// find gives the records of a name of one type, in random order; exists tells
+// an empty answer from a name that is not there.
 func (z *Zone) find(name string, kind uint16) (out []mdns.RR, exists bool) {
 	if rr, ok := z.fixed(name); ok {
-		if rr == nil || kind != rr.Header().Rrtype && kind != mdns.TypeANY {
+		if rr == nil || kind != rr.Header().Rrtype {
 			return nil, true
 		}
 		return []mdns.RR{rr}, true
@@ -103,7 +103,7 @@ func (z *Zone) find(name string, kind uint16) (out []mdns.RR, exists bool) {
 	for _, rrs := range z.names[name] {
 		for _, rr := range rrs {
 			t := rr.Header().Rrtype
-			if t == kind || kind == mdns.TypeANY || t == mdns.TypeCNAME {
+			if t == kind || t == mdns.TypeCNAME {
 				out = append(out, rr)
 			}
 		}

@@ -1,5 +1,6 @@
 // Package mirror is what the edge knows of the cluster: Services, endpoint
-// slices, Ingresses and their classes, and TLS Secrets, as last seen.
+// slices, Ingresses and their classes, TLS Secrets and the settings of DNS, as
+// last seen.
 //
 // It is fed by informers and, before they have synced, by the copy that an
 // earlier process saved. Secrets are never saved. The mirror is the only
@@ -31,7 +32,13 @@ const (
 	Ingress
 	Class
 	Secret
+	// Settings is the ConfigMap kube-system/kube-dns.
+	Settings
 )
+
+// DNSSettings names the ConfigMap of stub domains, by the name that clusters
+// know it by.
+var DNSSettings = Key{Namespace: "kube-system", Name: "kube-dns"}
 
 // Mirror is safe for concurrent use; its objects are shared and immutable.
 type Mirror struct {
@@ -44,6 +51,7 @@ type Mirror struct {
 	ingresses map[Key]*networkingv1.Ingress
 	classes   map[Key]*networkingv1.IngressClass
 	secrets   map[Key]*corev1.Secret
+	settings  map[Key]*corev1.ConfigMap
 	listeners []func(Topic, Key)
 	changed   chan struct{}
 }
@@ -57,6 +65,7 @@ func New(path string, logger *slog.Logger) *Mirror {
 		ingresses: map[Key]*networkingv1.Ingress{},
 		classes:   map[Key]*networkingv1.IngressClass{},
 		secrets:   map[Key]*corev1.Secret{},
+		settings:  map[Key]*corev1.ConfigMap{},
 		changed:   make(chan struct{}, 1),
 	}
 }
@@ -116,6 +125,14 @@ func (m *Mirror) Secret(key Key) (*corev1.Secret, bool) {
 	return s, ok
 }
 
+// Settings are those of DNS, where there are any.
+func (m *Mirror) Settings() (*corev1.ConfigMap, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	c, ok := m.settings[DNSSettings]
+	return c, ok
+}
+
 func values[T any](m map[Key]T) []T {
 	out := make([]T, 0, len(m))
 	for _, v := range m {
@@ -133,6 +150,8 @@ func (m *Mirror) Follow(inf *client.Informers) (settle func(context.Context) err
 	ingresses := client.InformerFor[*networkingv1.Ingress](inf)
 	classes := client.InformerFor[*networkingv1.IngressClass](inf)
 	secrets := client.InformerWith[*corev1.Secret](inf, client.Selection{Fields: "type=" + string(corev1.SecretTypeTLS)})
+	settings := client.InformerWith[*corev1.ConfigMap](inf, client.Selection{Namespace: DNSSettings.Namespace, Fields: "metadata.name=" + DNSSettings.Name})
+	settings.OnChange(func(old, new *corev1.ConfigMap) { set(m, Settings, m.settings, old, new) })
 	services.OnChange(func(old, new *corev1.Service) { set(m, Service, m.services, old, new) })
 	ingresses.OnChange(func(old, new *networkingv1.Ingress) { set(m, Ingress, m.ingresses, old, new) })
 	classes.OnChange(func(old, new *networkingv1.IngressClass) { set(m, Class, m.classes, old, new) })
@@ -145,6 +164,7 @@ func (m *Mirror) Follow(inf *client.Informers) (settle func(context.Context) err
 		drop(m, Service, m.services, services)
 		drop(m, Ingress, m.ingresses, ingresses)
 		drop(m, Class, m.classes, classes)
+		drop(m, Settings, m.settings, settings)
 		m.dropSlices(slices)
 		return nil
 	}
@@ -164,6 +184,8 @@ func (m *Mirror) Put(obj api.Object) {
 		set(m, Class, m.classes, nil, o)
 	case *corev1.Secret:
 		set(m, Secret, m.secrets, nil, o)
+	case *corev1.ConfigMap:
+		set(m, Settings, m.settings, nil, o)
 	}
 }
 

@@ -26,6 +26,7 @@ type saved struct {
 	Slices    []*discoveryv1.EndpointSlice
 	Ingresses []*networkingv1.Ingress
 	Classes   []*networkingv1.IngressClass
+	Settings  []*corev1.ConfigMap `json:",omitempty"`
 }
 
 // settleTime gathers changes into one write of the copy.
@@ -50,6 +51,7 @@ func (m *Mirror) Load() {
 	putAll(m, s.Slices)
 	putAll(m, s.Classes)
 	putAll(m, s.Ingresses)
+	putAll(m, s.Settings)
 }
 
 func putAll[T api.Object](m *Mirror, objects []T) {
@@ -78,7 +80,7 @@ func (m *Mirror) Keep(ctx context.Context) error {
 
 func (m *Mirror) save() error {
 	m.mu.RLock()
-	s := saved{Version: copyVersion, Services: values(m.services), Ingresses: values(m.ingresses), Classes: values(m.classes)}
+	s := saved{Version: copyVersion, Services: values(m.services), Ingresses: values(m.ingresses), Classes: values(m.classes), Settings: values(m.settings)}
 	for _, slices := range m.slices {
 		for _, slice := range slices {
 			s.Slices = append(s.Slices, slice)
