@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
+	"github.com/knarr-io/knarr/internal/api/metrics"
 	"github.com/knarr-io/knarr/tools/gen/definitions"
 	"github.com/knarr-io/knarr/tools/gen/docs"
 	"github.com/knarr-io/knarr/tools/gen/inputs"
@@ -52,5 +53,13 @@ func generate(ctx context.Context, root string) error {
 	if err := os.WriteFile(filepath.Join(root, docs.Path), docs.Render(c), 0o644); err != nil {
 		return fmt.Errorf("writing the page of the API: %w", err)
 	}
-	return openapi.New(c, defs, version).Write(filepath.Join(root, "internal", "apiserver", "openapi", "data"), digest)
+	metrics, err := catalog.Of(metrics.Kinds())
+	if err != nil {
+		return err
+	}
+	data := filepath.Join(root, "internal", "apiserver", "openapi", "data")
+	if err := openapi.New(c, defs, version).Write(data, digest); err != nil {
+		return err
+	}
+	return openapi.New(metrics, defs, version).WriteAside(data, "metrics", "apis/metrics.k8s.io/v1beta1")
 }

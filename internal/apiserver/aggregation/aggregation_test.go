@@ -21,7 +21,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	registration "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"k8s.io/kube-openapi/pkg/spec3"
+	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/apiserver"
@@ -70,7 +73,7 @@ func newWorld(t *testing.T, answer http.HandlerFunc) *world {
 		docs, err := openapi.New()
 		check(t, err)
 		c.Handlers["/openapi/"] = docs
-		agg, err = aggregation.New(aggregation.Config{Kinds: c.Catalog, Objects: c.Cache, Client: client, Discovery: w.found, Documents: docs,
+		agg, err = aggregation.New(aggregation.Config{Own: []aggregation.Own{own()}, Kinds: c.Catalog, Objects: c.Cache, Client: client, Discovery: w.found, Documents: docs,
 			Certificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &tls.Certificate{}, nil }})
 		check(t, err)
 		c.Aggregated = agg.Route
@@ -85,6 +88,22 @@ func newWorld(t *testing.T, answer http.HandlerFunc) *world {
 		}
 	})
 	return w
+}
+
+// own is a group that this server answers until somebody else does.
+func own() aggregation.Own {
+	return aggregation.Own{
+		GroupVersion: schema.GroupVersion{Group: "own.example.com", Version: "v1"}, Priority: 100,
+		Resources: []metav1.APIResource{{Name: "things", Kind: "Thing", Verbs: []string{"get"}}},
+		Handler:   http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(out, "ours") }),
+		Document: openapi.Extra{
+			Name: "apis/own.example.com/v1", Tag: "1",
+			V3: func() (*spec3.OpenAPI, error) { return &spec3.OpenAPI{Version: "3.0.0"}, nil },
+			V2: func() (*spec.Swagger, error) {
+				return &spec.Swagger{SwaggerProps: spec.SwaggerProps{Paths: &spec.Paths{}}}, nil
+			},
+		},
+	}
 }
 
 func check(t *testing.T, err error) {
@@ -294,4 +313,41 @@ func TestRegistersItsOwnGroups(t *testing.T) {
 		_, code := get("v1.apps")
 		return fmt.Sprint(code), code == http.StatusOK
 	})
+}
+
+func TestOwnGroupsYield(t *testing.T) {
+	w := newWorld(t, func(out http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(out, "theirs") })
+	w.service(t)
+	answer := func() string {
+		_, _, body := w.Do(t, http.MethodGet, "/apis/own.example.com/v1/things", "")
+		return string(body)
+	}
+	shown := func() int {
+		for _, g := range w.found.Groups() {
+			if g.Name == "own.example.com" {
+				return len(g.Versions[0].Resources)
+			}
+		}
+		return -1
+	}
+	want := func(body string, resources int) {
+		t.Helper()
+		eventually(t, func() (string, bool) {
+			return fmt.Sprint(answer(), shown()), answer() == body && shown() == resources
+		})
+	}
+	want("ours", 1)
+	if code, _, body := w.Do(t, http.MethodGet, services+"/v1.own.example.com", ""); code != http.StatusNotFound {
+		t.Errorf("an APIService stands in the way of others: %d %s", code, body)
+	}
+	code, _, body := w.Do(t, http.MethodPost, services, `{"metadata":{"name":"v1.own.example.com"},"spec":{"group":"own.example.com","version":"v1",
+		"groupPriorityMinimum":100,"versionPriority":100,"insecureSkipTLSVerify":true,"service":{"namespace":"default","name":"ext"}}}`, "Content-Type", "application/json")
+	if code != http.StatusCreated {
+		t.Fatalf("registering is answered %d: %s", code, body)
+	}
+	eventually(t, func() (string, bool) { return answer(), strings.TrimSpace(answer()) != "ours" })
+	if code, _, body := w.Do(t, http.MethodDelete, services+"/v1.own.example.com", ""); code != http.StatusOK {
+		t.Fatalf("removing is answered %d: %s", code, body)
+	}
+	want("ours", 1)
 }

@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	registration "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
@@ -24,9 +25,22 @@ import (
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
 
-// Config is what an Aggregator works with. All fields are required but
+// Own is a version of a group that this server answers beside its kinds, as
+// long as no APIService names another server for it. It has no APIService of
+// its own, so that whoever brings such a server can create one.
+type Own struct {
+	GroupVersion schema.GroupVersion
+	// Priority puts the group in discovery's order.
+	Priority  int32
+	Resources []metav1.APIResource
+	Handler   http.Handler
+	Document  openapi.Extra
+}
+
+// Config is what an Aggregator works with. All fields are required but Own,
 // Documents and Logger.
 type Config struct {
+	Own       []Own
 	Kinds     *catalog.Catalog
 	Objects   *cache.Cache
 	Client    *outbound.Client
@@ -70,20 +84,23 @@ func New(c Config) (*Aggregator, error) {
 	return a, nil
 }
 
-// Route finds who answers a path below /apis; nil: this server does.
+// Route finds who answers a path below /apis; nil: this server, by its kinds.
 func (a *Aggregator) Route(path string) http.Handler {
 	routes := a.routes.Load()
-	if routes == nil || len(*routes) == 0 {
-		return nil
-	}
 	rest, isGroup := strings.CutPrefix(path, "/apis/")
-	if !isGroup {
+	if !isGroup || routes == nil {
 		return nil
 	}
 	group, rest, _ := strings.Cut(rest, "/")
 	version, _, _ := strings.Cut(rest, "/")
-	if b := (*routes)[schema.GroupVersion{Group: group, Version: version}]; b != nil {
+	gv := schema.GroupVersion{Group: group, Version: version}
+	if b := (*routes)[gv]; b != nil {
 		return b
+	}
+	for i := range a.Own {
+		if a.Own[i].GroupVersion == gv {
+			return a.Own[i].Handler
+		}
 	}
 	return nil
 }

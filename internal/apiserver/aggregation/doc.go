@@ -8,6 +8,9 @@
 // Service or endpoints change; the answer is the condition Available, and what
 // discovery shows of the group.
 //
+// Some versions this server answers by a handler of its own (Own), only as
+// long as nobody else does: metrics.k8s.io, until a metrics server comes.
+//
 // The other server knows who asks by the headers X-Remote-*, for which the
 // front proxy's client certificate vouches; authentication and authorization
 // happened here before. Each server is asked by a goroutine and connections of

@@ -23,11 +23,18 @@ func (a *Aggregator) publish() {
 	if routes == nil {
 		return
 	}
-	a.Discovery.SetExtra(source, groupsOf(*routes))
+	groups := groupsOf(*routes)
+	var documents []openapi.Extra
+	for i := range a.Own {
+		if own := &a.Own[i]; (*routes)[own.GroupVersion] == nil {
+			groups = join(groups, own)
+			documents = append(documents, own.Document)
+		}
+	}
+	a.Discovery.SetExtra(source, groups)
 	if a.Documents == nil {
 		return
 	}
-	var documents []openapi.Extra
 	for _, b := range *routes {
 		if e, has := b.extra(); has {
 			documents = append(documents, e)
@@ -36,6 +43,19 @@ func (a *Aggregator) publish() {
 	if err := a.Documents.SetExtra(source, documents); err != nil {
 		a.Logger.Warn("the OpenAPI documents of aggregated servers are not shown", "error", err)
 	}
+}
+
+// join adds a version that this server answers itself: behind those of other
+// servers, where there are any of its group.
+func join(groups []discovery.Group, own *Own) []discovery.Group {
+	v := discovery.Version{Name: own.GroupVersion.Version, Resources: own.Resources}
+	for i := range groups {
+		if groups[i].Name == own.GroupVersion.Group {
+			groups[i].Versions = append(groups[i].Versions, v)
+			return groups
+		}
+	}
+	return append(groups, discovery.Group{Name: own.GroupVersion.Group, Priority: own.Priority, Versions: []discovery.Version{v}})
 }
 
 func groupsOf(routes map[schema.GroupVersion]*backend) []discovery.Group {

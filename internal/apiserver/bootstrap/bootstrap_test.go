@@ -48,7 +48,7 @@ func TestFirstObjects(t *testing.T) {
 	w := authtest.New(t)
 	run(t, config(w))
 	for kind, want := range map[api.Object]int{
-		&rbacv1.ClusterRole{}: 75, &rbacv1.ClusterRoleBinding{}: 56, &rbacv1.Role{}: 9, &rbacv1.RoleBinding{}: 9, &corev1.Namespace{}: 4,
+		&rbacv1.ClusterRole{}: 76, &rbacv1.ClusterRoleBinding{}: 56, &rbacv1.Role{}: 9, &rbacv1.RoleBinding{}: 9, &corev1.Namespace{}: 4,
 		&flowcontrolv1.FlowSchema{}: 11, &flowcontrolv1.PriorityLevelConfiguration{}: 8,
 	} {
 		if got := w.Resource(kind).Snapshot().Len(); got != want {

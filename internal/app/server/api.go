@@ -51,6 +51,7 @@ func (p *process) runAPI(ctx context.Context, ready func()) error {
 		return err
 	}
 	defer streams.Close()
+	p.streams = streams
 	events, err := p.openAudit()
 	if err != nil {
 		return err
@@ -73,7 +74,7 @@ func (p *process) runAPI(ctx context.Context, ready func()) error {
 	if err := definitions.Load(ctx); err != nil {
 		return fmt.Errorf("load the custom resources: %w", err)
 	}
-	followed := make(chan error, 6)
+	followed := make(chan error, 7)
 	go func() { followed <- definitions.Run(ctx) }()
 	go func() { followed <- p.aggregator.Run(ctx) }()
 	if events != nil {
@@ -81,6 +82,9 @@ func (p *process) runAPI(ctx context.Context, ready func()) error {
 	}
 	if issuers != nil {
 		go func() { followed <- issuers.Run(ctx) }()
+	}
+	if p.metrics != nil {
+		go func() { followed <- p.metrics.Run(ctx) }()
 	}
 	go func() { followed <- authorizer.Run(ctx) }()
 	go func() { followed <- bootstrap.Keep(ctx, first) }()

@@ -17,7 +17,11 @@ func (p *process) extend(config *apiserver.Config) (admission.Chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.aggregator, err = aggregation.New(aggregation.Config{Kinds: p.kinds, Objects: p.cache, Client: client, Discovery: p.discovery, Documents: p.documents,
+	own, err := p.ownMetrics()
+	if err != nil {
+		return nil, err
+	}
+	p.aggregator, err = aggregation.New(aggregation.Config{Own: own, Kinds: p.kinds, Objects: p.cache, Client: client, Discovery: p.discovery, Documents: p.documents,
 		Certificate: p.certs.frontProxy.ForClient, Logger: p.logOf("aggregation")})
 	if err != nil {
 		return nil, err

@@ -20,6 +20,8 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver/discovery"
 	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/apiserver/openapi"
+	"github.com/knarr-io/knarr/internal/apiserver/resourcemetrics"
+	"github.com/knarr-io/knarr/internal/apiserver/stream"
 	"github.com/knarr-io/knarr/internal/app/nodehost"
 	"github.com/knarr-io/knarr/internal/base/footprint"
 	"github.com/knarr-io/knarr/internal/base/lifecycle"
@@ -48,6 +50,8 @@ type process struct {
 	documents  *openapi.Documents
 	discovery  *discovery.Handler
 	aggregator *aggregation.Aggregator
+	streams    *stream.Streams
+	metrics    *resourcemetrics.Server // nil where no nodes are served
 	host       *nodehost.Host
 	informers  *client.Informers // of controllers, scheduler and simulated nodes
 }

@@ -53,6 +53,7 @@ func Packages() []string {
 		"k8s.io/apimachinery/pkg/util/intstr",
 		"k8s.io/apimachinery/pkg/version",
 		"k8s.io/kube-aggregator/pkg/apis/apiregistration/v1",
+		"k8s.io/metrics/pkg/apis/metrics/v1beta1",
 	}
 }
 

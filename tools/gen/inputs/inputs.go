@@ -47,7 +47,7 @@ func Digest(root string, c *catalog.Catalog) (string, error) {
 
 // sources are the modules that decide what the documents say.
 func sources() []string {
-	return []string{"k8s.io/api", "k8s.io/apiextensions-apiserver", "k8s.io/apimachinery", "k8s.io/apiserver", "k8s.io/kube-aggregator", "k8s.io/kube-openapi"}
+	return []string{"k8s.io/api", "k8s.io/apiextensions-apiserver", "k8s.io/apimachinery", "k8s.io/apiserver", "k8s.io/kube-aggregator", "k8s.io/kube-openapi", "k8s.io/metrics"}
 }
 
 // KubernetesVersion is the version of the API types, as a server of that

@@ -20,6 +20,7 @@ import (
 	"k8s.io/kube-openapi/pkg/handler"
 	"k8s.io/kube-openapi/pkg/spec3"
 	"k8s.io/kube-openapi/pkg/validation/spec"
+	metricsv1beta1 "k8s.io/metrics/pkg/apis/metrics/v1beta1"
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
 )
@@ -41,14 +42,20 @@ type Generator struct {
 // prefix; version is what the documents' info says.
 func New(c *catalog.Catalog, definitions map[string]common.OpenAPIDefinition, version string) *Generator {
 	return &Generator{catalog: c, definitions: definitions, version: version,
-		namer: apiopenapi.NewDefinitionNamer(scheme.Scheme, extensions())}
+		namer: apiopenapi.NewDefinitionNamer(scheme.Scheme, extensions(c))}
 }
 
 // extensions names the kinds that are not of k8s.io/api.
-func extensions() *runtime.Scheme {
+func extensions(c *catalog.Catalog) *runtime.Scheme {
 	s := runtime.NewScheme()
-	if err := apiextensionsv1.AddToScheme(s); err != nil {
-		panic(err) // registering fixed types: fails only if the program is wrong
+	added := []func(*runtime.Scheme) error{apiextensionsv1.AddToScheme}
+	if c.HasGroup(metricsv1beta1.GroupName) { // elsewhere it must not appear among the groups of common types
+		added = append(added, metricsv1beta1.AddToScheme)
+	}
+	for _, add := range added {
+		if err := add(s); err != nil {
+			panic(err) // registering fixed types: fails only if the program is wrong
+		}
 	}
 	return s
 }

@@ -72,6 +72,32 @@ func (g *Generator) Write(dir, inputs string) error {
 	return os.WriteFile(filepath.Join(dir, "index.json"), append(text, '\n'), 0o644)
 }
 
+// WriteAside writes the documents of a group that is not always served: its
+// OpenAPI v3 document of a name, and what it adds to the OpenAPI v2 document.
+func (g *Generator) WriteAside(dir, file, name string) error {
+	v3, err := g.V3()
+	if err != nil {
+		return err
+	}
+	swagger, err := g.swagger()
+	if err != nil {
+		return err
+	}
+	for path := range swagger.Paths.Paths {
+		if !strings.HasPrefix(path, "/"+name+"/") {
+			delete(swagger.Paths.Paths, path)
+		}
+	}
+	v2, err := json.Marshal(swagger)
+	if err != nil {
+		return err
+	}
+	if err := writeCompressed(filepath.Join(dir, "aside-"+file+"-v3.json.gz"), v3[name].JSON); err != nil {
+		return err
+	}
+	return writeCompressed(filepath.Join(dir, "aside-"+file+"-v2.json.gz"), v2)
+}
+
 func writeDocument(dir, file string, doc Document) (entry, error) {
 	for extension, data := range map[string][]byte{".json.gz": doc.JSON, ".pb.gz": doc.Protobuf} {
 		if err := writeCompressed(filepath.Join(dir, file+extension), data); err != nil {
