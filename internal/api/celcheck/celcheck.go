@@ -30,7 +30,11 @@ type Compiler struct {
 	composite *plugincel.CompositedCompiler
 }
 
-// plain is shared: a compiler without composed variables has no state.
+// Shared is the compiler of expressions that see no variables of their object.
+// It is made once, is what they are checked and evaluated with, and is safe for
+// concurrent use: a compiler without composed variables has no state.
+func Shared() plugincel.Compiler { return plain() }
+
 var plain = sync.OnceValue(func() plugincel.Compiler {
 	return plugincel.NewCompiler(base())
 })

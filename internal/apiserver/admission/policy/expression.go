@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"context"
+
 	"github.com/google/cel-go/cel"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	kcel "k8s.io/apiserver/pkg/admission/plugin/cel"
@@ -31,22 +33,44 @@ func (v variable) GetExpression() string { return v.Expression }
 
 func (v variable) ReturnTypes() []*cel.Type { return []*cel.Type{cel.AnyType, cel.DynType} }
 
-// programs compiles the expressions of one policy.
-type programs struct {
-	*kcel.CompositedCompiler
-	declared kcel.OptionalVariableDeclarations
+// compiler makes programs of expressions.
+type compiler interface {
+	kcel.ConditionCompiler
+	kcel.MutatingCompiler
 }
 
+// programs compiles the expressions of one policy.
+type programs struct {
+	compiler
+	// composite is the compiler of a policy with variables; nil without.
+	composite *kcel.CompositedCompiler
+	declared  kcel.OptionalVariableDeclarations
+}
+
+// newPrograms shares the environments of all policies, unless the policy has
+// variables: these are part of an environment of its own.
 func newPrograms(hasParams bool, variables []admissionregistrationv1.Variable) (*programs, error) {
+	p := &programs{compiler: celenv.Plain{}, declared: kcel.OptionalVariableDeclarations{HasParams: hasParams, HasAuthorizer: true}}
+	if len(variables) == 0 {
+		return p, nil
+	}
 	c, err := kcel.NewCompositedCompiler(celenv.Base())
 	if err != nil {
 		return nil, err
 	}
-	p := &programs{c, kcel.OptionalVariableDeclarations{HasParams: hasParams, HasAuthorizer: true}}
+	p.compiler, p.composite = c, c
 	for _, v := range variables {
 		c.CompileAndStoreVariable(variable{v}, p.declared, environment.StoredExpressions)
 	}
 	return p, nil
+}
+
+// context is one in which the policy's variables are evaluated, once each.
+func (p *programs) context(ctx context.Context) context.Context {
+	if p.composite == nil {
+		return ctx
+	}
+	return p.composite.CreateContext(ctx)
 }
 
 // conditions compiles match conditions; nil where there are none.

@@ -144,7 +144,7 @@ func (r *run) all(ctx context.Context, calls []invocation) error {
 
 // one applies one invocation. A status error ends the write.
 func (r *run) one(ctx context.Context, v *invocation) error {
-	ctx = v.programs.CreateContext(ctx)
+	ctx = v.programs.context(ctx)
 	in, err := r.newInput(ctx, r.a, v.kind, admission.NewShapes(ctx, r.a))
 	if err != nil {
 		return err
