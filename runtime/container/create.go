@@ -120,6 +120,9 @@ func (m *Manager) build(c *Container, sb *sandbox.Sandbox, img *image.Image) err
 
 func (m *Manager) specFile(id string) string { return filepath.Join(m.dir(id), "spec.json") }
 
+// Spec is what the container was or will be started with.
+func (m *Manager) Spec(c *Container) (*specs.Spec, error) { return m.readSpec(c.Meta.ID) }
+
 func (m *Manager) readSpec(id string) (*specs.Spec, error) {
 	s := &specs.Spec{}
 	return s, atomicfile.ReadJSON(m.specFile(id), s)

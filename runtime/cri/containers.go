@@ -93,7 +93,13 @@ func (s *Service) ContainerStatus(_ context.Context, r *cri.ContainerStatusReque
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &cri.ContainerStatusResponse{Status: containerStatus(c)}, nil
+	resp := &cri.ContainerStatusResponse{Status: containerStatus(c)}
+	if r.GetVerbose() {
+		if resp.Info, err = s.containerInfo(c); err != nil {
+			return nil, toStatus(err)
+		}
+	}
+	return resp, nil
 }
 
 func containerStatus(c *container.Container) *cri.ContainerStatus {

@@ -2,6 +2,8 @@ package cri
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -12,15 +14,28 @@ import (
 	"github.com/knarr-io/knarr/runtime/spec"
 )
 
-func toImage(img *image.Image) *cri.Image {
+func (s *Service) toImage(img *image.Image) *cri.Image {
 	out := &cri.Image{Id: img.ID, RepoTags: img.Tags, RepoDigests: img.Digests, Size: uint64(max(img.Size, 0)),
-		Spec: &cri.ImageSpec{Image: img.ID}}
+		Spec: &cri.ImageSpec{Image: img.ID}, Pinned: s.pinned(img)}
 	uid, name := spec.ImageUser(img.Config.User)
 	out.Username = name
 	if uid != nil {
 		out.Uid = &cri.Int64Value{Value: *uid}
 	}
 	return out
+}
+
+// pinned says whether the image has a name that is pinned.
+func (s *Service) pinned(img *image.Image) bool {
+	for _, pin := range s.Pinned {
+		prefix, open := strings.CutSuffix(pin, "*")
+		for _, name := range append(slices.Clone(img.Tags), img.Digests...) {
+			if name == pin || open && strings.HasPrefix(name, prefix) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // ListImages lists images, or the one that the filter names.
@@ -41,11 +56,11 @@ func (s *Service) listImages(f *cri.ImageFilter) ([]*cri.Image, error) {
 		if err != nil {
 			return nil, err
 		}
-		return []*cri.Image{toImage(img)}, nil
+		return []*cri.Image{s.toImage(img)}, nil
 	}
 	var out []*cri.Image
 	for _, img := range s.Images.List() {
-		out = append(out, toImage(img))
+		out = append(out, s.toImage(img))
 	}
 	return out, nil
 }
@@ -73,7 +88,7 @@ func (s *Service) ImageStatus(_ context.Context, r *cri.ImageStatusRequest) (*cr
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &cri.ImageStatusResponse{Image: toImage(img)}, nil
+	return &cri.ImageStatusResponse{Image: s.toImage(img)}, nil
 }
 
 // PullImage brings an image from its registry.

@@ -124,7 +124,13 @@ func (s *Service) PodSandboxStatus(_ context.Context, r *cri.PodSandboxStatusReq
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &cri.PodSandboxStatusResponse{Status: sandboxStatus(sb)}, nil
+	resp := &cri.PodSandboxStatusResponse{Status: sandboxStatus(sb)}
+	if r.GetVerbose() {
+		if resp.Info, err = describeSandbox(sb); err != nil {
+			return nil, toStatus(err)
+		}
+	}
+	return resp, nil
 }
 
 // ListPodSandbox lists the sandboxes that match a filter.

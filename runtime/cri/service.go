@@ -34,6 +34,8 @@ type Service struct {
 	Sandboxes  *sandbox.Manager
 	Containers *container.Manager
 	Host       spec.Host
+	// Pinned are names of images that nobody may collect, also with a * at the end.
+	Pinned []string
 	// Builtin are the names of the built-in runtime handler; Handlers are the
 	// programs of the others.
 	Builtin   []string

@@ -68,18 +68,3 @@ func (s *Service) UpdateRuntimeConfig(_ context.Context, r *cri.UpdateRuntimeCon
 	}
 	return &cri.UpdateRuntimeConfigResponse{}, nil
 }
-
-// ListMetricDescriptors lists no metrics: the agent computes them from ListPodSandboxStats.
-func (s *Service) ListMetricDescriptors(context.Context, *cri.ListMetricDescriptorsRequest) (*cri.ListMetricDescriptorsResponse, error) {
-	return &cri.ListMetricDescriptorsResponse{}, nil
-}
-
-// ListPodSandboxMetrics lists no metrics.
-func (s *Service) ListPodSandboxMetrics(context.Context, *cri.ListPodSandboxMetricsRequest) (*cri.ListPodSandboxMetricsResponse, error) {
-	return &cri.ListPodSandboxMetricsResponse{}, nil
-}
-
-// StreamPodSandboxMetrics lists no metrics.
-func (s *Service) StreamPodSandboxMetrics(*cri.StreamPodSandboxMetricsRequest, cri.RuntimeService_StreamPodSandboxMetricsServer) error {
-	return nil
-}

@@ -144,7 +144,7 @@ func build(ctx context.Context, cfg Config, boot string, k *keeper.Keeper) (*cri
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	svc := &cri.Service{Log: cfg.Log, Stopping: ctx.Done(), Release: cfg.Version, Images: images, Host: host, Builtin: builtin(), Handlers: engines.others}
+	svc := &cri.Service{Log: cfg.Log, Stopping: ctx.Done(), Release: cfg.Version, Images: images, Host: host, Pinned: set.Pinned, Builtin: builtin(), Handlers: engines.others}
 	svc.Sandboxes, err = sandbox.Open(ctx, sandbox.Config{Records: cfg.records("sandboxes"), State: cfg.state("sandboxes"), Boot: boot,
 		PauseBinary: cfg.PauseBinary, Log: cfg.Log, Notify: svc.SandboxEnded})
 	if err != nil {

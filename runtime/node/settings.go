@@ -19,6 +19,9 @@ type settings struct {
 	Registries registry.Config `json:"registries"`
 	// Handlers are programs for RuntimeClasses, by the handler's name.
 	Handlers map[string]oci.Config `json:"handlers,omitempty"`
+	// Pinned are names of images that garbage collection leaves alone; one that
+	// ends with * stands for all that begin so.
+	Pinned []string `json:"pinned,omitempty"`
 }
 
 // loadSettings reads a JSON file, strictly. An empty path gives empty settings.

@@ -263,6 +263,7 @@ func TestStatsAndUpdate(t *testing.T) {
 	if err != nil || len(ps.GetStats()) != 1 || ps.GetStats()[0].GetLinux().GetNetwork() == nil || ps.GetStats()[0].GetLinux().GetMemory() == nil {
 		t.Errorf("pod stats: %v, %v", ps, err)
 	}
+	n.metricsAgree(p, id)
 	n.must(n.runtime.UpdateContainerResources(n.ctx(), &cri.UpdateContainerResourcesRequest{ContainerId: id,
 		Linux: &cri.LinuxContainerResources{MemoryLimitInBytes: 128 << 20, CpuShares: 512}}))
 	got := n.status(id).GetResources().GetLinux()
