@@ -182,6 +182,9 @@ type Rules struct {
 	// MetaAgain tells that an update checks metadata also as a create does, so
 	// that what is wrong with it is said once more.
 	MetaAgain bool
+	// MetaAsNew tells that an update checks metadata as a create does, and not
+	// as other updates do.
+	MetaAsNew bool
 }
 
 // MetaRule is how much a kind's own rules ask of metadata, beyond what is

@@ -63,6 +63,7 @@ type RulesOf[T Object] struct {
 	OwnMeta    bool
 	Meta       MetaRule
 	MetaAgain  bool
+	MetaAsNew  bool
 }
 
 // Kind makes the immutable kind of the declaration.
@@ -109,7 +110,7 @@ func (r RulesOf[T]) Erase() *Rules {
 func (r RulesOf[T]) erase() Rules {
 	out := Rules{
 		Default: one(r.Default), PrepareCreate: one(r.PrepareCreate), PrepareUpdate: two(r.PrepareUpdate),
-		NameRule: r.NameRule, Reset: r.Reset, OwnMeta: r.OwnMeta, Meta: r.Meta, MetaAgain: r.MetaAgain,
+		NameRule: r.NameRule, Reset: r.Reset, OwnMeta: r.OwnMeta, Meta: r.Meta, MetaAgain: r.MetaAgain, MetaAsNew: r.MetaAsNew,
 	}
 	if r.Validate != nil {
 		out.Validate = func(obj Object) field.ErrorList { return r.Validate(obj.(T)) }

@@ -28,7 +28,7 @@ func ValidatingAdmissionPolicyBinding() *api.Kind {
 		New:     func() validatingBinding { return &registration.ValidatingAdmissionPolicyBinding{} },
 		NewList: func() runtime.Object { return &registration.ValidatingAdmissionPolicyBindingList{} },
 		Main: api.RulesOf[validatingBinding]{
-			Meta:           api.MetaLoose,
+			Meta: api.MetaLoose, MetaAsNew: true,
 			Default:        func(b validatingBinding) { defaultMatch(b.Spec.MatchResources) },
 			Validate:       validateValidatingBinding,
 			ValidateUpdate: func(b, _ validatingBinding) field.ErrorList { return validateValidatingBinding(b) },
@@ -50,7 +50,7 @@ func MutatingAdmissionPolicyBinding() *api.Kind {
 		New:     func() mutatingBinding { return &registration.MutatingAdmissionPolicyBinding{} },
 		NewList: func() runtime.Object { return &registration.MutatingAdmissionPolicyBindingList{} },
 		Main: api.RulesOf[mutatingBinding]{
-			Meta:           api.MetaLoose,
+			Meta: api.MetaLoose, MetaAsNew: true,
 			Default:        func(b mutatingBinding) { defaultMatch(b.Spec.MatchResources) },
 			Validate:       validateMutatingBinding,
 			ValidateUpdate: func(b, _ mutatingBinding) field.ErrorList { return validateMutatingBinding(b) },

@@ -25,7 +25,7 @@ func ValidatingAdmissionPolicy() *api.Kind {
 		New:     func() validatingPolicy { return &registration.ValidatingAdmissionPolicy{} },
 		NewList: func() runtime.Object { return &registration.ValidatingAdmissionPolicyList{} },
 		Main: api.RulesOf[validatingPolicy]{
-			Meta:          api.MetaLoose,
+			Meta: api.MetaLoose, MetaAsNew: true,
 			Default:       defaultValidatingPolicy,
 			PrepareCreate: func(p validatingPolicy) { p.Status = registration.ValidatingAdmissionPolicyStatus{} },
 			PrepareUpdate: func(p, old validatingPolicy) { p.Status = old.Status },
@@ -55,7 +55,7 @@ func MutatingAdmissionPolicy() *api.Kind {
 		New:     func() mutatingPolicy { return &registration.MutatingAdmissionPolicy{} },
 		NewList: func() runtime.Object { return &registration.MutatingAdmissionPolicyList{} },
 		Main: api.RulesOf[mutatingPolicy]{
-			Meta: api.MetaLoose,
+			Meta: api.MetaLoose, MetaAsNew: true,
 			Default: func(p mutatingPolicy) {
 				setDefault(&p.Spec.FailurePolicy, registration.Fail)
 				defaultMatch(p.Spec.MatchConstraints)

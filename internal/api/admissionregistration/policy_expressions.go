@@ -43,6 +43,7 @@ func (e *expressions) check(x *celcheck.Expression, vars celcheck.Variables, kno
 
 func (e *expressions) variables(list []registration.Variable, known map[string]bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
+	vars := celcheck.Variables{HasParams: e.params, HasAuthorizer: true}
 	for i, v := range list {
 		at := path.Index(i)
 		switch {
@@ -58,7 +59,7 @@ func (e *expressions) variables(list []registration.Variable, known map[string]b
 		if err := e.ready(); err != nil {
 			return append(errs, field.InternalError(at, err))
 		}
-		errs = append(errs, e.compiler.Define(celcheck.Variable(v.Name, v.Expression), e.all(), known[v.Expression], at.Child("expression"))...)
+		errs = append(errs, e.compiler.Define(celcheck.Variable(v.Name, v.Expression), vars, known[v.Expression], at.Child("expression"))...)
 	}
 	return errs
 }

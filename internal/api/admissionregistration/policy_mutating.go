@@ -15,7 +15,7 @@ import (
 // validateMutatingPolicy checks a new policy (old is nil) or a change.
 func validateMutatingPolicy(p, old mutatingPolicy) field.ErrorList {
 	s, path := &p.Spec, field.NewPath("spec")
-	e := expressions{params: s.ParamKind != nil, composed: len(s.Variables) > 0, patches: true}
+	e := expressions{params: s.ParamKind != nil, composed: true, patches: true}
 	errs := validateFailurePolicy(s.FailurePolicy, path.Child("failurePolicy"))
 	errs = append(errs, validateParamKind(s.ParamKind, path.Child("paramKind"))...)
 	constraints := path.Child("matchConstraints")

@@ -1,11 +1,13 @@
 package admissionregistration
 
 import (
+	"fmt"
 	"strings"
 
 	registration "k8s.io/api/admissionregistration/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/client-go/util/jsonpath"
 )
 
 func validatePolicyStatus(s *registration.ValidatingAdmissionPolicyStatus) field.ErrorList {
@@ -25,8 +27,12 @@ func validatePolicyStatus(s *registration.ValidatingAdmissionPolicyStatus) field
 
 // validateFieldRef checks where in the policy a warning is about.
 func validateFieldRef(ref string, path *field.Path) field.ErrorList {
-	if strings.TrimSpace(ref) == "" {
+	ref = strings.TrimSpace(ref)
+	if ref == "" {
 		return field.ErrorList{field.Required(path, "")}
+	}
+	if err := jsonpath.New("spec").Parse("{" + ref + "}"); err != nil {
+		return field.ErrorList{field.Invalid(path, ref, fmt.Sprintf("invalid JSONPath: %v", err))}
 	}
 	return nil
 }

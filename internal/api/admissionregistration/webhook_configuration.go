@@ -26,7 +26,7 @@ func MutatingWebhookConfiguration() *api.Kind {
 		New:     func() mutatingConfiguration { return &registration.MutatingWebhookConfiguration{} },
 		NewList: func() runtime.Object { return &registration.MutatingWebhookConfigurationList{} },
 		Main: api.RulesOf[mutatingConfiguration]{
-			Meta:     api.MetaLoose,
+			Meta: api.MetaLoose, MetaAsNew: true,
 			Default:  defaultMutating,
 			Validate: func(c mutatingConfiguration) field.ErrorList { return validateHooks(mutatingHooks(c), tolerance{}) },
 			ValidateUpdate: func(c, old mutatingConfiguration) field.ErrorList {
@@ -50,7 +50,7 @@ func ValidatingWebhookConfiguration() *api.Kind {
 		New:     func() validatingConfiguration { return &registration.ValidatingWebhookConfiguration{} },
 		NewList: func() runtime.Object { return &registration.ValidatingWebhookConfigurationList{} },
 		Main: api.RulesOf[validatingConfiguration]{
-			Meta:     api.MetaLoose,
+			Meta: api.MetaLoose, MetaAsNew: true,
 			Default:  defaultValidating,
 			Validate: func(c validatingConfiguration) field.ErrorList { return validateHooks(validatingHooks(c), tolerance{}) },
 			ValidateUpdate: func(c, old validatingConfiguration) field.ErrorList {

@@ -25,6 +25,15 @@ func fromStored(obj api.Object) api.Object { return toV1(obj.(*autoscalingv2.Hor
 
 func toStored(obj api.Object) api.Object { return toV2(obj.(*autoscalingv1.HorizontalPodAutoscaler)) }
 
+// roundTrip are the annotations that stand for fields of v2; the last two
+// have been given up.
+func roundTrip() []string {
+	return []string{
+		metricsAnnotation, currentMetricsAnnotation, conditionsAnnotation, behaviorAnnotation,
+		"autoscaling.alpha.kubernetes.io/scale-up-tolerance", "autoscaling.alpha.kubernetes.io/scale-down-tolerance",
+	}
+}
+
 // toV2 reads the annotations back into fields; one that is no JSON is dropped.
 // The result shares no memory with h that either may change.
 func toV2(h *autoscalingv1.HorizontalPodAutoscaler) *autoscalingv2.HorizontalPodAutoscaler {
@@ -34,15 +43,6 @@ func toV2(h *autoscalingv1.HorizontalPodAutoscaler) *autoscalingv2.HorizontalPod
 		ScaleTargetRef: autoscalingv2.CrossVersionObjectReference(h.Spec.ScaleTargetRef),
 		MinReplicas:    h.Spec.MinReplicas, MaxReplicas: h.Spec.MaxReplicas,
 	}
-	if h.Spec.TargetCPUUtilizationPercentage != nil {
-		out.Spec.Metrics = append(out.Spec.Metrics, cpuMetric(*h.Spec.TargetCPUUtilizationPercentage))
-	}
-	var metrics []autoscalingv1.MetricSpec
-	take(out, metricsAnnotation, &metrics)
-	for i := range metrics {
-		out.Spec.Metrics = append(out.Spec.Metrics, metricToV2(&metrics[i]))
-	}
-	take(out, behaviorAnnotation, &out.Spec.Behavior)
 	out.Status = autoscalingv2.HorizontalPodAutoscalerStatus{
 		ObservedGeneration: h.Status.ObservedGeneration, LastScaleTime: h.Status.LastScaleTime,
 		CurrentReplicas: h.Status.CurrentReplicas, DesiredReplicas: h.Status.DesiredReplicas,
@@ -55,31 +55,60 @@ func toV2(h *autoscalingv1.HorizontalPodAutoscaler) *autoscalingv2.HorizontalPod
 			},
 		})
 	}
-	var current []autoscalingv1.MetricStatus
-	take(out, currentMetricsAnnotation, &current)
-	for i := range current {
-		out.Status.CurrentMetrics = append(out.Status.CurrentMetrics, statusToV2(&current[i]))
+	readAnnotations(out)
+	if u := h.Spec.TargetCPUUtilizationPercentage; u != nil {
+		out.Spec.Metrics = append(out.Spec.Metrics, cpuMetric(*u))
 	}
-	take(out, conditionsAnnotation, &out.Status.Conditions)
+	dropRoundTrip(&out.ObjectMeta)
 	return out
 }
 
-// take moves an annotation into a field.
-func take(h *autoscalingv2.HorizontalPodAutoscaler, annotation string, into any) {
-	text, ok := h.Annotations[annotation]
-	if !ok {
-		return
+func readAnnotations(h *autoscalingv2.HorizontalPodAutoscaler) {
+	var metrics []autoscalingv1.MetricSpec
+	if read(h, metricsAnnotation, &metrics) {
+		for i := range metrics {
+			h.Spec.Metrics = append(h.Spec.Metrics, metricToV2(&metrics[i]))
+		}
 	}
-	delete(h.Annotations, annotation)
-	if len(h.Annotations) == 0 {
-		h.Annotations = nil
+	var behavior autoscalingv2.HorizontalPodAutoscalerBehavior
+	if read(h, behaviorAnnotation, &behavior) && behavior != (autoscalingv2.HorizontalPodAutoscalerBehavior{}) {
+		h.Spec.Behavior = &behavior
 	}
-	_ = json.Unmarshal([]byte(text), into) // as upstream: a broken annotation counts as none
+	var current []autoscalingv1.MetricStatus
+	if read(h, currentMetricsAnnotation, &current) {
+		h.Status.CurrentMetrics = nil // the field of v1 knows less
+		for i := range current {
+			h.Status.CurrentMetrics = append(h.Status.CurrentMetrics, statusToV2(&current[i]))
+		}
+	}
+	var conditions []autoscalingv2.HorizontalPodAutoscalerCondition
+	if read(h, conditionsAnnotation, &conditions) {
+		h.Status.Conditions = conditions
+	}
 }
 
-// toV1 is the inverse of toV2.
+// read gives what an annotation holds; false where there is none or, as
+// upstream has it, a broken one.
+func read(h *autoscalingv2.HorizontalPodAutoscaler, annotation string, into any) bool {
+	text, ok := h.Annotations[annotation]
+	return ok && json.Unmarshal([]byte(text), into) == nil
+}
+
+// dropRoundTrip changes the annotations in place.
+func dropRoundTrip(meta *metav1.ObjectMeta) {
+	for _, annotation := range roundTrip() {
+		delete(meta.Annotations, annotation)
+	}
+	if len(meta.Annotations) == 0 {
+		meta.Annotations = nil
+	}
+}
+
+// toV1 is the inverse of toV2. The CPU's share of the status stands in a field
+// and in the annotation, which has its raw value too.
 func toV1(h *autoscalingv2.HorizontalPodAutoscaler) *autoscalingv1.HorizontalPodAutoscaler {
 	h = h.DeepCopy()
+	dropRoundTrip(&h.ObjectMeta)
 	out := &autoscalingv1.HorizontalPodAutoscaler{ObjectMeta: h.ObjectMeta}
 	out.Spec = autoscalingv1.HorizontalPodAutoscalerSpec{
 		ScaleTargetRef: autoscalingv1.CrossVersionObjectReference(h.Spec.ScaleTargetRef),
@@ -88,12 +117,12 @@ func toV1(h *autoscalingv2.HorizontalPodAutoscaler) *autoscalingv1.HorizontalPod
 	var metrics []autoscalingv1.MetricSpec
 	for i := range h.Spec.Metrics {
 		m := &h.Spec.Metrics[i]
-		if r := m.Resource; r != nil && r.Name == corev1.ResourceCPU && r.Target.AverageUtilization != nil &&
-			out.Spec.TargetCPUUtilizationPercentage == nil {
+		r := m.Resource
+		if m.Type != autoscalingv2.ResourceMetricSourceType || r == nil || r.Name != corev1.ResourceCPU || r.Target.AverageUtilization == nil {
+			metrics = append(metrics, metricToV1(m))
+		} else if out.Spec.TargetCPUUtilizationPercentage == nil {
 			out.Spec.TargetCPUUtilizationPercentage = r.Target.AverageUtilization
-			continue
 		}
-		metrics = append(metrics, metricToV1(m))
 	}
 	out.Status = autoscalingv1.HorizontalPodAutoscalerStatus{
 		ObservedGeneration: h.Status.ObservedGeneration, LastScaleTime: h.Status.LastScaleTime,
@@ -102,12 +131,11 @@ func toV1(h *autoscalingv2.HorizontalPodAutoscaler) *autoscalingv1.HorizontalPod
 	var current []autoscalingv1.MetricStatus
 	for i := range h.Status.CurrentMetrics {
 		m := &h.Status.CurrentMetrics[i]
-		if r := m.Resource; r != nil && r.Name == corev1.ResourceCPU && r.Current.AverageUtilization != nil &&
-			out.Status.CurrentCPUUtilizationPercentage == nil {
-			out.Status.CurrentCPUUtilizationPercentage = r.Current.AverageUtilization
-			continue
-		}
 		current = append(current, statusToV1(m))
+		r := m.Resource
+		if m.Type == autoscalingv2.ResourceMetricSourceType && r != nil && r.Name == corev1.ResourceCPU && r.Current.AverageUtilization != nil {
+			out.Status.CurrentCPUUtilizationPercentage = r.Current.AverageUtilization
+		}
 	}
 	put(&out.ObjectMeta, metricsAnnotation, metrics, len(metrics) > 0)
 	put(&out.ObjectMeta, currentMetricsAnnotation, current, len(current) > 0)

@@ -20,7 +20,6 @@ func whole() *autoscalingv2.HorizontalPodAutoscaler {
 		ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "d"},
 		MaxReplicas:    4, MinReplicas: new(int32),
 		Metrics: []autoscalingv2.MetricSpec{
-			cpuMetric(percent),
 			{Type: "Object", Object: &autoscalingv2.ObjectMetricSource{
 				DescribedObject: autoscalingv2.CrossVersionObjectReference{Kind: "Ingress", Name: "i"},
 				Metric:          identifier("rps", selector), Target: autoscalingv2.MetricTarget{Type: "Value", Value: q("3")},
@@ -34,6 +33,7 @@ func whole() *autoscalingv2.HorizontalPodAutoscaler {
 			{Type: "External", External: &autoscalingv2.ExternalMetricSource{
 				Metric: identifier("q", selector), Target: autoscalingv2.MetricTarget{Type: "Value", Value: q("30")},
 			}},
+			cpuMetric(percent), // comes back behind those of the annotation
 		},
 		Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleUp: scaleUp(nil), ScaleDown: scaleDown(nil)},
 	}
@@ -41,7 +41,7 @@ func whole() *autoscalingv2.HorizontalPodAutoscaler {
 		CurrentReplicas: 1, DesiredReplicas: 2,
 		CurrentMetrics: []autoscalingv2.MetricStatus{
 			{Type: "Resource", Resource: &autoscalingv2.ResourceMetricStatus{
-				Name: corev1.ResourceCPU, Current: autoscalingv2.MetricValueStatus{AverageUtilization: &percent},
+				Name: corev1.ResourceCPU, Current: autoscalingv2.MetricValueStatus{AverageUtilization: &percent, AverageValue: q("0")},
 			}},
 			{Type: "Pods", Pods: &autoscalingv2.PodsMetricStatus{
 				Metric: identifier("pps", nil), Current: autoscalingv2.MetricValueStatus{AverageValue: q("7")},
@@ -87,7 +87,9 @@ func TestBrokenAnnotationCountsAsNone(t *testing.T) {
 
 func TestTargetsCell(t *testing.T) {
 	h := whole()
-	got := targets(h.Spec.Metrics, h.Status.CurrentMetrics)
+	last := len(h.Spec.Metrics) - 1
+	metrics := append([]autoscalingv2.MetricSpec{h.Spec.Metrics[last]}, h.Spec.Metrics[:last]...)
+	got := targets(metrics, h.Status.CurrentMetrics)
 	if want := "cpu: 50%/50%, <unknown>/3 + 3 more..."; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -43,8 +43,13 @@ func autoscaler() *api.Kind {
 			},
 		},
 		Status: &api.RulesOf[*autoscalingv2.HorizontalPodAutoscaler]{
-			Default:        defaultAutoscaler,
-			PrepareUpdate:  func(h, old *autoscalingv2.HorizontalPodAutoscaler) { h.Spec = old.Spec },
+			Default: defaultAutoscaler,
+			PrepareUpdate: func(h, old *autoscalingv2.HorizontalPodAutoscaler) {
+				h.Spec = old.Spec
+				if len(h.Status.CurrentMetrics) == 0 { // upstream's storage knows no empty list
+					h.Status.CurrentMetrics = nil
+				}
+			},
 			ValidateUpdate: func(h, _ *autoscalingv2.HorizontalPodAutoscaler) field.ErrorList { return validateStatus(&h.Status) },
 		},
 		Columns: columns(), Row: row,
@@ -65,15 +70,25 @@ func older(v2 *api.Kind) *api.Kind {
 		Main: api.RulesOf[*autoscalingv1.HorizontalPodAutoscaler]{
 			Default: defaultOlder,
 			PrepareCreate: func(h *autoscalingv1.HorizontalPodAutoscaler) {
-				h.Status = autoscalingv1.HorizontalPodAutoscalerStatus{}
+				newer := toV2(h)
+				newer.Status = autoscalingv2.HorizontalPodAutoscalerStatus{}
+				become(h, newer)
 			},
-			PrepareUpdate:  func(h, old *autoscalingv1.HorizontalPodAutoscaler) { h.Status = old.Status },
+			PrepareUpdate: func(h, old *autoscalingv1.HorizontalPodAutoscaler) {
+				newer := toV2(h)
+				newer.Status = toV2(old).Status
+				become(h, newer)
+			},
 			Validate:       validateOlder,
 			ValidateUpdate: func(h, _ *autoscalingv1.HorizontalPodAutoscaler) field.ErrorList { return validateOlder(h) },
 		},
 		Status: &api.RulesOf[*autoscalingv1.HorizontalPodAutoscaler]{
-			Default:       defaultOlder,
-			PrepareUpdate: func(h, old *autoscalingv1.HorizontalPodAutoscaler) { h.Spec = old.Spec },
+			Default: defaultOlder,
+			PrepareUpdate: func(h, old *autoscalingv1.HorizontalPodAutoscaler) {
+				newer := toV2(h)
+				newer.Spec = toV2(old).Spec
+				become(h, newer)
+			},
 			ValidateUpdate: func(h, _ *autoscalingv1.HorizontalPodAutoscaler) field.ErrorList {
 				return validateStatus(&toV2(h).Status)
 			},
@@ -85,6 +100,13 @@ func older(v2 *api.Kind) *api.Kind {
 		},
 		UnconditionalUpdate: true,
 	}.Kind()
+}
+
+// become puts the v1 form of newer in the place of h.
+func become(h *autoscalingv1.HorizontalPodAutoscaler, newer *autoscalingv2.HorizontalPodAutoscaler) {
+	kind := h.TypeMeta
+	*h = *toV1(newer)
+	h.TypeMeta = kind
 }
 
 func validateOlder(h *autoscalingv1.HorizontalPodAutoscaler) field.ErrorList {

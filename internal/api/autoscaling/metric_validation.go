@@ -106,8 +106,13 @@ func validatePodsMetric(m *autoscalingv2.PodsMetricSource, at *field.Path) field
 
 func validateContainerMetric(m *autoscalingv2.ContainerResourceMetricSource, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
+	if m.Name != "" {
+		errs = validate.ContainerResourceName(string(m.Name), at.Child("name"))
+	}
 	if m.Container == "" {
 		errs = append(errs, field.Required(at.Child("container"), "must specify a container"))
+	} else {
+		errs = append(errs, validate.DNS1123Label(m.Container, at.Child("container"))...)
 	}
 	return append(errs, validateResourceMetric(string(m.Name), &m.Target, at)...)
 }

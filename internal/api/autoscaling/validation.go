@@ -111,6 +111,9 @@ func validateScaling(r *autoscalingv2.HPAScalingRules, at *field.Path) field.Err
 			errs = append(errs, field.Invalid(policy.Child("periodSeconds"), p.PeriodSeconds, fmt.Sprintf("must be less than or equal to %v", longestPeriod)))
 		}
 	}
+	if r.Tolerance != nil {
+		errs = append(errs, validate.NonNegativeQuantity(*r.Tolerance, at.Child("tolerance"))...)
+	}
 	return errs
 }
 

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,8 +82,8 @@ func cronJobRow(c *batchv1.CronJob, now time.Time) []any {
 	}
 }
 
-// defaultCronJob leaves the job's own fields alone: a job gets its defaults
-// when it is made.
+// defaultCronJob leaves the job's own fields alone, but for the patterns of its
+// failure policy: a job gets its defaults when it is made.
 func defaultCronJob(c *batchv1.CronJob) {
 	if c.Spec.ConcurrencyPolicy == "" {
 		c.Spec.ConcurrencyPolicy = batchv1.AllowConcurrent
@@ -90,6 +91,7 @@ func defaultCronJob(c *batchv1.CronJob) {
 	setDefault(&c.Spec.Suspend, false)
 	setDefault(&c.Spec.SuccessfulJobsHistoryLimit, 3)
 	setDefault(&c.Spec.FailedJobsHistoryLimit, 1)
+	defaultFailurePolicy(c.Spec.JobTemplate.Spec.PodFailurePolicy)
 	core.DefaultPodTemplate(&c.Spec.JobTemplate.Spec.Template)
 }
 
@@ -169,13 +171,30 @@ func validateTimeZone(zone *string, path *field.Path) field.ErrorList {
 		return nil
 	case *zone == "":
 		return field.ErrorList{field.Invalid(path, *zone, "timeZone must be nil or non-empty string")}
-	case strings.EqualFold(*zone, "Local"):
-		return field.ErrorList{field.Invalid(path, *zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones")}
+	case slices.ContainsFunc(strings.Split(*zone, "/"), notOfZone):
+		return field.ErrorList{field.Invalid(path, *zone, "unknown time zone "+*zone)}
+	}
+	var errs field.ErrorList
+	if strings.EqualFold(*zone, "Local") {
+		errs = append(errs, field.Invalid(path, *zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"))
 	}
 	if _, err := time.LoadLocation(*zone); err != nil {
-		return field.ErrorList{field.Invalid(path, *zone, err.Error())}
+		errs = append(errs, field.Invalid(path, *zone, err.Error()))
 	}
-	return nil
+	return errs
+}
+
+// notOfZone tells of a part that names of time zones do not have: they are
+// looked up as files.
+func notOfZone(part string) bool {
+	const longest = 14
+	if part == "" || part == "." || part == ".." || len(part) > longest || part[0] == '-' {
+		return true
+	}
+	return strings.ContainsFunc(part, func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && !strings.ContainsRune(".-_+", r)
+	})
 }
 
 func warnCronJob(c, old *batchv1.CronJob, isUpdate bool) []string {

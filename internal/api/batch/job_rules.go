@@ -3,11 +3,13 @@ package batch
 import (
 	"maps"
 	"math"
+	"reflect"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -48,7 +50,7 @@ func jobStatusRules() *api.RulesOf[*batchv1.Job] {
 func defaultJob(j *batchv1.Job) {
 	defaultJobSpec(&j.Spec)
 	if len(j.Labels) == 0 {
-		j.Labels = maps.Clone(j.Spec.Template.Labels)
+		j.Labels = j.Spec.Template.Labels // shared until generateSelector parts them
 	}
 }
 
@@ -67,12 +69,19 @@ func defaultJobSpec(s *batchv1.JobSpec) {
 	replacement := batchv1.TerminatingOrFailed
 	if s.PodFailurePolicy != nil {
 		replacement = batchv1.Failed
-		for i := range s.PodFailurePolicy.Rules {
-			defaultConditions(s.PodFailurePolicy.Rules[i].OnPodConditions)
-		}
 	}
+	defaultFailurePolicy(s.PodFailurePolicy)
 	setDefault(&s.PodReplacementPolicy, replacement)
 	core.DefaultPodTemplate(&s.Template)
+}
+
+func defaultFailurePolicy(p *batchv1.PodFailurePolicy) {
+	if p == nil {
+		return
+	}
+	for i := range p.Rules {
+		defaultConditions(p.Rules[i].OnPodConditions)
+	}
 }
 
 func defaultConditions(patterns []batchv1.PodFailurePolicyOnPodConditionsPattern) {
@@ -85,8 +94,15 @@ func defaultConditions(patterns []batchv1.PodFailurePolicyOnPodConditionsPattern
 
 // generateSelector makes the job's pods recognizable by the job's UID, unless
 // the user took the selector into his own hands. Labels that are there already
-// stay, for validation to judge.
+// stay, for validation to judge. A job that has its labels from the template
+// gets the new ones too, and so does one whose template had none.
 func generateSelector(j *batchv1.Job) {
+	shared := sameMap(j.Labels, j.Spec.Template.Labels)
+	defer func() {
+		if shared || len(j.Labels) == 0 && len(validation.IsValidLabelValue(j.Name)) == 0 {
+			j.Labels = maps.Clone(j.Spec.Template.Labels)
+		}
+	}()
 	if valueOf(j.Spec.ManualSelector) {
 		return
 	}
@@ -111,9 +127,10 @@ func generateSelector(j *batchv1.Job) {
 		matches[batchv1.ControllerUidLabel] = string(j.UID)
 	}
 	j.Spec.Selector.MatchLabels = matches
-	if len(j.Labels) == 0 {
-		j.Labels = maps.Clone(labels)
-	}
+}
+
+func sameMap(a, b map[string]string) bool {
+	return len(a) > 0 && reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
 }
 
 func generatedLabels(j *batchv1.Job) map[string]string {

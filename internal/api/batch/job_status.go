@@ -178,33 +178,36 @@ func (c *statusCheck) conditions() {
 			c.condition(fmt.Sprintf("cannot disable the terminal %s=True condition", t))
 		}
 	}
+	failedIndexes := !equality.Semantic.DeepEqual(c.now.FailedIndexes, c.was.FailedIndexes)
 	for _, r := range []struct {
 		broken bool
 		why    string
 		of     []batchv1.JobConditionType
+		// indexes tells that changed failed indexes are looked at too.
+		indexes bool
 	}{
 		{
 			has(batchv1.JobFailed) && !has(batchv1.JobFailureTarget),
 			"cannot set Failed=True condition without the FailureTarget=true condition",
-			[]batchv1.JobConditionType{batchv1.JobFailed, batchv1.JobFailureTarget},
+			[]batchv1.JobConditionType{batchv1.JobFailed}, true,
 		},
 		{
 			has(batchv1.JobComplete) && !has(batchv1.JobSuccessCriteriaMet),
 			"cannot set Complete=True condition without the SuccessCriteriaMet=true condition",
-			[]batchv1.JobConditionType{batchv1.JobComplete, batchv1.JobSuccessCriteriaMet},
+			[]batchv1.JobConditionType{batchv1.JobComplete, batchv1.JobSuccessCriteriaMet}, false,
 		},
 		{
 			has(batchv1.JobComplete) && has(batchv1.JobFailed),
 			"cannot set Complete=True and Failed=true conditions",
-			[]batchv1.JobConditionType{batchv1.JobComplete, batchv1.JobFailed},
+			[]batchv1.JobConditionType{batchv1.JobComplete, batchv1.JobFailed}, false,
 		},
 		{
 			has(batchv1.JobComplete) && has(batchv1.JobFailureTarget),
 			"cannot set Complete=True and FailureTarget=true conditions",
-			[]batchv1.JobConditionType{batchv1.JobComplete, batchv1.JobFailureTarget},
+			[]batchv1.JobConditionType{batchv1.JobComplete, batchv1.JobFailureTarget}, false,
 		},
 	} {
-		if r.broken && c.became(r.of...) {
+		if r.broken && (c.became(r.of...) || r.indexes && failedIndexes) {
 			c.condition(r.why)
 		}
 	}

@@ -18,7 +18,9 @@ import (
 const (
 	maxParallelism = 100_000
 	maxIndexes     = 100_000
-	maxManagedBy   = 63
+	// maxOfMany bounds pods and failures of jobs with more than maxIndexes.
+	maxOfMany    = 10_000
+	maxManagedBy = 63
 )
 
 func validateJob(j *batchv1.Job) field.ErrorList {
@@ -138,15 +140,16 @@ func validateJobPods(s, old *batchv1.JobSpec, path *field.Path) field.ErrorList 
 }
 
 func validateMode(s *batchv1.JobSpec, path *field.Path) field.ErrorList {
-	if s.CompletionMode == nil {
-		return nil
-	}
 	var errs field.ErrorList
-	if m := *s.CompletionMode; m != batchv1.NonIndexedCompletion && m != batchv1.IndexedCompletion {
+	mode := batchv1.NonIndexedCompletion
+	if s.CompletionMode != nil {
+		mode = *s.CompletionMode
+	}
+	if m := mode; m != batchv1.NonIndexedCompletion && m != batchv1.IndexedCompletion {
 		errs = append(errs, field.NotSupported(path.Child("completionMode"), m,
 			[]batchv1.CompletionMode{batchv1.NonIndexedCompletion, batchv1.IndexedCompletion}))
 	}
-	switch *s.CompletionMode {
+	switch mode {
 	case batchv1.IndexedCompletion:
 		return append(errs, validateIndexed(s, path)...)
 	case batchv1.NonIndexedCompletion:
@@ -174,9 +177,22 @@ func validateIndexed(s *batchv1.JobSpec, path *field.Path) field.ErrorList {
 	if s.Completions != nil && s.MaxFailedIndexes != nil && *s.MaxFailedIndexes > *s.Completions {
 		errs = append(errs, field.Invalid(path.Child("maxFailedIndexes"), *s.MaxFailedIndexes, "must be less than or equal to completions"))
 	}
-	if valueOf(s.Completions) > maxIndexes && s.BackoffLimitPerIndex != nil && s.MaxFailedIndexes == nil {
-		errs = append(errs, field.Required(path.Child("maxFailedIndexes"),
-			fmt.Sprintf("must be specified when completions is above %d", maxIndexes)))
+	failed := path.Child("maxFailedIndexes")
+	if n := valueOf(s.MaxFailedIndexes); n > maxIndexes {
+		errs = append(errs, field.Invalid(failed, n, fmt.Sprintf("must be less than or equal to %d", maxIndexes)))
+	}
+	if valueOf(s.Completions) <= maxIndexes || s.BackoffLimitPerIndex == nil {
+		return errs
+	}
+	if s.MaxFailedIndexes == nil {
+		errs = append(errs, field.Required(failed, fmt.Sprintf("must be specified when completions is above %d", maxIndexes)))
+	}
+	why := fmt.Sprintf("must be less than or equal to %d when completions are above %d and used with backoff limit per index", maxOfMany, maxIndexes)
+	if n := valueOf(s.Parallelism); n > maxOfMany {
+		errs = append(errs, field.Invalid(path.Child("parallelism"), n, why))
+	}
+	if n := valueOf(s.MaxFailedIndexes); n > maxOfMany {
+		errs = append(errs, field.Invalid(failed, n, why))
 	}
 	return errs
 }

@@ -96,7 +96,7 @@ func validateDecision(r, old request, t certificatesv1.RequestConditionType, pat
 	case len(is) > len(was):
 		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("updates may not add a condition of type %q", t))}
 	case len(is) == len(was) && !equality.Semantic.DeepEqual(was, is):
-		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("updates may not modify a condition of type %q\n%v", t, diff.Diff(was, is)))}
+		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("updates may not modify a condition of type %q\n%v", t, diff.Diff(validate.Shown(was), validate.Shown(is))))}
 	}
 	return nil
 }

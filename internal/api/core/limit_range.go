@@ -15,6 +15,7 @@ func limitRangeKind() *api.Kind {
 		New:        func() *corev1.LimitRange { return &corev1.LimitRange{} },
 		NewList:    func() runtime.Object { return &corev1.LimitRangeList{} },
 		Main: api.RulesOf[*corev1.LimitRange]{
+			MetaAsNew:      true,
 			Default:        defaultLimitRange,
 			Validate:       validateLimitRange,
 			ValidateUpdate: validateLimitRangeUpdate,

@@ -41,7 +41,7 @@ func nodeKind() *api.Kind {
 					n.Status.Config = nil
 				}
 			},
-			ValidateUpdate: validateNodeUpdate,
+			ValidateUpdate: validateNodeChange,
 		},
 		Subresources:        []api.Subresource{{Name: "proxy", GVK: gvk("NodeProxyOptions"), Verbs: connectVerbs()}},
 		Columns:             nodeColumns(),

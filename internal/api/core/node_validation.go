@@ -2,11 +2,9 @@ package core
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -29,10 +27,14 @@ func podCIDRs(list, before []string) field.ErrorList {
 	for i, c := range list {
 		errs = append(errs, validate.CIDR(c, path.Index(i), before...)...)
 	}
-	if len(list) < 2 || len(errs) > 0 {
+	if len(list) < 2 {
 		return errs
 	}
-	if dual, _ := netutils.IsDualStackCIDRStrings(list); !dual || len(list) > 2 {
+	dual, err := netutils.IsDualStackCIDRStrings(list)
+	if err != nil {
+		errs = append(errs, field.InternalError(path, fmt.Errorf("invalid PodCIDRs. failed to check with dual stack with error:%w", err)))
+	}
+	if !dual || len(list) > 2 {
 		errs = append(errs, field.Invalid(path, list, "may specify no more than one CIDR for each IP family"))
 	}
 	return errs
@@ -84,16 +86,17 @@ func nodeResources(n *corev1.Node) field.ErrorList {
 func declaredFeatures(names []string) field.ErrorList {
 	path := field.NewPath("status", "declaredFeatures")
 	var errs field.ErrorList
-	seen := sets.New[string]()
 	for i, name := range names {
-		if seen.Has(name) {
+		if i > 0 && name == names[i-1] {
 			errs = append(errs, field.Duplicate(path.Index(i), name))
 		}
-		seen.Insert(name)
 		if i > 0 && name < names[i-1] {
 			errs = append(errs, field.Invalid(path.Index(i), name, "list must be sorted alphabetically"))
 		}
-		if !isFeatureName(name) {
+		if len(name) > validation.DNS1123SubdomainMaxLength {
+			errs = append(errs, field.Invalid(path.Index(i), name, fmt.Sprintf("invalid feature name %q: must be no more than %d characters",
+				name, validation.DNS1123SubdomainMaxLength)))
+		} else if !isFeatureName(name) {
 			errs = append(errs, field.Invalid(path.Index(i), name, fmt.Sprintf("invalid feature name %q: must start with an UpperCamelCase "+
 				"segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), "+
 				"and contain only alphanumeric characters and slashes", name)))
@@ -117,18 +120,39 @@ func isFeatureName(name string) bool {
 	return true
 }
 
+// validateNodeUpdate looks at the node as at a new one and as at a changed
+// one, as upstream does: some things are said twice.
 func validateNodeUpdate(n, old *corev1.Node) field.ErrorList {
+	return append(validateNode(n), validateNodeChange(n, old)...)
+}
+
+func validateNodeChange(n, old *corev1.Node) field.ErrorList {
 	spec := field.NewPath("spec")
-	errs := validateNode(n)
+	errs := nodeResources(n)
+	errs = append(errs, declaredFeatures(n.Status.DeclaredFeatures)...)
 	errs = append(errs, uniqueAddresses(n)...)
-	if len(old.Spec.PodCIDRs) > 0 && !slices.Equal(n.Spec.PodCIDRs, old.Spec.PodCIDRs) {
-		errs = append(errs, field.Forbidden(spec.Child("podCIDRs"), `node updates may not change podCIDR except from "" to valid`))
+	errs = append(errs, podCIDRsKept(n.Spec.PodCIDRs, old.Spec.PodCIDRs, spec.Child("podCIDRs"))...)
+	errs = append(errs, forbidden(old.Spec.ProviderID != "" && n.Spec.ProviderID != old.Spec.ProviderID,
+		spec.Child("providerID"), `node updates may not change providerID except from "" to valid`)...)
+	if n.Spec.ConfigSource != nil {
+		errs = append(errs, configSource(n.Spec.ConfigSource, false, spec.Child("configSource"))...)
 	}
-	if old.Spec.ProviderID != "" && n.Spec.ProviderID != old.Spec.ProviderID {
-		errs = append(errs, field.Forbidden(spec.Child("providerID"), `node updates may not change providerID except from "" to valid`))
-	}
+	errs = append(errs, configStatus(n.Status.Config, field.NewPath("status", "config"))...)
 	errs = append(errs, taints(n.Spec.Taints, field.NewPath("metadata", "taints"))...)
-	return append(errs, nodeSpecKept(n, old)...)
+	return append(errs, forbidden(n.Spec.DoNotUseExternalID != old.Spec.DoNotUseExternalID,
+		spec.Child("externalID"), "may not be updated")...)
+}
+
+func podCIDRsKept(is, was []string, at *field.Path) field.ErrorList {
+	const why = `node updates may not change podCIDR except from "" to valid`
+	if len(was) > 0 && len(is) != len(was) {
+		return field.ErrorList{field.Forbidden(at, why)}
+	}
+	var errs field.ErrorList
+	for i := range was {
+		errs = append(errs, forbidden(is[i] != was[i], at, why)...)
+	}
+	return errs
 }
 
 func uniqueAddresses(n *corev1.Node) field.ErrorList {
@@ -141,21 +165,4 @@ func uniqueAddresses(n *corev1.Node) field.ErrorList {
 		seen.Insert(a)
 	}
 	return errs
-}
-
-// nodeSpecKept wants all but the fields that are checked by name, or free, to
-// stay as they were.
-func nodeSpecKept(n, old *corev1.Node) field.ErrorList {
-	is, was := n.Spec.DeepCopy(), old.Spec.DeepCopy()
-	was.PodCIDR, was.PodCIDRs = is.PodCIDR, is.PodCIDRs
-	was.ProviderID, was.Taints, was.Unschedulable = is.ProviderID, is.Taints, is.Unschedulable
-	was.ConfigSource = is.ConfigSource
-	if is.DoNotUseExternalID != was.DoNotUseExternalID {
-		return field.ErrorList{field.Forbidden(field.NewPath("spec", "externalID"), "may not be updated")}
-	}
-	if apiequality.Semantic.DeepEqual(is, was) {
-		return nil
-	}
-	return field.ErrorList{field.Forbidden(field.NewPath(""), "node updates may only change labels, taints, or capacity "+
-		"(or configSource, if the DynamicKubeletConfig feature gate is enabled)")}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
 func persistentVolumeKind() *api.Kind {
@@ -20,7 +21,7 @@ func persistentVolumeKind() *api.Kind {
 		New:        func() *volume { return &volume{} },
 		NewList:    func() runtime.Object { return &corev1.PersistentVolumeList{} },
 		Main: api.RulesOf[*volume]{
-			MetaAgain:      true,
+			MetaAsNew:      true,
 			Default:        defaultPersistentVolume,
 			PrepareCreate:  preparePersistentVolume,
 			PrepareUpdate:  func(v, old *volume) { v.Status = old.Status },
@@ -31,6 +32,9 @@ func persistentVolumeKind() *api.Kind {
 		Status: &api.RulesOf[*volume]{
 			Default:       defaultPersistentVolume,
 			PrepareUpdate: preparePersistentVolumeStatus,
+			ValidateUpdate: func(v, _ *volume) field.ErrorList {
+				return requiredIf(v.ResourceVersion == "", field.NewPath("resourceVersion"))
+			},
 		},
 		Columns:             persistentVolumeColumns(),
 		Row:                 persistentVolumeRow,
@@ -108,7 +112,7 @@ func affinityWarnings(a *corev1.VolumeNodeAffinity) []string {
 	terms := field.NewPath("spec", "nodeAffinity", "required", "nodeSelectorTerms")
 	for i, t := range a.Required.NodeSelectorTerms {
 		for j, e := range t.MatchExpressions {
-			if why, ok := deprecatedLabel(e.Key); ok {
+			if why, ok := validate.DeprecatedNodeLabel(e.Key); ok {
 				at := terms.Index(i).Child("matchExpressions").Index(j).Child("key")
 				out = append(out, fmt.Sprintf("%s: %s is %s", at, e.Key, why))
 			}

@@ -25,11 +25,12 @@ func persistentVolumeClaimKind() *api.Kind {
 			Default:   defaultPersistentVolumeClaim,
 			PrepareCreate: func(c *claim) {
 				c.Status = corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending}
-				dropDataSource(&c.Spec)
+				dropDataSource(&c.Spec, &corev1.PersistentVolumeClaimSpec{})
 				normalizeDataSources(&c.Spec)
 			},
 			PrepareUpdate: func(c, old *claim) {
 				c.Status = old.Status
+				dropDataSource(&c.Spec, &old.Spec)
 				normalizeDataSources(&c.Spec)
 			},
 			Validate:       validatePersistentVolumeClaim,
@@ -48,13 +49,14 @@ func persistentVolumeClaimKind() *api.Kind {
 }
 
 // dropDataSource removes a reference into another namespace, a feature that
-// is off, and a source of a kind that the old field does not know.
-func dropDataSource(s *corev1.PersistentVolumeClaimSpec) {
-	if s.DataSourceRef != nil && orEmpty(s.DataSourceRef.Namespace) != "" {
+// is off, and a source of a kind that the old field does not know (KEP-1495),
+// unless the claim had one before.
+func dropDataSource(s, old *corev1.PersistentVolumeClaimSpec) {
+	if s.DataSourceRef != nil && orEmpty(s.DataSourceRef.Namespace) != "" && old.DataSourceRef == nil {
 		s.DataSourceRef = nil
 	}
 	d := s.DataSource
-	if d == nil || s.DataSourceRef != nil {
+	if d == nil || s.DataSourceRef != nil || old.DataSource != nil || old.DataSourceRef != nil {
 		return
 	}
 	group := orEmpty(d.APIGroup)

@@ -19,18 +19,14 @@ func validatePersistentVolumeClaim(c *corev1.PersistentVolumeClaim) field.ErrorL
 }
 
 func validatePersistentVolumeClaimUpdate(c, old *corev1.PersistentVolumeClaim) field.ErrorList {
-	errs := validatePersistentVolumeClaim(c)
+	errs := validateClaimSpec(&c.Spec, &old.Spec, field.NewPath("spec"))
 	spec := field.NewPath("spec")
 	is, was := c.Spec.DeepCopy(), old.Spec.DeepCopy()
+	normalizeDataSources(was) // what older servers stored
 	if was.VolumeName == "" {
 		was.VolumeName = is.VolumeName
 	}
-	if class := old.Annotations[corev1.BetaStorageClassAnnotation]; class != "" && was.StorageClassName == nil {
-		// The annotation's value may move into the field.
-		if orEmpty(is.StorageClassName) == class {
-			is.StorageClassName = nil
-		}
-	}
+	errs = append(errs, classUpdate(c, old, is)...)
 	if c.Status.Phase == corev1.ClaimBound {
 		if is.Resources.Requests != nil {
 			is.Resources.Requests[corev1.ResourceStorage] = was.Resources.Requests[corev1.ResourceStorage]
@@ -42,7 +38,44 @@ func validatePersistentVolumeClaimUpdate(c, old *corev1.PersistentVolumeClaim) f
 			"and volumeAttributesClassName for bound claims\n"+diff.Diff(validate.Shown(was), validate.Shown(is))))
 	}
 	errs = append(errs, claimSize(c, old, spec)...)
-	return append(errs, validate.Immutable(c.Spec.VolumeMode, old.Spec.VolumeMode, field.NewPath("volumeMode"))...)
+	errs = append(errs, validate.Immutable(c.Spec.VolumeMode, old.Spec.VolumeMode, field.NewPath("volumeMode"))...)
+	return append(errs, attributesClassKept(c, old, spec.Child("volumeAttributesClassName"))...)
+}
+
+// classUpdate lets a claim without a class get one, and the annotation that
+// once named it move into the field; is is what will be compared.
+func classUpdate(c, old *corev1.PersistentVolumeClaim, is *corev1.PersistentVolumeClaimSpec) field.ErrorList {
+	const key = corev1.BetaStorageClassAnnotation
+	named, had := old.Annotations[key]
+	now, has := c.Annotations[key]
+	was, class := old.Spec.StorageClassName, c.Spec.StorageClassName
+	if had && was == nil && class != nil && *class == named && (!has || now == named) {
+		is.StorageClassName = nil
+		return nil
+	}
+	if was == nil && class != nil && (!had || *class == named) {
+		is.StorageClassName = nil
+	}
+	if now != named {
+		return field.ErrorList{field.Invalid(field.NewPath("metadata", "annotations").Key(key), now, "field is immutable")}
+	}
+	return nil
+}
+
+// attributesClassKept refuses to take away a class that is in effect (KEP-3751).
+func attributesClassKept(c, old *corev1.PersistentVolumeClaim, at *field.Path) field.ErrorList {
+	is := c.Spec.VolumeAttributesClassName
+	if old.Status.CurrentVolumeAttributesClassName == nil || apiequality.Semantic.DeepEqual(is, old.Spec.VolumeAttributesClassName) {
+		return nil
+	}
+	const why = " is forbidden when status.currentVolumeAttributesClassName is not nil"
+	switch {
+	case is == nil:
+		return field.ErrorList{field.Forbidden(at, "update to nil"+why)}
+	case *is == "":
+		return field.ErrorList{field.Forbidden(at, "update to empty string"+why)}
+	}
+	return nil
 }
 
 // claimSize lets a claim shrink only as far as an expansion that failed, and
@@ -58,12 +91,15 @@ func claimSize(c, old *corev1.PersistentVolumeClaim, spec *field.Path) field.Err
 
 func validatePersistentVolumeClaimStatus(c, _ *corev1.PersistentVolumeClaim) field.ErrorList {
 	status, s := field.NewPath("status"), &c.Status
-	var errs field.ErrorList
+	errs := requiredIf(c.ResourceVersion == "", field.NewPath("resourceVersion"))
+	errs = append(errs, requiredIf(len(c.Spec.AccessModes) == 0, field.NewPath("Spec", "accessModes"))...)
 	for _, name := range sortedResources(s.Capacity) {
 		errs = append(errs, wholeAmount(s.Capacity[name], status.Child("capacity").Key(string(name)))...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.AllocatedResourceStatuses)) {
-		errs = append(errs, expandable(name, status.Child("allocatedResourceStatuses"))...)
+		at := status.Child("allocatedResourceStatuses")
+		errs = append(errs, expandable(name, at)...)
+		errs = append(errs, resizeStatus(name, s.AllocatedResourceStatuses[name], at)...)
 	}
 	at := status.Child("allocatedResources")
 	for _, name := range sortedResources(s.AllocatedResources) {
@@ -74,6 +110,20 @@ func validatePersistentVolumeClaimStatus(c, _ *corev1.PersistentVolumeClaim) fie
 		errs = append(errs, why...)
 	}
 	return errs
+}
+
+// resizeStatus shows the name of the resource, not the status that is wrong,
+// as upstream does.
+func resizeStatus(name corev1.ResourceName, is corev1.ClaimResourceStatus, at *field.Path) field.ErrorList {
+	known := []corev1.ClaimResourceStatus{
+		corev1.PersistentVolumeClaimControllerResizeInProgress, corev1.PersistentVolumeClaimControllerResizeInfeasible,
+		corev1.PersistentVolumeClaimNodeResizeInProgress, corev1.PersistentVolumeClaimNodeResizeInfeasible,
+		corev1.PersistentVolumeClaimNodeResizePending,
+	}
+	if slices.Contains(known, is) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(at, name, known)}
 }
 
 // expandable wants a resource of which a claim can get more (KEP-1790): its

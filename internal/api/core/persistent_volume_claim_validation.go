@@ -2,6 +2,7 @@ package core
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api/validate"
@@ -10,6 +11,12 @@ import (
 // ValidatePersistentVolumeClaimSpec checks a claim's spec, in a claim, a
 // template of a StatefulSet or an ephemeral volume.
 func ValidatePersistentVolumeClaimSpec(s *corev1.PersistentVolumeClaimSpec, path *field.Path) field.ErrorList {
+	return validateClaimSpec(s, nil, path)
+}
+
+// validateClaimSpec lets what old, the spec before an update, has wrong stay
+// wrong where older servers did not look at it.
+func validateClaimSpec(s, old *corev1.PersistentVolumeClaimSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if len(s.AccessModes) == 0 {
 		errs = append(errs, field.Required(path.Child("accessModes"), "at least 1 access mode is required"))
@@ -26,7 +33,7 @@ func ValidatePersistentVolumeClaimSpec(s *corev1.PersistentVolumeClaimSpec, path
 		errs = append(errs, validate.Name(validate.Subdomain, *s.StorageClassName, path.Child("storageClassName"))...)
 	}
 	errs = append(errs, volumeMode(s.VolumeMode, path)...)
-	errs = append(errs, dataSources(s, path)...)
+	errs = append(errs, dataSources(s, anyGroup(old), path)...)
 	if s.VolumeAttributesClassName != nil && *s.VolumeAttributesClassName != "" {
 		errs = append(errs, validate.Name(validate.Subdomain, *s.VolumeAttributesClassName, path.Child("volumeAttributesClassName"))...)
 	}
@@ -39,9 +46,10 @@ func accessModes(modes []corev1.PersistentVolumeAccessMode, at *field.Path) fiel
 	for _, m := range modes {
 		errs = append(errs, validate.OneOf(m, at, corev1.ReadWriteOnce, corev1.ReadOnlyMany,
 			corev1.ReadWriteMany, corev1.ReadWriteOncePod)...)
-		if m == corev1.ReadWriteOncePod {
+		switch m {
+		case corev1.ReadWriteOncePod:
 			exclusive = true
-		} else {
+		case corev1.ReadWriteOnce, corev1.ReadOnlyMany, corev1.ReadWriteMany:
 			shared = true
 		}
 	}
@@ -58,13 +66,22 @@ func volumeMode(m *corev1.PersistentVolumeMode, path *field.Path) field.ErrorLis
 	return validate.OneOf(*m, path.Child("volumeMode"), corev1.PersistentVolumeBlock, corev1.PersistentVolumeFilesystem)
 }
 
-func dataSources(s *corev1.PersistentVolumeClaimSpec, path *field.Path) field.ErrorList {
+// anyGroup tells whether a spec already names an API group that is none.
+func anyGroup(s *corev1.PersistentVolumeClaimSpec) bool {
+	if s == nil {
+		return false
+	}
+	wrong := func(group *string) bool { return group != nil && len(validation.IsDNS1123Subdomain(*group)) > 0 }
+	return s.DataSource != nil && wrong(s.DataSource.APIGroup) || s.DataSourceRef != nil && wrong(s.DataSourceRef.APIGroup)
+}
+
+func dataSources(s *corev1.PersistentVolumeClaimSpec, anyGroup bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if d := s.DataSource; d != nil {
-		errs = append(errs, dataSource(d.Name, d.Kind, d.APIGroup, path.Child("dataSource"))...)
+		errs = append(errs, dataSource(d.Name, d.Kind, d.APIGroup, anyGroup, path.Child("dataSource"))...)
 	}
 	if d := s.DataSourceRef; d != nil {
-		errs = append(errs, dataSource(d.Name, d.Kind, d.APIGroup, path.Child("dataSourceRef"))...)
+		errs = append(errs, dataSource(d.Name, d.Kind, d.APIGroup, anyGroup, path.Child("dataSourceRef"))...)
 		if ns := orEmpty(d.Namespace); ns != "" {
 			errs = append(errs, validate.Name(validate.Label, ns, path.Child("dataSourceRef", "namespace"))...)
 		}
@@ -82,10 +99,13 @@ func dataSources(s *corev1.PersistentVolumeClaimSpec, path *field.Path) field.Er
 	return errs
 }
 
-func dataSource(name, kind string, group *string, at *field.Path) field.ErrorList {
+func dataSource(name, kind string, group *string, anyGroup bool, at *field.Path) field.ErrorList {
 	errs := requiredIf(name == "", at.Child("name"))
 	errs = append(errs, requiredIf(kind == "", at.Child("kind"))...)
 	if group != nil && *group != "" {
+		if anyGroup {
+			return errs
+		}
 		return append(errs, validate.DNS1123Subdomain(*group, at.Child("apiGroup"))...)
 	}
 	if kind != "PersistentVolumeClaim" {
@@ -95,7 +115,7 @@ func dataSource(name, kind string, group *string, at *field.Path) field.ErrorLis
 }
 
 func sameSource(d *corev1.TypedLocalObjectReference, ref *corev1.TypedObjectReference) bool {
-	return d.Name == ref.Name && d.Kind == ref.Kind && orEmpty(d.APIGroup) == orEmpty(ref.APIGroup)
+	return d.Name == ref.Name && d.Kind == ref.Kind && (d.APIGroup == nil) == (ref.APIGroup == nil) && orEmpty(d.APIGroup) == orEmpty(ref.APIGroup)
 }
 
 func orEmpty(s *string) string {

@@ -38,7 +38,7 @@ func ValidateInlineVolume(s *corev1.PersistentVolumeSpec, at *field.Path) field.
 	}
 	errs = append(errs, requiredIf(len(s.AccessModes) == 0, at.Child("accessModes"))...)
 	errs = append(errs, accessModes(s.AccessModes, at.Child("accessModes"))...)
-	count, wrong := oneSource(persistentSources(s, at), at)
+	count, wrong := oneSource(persistentSources(s, "", at), at)
 	errs = append(errs, wrong...)
 	if count == 0 {
 		errs = append(errs, field.Required(at, "must specify a volume type"))

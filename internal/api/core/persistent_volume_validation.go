@@ -24,7 +24,7 @@ func validatePersistentVolume(v *corev1.PersistentVolume) field.ErrorList {
 	}
 	affinityErrs := volumeAffinity(s.NodeAffinity, spec.Child("nodeAffinity"))
 	errs = append(errs, affinityErrs...)
-	count, sourceErrs := oneSource(persistentSources(s, spec), spec)
+	count, sourceErrs := oneSource(persistentSources(s, v.Name, spec), spec)
 	errs = append(errs, sourceErrs...)
 	if count == 0 {
 		errs = append(errs, field.Required(spec, "must specify a volume type"))
@@ -87,50 +87,53 @@ func volumeAffinity(a *corev1.VolumeNodeAffinity, at *field.Path) field.ErrorLis
 
 // persistentSources lists the sources in the order in which they are looked
 // at.
-func persistentSources(s *corev1.PersistentVolumeSpec, spec *field.Path) []source {
+func persistentSources(s *corev1.PersistentVolumeSpec, volume string, spec *field.Path) []source {
 	return []source{
-		{"hostPath", s.HostPath != nil, func(f *field.Path) field.ErrorList { return hostPath(s.HostPath, f) }},
-		{"gcePersistentDisk", s.GCEPersistentDisk != nil, func(f *field.Path) field.ErrorList { return gceDisk(s.GCEPersistentDisk, f) }},
-		{"awsElasticBlockStore", s.AWSElasticBlockStore != nil, func(f *field.Path) field.ErrorList { return awsDisk(s.AWSElasticBlockStore, f) }},
-		{"glusterfs", s.Glusterfs != nil, func(f *field.Path) field.ErrorList {
+		{name: "hostPath", set: s.HostPath != nil, check: func(f *field.Path) field.ErrorList { return hostPath(s.HostPath, f) }},
+		{name: "gcePersistentDisk", set: s.GCEPersistentDisk != nil, check: func(f *field.Path) field.ErrorList { return gceDisk(s.GCEPersistentDisk, f) }},
+		{name: "awsElasticBlockStore", set: s.AWSElasticBlockStore != nil, check: func(f *field.Path) field.ErrorList { return awsDisk(s.AWSElasticBlockStore, f) }},
+		{name: "glusterfs", set: s.Glusterfs != nil, check: func(f *field.Path) field.ErrorList {
 			return glusterfs(s.Glusterfs.EndpointsName, s.Glusterfs.Path, f)
 		}},
-		{"flocker", s.Flocker != nil, func(f *field.Path) field.ErrorList { return flocker(s.Flocker, f) }},
-		{"nfs", s.NFS != nil, func(f *field.Path) field.ErrorList { return nfs(s.NFS, f) }},
-		{"rbd", s.RBD != nil, func(f *field.Path) field.ErrorList { return rbd(s.RBD.CephMonitors, s.RBD.RBDImage, f) }},
-		{"quobyte", s.Quobyte != nil, func(f *field.Path) field.ErrorList { return quobyte(s.Quobyte, f) }},
-		{"cephFS", s.CephFS != nil, func(f *field.Path) field.ErrorList {
-			return requiredIf(len(s.CephFS.Monitors) == 0, f.Child("monitors"))
+		{name: "flocker", set: s.Flocker != nil, check: func(f *field.Path) field.ErrorList { return flocker(s.Flocker, f) }},
+		{name: "nfs", set: s.NFS != nil, check: func(f *field.Path) field.ErrorList { return nfs(s.NFS, f) }},
+		{name: "rbd", set: s.RBD != nil, check: func(f *field.Path) field.ErrorList { return rbd(s.RBD.CephMonitors, s.RBD.RBDImage, f) }},
+		{name: "quobyte", set: s.Quobyte != nil, check: func(f *field.Path) field.ErrorList { return quobyte(s.Quobyte, f) }},
+		{name: "cephFS", set: s.CephFS != nil, check: func(*field.Path) field.ErrorList {
+			return requiredIf(len(s.CephFS.Monitors) == 0, spec.Child("cephfs", "monitors"))
 		}},
-		{"iscsi", s.ISCSI != nil, func(f *field.Path) field.ErrorList { return persistentISCSI(s.ISCSI, f) }},
-		{"cinder", s.Cinder != nil, func(f *field.Path) field.ErrorList { return requiredIf(s.Cinder.VolumeID == "", f.Child("volumeID")) }},
-		{"fc", s.FC != nil, func(f *field.Path) field.ErrorList { return fibreChannel(s.FC, f) }},
-		{"flexVolume", s.FlexVolume != nil, func(f *field.Path) field.ErrorList { return requiredIf(s.FlexVolume.Driver == "", f.Child("driver")) }},
-		{"azureFile", s.AzureFile != nil, func(f *field.Path) field.ErrorList {
+		{name: "iscsi", set: s.ISCSI != nil, check: func(f *field.Path) field.ErrorList { return persistentISCSI(s.ISCSI, volume, f) }},
+		{name: "cinder", set: s.Cinder != nil, check: func(f *field.Path) field.ErrorList { return requiredIf(s.Cinder.VolumeID == "", f.Child("volumeID")) }},
+		{name: "fc", set: s.FC != nil, check: func(f *field.Path) field.ErrorList { return fibreChannel(s.FC, f) }},
+		// Upstream lets a flex volume stand beside one that came before it.
+		{name: "flexVolume", set: s.FlexVolume != nil, beside: true, check: func(f *field.Path) field.ErrorList {
+			return flexVolume(s.FlexVolume.Driver, s.FlexVolume.Options, f)
+		}},
+		{name: "azureFile", set: s.AzureFile != nil, check: func(f *field.Path) field.ErrorList {
 			return azureFile(s.AzureFile.SecretName, s.AzureFile.ShareName, f)
 		}},
-		{"vsphereVolume", s.VsphereVolume != nil, func(f *field.Path) field.ErrorList {
+		{name: "vsphereVolume", set: s.VsphereVolume != nil, check: func(f *field.Path) field.ErrorList {
 			return requiredIf(s.VsphereVolume.VolumePath == "", f.Child("volumePath"))
 		}},
-		{"photonPersistentDisk", s.PhotonPersistentDisk != nil, func(f *field.Path) field.ErrorList {
+		{name: "photonPersistentDisk", set: s.PhotonPersistentDisk != nil, check: func(f *field.Path) field.ErrorList {
 			return requiredIf(s.PhotonPersistentDisk.PdID == "", f.Child("pdID"))
 		}},
-		{"portworxVolume", s.PortworxVolume != nil, func(f *field.Path) field.ErrorList {
+		{name: "portworxVolume", set: s.PortworxVolume != nil, check: func(f *field.Path) field.ErrorList {
 			return requiredIf(s.PortworxVolume.VolumeID == "", f.Child("volumeID"))
 		}},
-		{"azureDisk", s.AzureDisk != nil, func(f *field.Path) field.ErrorList { return azureDisk(s.AzureDisk, f) }},
-		{"scaleIO", s.ScaleIO != nil, func(f *field.Path) field.ErrorList {
+		{name: "azureDisk", set: s.AzureDisk != nil, check: func(f *field.Path) field.ErrorList { return azureDisk(s.AzureDisk, f) }},
+		{name: "scaleIO", set: s.ScaleIO != nil, check: func(f *field.Path) field.ErrorList {
 			return scaleIO(s.ScaleIO.Gateway, s.ScaleIO.System, s.ScaleIO.VolumeName, f)
 		}},
-		{"local", s.Local != nil, func(f *field.Path) field.ErrorList {
+		{name: "local", set: s.Local != nil, check: func(f *field.Path) field.ErrorList {
 			errs := localVolume(s.Local, f)
 			if s.NodeAffinity == nil {
 				errs = append(errs, field.Required(spec.Child("nodeAffinity"), "Local volume requires node affinity"))
 			}
 			return errs
 		}},
-		{"storageos", s.StorageOS != nil, func(f *field.Path) field.ErrorList { return storageOS(s.StorageOS.VolumeName, f) }},
-		{"csi", s.CSI != nil, func(f *field.Path) field.ErrorList { return persistentCSI(s.CSI, f) }},
+		{name: "storageos", set: s.StorageOS != nil, check: func(f *field.Path) field.ErrorList { return storageOS(s.StorageOS.VolumeName, f) }},
+		{name: "csi", set: s.CSI != nil, check: func(f *field.Path) field.ErrorList { return persistentCSI(s.CSI, f) }},
 	}
 }
 
@@ -139,12 +142,6 @@ func localVolume(l *corev1.LocalVolumeSource, at *field.Path) field.ErrorList {
 		return field.ErrorList{field.Required(at.Child("path"), "")}
 	}
 	return noBacksteps(l.Path, at.Child("path"))
-}
-
-func persistentISCSI(s *corev1.ISCSIPersistentVolumeSource, at *field.Path) field.ErrorList {
-	t := iscsi{portal: s.TargetPortal, iqn: s.IQN, iface: s.ISCSIInterface, lun: s.Lun, initiator: orEmpty(s.InitiatorName),
-		authenticates: s.DiscoveryCHAPAuth || s.SessionCHAPAuth, secret: s.SecretRef != nil}
-	return t.check(at)
 }
 
 func persistentCSI(s *corev1.CSIPersistentVolumeSource, at *field.Path) field.ErrorList {
@@ -170,15 +167,22 @@ func persistentCSI(s *corev1.CSIPersistentVolumeSource, at *field.Path) field.Er
 
 func validatePersistentVolumeUpdate(v, old *corev1.PersistentVolume) field.ErrorList {
 	// The volume as it is now is reported twice, as upstream does.
-	errs := append(validatePersistentVolume(v), validatePersistentVolume(v)...)
-	is, was := &v.Spec, &old.Spec
+	errs := validate.StrictMeta(v, false, nil)
+	errs = append(errs, validatePersistentVolume(v)...)
+	errs = append(errs, validatePersistentVolume(v)...)
+	is, was := v.Spec.DeepCopy(), &old.Spec
+	if is.CSI != nil && was.CSI != nil && was.CSI.ControllerExpandSecretRef == nil {
+		is.CSI.ControllerExpandSecretRef = nil // it may be given later
+	}
 	if !apiequality.Semantic.DeepEqual(is.PersistentVolumeSource, was.PersistentVolumeSource) {
 		const why = "spec.persistentvolumesource is immutable after creation"
 		errs = append(errs, field.Forbidden(field.NewPath("spec", "persistentvolumesource"),
 			why+"\n"+diff.Diff(validate.Shown(was.PersistentVolumeSource), validate.Shown(is.PersistentVolumeSource))))
 	}
 	errs = append(errs, validate.Immutable(is.VolumeMode, was.VolumeMode, field.NewPath("volumeMode"))...)
-	return append(errs, affinityUpdate(is.NodeAffinity, was.NodeAffinity)...)
+	errs = append(errs, affinityUpdate(is.NodeAffinity, was.NodeAffinity)...)
+	return append(errs, forbidden(was.VolumeAttributesClassName != nil && is.VolumeAttributesClassName == nil,
+		field.NewPath("spec", "volumeAttributesClassName"), "update from non-nil value to nil is forbidden")...)
 }
 
 // affinityUpdate lets a volume get an affinity, and deprecated labels in it

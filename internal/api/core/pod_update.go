@@ -3,7 +3,6 @@ package core
 import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	apimachinery "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -18,7 +17,7 @@ const mutablePodFields = "pod updates may not change fields other than `spec.con
 
 func validatePodUpdate(p, old *corev1.Pod) field.ErrorList {
 	spec := field.NewPath("spec")
-	errs := append(podMetadata(p), checkPod(p, old)...)
+	errs := append(validate.StrictMeta(p, true, nil), checkPod(p, old)...)
 	stop, more := containersKept(p, old, spec)
 	errs = append(errs, more...)
 	if stop {
@@ -30,12 +29,6 @@ func validatePodUpdate(p, old *corev1.Pod) field.ErrorList {
 	errs = append(errs, gatesUpdate(p, old, spec.Child("schedulingGates"))...)
 	errs = append(errs, tolerationsUpdate(p.Spec.Tolerations, old.Spec.Tolerations, spec.Child("tolerations"))...)
 	return append(errs, restUnchanged(p, old, spec)...)
-}
-
-// podMetadata checks the metadata of a changed pod once more than that of
-// other kinds, as upstream does: each time is a cause in the answer.
-func podMetadata(p *corev1.Pod) field.ErrorList {
-	return apimachinery.ValidateObjectMeta(&p.ObjectMeta, true, apimachinery.NameIsDNSSubdomain, field.NewPath("metadata"))
 }
 
 // imagesRequired stands beside the same check of every pod.

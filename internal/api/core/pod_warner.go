@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
 // podWarner gathers warnings on one pod or template; path is nil for a pod.
@@ -40,24 +42,9 @@ func (w *podWarner) add(format string, args ...any) {
 	w.out = append(w.out, fmt.Sprintf(format, args...))
 }
 
-func deprecatedLabel(key string) (string, bool) {
-	newer, ok := deprecatedLabels()[key]
-	if !ok {
-		return "", false
-	}
-	since := ""
-	switch key {
-	case "beta.kubernetes.io/arch", "beta.kubernetes.io/os":
-		since = "deprecated since v1.14; "
-	case corev1.LabelFailureDomainBetaZone, corev1.LabelFailureDomainBetaRegion, corev1.LabelInstanceType:
-		since = "deprecated since v1.17; "
-	}
-	return fmt.Sprintf("%suse %q instead", since, newer), true
-}
-
 func (w *podWarner) deprecatedLabels(spec *field.Path) {
 	for _, key := range sortedKeys(w.spec.NodeSelector) {
-		if why, ok := deprecatedLabel(key); ok {
+		if why, ok := validate.DeprecatedNodeLabel(key); ok {
 			w.add("%s: %s", spec.Child("nodeSelector").Key(key), why)
 		}
 	}
@@ -72,7 +59,7 @@ func (w *podWarner) deprecatedLabels(spec *field.Path) {
 		}
 	}
 	for i, c := range w.spec.TopologySpreadConstraints {
-		if why, ok := deprecatedLabel(c.TopologyKey); ok {
+		if why, ok := validate.DeprecatedNodeLabel(c.TopologyKey); ok {
 			w.add("%s: %s is %s", spec.Child("topologySpreadConstraints").Index(i).Child("topologyKey"), c.TopologyKey, why)
 		}
 	}
@@ -80,7 +67,7 @@ func (w *podWarner) deprecatedLabels(spec *field.Path) {
 
 func (w *podWarner) term(t *corev1.NodeSelectorTerm, at *field.Path) {
 	for i, e := range t.MatchExpressions {
-		if why, ok := deprecatedLabel(e.Key); ok {
+		if why, ok := validate.DeprecatedNodeLabel(e.Key); ok {
 			w.add("%s: %s", at.Child("matchExpressions").Index(i).Child("key"), why)
 		}
 	}

@@ -1,8 +1,6 @@
 package core
 
 import (
-	"slices"
-
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -40,8 +38,8 @@ func quotaAmounts(list corev1.ResourceList, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// scopeFits tells which resources a scope can limit; known is false for
-// scopes that do not exist.
+// scopeFits tells which resources a scope can limit: all, where known is
+// false since there is no such scope.
 func scopeFits(scope corev1.ResourceQuotaScope, name corev1.ResourceName) (fits, known bool) {
 	compute := sets.New(corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceLimitsCPU, corev1.ResourceLimitsMemory,
 		corev1.ResourceRequestsCPU, corev1.ResourceRequestsMemory)
@@ -54,32 +52,42 @@ func scopeFits(scope corev1.ResourceQuotaScope, name corev1.ResourceName) (fits,
 	case corev1.ResourceQuotaScopeVolumeAttributesClass:
 		return name == corev1.ResourcePersistentVolumeClaims || name == corev1.ResourceRequestsStorage, true
 	}
-	return false, false
+	return true, false
+}
+
+// unfit counts the resources of Kubernetes' own that the quota limits and the
+// scope does not select.
+func unfit(s *corev1.ResourceQuotaSpec, scope corev1.ResourceQuotaScope) int {
+	count := 0
+	for name := range s.Hard {
+		if fits, _ := scopeFits(scope, name); !fits && validate.StandardQuotaResource(name) {
+			count++
+		}
+	}
+	return count
 }
 
 func quotaScopes(s *corev1.ResourceQuotaSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	seen := sets.New[corev1.ResourceQuotaScope]()
 	for _, scope := range s.Scopes {
-		if seen.Has(scope) {
-			continue
-		}
-		seen.Insert(scope)
 		if _, known := scopeFits(scope, ""); !known {
 			errs = append(errs, field.Invalid(path, s.Scopes, "unsupported scope"))
-			continue
 		}
-		for _, name := range sortedResources(s.Hard) {
-			if fits, _ := scopeFits(scope, name); !fits && len(validate.QuotaResourceName(string(name), path)) == 0 {
-				errs = append(errs, field.Invalid(path, s.Scopes, "unsupported scope applied to resource"))
-			}
+		for range unfit(s, scope) {
+			errs = append(errs, field.Invalid(path, s.Scopes, "unsupported scope applied to resource"))
 		}
 	}
-	has := func(a, b corev1.ResourceQuotaScope) bool {
-		return slices.Contains(s.Scopes, a) && slices.Contains(s.Scopes, b)
+	return append(errs, conflictingScopes(s, sets.New(s.Scopes...), path)...)
+}
+
+// conflictingScopes shows the list of scopes, also where the selector is what
+// contradicts itself, as upstream does.
+func conflictingScopes(s *corev1.ResourceQuotaSpec, has sets.Set[corev1.ResourceQuotaScope], path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if has.HasAll(corev1.ResourceQuotaScopeBestEffort, corev1.ResourceQuotaScopeNotBestEffort) {
+		errs = append(errs, field.Invalid(path, s.Scopes, "conflicting scopes"))
 	}
-	if has(corev1.ResourceQuotaScopeBestEffort, corev1.ResourceQuotaScopeNotBestEffort) ||
-		has(corev1.ResourceQuotaScopeTerminating, corev1.ResourceQuotaScopeNotTerminating) {
+	if has.HasAll(corev1.ResourceQuotaScopeTerminating, corev1.ResourceQuotaScopeNotTerminating) {
 		errs = append(errs, field.Invalid(path, s.Scopes, "conflicting scopes"))
 	}
 	return errs
@@ -90,20 +98,25 @@ func quotaSelector(s *corev1.ResourceQuotaSpec, path *field.Path) field.ErrorLis
 		return nil
 	}
 	var errs field.ErrorList
-	at := path.Child("matchExpressions")
+	at, has := path.Child("matchExpressions"), sets.New[corev1.ResourceQuotaScope]()
 	for _, r := range s.ScopeSelector.MatchExpressions {
-		if _, known := scopeFits(r.ScopeName, ""); !known {
+		has.Insert(r.ScopeName)
+		_, known := scopeFits(r.ScopeName, "")
+		if !known {
 			errs = append(errs, field.Invalid(at.Child("scopeName"), r.ScopeName, "unsupported scope"))
 		}
+		for range unfit(s, r.ScopeName) {
+			errs = append(errs, field.Invalid(at, validate.Shown(s.ScopeSelector), "unsupported scope applied to resource"))
+		}
 		values := r.ScopeName == corev1.ResourceQuotaScopePriorityClass || r.ScopeName == corev1.ResourceQuotaScopeVolumeAttributesClass
-		if _, known := scopeFits(r.ScopeName, ""); known && !values && r.Operator != corev1.ScopeSelectorOpExists {
+		if known && !values && r.Operator != corev1.ScopeSelectorOpExists {
 			errs = append(errs, field.Invalid(at.Child("operator"), r.Operator,
 				"must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "+
 					"ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"))
 		}
 		errs = append(errs, scopeOperator(&r, at)...)
 	}
-	return errs
+	return append(errs, conflictingScopes(s, has, at)...)
 }
 
 func scopeOperator(r *corev1.ScopedResourceSelectorRequirement, at *field.Path) field.ErrorList {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -102,13 +103,19 @@ func tolerations(list []corev1.Toleration, path *field.Path) field.ErrorList {
 func tolerationOperator(t *corev1.Toleration, at *field.Path) field.ErrorList {
 	switch t.Operator {
 	case corev1.TolerationOpEqual, "":
-		return invalidEach(validation.IsValidLabelValue(t.Value), t.Value, at.Child("operator"))
-	case corev1.TolerationOpExists:
-		if t.Value != "" {
-			return field.ErrorList{field.Invalid(at.Child("operator"), validate.Shown(t),
-				"value must be empty when `operator` is 'Exists'")}
+		if why := validation.IsValidLabelValue(t.Value); len(why) > 0 {
+			return field.ErrorList{field.Invalid(at.Child("operator"), t.Value, strings.Join(why, ";"))}
 		}
 		return nil
+	case corev1.TolerationOpExists:
+		if t.Value != "" {
+			return field.ErrorList{field.Invalid(at.Child("operator"), t.Value, "value must be empty when `operator` is 'Exists'")}
+		}
+		return nil
+	case corev1.TolerationOpLt, corev1.TolerationOpGt: // a feature that is off, and yet named
+		return field.ErrorList{field.NotSupported(at.Child("operator"), t.Operator, []corev1.TolerationOperator{
+			corev1.TolerationOpEqual, corev1.TolerationOpExists, corev1.TolerationOpLt, corev1.TolerationOpGt,
+		})}
 	}
 	return field.ErrorList{field.NotSupported(at.Child("operator"), t.Operator,
 		[]corev1.TolerationOperator{corev1.TolerationOpEqual, corev1.TolerationOpExists})}

@@ -35,6 +35,7 @@ func serviceKind() *api.Kind {
 			Default:        defaultService,
 			PrepareUpdate:  func(s, old *corev1.Service) { s.Spec = old.Spec },
 			ValidateUpdate: validateServiceStatus,
+			Warn:           warnServiceStatus,
 		},
 		Subresources: []api.Subresource{{Name: "proxy", GVK: gvk("ServiceProxyOptions"), Verbs: connectVerbs()}},
 		Columns:      serviceColumns(),
@@ -88,6 +89,9 @@ func defaultService(s *corev1.Service) {
 		orNew(&spec.AllocateLoadBalancerNodePorts, true)
 	}
 	for i := range s.Status.LoadBalancer.Ingress {
+		if spec.Type != corev1.ServiceTypeLoadBalancer {
+			break
+		}
 		if in := &s.Status.LoadBalancer.Ingress[i]; in.IP != "" {
 			orNew(&in.IPMode, corev1.LoadBalancerIPModeVIP)
 		}

@@ -4,25 +4,30 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 func prepareService(s *corev1.Service) {
 	s.Status = corev1.ServiceStatus{}
-	normalizeClusterIPs(s, nil)
+	KeepAllocated(s, nil)
 }
 
 // prepareServiceUpdate keeps what the server allocated where the client left
 // it out, and drops what a changed type no longer has.
 func prepareServiceUpdate(s, old *corev1.Service) {
 	s.Status = old.Status
-	keepAllocated(&s.Spec, &old.Spec)
+	KeepAllocated(s, old)
 	dropForType(&s.Spec, &old.Spec)
-	normalizeClusterIPs(s, old)
+	if s.Spec.Type != corev1.ServiceTypeLoadBalancer {
+		s.Status.LoadBalancer = corev1.LoadBalancerStatus{}
+	}
 }
 
-// normalizeClusterIPs keeps clusterIP and the first of clusterIPs the same;
-// whichever the client changed wins.
-func normalizeClusterIPs(s, old *corev1.Service) {
+// KeepAllocated gives a changed service the addresses and ports that the
+// server once allocated and the client left out, and keeps clusterIP and the
+// first of clusterIPs the same: whichever the client changed wins. old is nil
+// for a new service. Nothing that it sets is shared with old.
+func KeepAllocated(s, old *corev1.Service) {
 	spec := &s.Spec
 	if old == nil {
 		if spec.ClusterIP != "" && len(spec.ClusterIPs) == 0 {
@@ -31,23 +36,23 @@ func normalizeClusterIPs(s, old *corev1.Service) {
 		return
 	}
 	was := &old.Spec
+	keepAllocated(spec, was)
+	if hasClusterIP(was.Type) && !hasClusterIP(spec.Type) && same(spec.InternalTrafficPolicy, was.InternalTrafficPolicy) {
+		spec.InternalTrafficPolicy = nil
+	}
 	switch {
 	case was.ClusterIP != "" && spec.ClusterIP == "" && slices.Equal(spec.ClusterIPs, was.ClusterIPs):
 		spec.ClusterIPs = nil
-	case spec.ClusterIP != was.ClusterIP && slices.Equal(spec.ClusterIPs, was.ClusterIPs):
-		spec.ClusterIPs = []string{spec.ClusterIP}
-	case spec.ClusterIP != "" && len(spec.ClusterIPs) == 0:
+	case spec.ClusterIP != "" && spec.ClusterIP != was.ClusterIP && slices.Equal(spec.ClusterIPs, was.ClusterIPs):
 		spec.ClusterIPs = []string{spec.ClusterIP}
 	}
 }
 
 func keepAllocated(s, old *corev1.ServiceSpec) {
-	if hasClusterIP(s.Type) && hasClusterIP(old.Type) {
-		if s.ClusterIP == "" {
-			s.ClusterIP = old.ClusterIP
-		}
-		if len(s.ClusterIPs) == 0 && s.ClusterIP == old.ClusterIP {
-			s.ClusterIPs = old.ClusterIPs
+	if mayHaveClusterIP(s.Type) && mayHaveClusterIP(old.Type) {
+		orSet(&s.ClusterIP, old.ClusterIP)
+		if len(s.ClusterIPs) == 0 {
+			s.ClusterIPs = slices.Clone(old.ClusterIPs)
 		}
 	}
 	if hasNodePorts(s.Type) && hasNodePorts(old.Type) {
@@ -85,11 +90,18 @@ func hasHealthCheck(s *corev1.ServiceSpec) bool {
 // dropForType removes values that the client carried over from a type that
 // had them; values that it changed stay, and are refused by validation.
 func dropForType(s, old *corev1.ServiceSpec) {
-	if hasClusterIP(old.Type) && !hasClusterIP(s.Type) && s.ClusterIP == old.ClusterIP && slices.Equal(s.ClusterIPs, old.ClusterIPs) {
-		s.ClusterIP, s.ClusterIPs = "", nil
-		s.IPFamilies, s.IPFamilyPolicy = nil, nil
+	if mayHaveClusterIP(old.Type) && !mayHaveClusterIP(s.Type) {
+		if s.ClusterIP == old.ClusterIP && slices.Equal(s.ClusterIPs, old.ClusterIPs) {
+			s.ClusterIP, s.ClusterIPs = "", nil
+		}
+		if slices.Equal(s.IPFamilies, old.IPFamilies) {
+			s.IPFamilies = nil
+		}
+		if same(s.IPFamilyPolicy, old.IPFamilyPolicy) {
+			s.IPFamilyPolicy = nil
+		}
 	}
-	if hasNodePorts(old.Type) && !hasNodePorts(s.Type) && samePorts(s.Ports, old.Ports) {
+	if hasNodePorts(old.Type) && !hasNodePorts(s.Type) && noNewNodePort(s.Ports, old.Ports) {
 		for i := range s.Ports {
 			s.Ports[i].NodePort = 0
 		}
@@ -105,16 +117,20 @@ func dropForType(s, old *corev1.ServiceSpec) {
 			s.LoadBalancerClass = nil
 		}
 	}
-	if hasClusterIP(old.Type) && !hasClusterIP(s.Type) && same(s.InternalTrafficPolicy, old.InternalTrafficPolicy) {
-		s.InternalTrafficPolicy = nil
-	}
 	if reachableFromOutside(old) && !reachableFromOutside(s) && s.ExternalTrafficPolicy == old.ExternalTrafficPolicy {
 		s.ExternalTrafficPolicy = ""
 	}
 }
 
-func samePorts(list, old []corev1.ServicePort) bool {
-	return slices.EqualFunc(list, old, func(a, b corev1.ServicePort) bool { return a.NodePort == b.NodePort })
+// mayHaveClusterIP is true of unknown types too.
+func mayHaveClusterIP(t corev1.ServiceType) bool { return t != corev1.ServiceTypeExternalName }
+
+func noNewNodePort(list, old []corev1.ServicePort) bool {
+	before := sets.New[int32](0)
+	for _, p := range old {
+		before.Insert(p.NodePort)
+	}
+	return !slices.ContainsFunc(list, func(p corev1.ServicePort) bool { return !before.Has(p.NodePort) })
 }
 
 func same[T comparable](a, b *T) bool {

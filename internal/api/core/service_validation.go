@@ -11,15 +11,13 @@ import (
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
-// kubeletPort is never to be exposed by a load balancer.
-const kubeletPort = 10250
-
 func validateService(s *corev1.Service) field.ErrorList { return checkService(s, nil) }
 
 func checkService(s, old *corev1.Service) field.ErrorList {
 	path, spec := field.NewPath("spec"), &s.Spec
-	headless := len(spec.ClusterIPs) == 1 && spec.ClusterIPs[0] == corev1.ClusterIPNone
-	errs := requiredIf(len(spec.Ports) == 0 && !headless && spec.Type != corev1.ServiceTypeExternalName, path.Child("ports"))
+	headless := isHeadless(spec)
+	errs := topologyAnnotations(s)
+	errs = append(errs, requiredIf(len(spec.Ports) == 0 && !headless && spec.Type != corev1.ServiceTypeExternalName, path.Child("ports"))...)
 	errs = append(errs, serviceType(spec, headless, path)...)
 	errs = append(errs, servicePortList(spec.Ports, path.Child("ports"))...)
 	errs = append(errs, validate.Labels(spec.Selector, path.Child("selector"))...)
@@ -35,16 +33,25 @@ func checkService(s, old *corev1.Service) field.ErrorList {
 	return errs
 }
 
+func isHeadless(s *corev1.ServiceSpec) bool {
+	return len(s.ClusterIPs) == 1 && s.ClusterIPs[0] == corev1.ClusterIPNone
+}
+
+// topologyAnnotations wants the old name and the new one to say the same.
+func topologyAnnotations(s *corev1.Service) field.ErrorList {
+	older, both := s.Annotations[corev1.DeprecatedAnnotationTopologyAwareHints]
+	mode, set := s.Annotations[corev1.AnnotationTopologyMode]
+	if !both || !set || mode == older {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(field.NewPath("metadata", "annotations").Key(corev1.AnnotationTopologyMode), mode,
+		fmt.Sprintf("must match annotations[%s] when both are specified", corev1.DeprecatedAnnotationTopologyAwareHints))}
+}
+
 func serviceType(s *corev1.ServiceSpec, headless bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	switch s.Type {
 	case corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeNodePort:
-		for i, p := range s.Ports {
-			if s.Type == corev1.ServiceTypeLoadBalancer && p.Port == kubeletPort {
-				errs = append(errs, field.Invalid(path.Child("ports").Index(i), p.Port,
-					fmt.Sprintf("may not expose port %v externally since it is used by kubelet", kubeletPort)))
-			}
-		}
 		if headless {
 			errs = append(errs, field.Invalid(path.Child("clusterIPs").Index(0), s.ClusterIPs[0],
 				fmt.Sprintf("may not be set to 'None' for %s services", s.Type)))
@@ -162,16 +169,19 @@ func portConflicts(s *corev1.ServiceSpec, path *field.Path) field.ErrorList {
 	return errs
 }
 
+const onlyLoadBalancer = "may only be used when `type` is 'LoadBalancer'"
+
 func sourceRanges(s, old *corev1.Service, path *field.Path) field.ErrorList {
-	const onlyLB = "may only be used when `type` is 'LoadBalancer'"
 	isLB := s.Spec.Type == corev1.ServiceTypeLoadBalancer
 	at := path.Child("LoadBalancerSourceRanges")
 	var before []string
 	if old != nil {
-		before = old.Spec.LoadBalancerSourceRanges
+		for _, r := range old.Spec.LoadBalancerSourceRanges {
+			before = append(before, strings.TrimSpace(r))
+		}
 	}
 	if ranges := s.Spec.LoadBalancerSourceRanges; len(ranges) > 0 {
-		errs := forbidden(!isLB, at, onlyLB)
+		errs := forbidden(!isLB, at, onlyLoadBalancer)
 		for i, r := range ranges {
 			errs = append(errs, validate.CIDR(strings.TrimSpace(r), at.Index(i), before...)...)
 		}
@@ -182,8 +192,9 @@ func sourceRanges(s, old *corev1.Service, path *field.Path) field.ErrorList {
 		return nil
 	}
 	at = field.NewPath("metadata", "annotations").Key(corev1.AnnotationLoadBalancerSourceRangesKey)
-	errs := forbidden(!isLB, at, onlyLB)
-	if value = strings.TrimSpace(value); value != "" {
+	errs := forbidden(!isLB, at, onlyLoadBalancer)
+	kept := old != nil && old.Annotations[corev1.AnnotationLoadBalancerSourceRangesKey] == value
+	if value = strings.TrimSpace(value); value != "" && !kept {
 		for _, r := range strings.Split(value, ",") {
 			errs = append(errs, validate.CIDR(strings.TrimSpace(r), at)...)
 		}
@@ -192,12 +203,20 @@ func sourceRanges(s, old *corev1.Service, path *field.Path) field.ErrorList {
 }
 
 func loadBalancerFields(s *corev1.ServiceSpec, path *field.Path) field.ErrorList {
-	const onlyLB = "may only be used when `type` is 'LoadBalancer'"
 	if s.Type != corev1.ServiceTypeLoadBalancer {
-		errs := forbidden(s.AllocateLoadBalancerNodePorts != nil, path.Child("allocateLoadBalancerNodePorts"), onlyLB)
-		return append(errs, forbidden(s.LoadBalancerClass != nil, path.Child("loadBalancerClass"), onlyLB)...)
+		errs := forbidden(s.AllocateLoadBalancerNodePorts != nil, path.Child("allocateLoadBalancerNodePorts"), onlyLoadBalancer)
+		return append(errs, loadBalancerClass(s, path)...)
 	}
-	errs := requiredIf(s.AllocateLoadBalancerNodePorts == nil, path.Child("allocateLoadBalancerNodePorts"))
+	errs := requiredIf(s.AllocateLoadBalancerNodePorts == nil, field.NewPath("allocateLoadBalancerNodePorts"))
+	return append(errs, loadBalancerClass(s, path)...)
+}
+
+// loadBalancerClass is looked at twice in an update, as upstream does.
+func loadBalancerClass(s *corev1.ServiceSpec, path *field.Path) field.ErrorList {
+	if s.Type != corev1.ServiceTypeLoadBalancer {
+		return forbidden(s.LoadBalancerClass != nil, path.Child("loadBalancerClass"), onlyLoadBalancer)
+	}
+	var errs field.ErrorList
 	if s.LoadBalancerClass != nil {
 		errs = append(errs, validate.QualifiedName(*s.LoadBalancerClass, path.Child("loadBalancerClass"))...)
 	}
@@ -208,13 +227,15 @@ func trafficPolicies(s *corev1.ServiceSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	at := path.Child("externalTrafficPolicy")
 	switch {
-	case hasNodePorts(s.Type) || len(s.ExternalIPs) > 0:
+	case reachableFromOutside(s):
 		errs = append(errs, validate.RequiredOneOf(s.ExternalTrafficPolicy, at,
 			corev1.ServiceExternalTrafficPolicyCluster, corev1.ServiceExternalTrafficPolicyLocal)...)
 	case s.ExternalTrafficPolicy != "":
 		errs = append(errs, field.Invalid(at, s.ExternalTrafficPolicy, "may only be set for externally-accessible services"))
 	}
-	if !hasHealthCheck(s) && s.HealthCheckNodePort != 0 {
+	if n := s.HealthCheckNodePort; hasHealthCheck(s) && n != 0 { // the server gives one where it is missing
+		errs = append(errs, validate.Port(int(n), path.Child("healthCheckNodePort"))...)
+	} else if n != 0 {
 		errs = append(errs, field.Invalid(path.Child("healthCheckNodePort"), s.HealthCheckNodePort,
 			"may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"))
 	}

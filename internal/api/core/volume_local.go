@@ -165,22 +165,22 @@ func projectedPaths(s *corev1.VolumeProjection) []string {
 
 func projections(s *corev1.VolumeProjection) []source {
 	return []source{
-		{"secret", s.Secret != nil, func(f *field.Path) field.ErrorList {
+		{name: "secret", set: s.Secret != nil, check: func(f *field.Path) field.ErrorList {
 			return append(requiredIf(s.Secret.Name == "", f.Child("name")), keyItems(s.Secret.Items, f.Child("items"))...)
 		}},
-		{"configMap", s.ConfigMap != nil, func(f *field.Path) field.ErrorList {
+		{name: "configMap", set: s.ConfigMap != nil, check: func(f *field.Path) field.ErrorList {
 			return append(requiredIf(s.ConfigMap.Name == "", f.Child("name")), keyItems(s.ConfigMap.Items, f.Child("items"))...)
 		}},
-		{"downwardAPI", s.DownwardAPI != nil, func(f *field.Path) field.ErrorList {
+		{name: "downwardAPI", set: s.DownwardAPI != nil, check: func(f *field.Path) field.ErrorList {
 			return downwardItems(s.DownwardAPI.Items, f)
 		}},
-		{"serviceAccountToken", s.ServiceAccountToken != nil, func(f *field.Path) field.ErrorList {
+		{name: "serviceAccountToken", set: s.ServiceAccountToken != nil, check: func(f *field.Path) field.ErrorList {
 			return tokenProjection(s.ServiceAccountToken, f)
 		}},
-		{"clusterTrustBundle", s.ClusterTrustBundle != nil, func(f *field.Path) field.ErrorList {
+		{name: "clusterTrustBundle", set: s.ClusterTrustBundle != nil, check: func(f *field.Path) field.ErrorList {
 			return requiredIf(s.ClusterTrustBundle.Path == "", f.Child("path"))
 		}},
-		{"podCertificate", s.PodCertificate != nil, func(f *field.Path) field.ErrorList {
+		{name: "podCertificate", set: s.PodCertificate != nil, check: func(f *field.Path) field.ErrorList {
 			return requiredIf(s.PodCertificate.SignerName == "", f.Child("signerName"))
 		}},
 	}

@@ -1,7 +1,9 @@
 package core
 
 import (
+	"regexp"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -21,7 +23,10 @@ func awsDisk(s *corev1.AWSElasticBlockStoreVolumeSource, at *field.Path) field.E
 }
 
 func partition(n int32, at *field.Path) field.ErrorList {
-	return validate.InRange(n, 0, 255, at.Child("partition"))
+	if n < 0 || n > 255 { // the text has another lower bound, as upstream's
+		return field.ErrorList{field.Invalid(at.Child("partition"), n, validation.InclusiveRangeError(1, 255))}
+	}
+	return nil
 }
 
 func nfs(s *corev1.NFSVolumeSource, at *field.Path) field.ErrorList {
@@ -35,41 +40,75 @@ func nfs(s *corev1.NFSVolumeSource, at *field.Path) field.ErrorList {
 
 // iscsi is what pods and volumes say of an iSCSI target alike.
 type iscsi struct {
-	portal, iqn, iface, initiator string
-	lun                           int32
-	authenticates                 bool
-	secret                        bool
+	portal, iqn   string
+	initiator     *string
+	lun           int32
+	authenticates bool
+	secret        bool
+	// wrongPrefix is said of a name that is of no known kind.
+	wrongPrefix string
 }
 
+const wrongIQN = "must be valid format"
+
 func iscsiVolume(s *corev1.ISCSIVolumeSource, at *field.Path) field.ErrorList {
-	t := iscsi{portal: s.TargetPortal, iqn: s.IQN, iface: s.ISCSIInterface, lun: s.Lun,
-		authenticates: s.DiscoveryCHAPAuth || s.SessionCHAPAuth, secret: s.SecretRef != nil}
-	if s.InitiatorName != nil {
-		t.initiator = *s.InitiatorName
-	}
+	t := iscsi{portal: s.TargetPortal, iqn: s.IQN, initiator: s.InitiatorName, lun: s.Lun,
+		authenticates: s.DiscoveryCHAPAuth || s.SessionCHAPAuth, secret: s.SecretRef != nil,
+		wrongPrefix: wrongIQN + " starting with iqn, eui, or naa"}
 	return t.check(at)
+}
+
+func persistentISCSI(s *corev1.ISCSIPersistentVolumeSource, volume string, at *field.Path) field.ErrorList {
+	const most = 64
+	t := iscsi{portal: s.TargetPortal, iqn: s.IQN, initiator: s.InitiatorName, lun: s.Lun,
+		authenticates: s.DiscoveryCHAPAuth || s.SessionCHAPAuth, secret: s.SecretRef != nil, wrongPrefix: wrongIQN}
+	errs := t.check(at)
+	if s.InitiatorName != nil && len(volume+":"+s.TargetPortal) > most {
+		errs = append(errs, field.Invalid(at.Child("targetportal"), s.TargetPortal,
+			"Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."))
+	}
+	if s.SecretRef != nil {
+		errs = append(errs, requiredIf(s.SecretRef.Name == "", at.Child("secretRef", "name"))...)
+	}
+	return errs
 }
 
 func (t iscsi) check(at *field.Path) field.ErrorList {
 	errs := requiredIf(t.portal == "", at.Child("targetPortal"))
-	switch {
-	case t.iqn == "":
+	if t.iqn == "" {
 		errs = append(errs, field.Required(at.Child("iqn"), ""))
-	case !iqnLike(t.iqn):
-		errs = append(errs, field.Invalid(at.Child("iqn"), t.iqn, "must be valid format starting with iqn, eui, or naa"))
+	} else {
+		errs = append(errs, t.name(t.iqn, at.Child("iqn"))...)
 	}
 	errs = append(errs, validate.InRange(t.lun, 0, 255, at.Child("lun"))...)
 	if t.authenticates && !t.secret {
 		errs = append(errs, field.Required(at.Child("secretRef"), ""))
 	}
-	if t.initiator != "" && !iqnLike(t.initiator) {
-		errs = append(errs, field.Invalid(at.Child("initiatorname"), t.initiator, "must be valid format starting with iqn, eui, or naa"))
+	if t.initiator != nil {
+		errs = append(errs, t.name(*t.initiator, at.Child("initiatorname"))...)
 	}
 	return errs
 }
 
-func iqnLike(name string) bool {
-	return strings.HasPrefix(name, "iqn.") || strings.HasPrefix(name, "eui.") || strings.HasPrefix(name, "naa.")
+// iscsiNames are the forms of RFC 3720: a qualified name, an EUI-64 and an NAA
+// number, as strict as upstream reads them.
+var iscsiNames = sync.OnceValue(func() map[string]*regexp.Regexp {
+	return map[string]*regexp.Regexp{
+		"iqn": regexp.MustCompile(`iqn\.\d{4}-\d{2}\.([[:alnum:]-.]+)(:[^,;*&$|\s]+)$`),
+		"eui": regexp.MustCompile(`^eui.[[:alnum:]]{16}$`),
+		"naa": regexp.MustCompile(`^naa.[[:alnum:]]{32}$`),
+	}
+})
+
+func (t iscsi) name(name string, at *field.Path) field.ErrorList {
+	form := iscsiNames()[name[:min(len(name), len("iqn"))]]
+	switch {
+	case form == nil:
+		return field.ErrorList{field.Invalid(at, name, t.wrongPrefix)}
+	case !form.MatchString(name):
+		return field.ErrorList{field.Invalid(at, name, wrongIQN)}
+	}
+	return nil
 }
 
 func glusterfs(endpoints, path string, at *field.Path) field.ErrorList {
@@ -77,15 +116,30 @@ func glusterfs(endpoints, path string, at *field.Path) field.ErrorList {
 }
 
 func flocker(s *corev1.FlockerVolumeSource, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
 	switch {
 	case s.DatasetName == "" && s.DatasetUUID == "":
-		return field.ErrorList{field.Required(at, "one of datasetName and datasetUUID is required")}
+		errs = append(errs, field.Required(at, "one of datasetName and datasetUUID is required"))
 	case s.DatasetName != "" && s.DatasetUUID != "":
-		return field.ErrorList{field.Invalid(at, "resource", "datasetName and datasetUUID can not be specified simultaneously")}
-	case strings.Contains(s.DatasetName, "/"):
-		return field.ErrorList{field.Invalid(at.Child("datasetName"), s.DatasetName, "must not contain '/'")}
+		errs = append(errs, field.Invalid(at, "resource", "datasetName and datasetUUID can not be specified simultaneously"))
 	}
-	return nil
+	if strings.Contains(s.DatasetName, "/") {
+		errs = append(errs, field.Invalid(at.Child("datasetName"), s.DatasetName, "must not contain '/'"))
+	}
+	return errs
+}
+
+// flexVolume keeps options of the cluster's own from being set by users.
+func flexVolume(driver string, options map[string]string, at *field.Path) field.ErrorList {
+	errs := requiredIf(driver == "", at.Child("driver"))
+	for _, key := range sortedKeys(options) {
+		domain, _, _ := strings.Cut(key, "/")
+		domain = "." + strings.ToLower(domain)
+		if strings.HasSuffix(domain, ".kubernetes.io") || strings.HasSuffix(domain, ".k8s.io") {
+			errs = append(errs, field.Invalid(at.Child("options").Key(key), key, "kubernetes.io and k8s.io namespaces are reserved"))
+		}
+	}
+	return errs
 }
 
 func rbd(monitors []string, image string, at *field.Path) field.ErrorList {

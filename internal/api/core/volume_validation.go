@@ -12,6 +12,8 @@ type source struct {
 	name  string
 	set   bool
 	check func(path *field.Path) field.ErrorList
+	// beside lets it be set though another one is.
+	beside bool
 }
 
 // oneSource checks the first source that is set and refuses every further
@@ -21,7 +23,7 @@ func oneSource(sources []source, path *field.Path) (count int, errs field.ErrorL
 		switch {
 		case !s.set:
 			continue
-		case count > 0:
+		case count > 0 && !s.beside:
 			errs = append(errs, field.Forbidden(path.Child(s.name), "may not specify more than 1 volume type"))
 		case s.check != nil:
 			errs = append(errs, s.check(path.Child(s.name))...)
@@ -66,56 +68,59 @@ func (p *podCheck) volumeSource(v *corev1.Volume, path *field.Path) field.ErrorL
 func (p *podCheck) volumeSources(v *corev1.Volume, at *field.Path) []source {
 	s := &v.VolumeSource
 	return []source{
-		{"emptyDir", s.EmptyDir != nil, func(f *field.Path) field.ErrorList { return emptyDir(s.EmptyDir, f) }},
-		{"hostPath", s.HostPath != nil, func(f *field.Path) field.ErrorList { return hostPath(s.HostPath, f) }},
-		{"gitRepo", s.GitRepo != nil, func(f *field.Path) field.ErrorList { return gitRepo(s.GitRepo, f) }},
-		{"gcePersistentDisk", s.GCEPersistentDisk != nil, func(f *field.Path) field.ErrorList { return gceDisk(s.GCEPersistentDisk, f) }},
-		{"awsElasticBlockStore", s.AWSElasticBlockStore != nil, func(f *field.Path) field.ErrorList { return awsDisk(s.AWSElasticBlockStore, f) }},
-		{"secret", s.Secret != nil, func(f *field.Path) field.ErrorList { return secretVolume(s.Secret, f) }},
-		{"nfs", s.NFS != nil, func(f *field.Path) field.ErrorList { return nfs(s.NFS, f) }},
-		{"iscsi", s.ISCSI != nil, func(f *field.Path) field.ErrorList { return iscsiVolume(s.ISCSI, f) }},
-		{"glusterfs", s.Glusterfs != nil, func(f *field.Path) field.ErrorList {
+		{name: "emptyDir", set: s.EmptyDir != nil, check: func(f *field.Path) field.ErrorList { return emptyDir(s.EmptyDir, f) }},
+		{name: "hostPath", set: s.HostPath != nil, check: func(f *field.Path) field.ErrorList { return hostPath(s.HostPath, f) }},
+		{name: "gitRepo", set: s.GitRepo != nil, check: func(f *field.Path) field.ErrorList { return gitRepo(s.GitRepo, f) }},
+		{name: "gcePersistentDisk", set: s.GCEPersistentDisk != nil, check: func(f *field.Path) field.ErrorList { return gceDisk(s.GCEPersistentDisk, f) }},
+		{name: "awsElasticBlockStore", set: s.AWSElasticBlockStore != nil, check: func(f *field.Path) field.ErrorList { return awsDisk(s.AWSElasticBlockStore, f) }},
+		{name: "secret", set: s.Secret != nil, check: func(f *field.Path) field.ErrorList { return secretVolume(s.Secret, f) }},
+		{name: "nfs", set: s.NFS != nil, check: func(f *field.Path) field.ErrorList { return nfs(s.NFS, f) }},
+		{name: "iscsi", set: s.ISCSI != nil, check: func(f *field.Path) field.ErrorList { return iscsiVolume(s.ISCSI, f) }},
+		{name: "glusterfs", set: s.Glusterfs != nil, check: func(f *field.Path) field.ErrorList {
 			return glusterfs(s.Glusterfs.EndpointsName, s.Glusterfs.Path, f)
 		}},
-		{"flocker", s.Flocker != nil, func(f *field.Path) field.ErrorList { return flocker(s.Flocker, f) }},
-		{"persistentVolumeClaim", s.PersistentVolumeClaim != nil, func(f *field.Path) field.ErrorList {
+		{name: "flocker", set: s.Flocker != nil, check: func(f *field.Path) field.ErrorList { return flocker(s.Flocker, f) }},
+		{name: "persistentVolumeClaim", set: s.PersistentVolumeClaim != nil, check: func(f *field.Path) field.ErrorList {
 			return requiredIf(s.PersistentVolumeClaim.ClaimName == "", f.Child("claimName"))
 		}},
-		{"rbd", s.RBD != nil, func(f *field.Path) field.ErrorList { return rbd(s.RBD.CephMonitors, s.RBD.RBDImage, f) }},
-		{"cinder", s.Cinder != nil, func(f *field.Path) field.ErrorList { return requiredIf(s.Cinder.VolumeID == "", f.Child("volumeID")) }},
-		{"cephFS", s.CephFS != nil, func(f *field.Path) field.ErrorList {
-			return requiredIf(len(s.CephFS.Monitors) == 0, f.Child("monitors"))
+		{name: "rbd", set: s.RBD != nil, check: func(f *field.Path) field.ErrorList { return rbd(s.RBD.CephMonitors, s.RBD.RBDImage, f) }},
+		{name: "cinder", set: s.Cinder != nil, check: func(f *field.Path) field.ErrorList { return requiredIf(s.Cinder.VolumeID == "", f.Child("volumeID")) }},
+		// Of a second source upstream says cephFS, of what is missing cephfs.
+		{name: "cephFS", set: s.CephFS != nil, check: func(*field.Path) field.ErrorList {
+			return requiredIf(len(s.CephFS.Monitors) == 0, at.Child("cephfs", "monitors"))
 		}},
-		{"quobyte", s.Quobyte != nil, func(f *field.Path) field.ErrorList { return quobyte(s.Quobyte, f) }},
+		{name: "quobyte", set: s.Quobyte != nil, check: func(f *field.Path) field.ErrorList { return quobyte(s.Quobyte, f) }},
 		// Upstream's error says downwarAPI.
-		{"downwarAPI", s.DownwardAPI != nil, func(*field.Path) field.ErrorList {
+		{name: "downwarAPI", set: s.DownwardAPI != nil, check: func(*field.Path) field.ErrorList {
 			f := at.Child("downwardAPI")
 			errs := fileMode(s.DownwardAPI.DefaultMode, f.Child("defaultMode"))
 			return append(errs, downwardItems(s.DownwardAPI.Items, f)...)
 		}},
-		{"fc", s.FC != nil, func(f *field.Path) field.ErrorList { return fibreChannel(s.FC, f) }},
-		{"flexVolume", s.FlexVolume != nil, func(f *field.Path) field.ErrorList { return requiredIf(s.FlexVolume.Driver == "", f.Child("driver")) }},
-		{"configMap", s.ConfigMap != nil, func(f *field.Path) field.ErrorList { return configMapVolume(s.ConfigMap, f) }},
-		{"azureFile", s.AzureFile != nil, func(f *field.Path) field.ErrorList {
+		{name: "fc", set: s.FC != nil, check: func(f *field.Path) field.ErrorList { return fibreChannel(s.FC, f) }},
+		{name: "flexVolume", set: s.FlexVolume != nil, check: func(f *field.Path) field.ErrorList {
+			return flexVolume(s.FlexVolume.Driver, s.FlexVolume.Options, f)
+		}},
+		{name: "configMap", set: s.ConfigMap != nil, check: func(f *field.Path) field.ErrorList { return configMapVolume(s.ConfigMap, f) }},
+		{name: "azureFile", set: s.AzureFile != nil, check: func(f *field.Path) field.ErrorList {
 			return azureFile(s.AzureFile.SecretName, s.AzureFile.ShareName, f)
 		}},
-		{"vsphereVolume", s.VsphereVolume != nil, func(f *field.Path) field.ErrorList {
+		{name: "vsphereVolume", set: s.VsphereVolume != nil, check: func(f *field.Path) field.ErrorList {
 			return requiredIf(s.VsphereVolume.VolumePath == "", f.Child("volumePath"))
 		}},
-		{"photonPersistentDisk", s.PhotonPersistentDisk != nil, func(f *field.Path) field.ErrorList {
+		{name: "photonPersistentDisk", set: s.PhotonPersistentDisk != nil, check: func(f *field.Path) field.ErrorList {
 			return requiredIf(s.PhotonPersistentDisk.PdID == "", f.Child("pdID"))
 		}},
-		{"portworxVolume", s.PortworxVolume != nil, func(f *field.Path) field.ErrorList {
+		{name: "portworxVolume", set: s.PortworxVolume != nil, check: func(f *field.Path) field.ErrorList {
 			return requiredIf(s.PortworxVolume.VolumeID == "", f.Child("volumeID"))
 		}},
-		{"azureDisk", s.AzureDisk != nil, func(f *field.Path) field.ErrorList { return azureDisk(s.AzureDisk, f) }},
-		{"storageos", s.StorageOS != nil, func(f *field.Path) field.ErrorList { return storageOS(s.StorageOS.VolumeName, f) }},
-		{"projected", s.Projected != nil, func(f *field.Path) field.ErrorList { return projected(s.Projected, f) }},
-		{"scaleIO", s.ScaleIO != nil, func(f *field.Path) field.ErrorList {
+		{name: "azureDisk", set: s.AzureDisk != nil, check: func(f *field.Path) field.ErrorList { return azureDisk(s.AzureDisk, f) }},
+		{name: "storageos", set: s.StorageOS != nil, check: func(f *field.Path) field.ErrorList { return storageOS(s.StorageOS.VolumeName, f) }},
+		{name: "projected", set: s.Projected != nil, check: func(f *field.Path) field.ErrorList { return projected(s.Projected, f) }},
+		{name: "scaleIO", set: s.ScaleIO != nil, check: func(f *field.Path) field.ErrorList {
 			return scaleIO(s.ScaleIO.Gateway, s.ScaleIO.System, s.ScaleIO.VolumeName, f)
 		}},
-		{"csi", s.CSI != nil, func(f *field.Path) field.ErrorList { return inlineCSI(s.CSI, f) }},
-		{"ephemeral", s.Ephemeral != nil, func(f *field.Path) field.ErrorList { return p.ephemeralVolume(v, f, at) }},
-		{"image", s.Image != nil, func(f *field.Path) field.ErrorList { return p.imageVolume(s.Image, f) }},
+		{name: "csi", set: s.CSI != nil, check: func(f *field.Path) field.ErrorList { return inlineCSI(s.CSI, f) }},
+		{name: "ephemeral", set: s.Ephemeral != nil, check: func(f *field.Path) field.ErrorList { return p.ephemeralVolume(v, f, at) }},
+		{name: "image", set: s.Image != nil, check: func(f *field.Path) field.ErrorList { return p.imageVolume(s.Image, f) }},
 	}
 }

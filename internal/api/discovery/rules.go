@@ -1,8 +1,6 @@
 package discovery
 
 import (
-	"net"
-
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -26,24 +24,24 @@ const (
 
 func rules() api.RulesOf[*discoveryv1.EndpointSlice] {
 	return api.RulesOf[*discoveryv1.EndpointSlice]{
-		Default: defaultSlice,
+		MetaAsNew: true,
+		Default:   defaultSlice,
 		PrepareCreate: func(s *discoveryv1.EndpointSlice) {
+			s.Generation = 1
 			dropTopology(s, nil)
 			dropEmpty(s)
 		},
 		PrepareUpdate: func(s, old *discoveryv1.EndpointSlice) {
+			s.Generation = old.Generation
+			if changed(s, old) { // also in what is dropped below
+				s.Generation++
+			}
 			dropTopology(s, old)
 			dropEmpty(s)
 		},
 		Validate:       func(s *discoveryv1.EndpointSlice) field.ErrorList { return validateSlice(s, nil) },
 		ValidateUpdate: validateUpdate,
-		Warn: func(s, _ *discoveryv1.EndpointSlice, _ bool) []string {
-			if s.AddressType == discoveryv1.AddressTypeFQDN {
-				return []string{"spec.addressType: FQDN endpoints are deprecated"}
-			}
-			return nil
-		},
-		Generation: changed,
+		Warn:           warn,
 	}
 }
 
@@ -70,18 +68,46 @@ func dropEmpty(s *discoveryv1.EndpointSlice) {
 	}
 }
 
-// dropTopology removes the map that v1 only shows, unless it was there before.
+// dropTopology removes the map that v1 only shows, unless nothing of the
+// endpoints changed. A node's name that only the map held moves into its field.
 func dropTopology(s, old *discoveryv1.EndpointSlice) {
+	known := map[string]bool{}
 	if old != nil {
+		if equality.Semantic.DeepEqual(s.Endpoints, old.Endpoints) {
+			return
+		}
 		for i := range old.Endpoints {
-			if len(old.Endpoints[i].DeprecatedTopology) > 0 {
-				return
-			}
+			known[old.Endpoints[i].DeprecatedTopology[corev1.LabelHostname]] = true
 		}
 	}
 	for i := range s.Endpoints {
-		s.Endpoints[i].DeprecatedTopology = nil
+		e := &s.Endpoints[i]
+		node := e.DeprecatedTopology[corev1.LabelHostname]
+		if e.NodeName == nil && node != "" && known[node] && len(validate.Subdomain(node, false)) == 0 {
+			e.NodeName = &node
+		}
+		e.DeprecatedTopology = nil
 	}
+}
+
+// warn tells of a deprecated type of address, when a slice is made, and of
+// addresses in unusual forms that no controller of the cluster wrote.
+func warn(s, _ *discoveryv1.EndpointSlice, isUpdate bool) []string {
+	var out []string
+	if !isUpdate && s.AddressType == discoveryv1.AddressTypeFQDN {
+		out = append(out, "spec.addressType: FQDN endpoints are deprecated")
+	}
+	switch s.Labels[discoveryv1.LabelManagedBy] {
+	case "endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io":
+		return out
+	}
+	for i := range s.Endpoints {
+		at := field.NewPath("endpoints").Index(i).Child("addresses")
+		for j, a := range s.Endpoints[i].Addresses {
+			out = append(out, validate.WarnIP(a, at.Index(j))...)
+		}
+	}
+	return out
 }
 
 // changed counts everything but metadata, and labels.
@@ -101,20 +127,20 @@ func validateSlice(s, old *discoveryv1.EndpointSlice) field.ErrorList {
 	errs := validate.RequiredOneOf(s.AddressType, field.NewPath("addressType"),
 		discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6, discoveryv1.AddressTypeFQDN)
 	errs = append(errs, validatePorts(s.Ports, field.NewPath("ports"))...)
-	path := field.NewPath("endpoints")
-	if n := len(s.Endpoints); n > maxEndpoints {
-		return append(errs, field.TooMany(path, n, maxEndpoints))
+	wrong := validateEndpoints(s.Endpoints, s.AddressType, field.NewPath("endpoints"))
+	if len(wrong) > 0 && old != nil && equality.Semantic.DeepEqual(s.Endpoints, old.Endpoints) {
+		return errs // what was stored stays valid
 	}
-	before := map[string]bool{}
-	if old != nil {
-		for i := range old.Endpoints {
-			for _, a := range old.Endpoints[i].Addresses {
-				before[a] = true
-			}
-		}
+	return append(errs, wrong...)
+}
+
+func validateEndpoints(list []discoveryv1.Endpoint, t discoveryv1.AddressType, path *field.Path) field.ErrorList {
+	if n := len(list); n > maxEndpoints {
+		return field.ErrorList{field.TooMany(path, n, maxEndpoints)}
 	}
-	for i := range s.Endpoints {
-		errs = append(errs, validateEndpoint(&s.Endpoints[i], s.AddressType, before, path.Index(i))...)
+	var errs field.ErrorList
+	for i := range list {
+		errs = append(errs, validateEndpoint(&list[i], t, path.Index(i))...)
 	}
 	return errs
 }
@@ -155,7 +181,7 @@ func validatePort(p *discoveryv1.EndpointPort, at *field.Path) field.ErrorList {
 	return errs
 }
 
-func validateEndpoint(e *discoveryv1.Endpoint, t discoveryv1.AddressType, before map[string]bool, at *field.Path) field.ErrorList {
+func validateEndpoint(e *discoveryv1.Endpoint, t discoveryv1.AddressType, at *field.Path) field.ErrorList {
 	addresses := at.Child("addresses")
 	var errs field.ErrorList
 	switch n := len(e.Addresses); {
@@ -165,9 +191,7 @@ func validateEndpoint(e *discoveryv1.Endpoint, t discoveryv1.AddressType, before
 		errs = append(errs, field.TooMany(addresses, n, maxAddresses))
 	}
 	for i, a := range e.Addresses {
-		if !before[a] {
-			errs = append(errs, validateAddress(a, t, addresses, i)...)
-		}
+		errs = append(errs, validateAddress(a, t, addresses, i)...)
 	}
 	if e.NodeName != nil {
 		errs = append(errs, validate.Name(validate.Subdomain, *e.NodeName, at.Child("nodeName"))...)
@@ -187,22 +211,24 @@ func validateEndpoint(e *discoveryv1.Endpoint, t discoveryv1.AddressType, before
 }
 
 // validateAddress checks one of the addresses. That it is of the wrong family
-// is said of the list, as upstream says it.
+// is said of the list, as upstream says it. IPv4 is older than strict parsing.
 func validateAddress(a string, t discoveryv1.AddressType, list *field.Path, i int) field.ErrorList {
 	at := list.Index(i)
 	switch t {
 	case discoveryv1.AddressTypeIPv4:
-		return ordinary(a, at, list, netutils.IsIPv4(netutils.ParseIPSloppy(a)), "must be an IPv4 address")
+		return ordinary(a, at, list, validate.IP(a, at), netutils.IsIPv4String(a), "must be an IPv4 address")
 	case discoveryv1.AddressTypeIPv6:
-		return ordinary(a, at, list, netutils.IsIPv6(net.ParseIP(a)), "must be an IPv6 address")
+		return ordinary(a, at, list, validation.IsValidIP(at, a), netutils.IsIPv6String(a), "must be an IPv6 address")
 	case discoveryv1.AddressTypeFQDN:
 		return validation.IsFullyQualifiedDomainName(at, a)
 	}
 	return nil
 }
 
-func ordinary(a string, at, list *field.Path, ofFamily bool, wrong string) field.ErrorList {
-	errs := validate.IP(a, at)
+func ordinary(a string, at, list *field.Path, errs field.ErrorList, ofFamily bool, wrong string) field.ErrorList {
+	if len(errs) > 0 {
+		return errs
+	}
 	if !ofFamily {
 		errs = append(errs, field.Invalid(list, a, wrong))
 	}
@@ -213,7 +239,7 @@ func validateHints(h *discoveryv1.EndpointHints, at *field.Path) field.ErrorList
 	var errs field.ErrorList
 	zones, seen := at.Child("forZones"), map[string]bool{}
 	if n := len(h.ForZones); n > maxHints {
-		errs = append(errs, field.TooMany(zones, n, maxHints))
+		return append(errs, field.TooMany(zones, n, maxHints))
 	}
 	for i, z := range h.ForZones {
 		name := zones.Index(i).Child("name")
@@ -227,7 +253,7 @@ func validateHints(h *discoveryv1.EndpointHints, at *field.Path) field.ErrorList
 	}
 	nodes, seen := at.Child("forNodes"), map[string]bool{}
 	if n := len(h.ForNodes); n > maxHints {
-		errs = append(errs, field.TooMany(nodes, n, maxHints))
+		return append(errs, field.TooMany(nodes, n, maxHints))
 	}
 	for i, n := range h.ForNodes {
 		name := nodes.Index(i).Child("name")

@@ -1,8 +1,13 @@
 package events
 
 import (
+	"fmt"
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -25,7 +30,10 @@ func rules() api.RulesOf[*eventsv1.Event] {
 			return append(common(e), strict(e)...)
 		},
 		ValidateUpdate: func(e, old *eventsv1.Event) field.ErrorList {
-			errs := append(common(e), series(e)...)
+			errs := common(e)
+			if !equality.Semantic.DeepEqual(e.Series, old.Series) {
+				errs = append(errs, series(e)...)
+			}
 			return append(errs, unchanged(e, old)...)
 		},
 	}
@@ -33,11 +41,12 @@ func rules() api.RulesOf[*eventsv1.Event] {
 
 func common(e *eventsv1.Event) field.ErrorList {
 	var errs field.ErrorList
-	if e.Regarding.Namespace == "" && e.Namespace != "" && e.Namespace != "default" {
+	older := e.EventTime.IsZero() // an event of the old form
+	if wrong := regardsOther(e, older); wrong {
 		errs = append(errs, field.Invalid(field.NewPath("involvedObject", "namespace"), e.Regarding.Namespace, "does not match event.namespace"))
 	}
-	if e.EventTime.IsZero() {
-		return append(errs, note(e)...) // an event of the old form
+	if older {
+		return errs
 	}
 	controller := field.NewPath("reportingController")
 	if e.ReportingController == "" {
@@ -50,11 +59,25 @@ func common(e *eventsv1.Event) field.ErrorList {
 	return append(errs, note(e)...)
 }
 
+// regardsOther tells of an object of another namespace than the event's. What
+// is in no namespace has its events in one of the cluster's own.
+func regardsOther(e *eventsv1.Event, older bool) bool {
+	switch {
+	case e.Regarding.Namespace != "":
+		return older && e.Namespace != e.Regarding.Namespace
+	case e.Namespace == metav1.NamespaceDefault:
+		return false
+	case older:
+		return e.Namespace != metav1.NamespaceNone
+	}
+	return e.Namespace != metav1.NamespaceSystem
+}
+
 func note(e *eventsv1.Event) field.ErrorList {
 	if len(e.Note) <= maxNote {
 		return nil
 	}
-	return field.ErrorList{field.TooLong(field.NewPath("message"), "", maxNote)}
+	return field.ErrorList{field.Invalid(field.NewPath("message"), "", fmt.Sprintf("can have at most %v characters", maxNote))}
 }
 
 // text is required and bounded.
@@ -64,7 +87,7 @@ func text(value string, most int, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Required(path, ""))
 	}
 	if len(value) > most {
-		errs = append(errs, field.TooLong(path, "", most))
+		errs = append(errs, field.Invalid(path, "", fmt.Sprintf("can have at most %v characters", most)))
 	}
 	return errs
 }
@@ -100,10 +123,10 @@ func series(e *eventsv1.Event) field.ErrorList {
 	}
 	var errs field.ErrorList
 	if e.Series.Count < 2 {
-		errs = append(errs, field.Invalid(field.NewPath("series", "count"), "", "should be at least 2"))
+		errs = append(errs, field.Invalid(field.NewPath("series.count"), "", "should be at least 2"))
 	}
 	if e.Series.LastObservedTime.IsZero() {
-		errs = append(errs, field.Required(field.NewPath("series", "lastObservedTime"), ""))
+		errs = append(errs, field.Required(field.NewPath("series.lastObservedTime"), ""))
 	}
 	return errs
 }
@@ -111,6 +134,10 @@ func series(e *eventsv1.Event) field.ErrorList {
 // unchanged lets an update touch the series only.
 func unchanged(e, old *eventsv1.Event) field.ErrorList {
 	var errs field.ErrorList
+	eventTime := old.EventTime
+	if e.EventTime.Truncate(time.Microsecond).Equal(eventTime.Truncate(time.Microsecond)) {
+		eventTime = e.EventTime // clients cut what is finer
+	}
 	for _, f := range []struct {
 		name       string
 		value, old any
@@ -122,8 +149,9 @@ func unchanged(e, old *eventsv1.Event) field.ErrorList {
 		{"firstTimestamp", e.DeprecatedFirstTimestamp, old.DeprecatedFirstTimestamp},
 		{"lastTimestamp", e.DeprecatedLastTimestamp, old.DeprecatedLastTimestamp},
 		{"count", e.DeprecatedCount, old.DeprecatedCount},
+		{"reason", e.Reason, old.Reason}, // upstream says it twice
 		{"type", e.Type, old.Type},
-		{"eventTime", e.EventTime, old.EventTime},
+		{"eventTime", e.EventTime, eventTime},
 		{"action", e.Action, old.Action},
 		{"related", e.Related, old.Related},
 		{"reportingController", e.ReportingController, old.ReportingController},

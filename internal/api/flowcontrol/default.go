@@ -1,7 +1,5 @@
 package flowcontrol
 
-import flowcontrolv1 "k8s.io/api/flowcontrol/v1"
-
 const (
 	defaultPrecedence  int32 = 1000
 	defaultShares      int32 = 30
@@ -15,9 +13,6 @@ func defaultSchema(s schema) {
 }
 
 func defaultLevel(l level) {
-	if l.Spec.Type == flowcontrolv1.PriorityLevelEnablementExempt && l.Spec.Exempt == nil {
-		l.Spec.Exempt = &flowcontrolv1.ExemptPriorityLevelConfiguration{}
-	}
 	if exempt := l.Spec.Exempt; exempt != nil {
 		orPoint(&exempt.NominalConcurrencyShares, 0)
 		orPoint(&exempt.LendablePercent, 0)

@@ -36,6 +36,7 @@ func FlowSchema() *api.Kind {
 		New:     func() schema { return &flowcontrolv1.FlowSchema{} },
 		NewList: func() runtime.Object { return &flowcontrolv1.FlowSchemaList{} },
 		Main: api.RulesOf[schema]{
+			MetaAsNew:      true,
 			Default:        defaultSchema,
 			PrepareCreate:  func(s schema) { s.Status = flowcontrolv1.FlowSchemaStatus{} },
 			PrepareUpdate:  func(s, old schema) { s.Status = old.Status },
@@ -62,6 +63,7 @@ func PriorityLevelConfiguration() *api.Kind {
 		New:     func() level { return &flowcontrolv1.PriorityLevelConfiguration{} },
 		NewList: func() runtime.Object { return &flowcontrolv1.PriorityLevelConfigurationList{} },
 		Main: api.RulesOf[level]{
+			MetaAsNew:      true,
 			Default:        defaultLevel,
 			PrepareCreate:  func(l level) { l.Status = flowcontrolv1.PriorityLevelConfigurationStatus{} },
 			PrepareUpdate:  func(l, old level) { l.Status = old.Status },

@@ -1,7 +1,6 @@
 package networking
 
 import (
-	"net"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/validate"
@@ -26,7 +26,7 @@ func ingressRules() api.RulesOf[*networkingv1.Ingress] {
 		Validate:       validateIngress,
 		ValidateUpdate: func(i, _ *networkingv1.Ingress) field.ErrorList { return validateIngressSpec(&i.Spec) },
 		Warn: func(i, _ *networkingv1.Ingress, isUpdate bool) []string {
-			if _, ok := i.Annotations[classAnnotation]; !ok || isUpdate {
+			if _, ok := i.Annotations[classAnnotation]; !ok || isUpdate || i.Spec.IngressClassName != nil {
 				return nil
 			}
 			return []string{`annotation "` + classAnnotation + `" is deprecated, please use 'spec.ingressClassName' instead`}
@@ -38,8 +38,11 @@ func ingressRules() api.RulesOf[*networkingv1.Ingress] {
 func ingressStatusRules() *api.RulesOf[*networkingv1.Ingress] {
 	return &api.RulesOf[*networkingv1.Ingress]{
 		PrepareUpdate: func(i, old *networkingv1.Ingress) { i.Spec = old.Spec },
-		ValidateUpdate: func(i, _ *networkingv1.Ingress) field.ErrorList {
-			return validateIngressStatus(i.Status.LoadBalancer.Ingress)
+		ValidateUpdate: func(i, old *networkingv1.Ingress) field.ErrorList {
+			return validateIngressStatus(i.Status.LoadBalancer.Ingress, old.Status.LoadBalancer.Ingress)
+		},
+		Warn: func(i, _ *networkingv1.Ingress, _ bool) []string {
+			return warnIngressStatus(i.Status.LoadBalancer.Ingress)
 		},
 	}
 }
@@ -77,7 +80,7 @@ func validateIngressSpec(s *networkingv1.IngressSpec) field.ErrorList {
 func validateIngressRule(r *networkingv1.IngressRule, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if r.Host != "" {
-		if net.ParseIP(r.Host) != nil {
+		if netutils.ParseIPSloppy(r.Host) != nil {
 			errs = append(errs, field.Invalid(at.Child("host"), r.Host, "must be a DNS name, not an IP address"))
 		}
 		errs = append(errs, validateHost(r.Host, at.Child("host"))...)
@@ -164,7 +167,7 @@ func validateServiceBackend(s *networkingv1.IngressServiceBackend, at *field.Pat
 	if s.Name == "" {
 		errs = append(errs, field.Required(at.Child("service", "name"), ""))
 	} else {
-		errs = append(errs, validate.Name(validate.Label1035, s.Name, at.Child("service", "name"))...)
+		errs = append(errs, validate.Name(validate.Label, s.Name, at.Child("service", "name"))...)
 	}
 	port := at.Child("service", "port")
 	switch named, numbered := s.Port.Name != "", s.Port.Number != 0; {
@@ -214,18 +217,30 @@ func validateTLS(t *networkingv1.IngressTLS, at *field.Path) field.ErrorList {
 	return errs
 }
 
-func validateIngressStatus(points []networkingv1.IngressLoadBalancerIngress) field.ErrorList {
+func warnIngressStatus(points []networkingv1.IngressLoadBalancerIngress) []string {
+	var out []string
+	for i, p := range points {
+		out = append(out, validate.WarnIP(p.IP, field.NewPath("status", "loadBalancer", "ingress").Index(i))...)
+	}
+	return out
+}
+
+func validateIngressStatus(points, old []networkingv1.IngressLoadBalancerIngress) field.ErrorList {
 	var errs field.ErrorList
+	var before []string
+	for _, p := range old {
+		before = append(before, p.IP)
+	}
 	for i, p := range points {
 		at := field.NewPath("status", "loadBalancer", "ingress").Index(i)
 		if p.IP != "" {
-			errs = append(errs, validate.IP(p.IP, at.Child("ip"))...)
+			errs = append(errs, validate.IP(p.IP, at.Child("ip"), before...)...)
 		}
 		if p.Hostname == "" {
 			continue
 		}
 		errs = append(errs, validate.DNS1123Subdomain(p.Hostname, at.Child("hostname"))...)
-		if net.ParseIP(p.Hostname) != nil {
+		if netutils.ParseIPSloppy(p.Hostname) != nil {
 			errs = append(errs, field.Invalid(at.Child("hostname"), p.Hostname, "must be a DNS name, not an IP address"))
 		}
 	}

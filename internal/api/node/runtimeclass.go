@@ -31,6 +31,7 @@ func RuntimeClass() *api.Kind {
 		Main: api.RulesOf[*nodev1.RuntimeClass]{
 			Meta: api.MetaLoose, MetaAgain: true,
 			Validate: validateClass,
+			Warn:     warnClass,
 			ValidateUpdate: func(c, old *nodev1.RuntimeClass) field.ErrorList {
 				errs := validateClass(c)
 				return append(errs, validate.Immutable(c.Handler, old.Handler, field.NewPath("handler"))...)
@@ -41,6 +42,20 @@ func RuntimeClass() *api.Kind {
 			return []any{c.Name, c.Handler, column.Since(c.CreationTimestamp, now)}
 		},
 	}.Kind()
+}
+
+// warnClass names the field and not the label, as upstream does.
+func warnClass(c, _ *nodev1.RuntimeClass, _ bool) []string {
+	if c.Scheduling == nil {
+		return nil
+	}
+	var out []string
+	for _, key := range slices.Sorted(maps.Keys(c.Scheduling.NodeSelector)) {
+		if why, ok := validate.DeprecatedNodeLabel(key); ok {
+			out = append(out, field.NewPath("scheduling", "nodeSelector").String()+": "+why)
+		}
+	}
+	return out
 }
 
 func validateClass(c *nodev1.RuntimeClass) field.ErrorList {

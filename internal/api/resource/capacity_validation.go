@@ -72,11 +72,11 @@ func validateRange(normal, whole resource.Quantity, r *resourcev1.CapacityReques
 		}
 	}
 	refuse(r.Min.Cmp(whole) > 0, "min", *r.Min, "min is larger than capacity value", whole)
-	refuse(normal.Cmp(*r.Min) < 0, "default", normal, "default is less than min", *r.Min)
+	refuse(normal.Cmp(*r.Min) < 0, "min", normal, "default is less than min", *r.Min)
 	if r.Max != nil {
 		refuse(r.Min.Cmp(*r.Max) > 0, "max", *r.Min, "min is larger than max", *r.Max)
 		refuse(r.Max.Cmp(whole) > 0, "max", *r.Max, "max is larger than capacity value", whole)
-		refuse(normal.Cmp(*r.Max) > 0, "default", normal, "default is more than max", *r.Max)
+		refuse(normal.Cmp(*r.Max) > 0, "max", normal, "default is more than max", *r.Max)
 	}
 	if r.Step == nil {
 		return errs

@@ -32,6 +32,14 @@ func defaultDevices(d *resourcev1.DeviceClaim) {
 	}
 }
 
+// dropEmpty makes no difference between no list and an empty one, since
+// upstream's storage keeps none.
+func dropEmpty(d *resourcev1.DeviceClaim) {
+	if len(d.Requests) == 0 {
+		d.Requests = nil
+	}
+}
+
 func defaultCount(mode *resourcev1.DeviceAllocationMode, count *int64) {
 	if *mode == "" {
 		*mode = resourcev1.DeviceAllocationModeExactCount

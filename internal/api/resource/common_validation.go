@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"slices"
 	"strings"
 
 	resourcev1 "k8s.io/api/resource/v1"
@@ -156,10 +157,8 @@ func validateBindingConditions(conditions, failures []string, path *field.Path) 
 	errs := set(conditions, resourcev1.BindingConditionsMaxSize, good, key, text)
 	errs = append(errs, set(failures, resourcev1.BindingFailureConditionsMaxSize, bad, key, text)...)
 	for i, f := range failures {
-		for _, c := range conditions {
-			if c == f {
-				errs = append(errs, field.Invalid(bad.Index(i), f, "bindingFailureConditions must not overlap with bindingConditions"))
-			}
+		if slices.Contains(conditions, f) {
+			errs = append(errs, field.Invalid(bad.Index(i), f, "bindingFailureConditions must not overlap with bindingConditions"))
 		}
 	}
 	if len(conditions) == 0 && len(failures) > 0 {

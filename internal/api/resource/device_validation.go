@@ -48,13 +48,11 @@ func validateDevice(d, old *resourcev1.Device, perDevice bool, path *field.Path)
 		errs = append(errs, field.Invalid(path, n, fmt.Sprintf("the total number of attributes and capacities must not exceed %d", most)))
 	}
 	errs = append(errs, table(d.Attributes, -1, maxKey, path.Child("attributes"), qualifiedName, validateAttribute)...)
-	if old == nil || !equality.Semantic.DeepEqual(old.Capacity, d.Capacity) {
-		check := validateCapacity
-		if valueOf(d.AllowMultipleAllocations) {
-			check = validateSharedCapacity
-		}
-		errs = append(errs, table(d.Capacity, -1, maxKey, path.Child("capacity"), qualifiedName, check)...)
+	check := validateCapacity
+	if valueOf(d.AllowMultipleAllocations) {
+		check = validateSharedCapacity
 	}
+	errs = append(errs, table(d.Capacity, -1, maxKey, path.Child("capacity"), qualifiedName, check)...)
 	if old == nil || !equality.Semantic.DeepEqual(old.Taints, d.Taints) {
 		errs = append(errs, list(d.Taints, resourcev1.DeviceTaintsMaxLength, path.Child("taints"), validateTaint)...)
 	}

@@ -60,10 +60,18 @@ func ResourceClaim() *api.Kind {
 		New:     func() claim { return &resourcev1.ResourceClaim{} },
 		NewList: func() runtime.Object { return &resourcev1.ResourceClaimList{} },
 		Main: api.RulesOf[claim]{
-			MetaAgain:     true,
-			Default:       defaultClaim,
-			PrepareCreate: func(c claim) { c.Status = resourcev1.ResourceClaimStatus{} },
-			PrepareUpdate: func(c, old claim) { c.Status = old.Status },
+			MetaAgain: true,
+			Default:   defaultClaim,
+			PrepareCreate: func(c claim) {
+				c.Status = resourcev1.ResourceClaimStatus{}
+				dropEmpty(&c.Spec.Devices)
+			},
+			PrepareUpdate: func(c, old claim) {
+				c.Status = old.Status
+				if equality.Semantic.DeepEqual(c.Spec, old.Spec) {
+					c.Spec = old.Spec // also where an empty list is
+				}
+			},
 			Validate: func(c claim) field.ErrorList {
 				return validateDevices(&c.Spec.Devices, field.NewPath("spec", "devices"))
 			},
@@ -94,9 +102,15 @@ func ResourceClaimTemplate() *api.Kind {
 		New:     func() template { return &resourcev1.ResourceClaimTemplate{} },
 		NewList: func() runtime.Object { return &resourcev1.ResourceClaimTemplateList{} },
 		Main: api.RulesOf[template]{
-			MetaAgain: true,
-			Default:   func(t template) { defaultDevices(&t.Spec.Spec.Devices) },
-			Validate:  validateTemplate,
+			MetaAgain:     true,
+			Default:       func(t template) { defaultDevices(&t.Spec.Spec.Devices) },
+			PrepareCreate: func(t template) { dropEmpty(&t.Spec.Spec.Devices) },
+			PrepareUpdate: func(t, old template) {
+				if equality.Semantic.DeepEqual(t.Spec, old.Spec) {
+					t.Spec = old.Spec // also where an empty list is
+				}
+			},
+			Validate: validateTemplate,
 			ValidateUpdate: func(t, old template) field.ErrorList {
 				return append(validateTemplate(t), unchanged(t.Spec, old.Spec)...)
 			},

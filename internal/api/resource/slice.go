@@ -1,6 +1,8 @@
 package resource
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	resourcev1 "k8s.io/api/resource/v1"
@@ -23,6 +25,7 @@ func ResourceSlice() *api.Kind {
 		Main: api.RulesOf[slice]{
 			PrepareCreate:  dropAlpha,
 			PrepareUpdate:  func(s, _ slice) { dropAlpha(s) },
+			Warn:           warnSlice,
 			Stamp:          stampTaints,
 			Validate:       func(s slice) field.ErrorList { return validateSlice(s, nil) },
 			ValidateUpdate: validateSlice,
@@ -86,4 +89,11 @@ func valueOf[T any](p *T) T {
 		return none
 	}
 	return *p
+}
+
+func warnSlice(s, _ slice, _ bool) []string {
+	if s.Spec.Driver == strings.ToLower(s.Spec.Driver) {
+		return nil
+	}
+	return []string{fmt.Sprintf("spec.driver: driver names should be lowercase; %q contains uppercase characters", s.Spec.Driver)}
 }

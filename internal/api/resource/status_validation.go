@@ -104,7 +104,6 @@ func validateResult(r *resourcev1.DeviceRequestAllocationResult, known names, pa
 	errs := known.check(r.Request, path.Child("request"))
 	errs = append(errs, validateDeviceName(r.Driver, r.Pool, r.Device, path)...)
 	errs = append(errs, validateBindingConditions(r.BindingConditions, r.BindingFailureConditions, path)...)
-	errs = append(errs, validateTolerations(r.Tolerations, path.Child("tolerations"))...)
 	if r.ShareID != nil {
 		errs = append(errs, validateShare(string(*r.ShareID), path.Child("shareID"))...)
 	}

@@ -155,6 +155,7 @@ func validateTokenRequests(requests []storagev1.TokenRequest, path *field.Path) 
 		at := path.Index(i)
 		if seen[r.Audience] {
 			errs = append(errs, field.Duplicate(at.Child("audience"), r.Audience))
+			continue
 		}
 		seen[r.Audience] = true
 		if r.ExpirationSeconds == nil {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"fmt"
 	"time"
 
 	storagev1 "k8s.io/api/storage/v1"
@@ -21,6 +22,7 @@ func CSINode() *api.Kind {
 		New:     func() *storagev1.CSINode { return &storagev1.CSINode{} },
 		NewList: func() runtime.Object { return &storagev1.CSINodeList{} },
 		Main: api.RulesOf[*storagev1.CSINode]{
+			MetaAsNew:      true,
 			PrepareCreate:  dropEmpty,
 			PrepareUpdate:  func(n, _ *storagev1.CSINode) { dropEmpty(n) },
 			Validate:       validateNode,
@@ -70,12 +72,12 @@ func validateNode(n *storagev1.CSINode) field.ErrorList {
 }
 
 func validateNodeID(id string, path *field.Path) field.ErrorList {
-	const most = 192
+	const most = 256
 	if id == "" {
 		return field.ErrorList{field.Required(path, id)}
 	}
 	if len(id) > most {
-		return field.ErrorList{field.TooLong(path, id, most)}
+		return field.ErrorList{field.Invalid(path, id, fmt.Sprintf("must be %d characters or less", most))}
 	}
 	return nil
 }
@@ -84,6 +86,9 @@ func validateTopologyKeys(keys []string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := map[string]bool{}
 	for _, k := range keys {
+		if k == "" {
+			errs = append(errs, field.Required(path, k))
+		}
 		if seen[k] {
 			errs = append(errs, field.Duplicate(path, k))
 		}

@@ -19,6 +19,9 @@ func CSIStorageCapacity() *api.Kind {
 		NewList:    func() runtime.Object { return &storagev1.CSIStorageCapacityList{} },
 		Main: api.RulesOf[*storagev1.CSIStorageCapacity]{
 			Validate: validateCapacity,
+			Warn: func(c, _ *storagev1.CSIStorageCapacity, _ bool) []string {
+				return validate.WarnNodeLabelSelector(c.NodeTopology, field.NewPath("nodeTopology"))
+			},
 			ValidateUpdate: func(c, old *storagev1.CSIStorageCapacity) field.ErrorList {
 				errs := validateCapacity(c)
 				errs = append(errs, validate.Immutable(c.NodeTopology, old.NodeTopology, field.NewPath("nodeTopology"))...)
@@ -33,9 +36,6 @@ func validateCapacity(c *storagev1.CSIStorageCapacity) field.ErrorList {
 	errs = append(errs, validate.Name(validate.Subdomain, c.StorageClassName, field.NewPath("storageClassName"))...)
 	if c.Capacity != nil {
 		errs = append(errs, validate.NonNegativeQuantity(*c.Capacity, field.NewPath("capacity"))...)
-	}
-	if c.MaximumVolumeSize != nil {
-		errs = append(errs, validate.NonNegativeQuantity(*c.MaximumVolumeSize, field.NewPath("maximumVolumeSize"))...)
 	}
 	return errs
 }

@@ -6,9 +6,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
 // DefaultAnnotations mark the class of claims that name none; the second is
@@ -26,7 +28,7 @@ func StorageClass() *api.Kind {
 		NewList: func() runtime.Object { return &storagev1.StorageClassList{} },
 		Main: api.RulesOf[*storagev1.StorageClass]{
 			MetaAgain: true,
-			Default:   defaultClass, Validate: validateClass, ValidateUpdate: validateClassUpdate,
+			Default:   defaultClass, Validate: validateClass, ValidateUpdate: validateClassUpdate, Warn: warnClass,
 		},
 		Columns: columns(), Row: row,
 		UnconditionalUpdate: true,
@@ -69,6 +71,20 @@ func IsDefault(c *storagev1.StorageClass) bool {
 		}
 	}
 	return false
+}
+
+// warnClass warns of deprecated labels of nodes.
+func warnClass(c, _ *storagev1.StorageClass, _ bool) []string {
+	var out []string
+	for i, t := range c.AllowedTopologies {
+		at := field.NewPath("allowedTopologies").Index(i).Child("matchLabelExpressions")
+		for j, e := range t.MatchLabelExpressions {
+			if why, ok := validate.DeprecatedNodeLabel(e.Key); ok {
+				out = append(out, at.Index(j).Child("key").String()+": "+why)
+			}
+		}
+	}
+	return out
 }
 
 func defaultClass(c *storagev1.StorageClass) {

@@ -1,11 +1,12 @@
 package storage
 
 import (
+	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api/validate"
@@ -57,22 +58,39 @@ func validateParameters(parameters map[string]string, path *field.Path) field.Er
 	return errs
 }
 
+// validateTopologies refuses terms that say the same as an earlier one. A term
+// without expressions counts as the same as each of the list's terms before
+// they are looked at, as upstream counts.
 func validateTopologies(terms []corev1.TopologySelectorTerm, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
+	var before []map[string]sets.Set[string]
 	for i := range terms {
 		at := path.Index(i).Child("matchLabelExpressions")
 		errs = append(errs, validateTerm(terms[i].MatchLabelExpressions, at)...)
-		for j := range i {
-			if len(terms[i].MatchLabelExpressions) > 0 && equality.Semantic.DeepEqual(terms[i], terms[j]) {
-				errs = append(errs, field.Duplicate(at, ""))
-				break
+		said := meaning(terms[i].MatchLabelExpressions)
+		same := 0
+		for _, b := range before {
+			if maps.EqualFunc(said, b, sets.Set[string].Equal) {
+				same++
 			}
 		}
-		if len(terms[i].MatchLabelExpressions) == 0 { // upstream takes it for a repetition of nothing
+		if len(said) == 0 {
+			same += len(terms)
+		}
+		for range same {
 			errs = append(errs, field.Duplicate(at, ""))
 		}
+		before = append(before, said)
 	}
 	return errs
+}
+
+func meaning(expressions []corev1.TopologySelectorLabelRequirement) map[string]sets.Set[string] {
+	out := make(map[string]sets.Set[string], len(expressions))
+	for _, e := range expressions {
+		out[e.Key] = sets.New(e.Values...)
+	}
+	return out
 }
 
 func validateTerm(expressions []corev1.TopologySelectorLabelRequirement, path *field.Path) field.ErrorList {

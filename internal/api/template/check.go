@@ -83,11 +83,10 @@ func Count(v *intstr.IntOrString) int {
 	if v == nil {
 		return 0
 	}
-	if v.Type == intstr.Int {
-		return v.IntValue()
+	if n, ok := Percent(*v); ok {
+		return n
 	}
-	n, _ := Percent(*v)
-	return n
+	return v.IntValue() // of a text too: "1" is one
 }
 
 // Percent is the number of a percentage; false for anything else.
@@ -141,16 +140,15 @@ func AtMost(n Number, most int64, path *field.Path, text string) field.ErrorList
 
 // Collisions checks the collision count of a status; old is nil for a new one.
 func Collisions(n, old *int32, path *field.Path) field.ErrorList {
-	if n == nil {
-		if old == nil {
-			return nil
-		}
-		n = new(int32)
-	}
 	path = path.Child("collisionCount")
-	errs := validate.NonNegative(*n, path)
-	if old != nil && *n < *old {
-		errs = append(errs, field.Invalid(path, *n, "cannot be decremented"))
+	var errs field.ErrorList
+	var is int32
+	if n != nil {
+		is = *n
+		errs = validate.NonNegative(is, path)
+	}
+	if old != nil && (n == nil || is < *old) {
+		errs = append(errs, field.Invalid(path, is, "cannot be decremented"))
 	}
 	return errs
 }

@@ -24,6 +24,12 @@ func meta(rules *api.Rules, obj api.Object, namespaced bool) field.ErrorList {
 	return append(errs, finalizers(rules, obj, at)...)
 }
 
+// StrictMeta checks metadata once more, for kinds that say several times what
+// is wrong with it: each time is a cause in the answer.
+func StrictMeta(obj api.Object, namespaced bool, rule NameRule) field.ErrorList {
+	return meta(&api.Rules{NameRule: rule}, obj, namespaced)
+}
+
 func finalizers(rules *api.Rules, obj api.Object, path *field.Path) field.ErrorList {
 	if rules.Meta != api.MetaStrict {
 		return nil
@@ -39,6 +45,9 @@ func finalizers(rules *api.Rules, obj api.Object, path *field.Path) field.ErrorL
 func MetaUpdate(rules *api.Rules, obj, old api.Object) field.ErrorList {
 	if rules.Meta == api.MetaLast {
 		return nil
+	}
+	if rules.MetaAsNew {
+		return meta(rules, obj, old.GetNamespace() != "")
 	}
 	errs := apimachinery.ValidateObjectMetaAccessorUpdate(obj, old, field.NewPath("metadata"))
 	errs = append(errs, finalizers(rules, obj, field.NewPath("metadata"))...)
@@ -58,8 +67,14 @@ func Create(k *api.Kind, obj api.Object) field.ErrorList {
 	if rules.Validate != nil {
 		errs = append(errs, rules.Validate(obj)...)
 	}
-	if rules.Meta == api.MetaLast && len(errs) == 0 {
-		errs = Meta(k, obj)
+	if len(errs) > 0 {
+		return errs
+	}
+	if rules.Meta == api.MetaLast {
+		return Meta(k, obj)
+	}
+	for _, why := range path.IsValidPathSegmentName(obj.GetName()) { // of kinds that take any name
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), obj.GetName(), why))
 	}
 	return errs
 }

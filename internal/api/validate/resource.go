@@ -71,6 +71,12 @@ func QuotaResourceName(name string, path *field.Path) field.ErrorList {
 	return errs
 }
 
+// StandardQuotaResource tells whether quotas know the resource as one of
+// Kubernetes' own.
+func StandardQuotaResource(name corev1.ResourceName) bool {
+	return quotaResources.Has(string(name)) || hugePages(strings.TrimPrefix(string(name), requestsPrefix))
+}
+
 // ExtendedResource tells whether the resource is one of a vendor: a name with
 // a domain of its own that also makes a valid quota name.
 func ExtendedResource(name corev1.ResourceName) bool {

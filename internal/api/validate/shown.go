@@ -84,10 +84,13 @@ func showStruct(b *bytes.Buffer, v reflect.Value) error {
 // showFields writes the fields of a struct, those of embedded structs among
 // them.
 func showFields(b *bytes.Buffer, v reflect.Value, first *bool) error {
-	for i := range v.NumField() {
+	for _, i := range fieldOrder(v.Type()) {
 		f := v.Type().Field(i)
 		var err error
 		switch {
+		case f.Type == reflect.TypeFor[*int32]() && v.Field(i).IsNil() && number(v.Type()):
+			separate(b, first)
+			b.WriteString(`"` + f.Name + `":0`)
 		case f.Anonymous && plain(f.Type):
 			err = showFields(b, v.Field(i), first)
 		case f.Anonymous:

@@ -73,6 +73,7 @@ func (c *Campaign) Prepare(bases []api.Object) error {
 	for _, b := range bases {
 		obj := b.DeepCopyObject().(api.Object)
 		identify(obj)
+		allocated(obj, nil)
 		text, err := json.Marshal(obj)
 		if err != nil {
 			return err
@@ -151,6 +152,7 @@ func (c *Campaign) create(number uint64, random *rand.Rand, m *mutate.Mutator) (
 	}
 	m.Object(obj, "")
 	identify(obj)
+	allocated(obj, nil)
 	text, err := json.Marshal(obj)
 	if err != nil {
 		return nil, err
@@ -188,6 +190,9 @@ func (c *Campaign) update(number uint64, random *rand.Rand, m *mutate.Mutator) (
 	name := obj.GetName()
 	m.Object(obj, within)
 	obj.SetName(name)
+	if sub == "" {
+		allocated(obj, old)
+	}
 	text, err := json.Marshal(obj)
 	if err != nil {
 		return nil, err

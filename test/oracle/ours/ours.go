@@ -39,7 +39,7 @@ func Create(k *api.Kind, text []byte, s api.Stamp) outcome.Outcome {
 	if errs := validate.Create(k, obj); len(errs) > 0 {
 		return refused(k, obj, errs)
 	}
-	return outcome.Accepted(obj, warn(rules, obj, nil))
+	return outcome.Accepted(readBack(k, obj), warn(rules, obj, nil))
 }
 
 // Rules are those of the kind (empty name) or of a subresource; nil where it
@@ -93,7 +93,7 @@ func Update(k *api.Kind, rules *api.Rules, text, stored []byte, s api.Stamp) out
 	if len(errs) > 0 {
 		return refused(k, obj, errs)
 	}
-	return outcome.Accepted(obj, warn(rules, obj, old))
+	return outcome.Accepted(readBack(k, obj), warn(rules, obj, old))
 }
 
 func refused(k *api.Kind, obj metav1.Object, errs field.ErrorList) outcome.Outcome {
@@ -105,4 +105,17 @@ func warn(rules *api.Rules, obj, old api.Object) []string {
 		return nil
 	}
 	return rules.Warn(obj, old)
+}
+
+// readBack gives the object as it comes back out of the store, where a kind is
+// kept in the form of another one.
+func readBack(k *api.Kind, obj api.Object) api.Object {
+	if !k.IsView() {
+		return obj
+	}
+	out := k.View.FromStored(k.View.ToStored(obj))
+	if k.Main.Default != nil {
+		k.Main.Default(out)
+	}
+	return out
 }
