@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,8 +25,23 @@ func (n *Node) keepHouse(ctx context.Context) {
 			return
 		case now := <-logTick.C:
 			n.rotateLogs(ctx, now)
+			n.tellRefusedForks()
 		case now := <-imageTick.C:
 			n.collectImages(ctx, now)
+		}
+	}
+}
+
+// tellRefusedForks tells an event of pods that have reached their limit of
+// processes since they were last looked at.
+func (n *Node) tellRefusedForks() {
+	if n.cfg.Kubelet.PodPIDs <= 0 {
+		return
+	}
+	for _, pod := range n.pods.Pods() {
+		if refused := n.podCgroups.RefusedForks(pod); refused > 0 {
+			n.pods.Event(pod, corev1.EventTypeWarning, "PIDLimitReached", fmt.Sprintf(
+				"The pod has reached its limit of %d processes: the kernel has refused %d more", n.cfg.Kubelet.PodPIDs, refused))
 		}
 	}
 }

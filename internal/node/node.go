@@ -32,21 +32,22 @@ import (
 
 // Node is a running node agent.
 type Node struct {
-	cfg       Config
-	runtime   *cri.Client
-	registrar *register.Registrar
-	volumes   *volumes.Manager
-	pods      *worker.Manager
-	recorder  *record.Recorder
-	machine   *register.Machine
-	metrics   *measure.Metrics
-	puller    *images.Puller
-	images    *images.Collector
-	eviction  *eviction.Manager
-	informers *client.Informers // of pods and nodes, and of services where none were given
-	stopping  atomic.Bool       // Shutdown was called
-	wg        sync.WaitGroup
-	failed    chan error
+	cfg        Config
+	runtime    *cri.Client
+	registrar  *register.Registrar
+	volumes    *volumes.Manager
+	pods       *worker.Manager
+	recorder   *record.Recorder
+	machine    *register.Machine
+	metrics    *measure.Metrics
+	puller     *images.Puller
+	images     *images.Collector
+	eviction   *eviction.Manager
+	podCgroups *podcgroup.Manager
+	informers  *client.Informers // of pods and nodes, and of services where none were given
+	stopping   atomic.Bool       // Shutdown was called
+	wg         sync.WaitGroup
+	failed     chan error
 }
 
 // Start starts the agent and returns at once; it runs until ctx ends. Errors
@@ -113,9 +114,10 @@ func (n *Node) wire(ctx context.Context) error {
 			return err
 		}
 	}
-	n.puller = images.NewPuller(n.runtime, k.ParallelPulls, k.Verify, filepath.Join(cfg.RootDir, "image_manager"))
+	n.puller = images.NewPuller(n.runtime, k.ParallelPulls, k.Verify, filepath.Join(cfg.RootDir, "image_manager"), filepath.Join(cfg.RootDir, "config.json"))
 	n.puller.Pulled = n.metrics.ImagePulled
 	n.images = images.NewCollector(n.runtime, k.Images, n.puller.Removed)
+	n.podCgroups = n.cgroups()
 	n.pods = worker.NewManager(&worker.Deps{
 		Runtime: n.runtime, Client: cfg.Client, Objects: cache, Volumes: vols,
 		Puller: n.puller, Recorder: n.recorder, Metrics: n.metrics,
@@ -123,7 +125,7 @@ func (n *Node) wire(ctx context.Context) error {
 		NodeName: cfg.NodeName, Node: n.registrar.Node, HostIPs: cfg.Addresses, LogRoot: cfg.LogDir, Profiles: cfg.SeccompDir,
 		CgroupRoot: cfg.CgroupRoot, Cluster: render.Cluster{DNS: cfg.ClusterDNS, Domain: cfg.ClusterDomain},
 		HostResolver: hostResolver(cfg.ResolvConf, cfg.Logger), MemoryCapacity: n.machine.MemoryBytes,
-		RuntimeName: cfg.RuntimeName, BeforeStop: cfg.BeforeStop, Admit: cfg.Admit, Cgroups: n.cgroups(),
+		RuntimeName: cfg.RuntimeName, BeforeStop: cfg.BeforeStop, Admit: cfg.Admit, Cgroups: n.podCgroups,
 		Static: manifests, DefaultSeccomp: k.DefaultSeccomp, NoCPUQuota: !k.CPUQuota, CrashDelay: k.CrashDelay, UnsafeSysctls: k.UnsafeSysctls,
 		Pressure: func(c corev1.NodeConditionType) bool { return n.eviction.Has(c) }, Stopping: n.stopping.Load,
 	}, pods)

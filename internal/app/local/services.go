@@ -2,7 +2,9 @@ package local
 
 import (
 	"net"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/knarr-io/knarr/internal/app/keep"
 )
@@ -45,9 +47,24 @@ const stopGraceMillis = 10_000
 
 func (s Settings) runtimeService(p programs) keep.Service {
 	return keep.Service{
+		Env:  proxies(os.Environ()),
 		Name: serviceRuntime, Restart: "always", Log: filepath.Join(s.logs(), "runtime.log"), StopGraceMillis: stopGraceMillis,
 		Argv: append(append([]string{p.runtime(), "serve", "--socket", s.RuntimeSocket(), "--admin-socket", s.AdminSocket(), "--keep-socket", s.keepSocket()}, s.runtimeFlags()...), s.registryFlags()...),
 	}
+}
+
+// proxies are the settings of HTTP proxies in an environment, by which the
+// runtime reaches registries.
+func proxies(environ []string) []string {
+	var out []string
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		switch strings.ToUpper(name) {
+		case "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY":
+			out = append(out, entry)
+		}
+	}
+	return out
 }
 
 // runtimeFlags say where the runtime keeps things; cleanup wants them too.

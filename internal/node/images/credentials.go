@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path"
 	"sort"
@@ -13,6 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/knarr-io/knarr/internal/base/filewatch"
 )
 
 // Keyring holds registry credentials of a pod's image pull secrets.
@@ -57,6 +60,26 @@ func NewKeyring(secrets []*corev1.Secret) (*Keyring, error) {
 		return a.host+a.path > b.host+b.path
 	})
 	return k, errors.Join(errs...)
+}
+
+// nodeKeyring reads a file as `docker login` writes it, for all pods of the
+// node; nil where there is none.
+func nodeKeyring(path string) (*Keyring, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := filewatch.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the node's registry credentials: %w", err)
+	}
+	k, err := NewKeyring([]*corev1.Secret{{Type: corev1.SecretTypeDockerConfigJson, Data: map[string][]byte{corev1.DockerConfigJsonKey: data}}})
+	if err != nil {
+		return nil, fmt.Errorf("the node's registry credentials in %s: %w", path, err)
+	}
+	return k, nil
 }
 
 func authsOf(s *corev1.Secret) (map[string]dockerAuth, error) {

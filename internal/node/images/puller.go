@@ -56,12 +56,15 @@ type Puller struct {
 	Pulled  func(size uint64, took time.Duration)
 	verify  Verification
 	records records
+	// node is the file of the node's own credentials; empty for none.
+	node string
 }
 
 // NewPuller makes a puller with room for the given number of pulls at a time.
 // It keeps in the folder who has proved to have access to which image.
-func NewPuller(runtime *cri.Client, parallel int, verify Verification, dir string) *Puller {
-	return &Puller{runtime: runtime, slots: make(chan struct{}, max(parallel, 1)), verify: verify, records: records{dir: dir}}
+// node is a file of credentials that count for every pod, after the pod's own.
+func NewPuller(runtime *cri.Client, parallel int, verify Verification, dir, node string) *Puller {
+	return &Puller{node: node, runtime: runtime, slots: make(chan struct{}, max(parallel, 1)), verify: verify, records: records{dir: dir}}
 }
 
 // Removed forgets how an image came here that is here no more.
@@ -180,15 +183,23 @@ func (p *Puller) pulled(ctx context.Context, image, ref string) (*runtimeapi.Ima
 // tryCredentials pulls with each of the fitting credentials until one works,
 // or without where there are none; with is the one that did.
 func (p *Puller) tryCredentials(ctx context.Context, r Request) (ref string, with *Credential, err error) {
-	list := r.Keyring.Lookup(r.Image)
+	own, err := nodeKeyring(p.node)
+	if err != nil {
+		return "", nil, err
+	}
+	list := append(r.Keyring.Lookup(r.Image), own.Lookup(r.Image)...)
 	if len(list) == 0 {
 		ref, err = p.runtime.PullImage(ctx, r.Image, nil, r.Sandbox)
 		return ref, nil, err
 	}
 	for i := range list {
-		if ref, err = p.runtime.PullImage(ctx, r.Image, list[i].Auth, r.Sandbox); err == nil {
-			return ref, &list[i], nil
+		if ref, err = p.runtime.PullImage(ctx, r.Image, list[i].Auth, r.Sandbox); err != nil {
+			continue
 		}
+		if list[i].Source.Name == "" {
+			return ref, nil, nil // the node's own: every pod has access
+		}
+		return ref, &list[i], nil
 	}
 	return "", nil, err
 }

@@ -32,7 +32,8 @@ type Manager struct {
 		sync.Mutex
 		// burstable is the CPU, in thousandths, that burstable pods asked for.
 		burstable map[types.UID]int64
-		classes   bool // the groups of the classes were made
+		classes   bool                 // the groups of the classes were made
+		refused   map[types.UID]uint64 // forks, as last read
 	}
 }
 
@@ -52,6 +53,7 @@ type Options struct {
 func New(o Options) *Manager {
 	m := &Manager{Options: o}
 	m.mu.burstable = make(map[types.UID]int64)
+	m.mu.refused = make(map[types.UID]uint64)
 	return m
 }
 
@@ -67,6 +69,7 @@ func (m *Manager) Ensure(pod *corev1.Pod) error {
 func (m *Manager) Remove(pod *corev1.Pod) error {
 	var errs []error
 	m.mu.Lock()
+	delete(m.mu.refused, pod.UID)
 	if _, counted := m.mu.burstable[pod.UID]; counted {
 		delete(m.mu.burstable, pod.UID)
 		errs = append(errs, m.shareBurstableLocked())

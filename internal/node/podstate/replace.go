@@ -43,7 +43,7 @@ func (v *View) replacing(c *corev1.Container) time.Time {
 	}
 	for _, i := range v.Instances[c.Name] {
 		if i.Exited() && v.Replaced[i.ID()] {
-			return i.Finished().Add(replaceTime)
+			return i.ended().Add(replaceTime)
 		}
 	}
 	return time.Time{}

@@ -62,3 +62,19 @@ func TestStatusWaitsForReplacement(t *testing.T) {
 		})
 	}
 }
+
+// A clock that is set back while a container waits does not make it wait longer.
+func TestBackOffHoldsOverClockJumps(t *testing.T) {
+	v := view(t, testPod("a", "Always"), "vol sandbox exit:a:1 image:a")
+	i := v.Newest("a")
+	i.Status.FinishedAt = epoch.Add(time.Hour).UnixNano() // by the clock before it was set back
+	i.EndSeen = epoch.Add(-time.Minute)
+	v.Crash["a"] = Backoff{Delay: 40 * time.Second, Updated: epoch.Add(-2 * time.Minute)}
+	if got := words(Next(v, epoch)); len(got) != 1 || got[0] != "start-container:a#1" {
+		t.Errorf("planned %v, want the container started", got)
+	}
+	i.EndSeen = epoch.Add(-30 * time.Second)
+	if p := Next(v, epoch); len(p.Actions) != 0 || !p.Wake.Equal(epoch.Add(10*time.Second)) {
+		t.Errorf("planned %v, wakes at %s", words(p), p.Wake.Sub(epoch))
+	}
+}

@@ -47,7 +47,7 @@ func (v *View) crashWait(name string, i *Instance, now time.Time) time.Time {
 	if c := render.Find(v.Pod, name); c != nil && v.superseded(c, i) {
 		return time.Time{}
 	}
-	if until := v.Crash[name].Until(i.Finished()); now.Before(until) {
+	if until := i.WaitsUntil(v.Crash[name]); now.Before(until) {
 		return until
 	}
 	return time.Time{}
@@ -62,7 +62,7 @@ func (v *View) CrashAfter(c *corev1.Container, last *Instance, now time.Time) Ba
 	case v.superseded(c, last):
 		return Backoff{}
 	}
-	next := v.Crash[c.Name].Next(last.Finished(), now)
+	next := v.Crash[c.Name].Next(last.ended(), now)
 	if v.CrashDelay > 0 {
 		next.Delay = min(next.Delay, v.CrashDelay)
 	}

@@ -15,6 +15,9 @@ type Instance struct {
 	SandboxID string
 	// Message is the termination message, read once the instance has exited.
 	Message string
+	// EndSeen is when the agent learned of the instance's end, with a monotonic
+	// reading: what waits counts from it, wherever the clock is set meanwhile.
+	EndSeen time.Time
 }
 
 // ID is the runtime's id of the instance.
@@ -35,6 +38,17 @@ func (i *Instance) Attempt() uint32 { return uint32(render.RestartCount(i.Status
 
 // Finished is when the instance's process ended.
 func (i *Instance) Finished() time.Time { return time.Unix(0, i.Status.GetFinishedAt()) }
+
+// ended is when the instance's end is counted from.
+func (i *Instance) ended() time.Time {
+	if i.EndSeen.IsZero() {
+		return i.Finished()
+	}
+	return i.EndSeen
+}
+
+// WaitsUntil is when an instance that ended may be followed by the next.
+func (i *Instance) WaitsUntil(b Backoff) time.Time { return b.Until(i.ended()) }
 
 // Waiting is why a container does not run, in the words of its status.
 type Waiting struct{ Reason, Message string }

@@ -47,6 +47,11 @@ func (w *Worker) end(v podstate.Verdict, event string) {
 	}
 }
 
+// Event tells an event of a pod.
+func (m *Manager) Event(pod *corev1.Pod, typ, reason, message string) {
+	m.deps.podEvent(pod, typ, reason, message)
+}
+
 // tellIdle wakes who waits for the pod to run nothing, when the API knows.
 func (w *Worker) tellIdle() {
 	told := !w.status.busy && w.status.since.IsZero()

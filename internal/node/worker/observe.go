@@ -71,7 +71,7 @@ func (w *Worker) observeContainer(sandbox string, c *runtimeapi.ContainerStatus)
 func (w *Worker) instance(sandbox string, c *runtimeapi.ContainerStatus) *podstate.Instance {
 	i := &podstate.Instance{Status: c, SandboxID: sandbox}
 	if i.Exited() {
-		i.Message = w.terminationMessage(c)
+		i.Message, i.EndSeen = w.terminationMessage(c), time.Now()
 		delete(w.view.Resized, c.GetId())
 		delete(w.view.ResizeFailed, c.GetId())
 		w.tellEnded(c.GetId())

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +19,9 @@ const (
 	firstMountDelay = 500 * time.Millisecond
 	maxMountDelay   = 2 * time.Minute
 )
+
+// mountPatience is how long volumes may take before an event tells of it.
+const mountPatience = 2*time.Minute + 3*time.Second
 
 // maxBeforeStop bounds the wait for the service rules: most of the grace
 // period is the container's own.
@@ -75,6 +79,7 @@ func (w *Worker) retryLater() {
 func (w *Worker) mountVolumes(ctx context.Context) func() func() {
 	pod, in, again := w.view.Pod, volumes.Input{Allocatable: w.deps.allocatable()}, w.view.VolumesReady
 	return func() func() {
+		defer w.tellHung(pod)()
 		var mounted map[string]volumes.Mounted
 		var err error
 		if !again {
@@ -95,6 +100,25 @@ func (w *Worker) mountVolumes(ctx context.Context) func() func() {
 			}
 		}
 	}
+}
+
+// tellHung tells an event when volumes take too long, again and again until
+// the function that it returns is called. The pod waits; others do not.
+func (w *Worker) tellHung(pod *corev1.Pod) (done func()) {
+	if len(pod.Spec.Volumes) == 0 {
+		return func() {}
+	}
+	names := make([]string, len(pod.Spec.Volumes))
+	for i := range pod.Spec.Volumes {
+		names[i] = pod.Spec.Volumes[i].Name
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(mountPatience, func() {
+		w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedMount", fmt.Sprintf(
+			"Unable to attach or mount volumes: unmounted volumes=%v, unattached volumes=[], failed to process volumes=[]: still under way after %s", names, mountPatience))
+		timer.Reset(mountPatience)
+	})
+	return func() { timer.Stop() }
 }
 
 // refresh brings volumes up to date when what they show has changed, and says

@@ -89,7 +89,7 @@ func (w *Worker) tellBackOff(now time.Time) {
 		if _, starting := w.view.Ops[podstate.Op{Kind: podstate.StartContainer, Target: name}]; starting {
 			continue // the back-off is that of the next restart
 		}
-		if now.Before(w.view.Crash[name].Until(i.Finished())) {
+		if now.Before(i.WaitsUntil(w.view.Crash[name])) {
 			w.told[i.ID()] = true
 			w.deps.containerEvent(w.view.Pod, name, corev1.EventTypeWarning, "BackOff",
 				"Back-off restarting failed container "+name+" in pod "+podstate.PodRef(w.view.Pod))

@@ -24,6 +24,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/node"
+	"github.com/knarr-io/knarr/internal/node/nodeconfig"
 	"github.com/knarr-io/knarr/internal/testkit"
 )
 
@@ -34,6 +35,7 @@ const (
 
 // machine is a supervisor, a runtime, an API server and an agent.
 type machine struct {
+	kubelet *nodeconfig.Settings // of the next start; nil for the defaults
 	t       testing.TB
 	bin     string
 	dir     string
@@ -159,6 +161,7 @@ func (m *machine) startAgent() {
 	m.api, m.tls = listener.Addr().String(), callers
 	node1 := m.cluster.As("system:node:n1", "system:nodes")
 	n, err := node.Start(ctx, node.Config{
+		Kubelet:  m.kubelet,
 		Client:   client.New(lenient{node1.Transport()}, m.cluster.Catalog).WithManager("kubelet"),
 		Listener: listener, ClientCAs: pool,
 		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &serving, nil },
