@@ -150,3 +150,30 @@ func TestPodTalksToTheAPI(t *testing.T) {
 	hasWords(t, get("/api/v1/namespaces/"+s.Name+"/secrets"), `"code": 403`, "system:serviceaccount:"+s.Name+":reader", `cannot list resource`)
 	is(t, s.Exec(t, "client", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/namespace"), s.Name)
 }
+
+// A Service of type LoadBalancer is reached from outside at the node's
+// address; a second one that wants its port waits for it.
+func TestLoadBalancersOnTheNodesAddress(t *testing.T) {
+	t.Parallel()
+	s := cluster.Space(t)
+	s.Apply(t, answering("one")+"---\n"+answering("two"))
+	balanced := func(pod string) string {
+		return `
+apiVersion: v1
+kind: Service
+metadata: {name: ` + pod + `}
+spec: {type: LoadBalancer, selector: {app: ` + pod + `}, ports: [{port: 7080, targetPort: 8080}]}
+`
+	}
+	s.Apply(t, balanced("one"))
+	s.Ready(t, "one")
+	s.Ready(t, "two")
+	address := cluster.Machine.Address.String()
+	s.Kubectl.Run(t, "wait", "service/one", "--for=jsonpath={.status.loadBalancer.ingress[0].ip}="+address, "--timeout=60s")
+	harness.AwaitPage(t, cluster.Machine.Dial, "http://"+address+":7080/", "", "one")
+	s.Apply(t, balanced("two"))
+	s.Kubectl.Run(t, "wait", "service/two", "--for=condition=LoadBalancerPortsError", "--timeout=60s")
+	hasWords(t, s.Kubectl.Run(t, "describe", "service", "two"), "is in use by Service "+s.Name+"/one")
+	s.Kubectl.Run(t, "delete", "service", "one")
+	harness.AwaitPage(t, cluster.Machine.Dial, "http://"+address+":7080/", "", "two")
+}

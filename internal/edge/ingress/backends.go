@@ -30,23 +30,28 @@ func NewBackends(m *mirror.Mirror) *Backends {
 	return &Backends{mirror: m, avoid: map[string]time.Time{}}
 }
 
+// appH2C is the appProtocol of ports that speak HTTP/2 without TLS (KEP-3726).
+const appH2C = "kubernetes.io/h2c"
+
 // Candidates are the addresses (host:port) of a target, in the order in which
-// they are to be tried: at random, those that failed just now last.
-func (b *Backends) Candidates(t Target, now time.Time) []string {
+// they are to be tried: at random, those that failed just now last. h2c tells
+// that they speak HTTP/2 without TLS.
+func (b *Backends) Candidates(t Target, now time.Time) (addrs []string, h2c bool) {
 	svc, ok := b.mirror.Service(t.Service)
 	if !ok {
-		return nil
+		return nil, false
 	}
 	port := portOf(svc, t)
 	if port == nil {
-		return nil
+		return nil, false
 	}
+	h2c = port.AppProtocol != nil && *port.AppProtocol == appH2C
 	if svc.Spec.Type == corev1.ServiceTypeExternalName {
-		return []string{net.JoinHostPort(svc.Spec.ExternalName, strconv.Itoa(int(port.Port)))}
+		return []string{net.JoinHostPort(svc.Spec.ExternalName, strconv.Itoa(int(port.Port)))}, h2c
 	}
 	found := addresses(b.mirror.Slices(t.Service), port.Name)
 	rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
-	return b.failedLast(found, now)
+	return b.failedLast(found, now), h2c
 }
 
 func portOf(svc *corev1.Service, t Target) *corev1.ServicePort {

@@ -14,6 +14,8 @@ import (
 type Handler struct {
 	routes atomic.Pointer[Routes]
 	proxy  *httputil.ReverseProxy
+	// securePort is where TLS is served, for redirects; zero: at the usual one.
+	securePort atomic.Int64
 }
 
 // NewHandler makes a handler without routes.
@@ -38,13 +40,14 @@ func (h *Handler) Routes() *Routes { return h.routes.Load() }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	target, ok := h.routes.Load().Find(host, r.URL.Path)
+	target, ok := h.routes.Load().Find(hostOnly(r.Host), r.URL.Path)
 	if !ok {
 		http.Error(w, "404: no Ingress rule matches this host and path", http.StatusNotFound)
+		return
+	}
+	r, cancel, done := target.apply(w, r, int(h.securePort.Load()))
+	defer cancel()
+	if done {
 		return
 	}
 	h.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), targetKey{}, target)))
@@ -63,7 +66,10 @@ func rewrite(p *httputil.ProxyRequest) {
 }
 
 func (h *Handler) failed(w http.ResponseWriter, _ *http.Request, err error) {
+	var large *http.MaxBytesError
 	switch {
+	case errors.As(err, &large):
+		tooLarge(w)
 	case errors.Is(err, errNoEndpoint):
 		http.Error(w, "503: the Service has no endpoint that is ready", http.StatusServiceUnavailable)
 	case errors.Is(err, context.Canceled):

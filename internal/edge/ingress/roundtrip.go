@@ -20,25 +20,39 @@ type targetKey struct{}
 // safe for every request.
 type balancer struct {
 	backends *Backends
-	next     http.RoundTripper
+	// http1 speaks HTTP/1.1, http2 HTTP/2 without TLS, which a Service port
+	// asks for by its appProtocol, as gRPC needs it.
+	http1, http2 http.RoundTripper
 }
 
 func newBalancer(b *Backends) *balancer {
+	var one, two http.Protocols
+	one.SetHTTP1(true)
+	two.SetUnencryptedHTTP2(true)
+	return &balancer{backends: b, http1: newTransport(&one), http2: newTransport(&two)}
+}
+
+func newTransport(protocols *http.Protocols) *http.Transport {
 	dialer := &net.Dialer{Timeout: 3 * time.Second, KeepAlive: 30 * time.Second}
-	return &balancer{backends: b, next: &http.Transport{
+	return &http.Transport{
+		Protocols:             protocols,
 		DialContext:           dialer.DialContext,
 		MaxIdleConnsPerHost:   64,
 		MaxIdleConns:          1024,
 		IdleConnTimeout:       60 * time.Second,
 		ResponseHeaderTimeout: 5 * time.Minute,
 		DisableCompression:    true, // the client's own wishes are passed on
-	}}
+	}
 }
 
 // RoundTrip implements http.RoundTripper.
 func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 	target, _ := req.Context().Value(targetKey{}).(Target)
-	candidates := b.backends.Candidates(target, time.Now())
+	candidates, h2c := b.backends.Candidates(target, time.Now())
+	next := b.http1
+	if h2c && req.Header.Get("Upgrade") == "" { // HTTP/2 has no upgrades
+		next = b.http2
+	}
 	body := req.Body
 	if body != nil {
 		defer body.Close()
@@ -49,7 +63,7 @@ func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 		if body != nil && body != http.NoBody {
 			attempt.Body = io.NopCloser(body) // a failed dial must not close it
 		}
-		res, err := b.next.RoundTrip(attempt)
+		res, err := next.RoundTrip(attempt)
 		if err == nil || !connectFailed(err) {
 			return res, err
 		}

@@ -23,6 +23,7 @@ type Target struct {
 	// PortName or, where it is empty, PortNumber names the Service's port.
 	PortName   string
 	PortNumber int32
+	Rules
 }
 
 // route is a path of a host.
@@ -102,7 +103,7 @@ func older(a, b *networkingv1.Ingress) int {
 
 func (r *Routes) add(ing *networkingv1.Ingress) {
 	if b := ing.Spec.DefaultBackend; b != nil && b.Service != nil && r.fallback == nil {
-		target := targetOf(ing.Namespace, b.Service)
+		target := targetOf(ing, b.Service)
 		r.fallback = &target
 	}
 	for _, tls := range ing.Spec.TLS {
@@ -130,12 +131,12 @@ func (r *Routes) addRule(ing *networkingv1.Ingress, rule networkingv1.IngressRul
 			continue
 		}
 		exact := p.PathType != nil && *p.PathType == networkingv1.PathTypeExact
-		into[host] = append(into[host], route{path: cmp.Or(p.Path, "/"), exact: exact, target: targetOf(ing.Namespace, p.Backend.Service)})
+		into[host] = append(into[host], route{path: cmp.Or(p.Path, "/"), exact: exact, target: targetOf(ing, p.Backend.Service)})
 	}
 }
 
-func targetOf(namespace string, b *networkingv1.IngressServiceBackend) Target {
-	return Target{Service: mirror.Key{Namespace: namespace, Name: b.Name}, PortName: b.Port.Name, PortNumber: b.Port.Number}
+func targetOf(ing *networkingv1.Ingress, b *networkingv1.IngressServiceBackend) Target {
+	return Target{Service: mirror.Key{Namespace: ing.Namespace, Name: b.Name}, PortName: b.Port.Name, PortNumber: b.Port.Number, Rules: rulesOf(ing.Annotations)}
 }
 
 // before orders the paths of a host: the longest first, of equal ones the

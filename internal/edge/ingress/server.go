@@ -20,6 +20,7 @@ import (
 const (
 	maxConnections = 16384
 	maxHeader      = 64 << 10
+	maxStreams     = 250 // of one HTTP/2 connection
 	headerTime     = 10 * time.Second
 	idleTime       = 75 * time.Second
 	drainTime      = 10 * time.Second
@@ -30,6 +31,8 @@ type Server struct {
 	handler *Handler
 	certs   *Certificates
 	logger  *slog.Logger
+	// headerTime is how long a client may take to say what it wants.
+	headerTime time.Duration
 }
 
 // NewServer makes the server and follows the mirror, which must not be fed
@@ -45,13 +48,23 @@ func NewServer(m *mirror.Mirror, logger *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{handler: h, certs: certs, logger: logger}, nil
+	return &Server{handler: h, certs: certs, logger: logger, headerTime: headerTime}, nil
 }
 
 // Run serves until ctx ends, then lets requests under way finish for a while.
 func (s *Server) Run(ctx context.Context, plain, secure []net.Listener) error {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true) // gRPC without TLS
+	if len(secure) > 0 {
+		if at, ok := secure[0].Addr().(*net.TCPAddr); ok {
+			s.handler.securePort.Store(int64(at.Port))
+		}
+	}
 	server := &http.Server{
-		Handler: s.handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		Handler: withAccessLog(s.handler, s.logger), Protocols: &protocols, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ReadHeaderTimeout: s.headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 		ErrorLog:  slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certs.Get, NextProtos: []string{"h2", "http/1.1"}},
 	}
