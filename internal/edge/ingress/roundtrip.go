@@ -45,7 +45,9 @@ func newTransport(protocols *http.Protocols) *http.Transport {
 	}
 }
 
-// RoundTrip implements http.RoundTripper.
+// RoundTrip implements http.RoundTripper, but for the request's body: it stays
+// open, since a stream goes on after the answer's head came, and whoever asks
+// closes it (httputil.ReverseProxy does).
 func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 	target, _ := req.Context().Value(targetKey{}).(Target)
 	candidates, h2c := b.backends.Candidates(target, time.Now())
@@ -54,9 +56,6 @@ func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 		next = b.http2
 	}
 	body := req.Body
-	if body != nil {
-		defer body.Close()
-	}
 	for _, address := range candidates {
 		attempt := req.Clone(req.Context())
 		attempt.URL.Host = address

@@ -28,13 +28,16 @@ type world struct {
 	plain, secure string
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, change ...func(*Server)) *world {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
 	m := mirror.New(t.TempDir()+"/names.json", logger)
 	s, err := NewServer(m, logger)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, fn := range change {
+		fn(s)
 	}
 	listen := func() net.Listener {
 		l, err := net.Listen("tcp4", "127.0.0.1:0")
