@@ -50,12 +50,13 @@ func (s *Server) ownHandlers(given map[string]http.Handler) map[string]http.Hand
 	checks = append(checks, Check{Name: "shutdown", Ready: true, Run: s.notStopping})
 	for _, path := range []string{"/healthz", "/livez", "/readyz"} {
 		of := asked(path, checks)
-		out[path] = healthHandler(path, of)
+		out[path] = s.healthHandler(path, of)
 		for _, c := range of {
-			out[path+"/"+c.Name] = healthHandler(path, []Check{c})
+			out[path+"/"+c.Name] = s.healthHandler(path, []Check{c})
 		}
 	}
 	out["/version"] = s.versionHandler()
+	out["/metrics/slis"] = s.slis.handler()
 	out["/metrics"] = promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{})
 	maps.Copy(out, s.flow.Handlers())
 	for name, h := range map[string]http.HandlerFunc{"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile,
@@ -75,17 +76,21 @@ func (s *Server) notStopping(*http.Request) error {
 
 // healthHandler answers with ok, or with every check's state when asked for
 // it or when one fails.
-func healthHandler(path string, checks []Check) http.Handler {
+func (s *Server) healthHandler(path string, checks []Check) http.Handler {
 	name := strings.TrimPrefix(path, "/")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		excluded := r.URL.Query()["exclude"]
 		var lines strings.Builder
 		failed := false
 		for _, c := range checks {
-			switch {
-			case slices.Contains(excluded, c.Name):
+			if slices.Contains(excluded, c.Name) {
 				fmt.Fprintf(&lines, "[+]%s excluded: ok\n", c.Name)
-			case c.Run(r) != nil:
+				continue
+			}
+			err := c.Run(r)
+			s.slis.observe(c.Name, name, err)
+			switch {
+			case err != nil:
 				failed = true
 				fmt.Fprintf(&lines, "[-]%s failed: reason withheld\n", c.Name)
 			default:

@@ -77,3 +77,24 @@ func TestMetricsHaveUpstreamsNames(t *testing.T) {
 		t.Error("a stranger's word became a series")
 	}
 }
+
+func TestServiceLevelIndicators(t *testing.T) {
+	s := apitest.Start(t, func(c *apiserver.Config) {
+		c.Checks = []apiserver.Check{
+			{Name: "etcd", Live: true, Run: func(*http.Request) error { return nil }},
+			{Name: "late", Ready: true, Run: func(*http.Request) error { return errors.New("not yet") }},
+		}
+	})
+	for range 2 {
+		s.Do(t, http.MethodGet, "/readyz", "")
+	}
+	_, _, body := s.Do(t, http.MethodGet, "/metrics/slis", "")
+	for _, line := range []string{
+		`kubernetes_healthcheck{name="etcd",type="readyz"} 1`, `kubernetes_healthcheck{name="late",type="readyz"} 0`,
+		`kubernetes_healthchecks_total{name="late",status="error",type="readyz"} 2`,
+	} {
+		if !strings.Contains(string(body), line+"\n") {
+			t.Errorf("no %s in\n%s", line, body)
+		}
+	}
+}

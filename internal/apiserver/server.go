@@ -27,6 +27,7 @@ type Server struct {
 	codec   *codec.Codec
 	verbs   *verb.Handler
 	metrics *metrics
+	slis    *slis
 	handler http.Handler
 	flow    *flow.Controller
 	// bodyBudget and answerBudget bound what requests and answers hold.
@@ -59,6 +60,7 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.slis = newSLIs()
 	s.metrics = newMetrics(config.Registry, config.Cache, config.Version)
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.Handlers = s.ownHandlers(config.Handlers)

@@ -12,6 +12,7 @@ import (
 // counts nothing.
 type Metrics struct {
 	attempts *prometheus.HistogramVec
+	tries    *prometheus.CounterVec
 	waiting  *prometheus.GaugeVec
 	total    prometheus.Histogram
 	victims  prometheus.Histogram
@@ -23,6 +24,9 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		attempts: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "scheduler_scheduling_attempt_duration_seconds", Help: "How long choosing a node took.",
 			Buckets: prometheus.ExponentialBuckets(0.00005, 2, 16),
+		}, []string{"profile", "result"}),
+		tries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "scheduler_schedule_attempts_total", Help: "Attempts to choose a node, by result.",
 		}, []string{"profile", "result"}),
 		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "scheduler_pending_pods", Help: "Pods that wait for a node.",
@@ -36,7 +40,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		Name: "scheduler_preemption_victims", Help: "Pods displaced by one preemption.",
 		Buckets: prometheus.ExponentialBuckets(1, 2, 7),
 	})
-	for _, c := range []prometheus.Collector{m.attempts, m.waiting, m.total, m.victims} {
+	for _, c := range []prometheus.Collector{m.attempts, m.tries, m.waiting, m.total, m.victims} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -55,6 +59,7 @@ func (m *Metrics) attempted(profile string, failure *fitError, took time.Duratio
 	case failure != nil:
 		result = "unschedulable"
 	}
+	m.tries.WithLabelValues(profile, result).Inc()
 	m.attempts.WithLabelValues(profile, result).Observe(took.Seconds())
 }
 

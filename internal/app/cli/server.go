@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
 
 	"github.com/knarr-io/knarr/internal/app/machine"
@@ -38,6 +39,7 @@ and the edge beside it. With --api-only it is the API alone.`,
 		if err := completeServer(&c, &o, storeKind); err != nil {
 			return err
 		}
+		o.Flags = shownFlags(cmd.Flags())
 		klog.SetSlogLogger(o.Logger.With("part", "libraries"))
 		ctx := cmd.Context()
 		if untilEOF {
@@ -46,6 +48,13 @@ and the edge beside it. With --api-only it is the API alone.`,
 		return server.Run(ctx, o)
 	}
 	return cmd
+}
+
+// shownFlags are the settings and their values, for /flagz.
+func shownFlags(flags *pflag.FlagSet) map[string]string {
+	out := map[string]string{}
+	flags.VisitAll(func(f *pflag.Flag) { out[f.Name] = f.Value.String() })
+	return out
 }
 
 // endingWith is a context that ends when there is no more to read.

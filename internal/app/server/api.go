@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver/reviews"
 	"github.com/knarr-io/knarr/internal/apiserver/stream"
 	"github.com/knarr-io/knarr/internal/apiserver/tokens"
+	"github.com/knarr-io/knarr/internal/apiserver/zpages"
 	"github.com/knarr-io/knarr/internal/app/local"
 	"github.com/knarr-io/knarr/internal/app/version"
 )
@@ -142,7 +144,7 @@ func (p *process) assemble(authorizer *authz.Authorizer, issuers *configured.Iss
 // otherPaths are those that the API's root lists beside discovery's.
 func (p *process) otherPaths() []string {
 	return append(apiserver.HealthPaths(p.checks()),
-		tokens.ConfigurationPath, "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", tokens.KeysPath, "/version")
+		tokens.ConfigurationPath, "/flagz", "/metrics", "/metrics/slis", "/statusz", "/openapi/v2", "/openapi/v3", "/openapi/v3/", tokens.KeysPath, "/version")
 }
 
 // plainPaths are what is served beside resources.
@@ -157,11 +159,14 @@ func (p *process) plainPaths(issuer *tokens.Authority) (map[string]http.Handler,
 	if err != nil {
 		return nil, err
 	}
+	pages := zpages.Component{Name: "kube-apiserver", Version: version.Get().API().GitVersion, Started: time.Now(), Emulates: "1." + version.Get().API().Minor,
+		Paths: p.otherPaths, Flags: p.Flags}
 	return map[string]http.Handler{
 		"/":    p.discovery.Root(p.otherPaths),
 		"/api": p.discovery, "/api/": p.discovery, "/apis": p.discovery, "/apis/": p.discovery,
 		"/openapi/":     p.documents,
 		tokens.KeysPath: keys, tokens.ConfigurationPath: configuration,
+		"/statusz": pages.Statusz(), "/flagz": pages.Flagz(),
 		local.EncryptionPath: http.HandlerFunc(p.answerEncryption),
 	}, nil
 }

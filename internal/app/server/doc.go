@@ -22,5 +22,7 @@ type Options struct {
 	APIOnly bool
 	// Memory keeps the objects in memory instead of on disk.
 	Memory bool
+	// Flags are the settings by name, as /flagz shows them; no secrets.
+	Flags  map[string]string
 	Logger *slog.Logger
 }

@@ -127,7 +127,7 @@ func (p *process) runStore(ctx context.Context, ready func()) error {
 		return err
 	}
 	defer p.closeKeys()
-	c, err := cache.Open(ctx, st, p.kinds.Kinds(), cache.Options{Logger: p.Logger, Seals: seals})
+	c, err := cache.Open(ctx, st, p.kinds.Kinds(), cache.Options{Logger: p.Logger, Seals: seals, Observe: p.storeMetrics(options.Dir).observe})
 	if err != nil {
 		return fmt.Errorf("load the objects: %w", err)
 	}

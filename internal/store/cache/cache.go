@@ -31,6 +31,10 @@ type Options struct {
 	// Seals says how each resource's values are kept in the store; nil: as
 	// they are.
 	Seals Seals
+	// Observe is told of every write: what it does (create, update, delete),
+	// how long the store took, and its error; may be nil. Safe for concurrent
+	// use.
+	Observe func(k *api.Kind, operation string, took time.Duration, err error)
 	// Mutated is told of every object that somebody changed after it was
 	// shared. Set it in tests only: each object is hashed when it comes and
 	// when it goes.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -38,6 +39,23 @@ func TestWritesAreVisibleWhenTheyReturn(t *testing.T) {
 	}
 	if r.Snapshot().Len() != 0 || r.Snapshot().Revision() != 3 {
 		t.Errorf("after Delete: %d objects at %d", r.Snapshot().Len(), r.Snapshot().Revision())
+	}
+}
+
+func TestWritesAreObserved(t *testing.T) {
+	var seen []string
+	f := newFixture(t, Options{Observe: func(k *api.Kind, operation string, _ time.Duration, err error) {
+		seen = append(seen, fmt.Sprint(operation, " ", k.Resource, " ", err != nil))
+	}})
+	r := f.configMaps()
+	one := f.create(r, configMap("default", "one", "1"))
+	if _, err := r.Create(t.Context(), configMap("default", "one", "1")); err == nil {
+		t.Error("an object was created twice")
+	}
+	f.delete(r, f.update(r, one, setValue("2")))
+	want := []string{"create configmaps false", "create configmaps true", "update configmaps false", "delete configmaps false"}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -59,7 +60,11 @@ func (r *Resource) put(ctx context.Context, key string, expect store.Expect, obj
 
 // commit writes and waits until the follower has made the write visible.
 func (r *Resource) commit(ctx context.Context, op store.Op, item *Item) (*Item, error) {
+	began := time.Now()
 	rev, err := r.cache.store.Commit(ctx, []store.Op{op})
+	if observe := r.cache.options.Observe; observe != nil {
+		observe(r.kind, operation(op), time.Since(began), err)
+	}
 	if err != nil {
 		r.catchUp(ctx, err)
 		return nil, err
@@ -74,6 +79,17 @@ func (r *Resource) commit(ctx context.Context, op store.Op, item *Item) (*Item, 
 		item.commit(rev)
 	}
 	return item, nil
+}
+
+// operation names what a write does.
+func operation(op store.Op) string {
+	switch {
+	case op.Value == nil:
+		return "delete"
+	case op.Expect == store.Absent():
+		return "create"
+	}
+	return "update"
 }
 
 // catchUp waits after a conflict until what won is visible here: whoever tries
