@@ -104,8 +104,9 @@ containerd: build images ## a cluster on another runtime: CONTAINERD=folder with
 fuzz: ## run every fuzz target for FUZZTIME (default 30s) each; PACKAGES= chooses
 	@tools/fuzz.sh $(GO) $(or $(FUZZTIME),30s) $(or $(PACKAGES),./internal/...)
 
-oracle: ## hold defaults and validation against upstream's own, N= cases a kind (default 10000), KIND= chooses [SEED=]
+oracle: ## hold defaults, validation and scheduling against upstream's own, N= cases a kind (default 10000), KIND= chooses [SEED=]
 	$(GO) -C test/oracle run . -n $(or $(N),10000) -seed $(or $(SEED),1) -kind '$(KIND)'
+	$(GO) -C test/oracle run ./scheduling -n $(or $(N),2000) -seed $(or $(SEED),1)
 
 generate: ## make the generated files anew
 	$(GO) run ./tools/gen

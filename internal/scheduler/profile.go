@@ -96,7 +96,19 @@ func (p *profile) plan(t *trial, node *framework.Node) *plugins.VolumePlan {
 
 // rank gives the total score of each node.
 func (p *profile) rank(c *framework.Cycle, pod *framework.Pod, nodes []*framework.Node) ([]int64, *framework.Status) {
-	totals, scores := make([]int64, len(nodes)), make([]int64, len(nodes))
+	totals := make([]int64, len(nodes))
+	st := p.eachScore(c, pod, nodes, func(s score, scores []int64) {
+		for i := range scores {
+			totals[i] += scores[i] * s.weight
+		}
+	})
+	return totals, st
+}
+
+// eachScore tells the normalized scores of each plugin that has something to
+// say; they are used again for the next.
+func (p *profile) eachScore(c *framework.Cycle, pod *framework.Pod, nodes []*framework.Node, tell func(score, []int64)) *framework.Status {
+	scores := make([]int64, len(nodes))
 	for _, s := range p.scores {
 		if s.pre != nil {
 			st := s.pre.PreScore(c, pod, nodes)
@@ -104,7 +116,7 @@ func (p *profile) rank(c *framework.Cycle, pod *framework.Pod, nodes []*framewor
 				continue
 			}
 			if st != nil {
-				return nil, st
+				return st
 			}
 		}
 		for i, n := range nodes {
@@ -113,11 +125,9 @@ func (p *profile) rank(c *framework.Cycle, pod *framework.Pod, nodes []*framewor
 		if s.norm != nil {
 			s.norm.Normalize(c, pod, scores)
 		}
-		for i := range scores {
-			totals[i] += scores[i] * s.weight
-		}
+		tell(s, scores)
 	}
-	return totals, nil
+	return nil
 }
 
 // byName finds a plugin of the profile's filters; nil where there is none.

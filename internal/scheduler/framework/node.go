@@ -1,6 +1,7 @@
 package framework
 
 import (
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -66,6 +67,7 @@ func (n *Node) SetNode(node *corev1.Node) {
 			n.Hard = append(n.Hard, t)
 		}
 	}
+	before := n.Images
 	n.Images = nil
 	for _, image := range node.Status.Images {
 		for _, name := range image.Names {
@@ -74,6 +76,9 @@ func (n *Node) SetNode(node *corev1.Node) {
 			}
 			n.Images[name] = image.SizeBytes
 		}
+	}
+	if n.view != nil && !maps.Equal(before, n.Images) {
+		n.view.holders = nil
 	}
 }
 

@@ -7,6 +7,7 @@ type View struct {
 	Classes *Classes
 
 	domains map[string]*Domains
+	holders map[string]int // nodes by image
 	// age tells tallies that are still good from those that were given up;
 	// tallied counts the former.
 	age, tallied int
@@ -67,3 +68,25 @@ func (v *View) Relabelled() {
 	v.domains, v.tallied = nil, 0
 	v.age++
 }
+
+// Holders is how many nodes have an image. The answer is kept until a node
+// gets or loses one.
+func (v *View) Holders(image string) int {
+	count, known := v.holders[image]
+	if known {
+		return count
+	}
+	for _, n := range v.Nodes {
+		if _, ok := n.Images[image]; ok {
+			count++
+		}
+	}
+	if v.holders == nil || len(v.holders) >= mostHolders {
+		v.holders = make(map[string]int)
+	}
+	v.holders[image] = count
+	return count
+}
+
+// mostHolders bounds the images that are kept: users name them.
+const mostHolders = 1024

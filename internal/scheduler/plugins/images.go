@@ -21,26 +21,20 @@ type ImageLocality struct{}
 // Name implements framework.Plugin.
 func (ImageLocality) Name() string { return "ImageLocality" }
 
-// wantedImage is one of the pod's images with the part of the feasible nodes
-// that have it: an image that few have pulls less strongly, so that pods do
-// not all go to one node.
+// wantedImage is one of the pod's images with the part of all nodes that have
+// it: an image that few have pulls less strongly, so that pods do not all go
+// to one node.
 type wantedImage struct {
 	name string
 	part float64
 }
 
 // PreScore implements framework.PreScorer.
-func (p ImageLocality) PreScore(c *framework.Cycle, pod *framework.Pod, nodes []*framework.Node) *framework.Status {
+func (p ImageLocality) PreScore(c *framework.Cycle, pod *framework.Pod, _ []*framework.Node) *framework.Status {
 	var wanted []wantedImage
 	for _, name := range imagesOf(pod.Pod) {
-		count := 0
-		for _, n := range nodes {
-			if _, ok := n.Images[name]; ok {
-				count++
-			}
-		}
-		if count > 0 {
-			wanted = append(wanted, wantedImage{name: name, part: float64(count) / float64(len(nodes))})
+		if count := c.View.Holders(name); count > 0 {
+			wanted = append(wanted, wantedImage{name: name, part: float64(count) / float64(len(c.View.Nodes))})
 		}
 	}
 	if len(wanted) == 0 {
@@ -73,6 +67,11 @@ func imagesOf(pod *corev1.Pod) []string {
 	}
 	for i := range pod.Spec.Containers {
 		out = append(out, tagged(pod.Spec.Containers[i].Image))
+	}
+	for i := range pod.Spec.Volumes {
+		if v := pod.Spec.Volumes[i].Image; v != nil {
+			out = append(out, tagged(v.Reference))
+		}
 	}
 	return out
 }
