@@ -37,7 +37,7 @@ func TestPrometheusOperator(t *testing.T) {
 		judge(t, m, namespace, here)
 		applied(t, namespace, rule("better", "vector(2)"))
 		out := k.TryWith(t, rule("bad", "vector("), "create", "-f", "-")
-		if out.Err == nil || !strings.Contains(out.Stderr, "denied the request") {
+		if out.Err == nil || !strings.Contains(out.Stderr, "could not parse expression") {
 			t.Errorf("%s", out)
 		}
 	})

@@ -3,16 +3,17 @@ package verb
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	stderrors "errors"
 	"fmt"
+	"math"
 	"net/http"
 
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/yaml"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	kjson "sigs.k8s.io/json"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/store/cache"
@@ -89,11 +90,35 @@ func readApplied(body []byte, validation string) (runtime.Object, error) {
 }
 
 // readLoose reads YAML. What is JSON is read as that, to the same values: most
-// clients send it, and the way through YAML takes many times as long.
+// clients send it, and the way through YAML takes many times as long. Whole
+// numbers stay whole: the fields that Scale stands for are asked for as such.
 func readLoose(body []byte, into *map[string]any) error {
-	if bytes.HasPrefix(body, []byte("{")) && json.Unmarshal(body, into) == nil {
+	if bytes.HasPrefix(body, []byte("{")) && kjson.UnmarshalCaseSensitivePreserveInts(body, into) == nil {
+		for name, value := range *into {
+			(*into)[name] = whole(value)
+		}
 		return nil
 	}
 	*into = map[string]any{}
 	return yaml.Unmarshal(body, into)
+}
+
+// whole makes whole numbers of those that are written otherwise (1.0, 1e3), as
+// the way through YAML does.
+func whole(value any) any {
+	switch v := value.(type) {
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<63 {
+			return int64(v)
+		}
+	case map[string]any:
+		for name, inner := range v {
+			v[name] = whole(inner)
+		}
+	case []any:
+		for i, inner := range v {
+			v[i] = whole(inner)
+		}
+	}
+	return value
 }
