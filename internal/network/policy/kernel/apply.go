@@ -57,7 +57,7 @@ func (q *queue) flush() error {
 func (t *Table) addSets(q *queue, c *rules.Change) error {
 	for name, kind := range c.AddSets {
 		t.kinds[name] = kind
-		if err := t.conn.AddSet(t.namedSet(name, kind), nil); err != nil {
+		if err := t.addSet(t.namedSet(name, kind), nil); err != nil {
 			return fmt.Errorf("nftables set %s: %w", name, err)
 		}
 		if err := q.count(1); err != nil {

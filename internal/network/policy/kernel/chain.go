@@ -107,10 +107,10 @@ func within(first, last []byte) expr.Any {
 
 // anonymous queues a set of intervals that goes with its rule.
 func (t *Table) anonymous(key nftables.SetDatatype, elements []nftables.SetElement) (expr.Any, error) {
-	set := &nftables.Set{Table: t.table, Anonymous: true, Constant: true, Interval: true, KeyType: key,
+	set := &nftables.Set{Table: t.table, Name: "__set%d", Anonymous: true, Constant: true, Interval: true, KeyType: key,
 		Size: uint32(len(elements))} // or the first chunk's would be the set's
 	first := min(chunkSize, len(elements))
-	if err := t.conn.AddSet(set, elements[:first]); err != nil {
+	if err := t.addSet(set, elements[:first]); err != nil {
 		return nil, err
 	}
 	// The library refuses to change an anonymous set, which the kernel allows

@@ -46,6 +46,7 @@ type Table struct {
 	kinds map[string]rules.SetKind
 	self  map[netip.Addr]int
 	edge  netip.Addr
+	setID uint32 // the last given
 }
 
 // Open connects to the kernel.
@@ -146,7 +147,7 @@ func (t *Table) Rebuild(whole rules.Change, edge netip.Addr) error {
 	t.table = t.conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: name})
 	t.kinds, t.self, t.edge = map[string]rules.SetKind{}, map[netip.Addr]int{}, edge
 	for _, set := range t.baseSets() {
-		if err := t.conn.AddSet(set, nil); err != nil {
+		if err := t.addSet(set, nil); err != nil {
 			return fmt.Errorf("nftables set %s: %w", set.Name, err)
 		}
 	}
@@ -167,6 +168,14 @@ func (t *Table) Rebuild(whole rules.Change, edge netip.Addr) error {
 		return fmt.Errorf("let nftables table ip %s take over: %w", name, err)
 	}
 	return nil
+}
+
+// addSet queues a set with an id of this table's own: the library counts them
+// for the whole process, where the Services' table is changed meanwhile.
+func (t *Table) addSet(set *nftables.Set, elements []nftables.SetElement) error {
+	t.setID++
+	set.ID = t.setID
+	return t.conn.AddSet(set, elements)
 }
 
 // Edge is the address that the standing table knows the edge by.
