@@ -181,6 +181,55 @@ func TestUDPFlowLeavesAGoneEndpoint(t *testing.T) {
 	}
 }
 
+// A UDP flow that began before its Service was there meets it all the same.
+func TestUDPFlowFromBeforeItsService(t *testing.T) {
+	l := newLab(t)
+	l.a.AnswerUDP(8080, "a")
+	client := l.node.Pod(clientIP)
+	l.node.AnswerUDP(30080, "node") // so that the flow is tracked, untranslated
+	ask := client.DialUDP(nodeIP + ":30080")
+	if answer, err := ask(); err != nil || answer != "node "+clientIP {
+		t.Fatalf("got %q, %v", answer, err)
+	}
+	svc := service()
+	svc.Spec.Type, svc.Spec.Ports[0].Protocol, svc.Spec.Ports[0].NodePort = corev1.ServiceTypeNodePort, corev1.ProtocolUDP, 30080
+	slice := sliceOf(svc, []discoveryv1.Endpoint{endpoint(podA, true)})
+	slice.Ports[0].Protocol = &svc.Spec.Ports[0].Protocol
+	change := l.book.set(owner{namespace: "ns", name: "web"}, RenderService(svc, []*discoveryv1.EndpointSlice{slice}, Place{Node: "n1"}), newChange())
+	if err := l.table.Apply(change); err != nil {
+		t.Fatal(err)
+	}
+	addrs, ports := appeared(change)
+	if !addrs[netip.MustParseAddr("10.96.0.20")] || !ports[30080] || len(addrs)+len(ports) != 2 {
+		t.Errorf("new frontends: %v, %v", addrs, ports)
+	}
+	l.node.Do(func() error { return ForgetUDPPort(30080) })
+	if answer, err := ask(); err != nil || answer != "a "+nodeIP {
+		t.Errorf("the flow meets %q, %v", answer, err)
+	}
+}
+
+// The kernel takes SCTP rules whether or not it has SCTP sockets.
+func TestSCTPServiceStands(t *testing.T) {
+	l := newLab(t)
+	svc := service()
+	svc.Spec.Type, svc.Spec.Ports[0].Protocol, svc.Spec.Ports[0].NodePort = corev1.ServiceTypeNodePort, corev1.ProtocolSCTP, 30080
+	slice := sliceOf(svc, []discoveryv1.Endpoint{endpoint(podA, true)})
+	slice.Ports[0].Protocol = &svc.Spec.Ports[0].Protocol
+	r := RenderService(svc, []*discoveryv1.EndpointSlice{slice}, Place{Node: "n1"})
+	if err := l.table.Apply(l.book.set(owner{namespace: "ns", name: "web"}, r, newChange())); err != nil {
+		t.Fatal(err)
+	}
+	standing, err := l.table.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := ruleset.Key{Set: ruleset.Targets, Addr: netip.MustParseAddr("10.96.0.20"), Protocol: 132, Port: 80}
+	if got := standing.Elements[key]; got != podA+":8080" {
+		t.Errorf("the target is %q", got)
+	}
+}
+
 func TestServiceWithoutEndpointsIsRefused(t *testing.T) {
 	l := newLab(t)
 	svc := service()

@@ -32,7 +32,9 @@ type Config struct {
 	// Forget ends the tracked UDP flows to an address that is no longer an
 	// endpoint; nil: nothing is tracked.
 	Forget func(netip.Addr) error
-	Logger *slog.Logger
+	// ForgetPort does the same for a port of the node; nil with Forget.
+	ForgetPort func(uint16) error
+	Logger     *slog.Logger
 }
 
 // Proxy keeps the table in step with the API. It is made by New and run once.
@@ -211,6 +213,9 @@ func (p *Proxy) step(b *book, whole bool) error {
 	}
 	p.publish(b, touched)
 	p.forget(b, touched)
+	if !whole { // what stands at the start was there when the flows began
+		p.forgetBefore(change)
+	}
 	return nil
 }
 
@@ -267,6 +272,25 @@ func (p *Proxy) forget(b *book, touched map[netip.Addr]bool) {
 		if err := p.cfg.Forget(addr); err != nil {
 			p.cfg.Logger.Warn("UDP flows to a gone endpoint could not be ended", "address", addr, "error", err)
 		}
+	}
+}
+
+// forgetBefore ends UDP flows that began before their Service was there.
+func (p *Proxy) forgetBefore(change ruleset.Change) {
+	if p.cfg.Forget == nil || p.cfg.ForgetPort == nil {
+		return
+	}
+	addrs, ports := appeared(change)
+	warn := func(err error) {
+		if err != nil {
+			p.cfg.Logger.Warn("UDP flows from before a Service could not be ended", "error", err)
+		}
+	}
+	for addr := range addrs {
+		warn(p.cfg.Forget(addr))
+	}
+	for port := range ports {
+		warn(p.cfg.ForgetPort(port))
 	}
 }
 
