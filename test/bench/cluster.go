@@ -72,9 +72,9 @@ func (c *cluster) knarrRun(ctx context.Context, args ...string) ([]byte, error) 
 }
 
 // up brings the cluster up and tells how long the whole command took.
-func (c *cluster) up(ctx context.Context) (time.Duration, error) {
+func (c *cluster) up(ctx context.Context, flags ...string) (time.Duration, error) {
 	start := time.Now()
-	if _, err := c.knarrRun(ctx, "up", "-o", "json"); err != nil {
+	if _, err := c.knarrRun(ctx, append([]string{"up", "-o", "json"}, flags...)...); err != nil {
 		return 0, err
 	}
 	took := time.Since(start)

@@ -56,9 +56,11 @@ type options struct {
 // measurement is one thing that is measured; it may give several figures.
 // Either needs a cluster of Knarr's, or any control planes.
 type measurement struct {
-	name    string
-	cluster func(context.Context, *cluster) ([]figure, error)
-	planes  func(context.Context, []*target) (results, error)
+	name string
+	// onDemand: only where -only names it.
+	onDemand bool
+	cluster  func(context.Context, *cluster) ([]figure, error)
+	planes   func(context.Context, []*target) (results, error)
 }
 
 // measurements are in an order in which each leaves a cluster that the next
@@ -76,6 +78,10 @@ func measurements() []measurement {
 		{name: "watch", planes: measureWatch},
 		{name: "growth", planes: measureGrowth},
 		{name: "writes", planes: measureWrites},
+		{name: "scheduler", cluster: measureScheduler},
+		{name: "simulated", cluster: measureSimulated},
+		{name: "nodeloss", cluster: measureNodeLoss},
+		{name: "huge", cluster: measureHuge, onDemand: true},
 	}
 }
 
@@ -100,7 +106,7 @@ func run(ctx context.Context, o options) error {
 		other = up.target()
 	}
 	todo := slices.DeleteFunc(measurements(), func(m measurement) bool {
-		return !o.only.MatchString(m.name) || other != nil && m.planes == nil
+		return !o.only.MatchString(m.name) || o.whole && m.onDemand || other != nil && m.planes == nil
 	})
 	for i, m := range todo {
 		fmt.Fprintf(os.Stderr, "measuring: %s\n", m.name)

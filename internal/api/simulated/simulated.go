@@ -8,6 +8,9 @@ import corev1 "k8s.io/api/core/v1"
 const (
 	// Node is the annotation of a simulated node.
 	Node = "simulated.knarr.io/node"
+	// Silent is the annotation of a simulated node that makes it fail, for as long
+	// as it has a value: no heartbeat, and nothing is done to its pods.
+	Silent = "simulated.knarr.io/silent"
 	// Hold is the annotation of a pod that keeps it from becoming ready, for as
 	// long as it has a value.
 	Hold = "simulated.knarr.io/not-ready"

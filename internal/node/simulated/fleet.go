@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/knarr-io/knarr/internal/api/simulated"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/reconcile"
 )
@@ -52,6 +53,7 @@ type Fleet struct {
 	config  Config
 	rules   rules
 	pods    *client.Informer[*corev1.Pod]
+	told    *client.Informer[*corev1.Node]
 	loop    *reconcile.Controller[reconcile.Key]
 	reports *reconcile.Controller[string] // nodes that are to say that they are ready
 	nodes   map[string]*node              // fixed after New
@@ -95,12 +97,21 @@ func New(c Config) *Fleet {
 	f.loop = reconcile.New("simulated-node", f.reconcile, reconcile.Options{Workers: c.Workers, Logger: c.Logger})
 	f.pods.OnChange(func(_, new *corev1.Pod) { f.look(new) })
 	f.reports = reconcile.New("simulated-node-status", f.report, reconcile.Options{Workers: 4, Logger: c.Logger})
-	client.InformerFor[*corev1.Node](c.Informers).OnChange(func(_, new *corev1.Node) {
-		if new != nil && f.nodes[new.Name] != nil && lost(new) {
-			f.reports.Enqueue(new.Name)
-		}
-	})
+	f.told = client.InformerFor[*corev1.Node](c.Informers)
+	f.told.OnChange(f.nodeChanged)
 	return f
+}
+
+func (f *Fleet) nodeChanged(old, new *corev1.Node) {
+	if new == nil || f.nodes[new.Name] == nil {
+		return
+	}
+	if old != nil && old.Annotations[simulated.Silent] != "" && new.Annotations[simulated.Silent] == "" {
+		f.wake(new.Name)
+	}
+	if lost(new) {
+		f.reports.Enqueue(new.Name)
+	}
 }
 
 func (c *Config) complete() {
@@ -145,9 +156,13 @@ func (f *Fleet) Silence(name string, silent bool) {
 	f.mu.Lock()
 	f.mu.silent[name] = silent
 	f.mu.Unlock()
-	if silent {
-		return
+	if !silent {
+		f.wake(name)
 	}
+}
+
+// wake lets a node catch up with what happened while it was silent.
+func (f *Fleet) wake(name string) {
 	f.reports.Enqueue(name)
 	for _, pod := range f.pods.List("", nil) {
 		if pod.Spec.NodeName == name {
@@ -157,6 +172,9 @@ func (f *Fleet) Silence(name string, silent bool) {
 }
 
 func (f *Fleet) isSilent(name string) bool {
+	if n, ok := f.told.Get("", name); ok && n.Annotations[simulated.Silent] != "" {
+		return true
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.mu.silent[name]

@@ -1,6 +1,7 @@
 package simulated_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	played "github.com/knarr-io/knarr/internal/api/simulated"
 	"github.com/knarr-io/knarr/internal/client"
@@ -75,4 +77,39 @@ func TestLeasesBelongToTheirNodes(t *testing.T) {
 			t.Errorf("the lease of %s belongs to %v", name, owners)
 		}
 	}
+}
+
+// A node that is told to be silent does nothing, and catches up afterwards.
+func TestSilentByAnnotation(t *testing.T) {
+	c := testkit.Start(t, testkit.Options{Nodes: 1})
+	nodes, pods := client.For[*corev1.Node](c.Admin), client.For[*corev1.Pod](c.Admin)
+	silent := func(text string) {
+		t.Helper()
+		doc := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%s}}}`, played.Silent, text)
+		if _, err := nodes.Patch(t.Context(), "", "node-0", types.MergePatchType, doc); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Eventually(t, patience, "the fleet knows", func() bool {
+			n, ok := client.InformerFor[*corev1.Node](c.Informers).Get("", "node-0")
+			return ok && (n.Annotations[played.Silent] == "") == (text == "null")
+		})
+	}
+	phase := func() corev1.PodPhase {
+		p, err := pods.Get(t.Context(), "default", "p")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Spec.NodeName == "" {
+			return ""
+		}
+		return p.Status.Phase
+	}
+	silent(`"yes"`)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}}
+	if _, err := pods.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, patience, "the pod is bound and waits", func() bool { return phase() == corev1.PodPending })
+	silent("null")
+	testkit.Eventually(t, patience, "the pod runs", func() bool { return phase() == corev1.PodRunning })
 }
