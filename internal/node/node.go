@@ -26,6 +26,7 @@ import (
 	"github.com/knarr-io/knarr/internal/node/render"
 	"github.com/knarr-io/knarr/internal/node/static"
 	"github.com/knarr-io/knarr/internal/node/stats"
+	"github.com/knarr-io/knarr/internal/node/userns"
 	"github.com/knarr-io/knarr/internal/node/volumes"
 	"github.com/knarr-io/knarr/internal/node/worker"
 )
@@ -108,6 +109,10 @@ func (n *Node) wire(ctx context.Context) error {
 		return err
 	}
 	n.volumes = vols
+	users, err := userns.Open(cfg.RootDir)
+	if err != nil {
+		return err
+	}
 	var manifests *static.Source
 	if cfg.StaticPods != "" {
 		if manifests, err = static.NewSource(cfg.StaticPods, cfg.NodeName, client.For[*corev1.Pod](cfg.Client).Kind(), cfg.Logger); err != nil {
@@ -119,7 +124,7 @@ func (n *Node) wire(ctx context.Context) error {
 	n.images = images.NewCollector(n.runtime, k.Images, n.puller.Removed)
 	n.podCgroups = n.cgroups()
 	n.pods = worker.NewManager(&worker.Deps{
-		Runtime: n.runtime, Client: cfg.Client, Objects: cache, Volumes: vols,
+		Runtime: n.runtime, Client: cfg.Client, Objects: cache, Volumes: vols, Users: users,
 		Puller: n.puller, Recorder: n.recorder, Metrics: n.metrics,
 		Services: client.InformerFor[*corev1.Service](services), Logger: cfg.Logger,
 		NodeName: cfg.NodeName, Node: n.registrar.Node, HostIPs: cfg.Addresses, LogRoot: cfg.LogDir, Profiles: cfg.SeccompDir,

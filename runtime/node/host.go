@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,6 +88,20 @@ func userNamespaces() bool {
 	}
 	most, err := os.ReadFile("/proc/sys/user/max_user_namespaces")
 	return err == nil && strings.TrimSpace(string(most)) != "0" && (major > 5 || major == 5 && minor >= 19)
+}
+
+// passable says whether everybody can reach dir, if they know its name.
+func passable(dir string) bool {
+	for {
+		fi, err := os.Stat(dir)
+		if err != nil || fi.Mode().Perm()&0o001 == 0 {
+			return false
+		}
+		if dir == "/" || dir == "." {
+			return true
+		}
+		dir = filepath.Dir(dir)
+	}
 }
 
 func readProfile(path string) ([]byte, error) {

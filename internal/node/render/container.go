@@ -27,6 +27,8 @@ type ContainerInput struct {
 	// DefaultSeccomp gives a container without a profile the runtime's default,
 	// NoCPUQuota lets it take more CPU than its limit.
 	DefaultSeccomp, NoCPUQuota bool
+	// Users are the pod's own; nil for the node's.
+	Users *Users
 	// MemoryCapacity is the node's, in bytes.
 	MemoryCapacity int64
 }
@@ -52,7 +54,7 @@ func Container(in ContainerInput) *runtimeapi.ContainerConfig {
 		Stdin:       c.Stdin, StdinOnce: c.StdinOnce, Tty: c.TTY,
 		Linux: &runtimeapi.LinuxContainerConfig{
 			Resources:       ContainerResources(in.Pod, c, in.MemoryCapacity, in.NoCPUQuota),
-			SecurityContext: containerSecurity(in.Pod, c, in.Profiles, in.Target, in.unsetSeccomp()),
+			SecurityContext: containerSecurity(in.Pod, c, in.Profiles, in.Target, in.unsetSeccomp(), in.Users),
 		},
 		StopSignal: stopSignal(c),
 	}
@@ -78,6 +80,11 @@ func withOwnFiles(in ContainerInput) []*runtimeapi.Mount {
 	}
 	if path := messagePath(in.Container); in.MessageFile != "" && !taken[path] {
 		mounts = append(mounts, &runtimeapi.Mount{ContainerPath: path, HostPath: in.MessageFile})
+	}
+	if in.Users != nil {
+		for _, m := range mounts {
+			m.UidMappings, m.GidMappings = in.Users.mapping(), in.Users.mapping()
+		}
 	}
 	return mounts
 }

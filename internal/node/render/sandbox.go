@@ -16,6 +16,18 @@ type SandboxInput struct {
 	CgroupParent string
 	// Profiles is the folder of localhost seccomp profiles.
 	Profiles string
+	// Users are the pod's own; nil for the node's.
+	Users *Users
+}
+
+// Users are those of a pod's user namespace: from zero on in the pod, and from
+// First on on the node.
+type Users struct {
+	First, Length uint32
+}
+
+func (u *Users) mapping() []*runtimeapi.IDMapping {
+	return []*runtimeapi.IDMapping{{HostId: u.First, Length: u.Length}}
 }
 
 // Sandbox is the configuration of a pod's sandbox.
@@ -32,7 +44,7 @@ func Sandbox(in SandboxInput) *runtimeapi.PodSandboxConfig {
 		Annotations:  pod.Annotations,
 		Linux: &runtimeapi.LinuxPodSandboxConfig{
 			CgroupParent:    in.CgroupParent,
-			SecurityContext: sandboxSecurity(pod, in.Profiles),
+			SecurityContext: sandboxSecurity(pod, in.Profiles, in.Users),
 			Sysctls:         sysctls(pod),
 		},
 	}
@@ -94,9 +106,9 @@ func sysctls(pod *corev1.Pod) map[string]string {
 	return out
 }
 
-func sandboxSecurity(pod *corev1.Pod, profiles string) *runtimeapi.LinuxSandboxSecurityContext {
+func sandboxSecurity(pod *corev1.Pod, profiles string, users *Users) *runtimeapi.LinuxSandboxSecurityContext {
 	sc := &runtimeapi.LinuxSandboxSecurityContext{
-		NamespaceOptions: namespaces(pod, ""),
+		NamespaceOptions: namespaces(pod, "", users),
 		Seccomp:          &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_RuntimeDefault},
 		Privileged:       anyPrivileged(pod),
 	}
@@ -130,12 +142,15 @@ func anyPrivileged(pod *corev1.Pod) bool {
 
 // namespaces says which of the node's namespaces the pod shares; target is
 // the container whose processes an ephemeral container joins.
-func namespaces(pod *corev1.Pod, target string) *runtimeapi.NamespaceOption {
+func namespaces(pod *corev1.Pod, target string, users *Users) *runtimeapi.NamespaceOption {
 	ns := &runtimeapi.NamespaceOption{
 		Network: runtimeapi.NamespaceMode_POD, Ipc: runtimeapi.NamespaceMode_POD, Pid: runtimeapi.NamespaceMode_CONTAINER,
 	}
 	if pod.Spec.HostNetwork {
 		ns.Network = runtimeapi.NamespaceMode_NODE
+	}
+	if users != nil {
+		ns.UsernsOptions = &runtimeapi.UserNamespace{Mode: runtimeapi.NamespaceMode_POD, Uids: users.mapping(), Gids: users.mapping()}
 	}
 	if pod.Spec.HostIPC {
 		ns.Ipc = runtimeapi.NamespaceMode_NODE

@@ -18,7 +18,7 @@ type ImageUser struct {
 
 // containerSecurity joins the pod's and the container's security contexts.
 // unset is the seccomp profile where neither has one; nil for Unconfined.
-func containerSecurity(pod *corev1.Pod, c *corev1.Container, profiles, target string, unset *corev1.SeccompProfile) *runtimeapi.LinuxContainerSecurityContext {
+func containerSecurity(pod *corev1.Pod, c *corev1.Container, profiles, target string, unset *corev1.SeccompProfile, users *Users) *runtimeapi.LinuxContainerSecurityContext {
 	psc, csc := pod.Spec.SecurityContext, c.SecurityContext
 	if psc == nil {
 		psc = &corev1.PodSecurityContext{}
@@ -27,7 +27,7 @@ func containerSecurity(pod *corev1.Pod, c *corev1.Container, profiles, target st
 		csc = &corev1.SecurityContext{}
 	}
 	sc := &runtimeapi.LinuxContainerSecurityContext{
-		NamespaceOptions: namespaces(pod, target),
+		NamespaceOptions: namespaces(pod, target, users),
 		Privileged:       isSet(csc.Privileged),
 		ReadonlyRootfs:   isSet(csc.ReadOnlyRootFilesystem),
 		NoNewPrivs:       csc.AllowPrivilegeEscalation != nil && !*csc.AllowPrivilegeEscalation,

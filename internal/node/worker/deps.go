@@ -14,6 +14,7 @@ import (
 	"github.com/knarr-io/knarr/internal/node/objects"
 	"github.com/knarr-io/knarr/internal/node/render"
 	"github.com/knarr-io/knarr/internal/node/static"
+	"github.com/knarr-io/knarr/internal/node/userns"
 	"github.com/knarr-io/knarr/internal/node/volumes"
 )
 
@@ -35,6 +36,7 @@ type Deps struct {
 	Client   *client.Client
 	Objects  *objects.Cache
 	Volumes  *volumes.Manager
+	Users    *userns.Allocator
 	Puller   *images.Puller
 	Recorder Recorder
 	Services *client.Informer[*corev1.Service]

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -243,7 +244,7 @@ func (m *Manager) sweep() {
 	for _, pod := range m.pods.List("", nil) {
 		known[pod.UID] = true
 	}
-	for _, uid := range left {
+	for _, uid := range append(left, m.deps.Users.Pods()...) {
 		m.mu.Lock()
 		active := m.mu.workers[uid] != nil
 		m.mu.Unlock()
@@ -251,7 +252,7 @@ func (m *Manager) sweep() {
 			continue
 		}
 		m.deps.Logger.Info("removing volumes of a pod that is gone", "uid", uid)
-		if err := m.deps.Volumes.Release(uid); err != nil {
+		if err := errors.Join(m.deps.Volumes.Release(uid), m.deps.Users.Release(uid)); err != nil {
 			m.deps.Logger.Warn("left-over volumes are not removed", "uid", uid, "err", err)
 		}
 	}

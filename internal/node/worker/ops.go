@@ -143,19 +143,21 @@ func (w *Worker) refresh(now time.Time) time.Time {
 
 func (w *Worker) runSandbox(a podstate.Action) func() func() {
 	pod, again := w.view.Allocated.Apply(w.view.Pod), len(w.view.Sandboxes) > 0
-	cfg := render.Sandbox(w.sandboxInput(pod, a.Attempt))
 	return func() func() {
 		if again {
 			w.deps.podEvent(pod, corev1.EventTypeNormal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
 		}
 		var id string
 		w.ensureCgroup(pod)
-		err := makeLogDir(cfg.GetLogDirectory())
 		began := time.Now()
+		handler, cfg, err := w.sandboxConfig(pod, a.Attempt)
 		if err == nil {
-			id, err = w.deps.Runtime.RunSandbox(w.ctx, cfg, runtimeHandler(pod))
+			err = makeLogDir(cfg.GetLogDirectory())
 		}
-		w.deps.Metrics.SandboxRun(runtimeHandler(pod), time.Since(began), err)
+		if err == nil {
+			id, err = w.deps.Runtime.RunSandbox(w.ctx, cfg, handler)
+		}
+		w.deps.Metrics.SandboxRun(handler, time.Since(began), err)
 		if err != nil {
 			return func() {
 				w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: "+cri.Message(err))
@@ -181,15 +183,6 @@ func (w *Worker) sandboxInput(pod *corev1.Pod, attempt uint32) render.SandboxInp
 		HostResolver: w.deps.HostResolver, Profiles: w.deps.Profiles,
 		CgroupParent: render.CgroupParent(w.deps.CgroupRoot, pod),
 	}
-}
-
-// runtimeHandler is what the pod's RuntimeClass names; the admission of pods
-// puts the handler's name where the class and the handler have the same.
-func runtimeHandler(pod *corev1.Pod) string {
-	if pod.Spec.RuntimeClassName == nil {
-		return ""
-	}
-	return *pod.Spec.RuntimeClassName
 }
 
 // ensureCgroup makes the pod's cgroup. A pod can do without: its containers
@@ -252,7 +245,7 @@ func (w *Worker) stopSandbox(a podstate.Action) func() func() {
 func (w *Worker) release() func() func() {
 	pod := w.view.Pod
 	return func() func() {
-		err := w.deps.Volumes.Release(w.uid)
+		err := errors.Join(w.deps.Volumes.Release(w.uid), w.deps.Users.Release(w.uid))
 		if err == nil && w.deps.Cgroups != nil {
 			err = w.deps.Cgroups.Remove(pod)
 		}

@@ -186,8 +186,13 @@ func (s *start) config() (*runtimeapi.ContainerConfig, error) {
 	if err != nil {
 		return nil, err
 	}
+	users, err := s.w.ownUsers(s.pod)
+	if err != nil {
+		return nil, err
+	}
 	in := render.ContainerInput{
-		Pod: s.pod, Container: s.c, Attempt: s.attempt, Image: s.image, Env: env, Mounts: mounts, Devices: devices,
+		Users: users,
+		Pod:   s.pod, Container: s.c, Attempt: s.attempt, Image: s.image, Env: env, Mounts: mounts, Devices: devices,
 		Target: s.target, Profiles: s.w.deps.Profiles, MemoryCapacity: s.w.deps.MemoryCapacity,
 		DefaultSeccomp: s.w.deps.DefaultSeccomp, NoCPUQuota: s.w.deps.NoCPUQuota,
 	}

@@ -54,6 +54,10 @@ func newMachine(t testing.TB) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The users of pods that have their own pass through.
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
 	m := &machine{t: t, bin: os.Getenv(inside), dir: dir, cgroup: "/" + filepath.Base(dir)}
 	t.Cleanup(m.destroy)
 	m.startRuntime()
