@@ -16,6 +16,8 @@ func limits() []limit {
 		{"AppArmor", "the kernel of the run has no AppArmor"},
 		{"SELinux", "the kernel of the run has no SELinux"},
 		{"selinux", "the kernel of the run has no SELinux"},
+		{"port mapping with host port and container port",
+			"host ports are the cluster's network's, which a runtime alone has not; test/e2e/network\\_test.go asks for them in a cluster"},
 		{"public image with digest should be pulled and removed",
 			"names an image of a public registry by its digest, which no image made for the run can have; " +
 				"runtime/test/images\\_test.go pulls by digest"},
