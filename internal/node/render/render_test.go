@@ -252,3 +252,43 @@ func TestHosts(t *testing.T) {
 		}
 	}
 }
+
+func TestHostname(t *testing.T) {
+	yes, override := true, "given"
+	for _, tc := range []struct {
+		name string
+		spec corev1.PodSpec
+		want string
+	}{
+		{"its own name", corev1.PodSpec{}, "web-0"},
+		{"the one it asks for", corev1.PodSpec{Hostname: "h"}, "h"},
+		{"the short one of two", corev1.PodSpec{Hostname: "h", Subdomain: "sub"}, "h"},
+		{"the whole one", corev1.PodSpec{Hostname: "h", Subdomain: "sub", SetHostnameAsFQDN: &yes}, "h.sub.default.svc.cluster.local"},
+		{"no whole one without a subdomain", corev1.PodSpec{SetHostnameAsFQDN: &yes}, "web-0"},
+		{"the override", corev1.PodSpec{Hostname: "h", HostnameOverride: &override}, "given"},
+		{"the node's", corev1.PodSpec{HostNetwork: true, Hostname: "h"}, "n1"},
+	} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web-0", Namespace: "default"}, Spec: tc.spec}
+		if got := SandboxHostname(pod, "n1", Cluster{Domain: "cluster.local"}); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestSupplementalGroups(t *testing.T) {
+	strict, merge, fs := corev1.SupplementalGroupsPolicyStrict, corev1.SupplementalGroupsPolicyMerge, int64(7)
+	for _, tc := range []struct {
+		psc    corev1.PodSecurityContext
+		groups []int64
+		policy runtimeapi.SupplementalGroupsPolicy
+	}{
+		{corev1.PodSecurityContext{}, nil, runtimeapi.SupplementalGroupsPolicy_Merge},
+		{corev1.PodSecurityContext{SupplementalGroups: []int64{5}, FSGroup: &fs, SupplementalGroupsPolicy: &merge}, []int64{5, 7}, runtimeapi.SupplementalGroupsPolicy_Merge},
+		{corev1.PodSecurityContext{SupplementalGroups: []int64{5}, SupplementalGroupsPolicy: &strict}, []int64{5}, runtimeapi.SupplementalGroupsPolicy_Strict},
+	} {
+		got, policy := groups(&tc.psc)
+		if diff := cmp.Diff(tc.groups, got); diff != "" || policy != tc.policy {
+			t.Errorf("%+v: %v %v", tc.psc, got, policy)
+		}
+	}
+}
