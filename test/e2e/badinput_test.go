@@ -317,7 +317,13 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("%s", out)
 		}
 	})
-	if out := c.Up(t.Context()); out.Err != nil {
+	// The test is of the API's store: pods are not to be evicted meanwhile.
+	node := filepath.Join(t.TempDir(), "node.yaml")
+	text := "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nevictionHard: {memory.available: 100Mi}\n"
+	if err := os.WriteFile(node, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := c.Up(t.Context(), "--node-config", node); out.Err != nil {
 		t.Fatalf("up on a small disk: %s", out)
 	}
 	if err := c.Import(t.Context(), "docker.io_library_busybox"); err != nil {
