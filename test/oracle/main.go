@@ -63,7 +63,7 @@ func run(o options, out io.Writer) (clean bool, err error) {
 	if o.replay >= 0 {
 		return replay(campaigns, uint64(o.replay), out)
 	}
-	r := report{groups: map[group]*found{}}
+	r := report{groups: map[group]*found{}, known: map[string]int{}}
 	for _, c := range campaigns {
 		t := tally{name: name(c.Kind)}
 		for n := range o.cases {

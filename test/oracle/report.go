@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"github.com/knarr-io/knarr/test/oracle/campaign"
@@ -26,7 +27,9 @@ type found struct {
 // report gathers differences, and counts cases per kind.
 type report struct {
 	groups map[group]*found
-	kinds  []tally
+	// known counts differences that stay, by kind and reason.
+	known map[string]int
+	kinds []tally
 }
 
 type tally struct {
@@ -34,9 +37,15 @@ type tally struct {
 	cases, agreeing int
 }
 
+// add tells whether the case agrees but for what is known to differ.
 func (r *report) add(kind string, c *campaign.Case) (agrees bool) {
-	differences := c.Differences()
-	for _, d := range differences {
+	agrees = true
+	for _, d := range c.Differences() {
+		if why := known(kind, c, d); why != "" {
+			r.known[kind+": "+why]++
+			continue
+		}
+		agrees = false
 		key := group{kind, c.Endpoint(), d.What, d.Field, d.Type}
 		have := r.groups[key]
 		if have == nil {
@@ -45,11 +54,11 @@ func (r *report) add(kind string, c *campaign.Case) (agrees bool) {
 		}
 		have.count++
 	}
-	return len(differences) == 0
+	return agrees
 }
 
-// write shows every group, the largest first, and then a line per kind. It
-// tells whether all agree.
+// write shows every group, the largest first, what is known to differ, and
+// then a line per kind. It tells whether all agree but for that.
 func (r *report) write(out io.Writer) bool {
 	all := make([]*found, 0, len(r.groups))
 	for _, f := range r.groups {
@@ -61,6 +70,9 @@ func (r *report) write(out io.Writer) bool {
 	for _, f := range all {
 		fmt.Fprintf(out, "%s %s: %s %s %s: %d cases, first -kind %s -case %d\n", f.kind, f.endpoint, f.what, f.field, f.kindOfError, f.count, f.kind, f.number)
 		fmt.Fprintf(out, "    ours:   %s\n    theirs: %s\n", short(f.sample.Ours), short(f.sample.Theirs))
+	}
+	for _, why := range slices.Sorted(maps.Keys(r.known)) {
+		fmt.Fprintf(out, "known, %d times: %s\n", r.known[why], why)
 	}
 	clean := true
 	for _, k := range r.kinds {

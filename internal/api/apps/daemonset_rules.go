@@ -23,6 +23,7 @@ func daemonSetRules() api.RulesOf[*appsv1.DaemonSet] {
 		PrepareCreate: func(d *appsv1.DaemonSet) {
 			d.Status = appsv1.DaemonSetStatus{}
 			setTemplateGeneration(d, max(templateGeneration(d), 1))
+			core.DropTemplateFields(&d.Spec.Template, nil)
 		},
 		PrepareUpdate:  prepareDaemonSetUpdate,
 		Validate:       func(d *appsv1.DaemonSet) field.ErrorList { return validateDaemonSetSpec(&d.Spec, nil) },
@@ -72,6 +73,7 @@ func defaultDaemonSet(d *appsv1.DaemonSet) {
 // count from an annotation.
 func prepareDaemonSetUpdate(d, old *appsv1.DaemonSet) {
 	d.Status = old.Status
+	core.DropTemplateFields(&d.Spec.Template, &old.Spec.Template)
 	n := templateGeneration(old)
 	if !equality.Semantic.DeepEqual(d.Spec.Template, old.Spec.Template) {
 		n++

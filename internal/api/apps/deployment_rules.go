@@ -14,9 +14,15 @@ import (
 
 func deploymentRules() api.RulesOf[*appsv1.Deployment] {
 	return api.RulesOf[*appsv1.Deployment]{
-		Default:        defaultDeployment,
-		PrepareCreate:  func(d *appsv1.Deployment) { d.Status = appsv1.DeploymentStatus{} },
-		PrepareUpdate:  func(d, old *appsv1.Deployment) { d.Status = old.Status },
+		Default: defaultDeployment,
+		PrepareCreate: func(d *appsv1.Deployment) {
+			d.Status = appsv1.DeploymentStatus{}
+			core.DropTemplateFields(&d.Spec.Template, nil)
+		},
+		PrepareUpdate: func(d, old *appsv1.Deployment) {
+			d.Status = old.Status
+			core.DropTemplateFields(&d.Spec.Template, &old.Spec.Template)
+		},
 		Validate:       func(d *appsv1.Deployment) field.ErrorList { return validateDeploymentSpec(&d.Spec, nil) },
 		ValidateUpdate: validateDeploymentUpdate,
 		Warn:           warnDeployment,

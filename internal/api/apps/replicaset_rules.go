@@ -13,9 +13,15 @@ import (
 
 func replicaSetRules() api.RulesOf[*appsv1.ReplicaSet] {
 	return api.RulesOf[*appsv1.ReplicaSet]{
-		Default:        defaultReplicaSet,
-		PrepareCreate:  func(r *appsv1.ReplicaSet) { r.Status = appsv1.ReplicaSetStatus{} },
-		PrepareUpdate:  func(r, old *appsv1.ReplicaSet) { r.Status = old.Status },
+		Default: defaultReplicaSet,
+		PrepareCreate: func(r *appsv1.ReplicaSet) {
+			r.Status = appsv1.ReplicaSetStatus{}
+			core.DropTemplateFields(&r.Spec.Template, nil)
+		},
+		PrepareUpdate: func(r, old *appsv1.ReplicaSet) {
+			r.Status = old.Status
+			core.DropTemplateFields(&r.Spec.Template, &old.Spec.Template)
+		},
 		Validate:       func(r *appsv1.ReplicaSet) field.ErrorList { return validateReplicaSetSpec(&r.Spec, nil) },
 		ValidateUpdate: validateReplicaSetUpdate,
 		Warn:           warnReplicaSet,

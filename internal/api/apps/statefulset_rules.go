@@ -19,10 +19,12 @@ func statefulSetRules() api.RulesOf[*appsv1.StatefulSet] {
 		PrepareCreate: func(s *appsv1.StatefulSet) {
 			s.Status = appsv1.StatefulSetStatus{}
 			dropMaxUnavailable(s, nil)
+			core.DropTemplateFields(&s.Spec.Template, nil)
 		},
 		PrepareUpdate: func(s, old *appsv1.StatefulSet) {
 			s.Status = old.Status
 			dropMaxUnavailable(s, old)
+			core.DropTemplateFields(&s.Spec.Template, &old.Spec.Template)
 		},
 		Validate:       func(s *appsv1.StatefulSet) field.ErrorList { return validateStatefulSetSpec(&s.Spec, nil) },
 		ValidateUpdate: validateStatefulSetUpdate,

@@ -16,40 +16,59 @@ import (
 
 func validateStatefulSetSpec(s, old *appsv1.StatefulSetSpec) field.ErrorList {
 	path := field.NewPath("spec")
+	errs := statefulSetFields(s, path)
+	errs = append(errs, claimTemplates(s, old, path.Child("volumeClaimTemplates"))...)
+	if s.ServiceName != "" && old == nil {
+		for _, why := range validation.IsDNS1123Label(s.ServiceName) {
+			errs = append(errs, field.Invalid(path.Child("serviceName"), s.ServiceName, why))
+		}
+	}
+	if old == nil {
+		return append(errs, statefulSetPods(s, nil, true, path)...)
+	}
+	before := withClaims(old)
+	stored := append(statefulSetFields(old, path), statefulSetPods(old, before, true, path)...)
+	return append(errs, statefulSetPods(s, before, len(stored) == 0, path)...)
+}
+
+// statefulSetFields checks what is checked of every set, new or old, but for
+// its pods.
+func statefulSetFields(s *appsv1.StatefulSetSpec, path *field.Path) field.ErrorList {
 	errs := podManagement(s.PodManagementPolicy, path.Child("podManagementPolicy"))
 	errs = append(errs, statefulSetStrategy(&s.UpdateStrategy, path.Child("updateStrategy"))...)
 	errs = append(errs, retention(s.PersistentVolumeClaimRetentionPolicy, path.Child("persistentVolumeClaimRetentionPolicy"))...)
-	errs = append(errs, claimTemplates(s, old, path.Child("volumeClaimTemplates"))...)
 	errs = append(errs, validate.NonNegative(replicas(s.Replicas), path.Child("replicas"))...)
 	errs = append(errs, validate.NonNegative(s.MinReadySeconds, path.Child("minReadySeconds"))...)
 	if s.Ordinals != nil {
 		errs = append(errs, validate.NonNegative(s.Ordinals.Start, path.Child("ordinals.start"))...)
 	}
-	if s.ServiceName != "" && (old == nil || s.ServiceName != old.ServiceName) {
-		for _, why := range validation.IsDNS1123Label(s.ServiceName) {
-			errs = append(errs, field.Invalid(path.Child("serviceName"), s.ServiceName, why))
-		}
-	}
-	return append(errs, statefulSetPods(s, old, path)...)
+	return errs
 }
 
-func statefulSetPods(s, old *appsv1.StatefulSetSpec, path *field.Path) field.ErrorList {
+// statefulSetPods checks the pods that a set will make. The template of a set
+// that is there and not valid passes unchecked, as it does upstream.
+func statefulSetPods(s *appsv1.StatefulSetSpec, before *tmpl, check bool, path *field.Path) field.ErrorList {
 	selector, ok, errs := template.Selector(s.Selector, "statefulset", path.Child("selector"))
 	if !ok {
 		errs = append(errs, field.Invalid(path.Child("selector"), s.Selector, ""))
 	} else {
 		errs = append(errs, template.Labels(&s.Template, selector, path.Child("template"))...)
-		before := oldTemplate(old, func(o *appsv1.StatefulSetSpec) *tmpl { return withClaims(o) })
-		errs = append(errs, template.Pods(withClaims(s), before, path.Child("template"))...)
+		if check {
+			errs = append(errs, template.Pods(withClaims(s), before, path.Child("template"))...)
+		}
+		errs = append(errs, core.ValidatePodTemplateMeta(&s.Template, path.Child("template"))...)
 	}
 	return append(errs, template.Restarting(&s.Template, "StatefulSet", path.Child("template"))...)
 }
 
-// withClaims is the template with the volumes that its pods will have: each
-// claim template gives one, and takes the place of a volume of the same name.
+// withClaims is the template as its pods will have it: each claim template
+// gives a volume, which takes the place of one of the same name, and the set
+// gives the names in DNS.
 func withClaims(s *appsv1.StatefulSetSpec) *tmpl {
+	out := s.Template
+	out.Spec.Hostname, out.Spec.Subdomain = "", ""
 	if len(s.VolumeClaimTemplates) == 0 {
-		return &s.Template
+		return &out
 	}
 	claimed := map[string]bool{}
 	var volumes []corev1.Volume
@@ -67,7 +86,6 @@ func withClaims(s *appsv1.StatefulSetSpec) *tmpl {
 			volumes = append(volumes, v)
 		}
 	}
-	out := s.Template
 	out.Spec.Volumes = volumes
 	return &out
 }

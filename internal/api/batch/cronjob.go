@@ -31,9 +31,15 @@ func CronJob() *api.Kind {
 		New:        func() *batchv1.CronJob { return &batchv1.CronJob{} },
 		NewList:    func() runtime.Object { return &batchv1.CronJobList{} },
 		Main: api.RulesOf[*batchv1.CronJob]{
-			Default:        defaultCronJob,
-			PrepareCreate:  func(c *batchv1.CronJob) { c.Status = batchv1.CronJobStatus{} },
-			PrepareUpdate:  func(c, old *batchv1.CronJob) { c.Status = old.Status },
+			Default: defaultCronJob,
+			PrepareCreate: func(c *batchv1.CronJob) {
+				c.Status = batchv1.CronJobStatus{}
+				core.DropTemplateFields(&c.Spec.JobTemplate.Spec.Template, nil)
+			},
+			PrepareUpdate: func(c, old *batchv1.CronJob) {
+				c.Status = old.Status
+				core.DropTemplateFields(&c.Spec.JobTemplate.Spec.Template, &old.Spec.JobTemplate.Spec.Template)
+			},
 			Validate:       validateCronJob,
 			ValidateUpdate: validateCronJobUpdate,
 			Warn:           warnCronJob,
@@ -129,6 +135,9 @@ func validateCronJobSpec(s, old *batchv1.CronJobSpec) field.ErrorList {
 	}
 	job := path.Child("jobTemplate", "spec")
 	errs = append(errs, validateJobSpec(&s.JobTemplate.Spec, before, job)...)
+	if sel := s.JobTemplate.Spec.Selector; sel != nil {
+		errs = append(errs, field.Invalid(job.Child("selector"), sel, "`selector` will be auto-generated"))
+	}
 	if s.JobTemplate.Spec.ManualSelector != nil && *s.JobTemplate.Spec.ManualSelector {
 		errs = append(errs, field.NotSupported(job.Child("manualSelector"), true, []string{"nil", "false"}))
 	}

@@ -30,8 +30,12 @@ func jobRules() api.RulesOf[*batchv1.Job] {
 		PrepareCreate: func(j *batchv1.Job) {
 			j.Status = batchv1.JobStatus{}
 			generateSelector(j)
+			core.DropTemplateFields(&j.Spec.Template, nil)
 		},
-		PrepareUpdate:  func(j, old *batchv1.Job) { j.Status = old.Status },
+		PrepareUpdate: func(j, old *batchv1.Job) {
+			j.Status = old.Status
+			core.DropTemplateFields(&j.Spec.Template, &old.Spec.Template)
+		},
 		Validate:       validateJob,
 		ValidateUpdate: validateJobUpdate,
 		Warn:           warnJob,

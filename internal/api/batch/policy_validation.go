@@ -150,14 +150,12 @@ func validateSuccessRule(s *batchv1.JobSpec, r *batchv1.SuccessPolicyRule, path 
 	}
 	var errs field.ErrorList
 	completions := valueOf(s.Completions)
-	named := int32(-1)
+	var named int32 // none where they cannot be read
 	if r.SucceededIndexes != nil {
-		n, err := countIndexes(*r.SucceededIndexes, completions)
-		if err != nil {
+		var err error
+		if named, err = countIndexes(*r.SucceededIndexes, completions); err != nil {
 			errs = append(errs, field.Invalid(path.Child("succeededIndexes"), *r.SucceededIndexes,
 				fmt.Sprintf("error parsing succeededIndexes: %s", err)))
-		} else {
-			named = n
 		}
 	}
 	if r.SucceededCount == nil {
@@ -169,7 +167,7 @@ func validateSuccessRule(s *batchv1.JobSpec, r *batchv1.SuccessPolicyRule, path 
 		errs = append(errs, field.Invalid(count, *r.SucceededCount,
 			fmt.Sprintf("must be less than or equal to %d (the number of specified completions)", completions)))
 	}
-	if named >= 0 && *r.SucceededCount > named {
+	if r.SucceededIndexes != nil && *r.SucceededCount > named {
 		errs = append(errs, field.Invalid(count, *r.SucceededCount,
 			fmt.Sprintf("must be less than or equal to %d (the number of indexes in the specified succeededIndexes field)", named)))
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
+	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -71,8 +72,9 @@ func CertificateSigningRequest() *api.Kind {
 
 func anyName(string, bool) []string { return nil }
 
+// columns explains in the words of the beta version, as upstream's printers do.
 func columns() []api.Column {
-	spec, status := certificatesv1.CertificateSigningRequestSpec{}, certificatesv1.CertificateSigningRequestStatus{}
+	spec, status := certificatesv1beta1.CertificateSigningRequestSpec{}, certificatesv1beta1.CertificateSigningRequestStatus{}
 	return []api.Column{
 		column.Name(),
 		column.Age(),

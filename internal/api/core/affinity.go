@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -143,7 +145,7 @@ func weightedPodTerms(terms []corev1.WeightedPodAffinityTerm, path *field.Path) 
 }
 
 func podTerm(t *corev1.PodAffinityTerm, path *field.Path) field.ErrorList {
-	errs := matchLabelKeys(t, path)
+	errs := matchLabelKeys(t.MatchLabelKeys, t.MismatchLabelKeys, t.LabelSelector, path)
 	errs = append(errs, validate.LabelSelector(t.LabelSelector, path.Child("labelSelector"))...)
 	errs = append(errs, validate.LabelSelector(t.NamespaceSelector, path.Child("namespaceSelector"))...)
 	for _, ns := range t.Namespaces {
@@ -156,26 +158,48 @@ func podTerm(t *corev1.PodAffinityTerm, path *field.Path) field.ErrorList {
 }
 
 // matchLabelKeys checks the keys whose values come from the pod itself
-// (KEP-3633).
-func matchLabelKeys(t *corev1.PodAffinityTerm, path *field.Path) field.ErrorList {
+// (KEP-3633, KEP-3243). The selector holds what was made of them already, so
+// that a key that stands in it twice was the user's too.
+func matchLabelKeys(match, mismatch []string, selector *metav1.LabelSelector, path *field.Path) field.ErrorList {
+	errs := labelKeys(match, selector, path.Child("matchLabelKeys"))
+	errs = append(errs, labelKeys(mismatch, selector, path.Child("mismatchLabelKeys"))...)
+	if selector != nil {
+		errs = append(errs, selectedTwice(match, selector, path)...)
+	}
+	for i, key := range match {
+		if slices.Contains(mismatch, key) {
+			errs = append(errs, field.Invalid(path.Child("matchLabelKeys").Index(i), key, "exists in both matchLabelKeys and mismatchLabelKeys"))
+		}
+	}
+	return errs
+}
+
+func labelKeys(keys []string, selector *metav1.LabelSelector, at *field.Path) field.ErrorList {
+	switch {
+	case len(keys) == 0:
+		return nil
+	case selector == nil:
+		return field.ErrorList{field.Forbidden(at, "must not be specified when labelSelector is not set")}
+	}
 	var errs field.ErrorList
-	matched := sets.New(t.MatchLabelKeys...)
-	lists := []struct {
-		name string
-		keys []string
-	}{{"matchLabelKeys", t.MatchLabelKeys}, {"mismatchLabelKeys", t.MismatchLabelKeys}}
-	for _, list := range lists {
-		at := path.Child(list.name)
-		if len(list.keys) > 0 && t.LabelSelector == nil {
-			errs = append(errs, field.Forbidden(at, "must not be specified when labelSelector is not set"))
+	for i, key := range keys {
+		errs = append(errs, validate.LabelKey(key, at.Index(i))...)
+	}
+	return errs
+}
+
+func selectedTwice(match []string, selector *metav1.LabelSelector, path *field.Path) field.ErrorList {
+	at := make(map[string]int, len(match))
+	for i, key := range match {
+		at[key] = i
+	}
+	seen := sets.KeySet(selector.MatchLabels)
+	var errs field.ErrorList
+	for _, e := range selector.MatchExpressions {
+		if i, ok := at[e.Key]; ok && seen.Has(e.Key) {
+			errs = append(errs, field.Invalid(path.Index(i), e.Key, "exists in both matchLabelKeys and labelSelector"))
 		}
-		for i, key := range list.keys {
-			errs = append(errs, validate.LabelKey(key, at.Index(i))...)
-			if list.name == "mismatchLabelKeys" && matched.Has(key) {
-				errs = append(errs, field.Invalid(path.Child("matchLabelKeys"), key,
-					"exists in both matchLabelKeys and mismatchLabelKeys"))
-			}
-		}
+		seen.Insert(e.Key)
 	}
 	return errs
 }

@@ -78,7 +78,7 @@ func (p *podCheck) envSource(v *corev1.EnvVar, path *field.Path) field.ErrorList
 
 // keyRef checks a reference to a key of a ConfigMap or Secret.
 func keyRef(name, key string, path *field.Path) field.ErrorList {
-	errs := objectName(name, path.Child("name"))
+	errs := validate.Name(validate.Subdomain, name, path.Child("name"))
 	if key == "" {
 		return append(errs, field.Required(path.Child("key"), ""))
 	}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -15,11 +16,11 @@ import (
 func (p *podCheck) volumeMounts(c *corev1.Container, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := sets.New[string]()
-	names, paths := sets.New[string](), sets.New[string]()
+	devices := make(map[string]string, len(c.VolumeDevices)) // the last path of a name counts
 	for _, d := range c.VolumeDevices {
-		names.Insert(d.Name)
-		paths.Insert(d.DevicePath)
+		devices[d.Name] = d.DevicePath
 	}
+	names, paths := sets.KeySet(devices), sets.New(slices.Collect(maps.Values(devices))...)
 	for i := range c.VolumeMounts {
 		m, idx := &c.VolumeMounts[i], at.Index(i)
 		if m.Name == "" {
@@ -131,11 +132,11 @@ func recursiveReadOnly(m *corev1.VolumeMount, at *field.Path) field.ErrorList {
 func (p *podCheck) volumeDevices(c *corev1.Container, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	paths, names := sets.New[string](), sets.New[string]()
-	mounted, mountPaths := sets.New[string](), sets.New[string]()
+	mounts := make(map[string]string, len(c.VolumeMounts))
 	for _, m := range c.VolumeMounts {
-		mounted.Insert(m.Name)
-		mountPaths.Insert(m.MountPath)
+		mounts[m.Name] = m.MountPath
 	}
+	mounted, mountPaths := sets.KeySet(mounts), sets.New(slices.Collect(maps.Values(mounts))...)
 	for i, d := range c.VolumeDevices {
 		idx := at.Index(i)
 		if d.Name == "" {

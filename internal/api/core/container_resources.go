@@ -93,48 +93,70 @@ func withinLimit(name corev1.ResourceName, r *corev1.ResourceRequirements, reque
 	return nil
 }
 
-// resourceClaimNames checks that claims of a container are among the pod's.
+// resourceClaimNames checks that claims of a container are among the pod's,
+// and that none is named again, whole or in part.
 func (p *podCheck) resourceClaimNames(claims []corev1.ResourceClaim, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	seen := sets.New[corev1.ResourceClaim]()
+	seen := sets.New[string]()
 	for i, c := range claims {
 		at := path.Index(i)
 		if c.Name == "" {
-			errs = append(errs, field.Required(at.Child("name"), ""))
+			errs = append(errs, field.Required(at, ""))
 			continue
 		}
-		if seen.Has(c) || seen.Has(corev1.ResourceClaim{Name: c.Name}) {
-			errs = append(errs, field.Duplicate(at, c.Name))
+		errs = append(errs, claimAgain(c, seen, at)...)
+		if p.claims.Has(c.Name) {
+			continue
 		}
-		seen.Insert(c)
-		if c.Request != "" {
-			errs = append(errs, validate.DNS1123Label(c.Request, at.Child("request"))...)
+		// The detail is part of the value's text, as upstream prints it.
+		e := field.NotFound(at, c.Name)
+		e.Detail = "must be one of the names in pod.spec.resourceClaims"
+		if p.claims.Len() == 0 {
+			e.Detail += " which is empty"
+		} else {
+			e.Detail += ": " + strings.Join(sets.List(p.claims), ", ")
 		}
-		if !p.claims.Has(c.Name) {
-			// The detail is part of the value's text, as upstream prints it.
-			e := field.NotFound(at, c.Name)
-			e.Detail = "must be one of the names in pod.spec.resourceClaims"
-			if p.claims.Len() == 0 {
-				e.Detail += " which is empty"
+		errs = append(errs, e)
+	}
+	return errs
+}
+
+// claimAgain notes what a container names: a claim, or one request of it.
+func claimAgain(c corev1.ResourceClaim, seen sets.Set[string], at *field.Path) field.ErrorList {
+	if seen.Has(c.Name) {
+		return field.ErrorList{field.Duplicate(at, c.Name)}
+	}
+	var errs field.ErrorList
+	key := c.Name
+	if c.Request != "" {
+		errs = validate.DNS1123Label(c.Request, at.Child("request"))
+		key += "/" + c.Request
+	}
+	if seen.Has(key) {
+		errs = append(errs, field.Duplicate(at, key))
+	} else if c.Request == "" {
+		for other := range seen {
+			if strings.HasPrefix(other, c.Name+"/") {
+				errs = append(errs, field.Duplicate(at, c.Name))
 			}
-			errs = append(errs, e)
 		}
 	}
+	seen.Insert(key)
 	return errs
 }
 
 func (p *podCheck) resizePolicy(list []corev1.ContainerResizePolicy, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := sets.New[corev1.ResourceName]()
-	for _, r := range list {
+	for i, r := range list {
 		if seen.Has(r.ResourceName) {
-			errs = append(errs, field.Duplicate(path, r.ResourceName))
+			errs = append(errs, field.Duplicate(path.Index(i), r.ResourceName))
 		}
 		seen.Insert(r.ResourceName)
 		errs = append(errs, validate.RequiredOneOf(r.ResourceName, path, corev1.ResourceCPU, corev1.ResourceMemory)...)
 		errs = append(errs, validate.RequiredOneOf(r.RestartPolicy, path, corev1.NotRequired, corev1.RestartContainer)...)
 		if p.spec.RestartPolicy == corev1.RestartPolicyNever && r.RestartPolicy != corev1.NotRequired {
-			errs = append(errs, field.Invalid(path, r.RestartPolicy, "must be 'NotRequired' when `restartPolicy` is 'Never'"))
+			errs = append(errs, field.Invalid(path, r.RestartPolicy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'"))
 		}
 	}
 	return errs

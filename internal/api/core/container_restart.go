@@ -14,7 +14,7 @@ const (
 
 // containerRestart checks the restart policy and rules of one container
 // (KEP-5307).
-func (p *podCheck) containerRestart(c *corev1.Container, path *field.Path) field.ErrorList {
+func containerRestart(c *corev1.Container, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if c.RestartPolicy != nil {
 		errs = append(errs, validate.OneOf(*c.RestartPolicy, path.Child("restartPolicy"),
@@ -36,6 +36,14 @@ func (p *podCheck) containerRestart(c *corev1.Container, path *field.Path) field
 	return errs
 }
 
+// initContainerRestart does not look at rules that no policy goes with.
+func initContainerRestart(c *corev1.Container, path *field.Path) field.ErrorList {
+	if c.RestartPolicy == nil && len(c.RestartPolicyRules) > 0 {
+		return field.ErrorList{field.Required(path.Child("restartPolicy"), "must specify restartPolicy when restart rules are used")}
+	}
+	return containerRestart(c, path)
+}
+
 func restartRule(r *corev1.ContainerRestartRule, path *field.Path) field.ErrorList {
 	errs := validate.OneOf(r.Action, path.Child("action"),
 		corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)
@@ -45,10 +53,7 @@ func restartRule(r *corev1.ContainerRestartRule, path *field.Path) field.ErrorLi
 	}
 	errs = append(errs, validate.OneOf(r.ExitCodes.Operator, at.Child("operator"),
 		corev1.ContainerRestartRuleOnExitCodesOpIn, corev1.ContainerRestartRuleOnExitCodesOpNotIn)...)
-	switch n := len(r.ExitCodes.Values); {
-	case n == 0:
-		errs = append(errs, field.Required(at.Child("values"), "must specify at least one value"))
-	case n > maxRestartExitCodes:
+	if n := len(r.ExitCodes.Values); n > maxRestartExitCodes {
 		errs = append(errs, field.TooMany(at.Child("values"), n, maxRestartExitCodes))
 	}
 	return errs

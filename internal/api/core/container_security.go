@@ -91,23 +91,26 @@ func appArmorProfile(a *corev1.AppArmorProfile, path *field.Path) field.ErrorLis
 	case "":
 		return field.ErrorList{field.Required(path.Child("type"), "type is required when appArmorProfile is set")}
 	case corev1.AppArmorProfileTypeLocalhost:
-		switch {
-		case a.LocalhostProfile == nil:
+		if a.LocalhostProfile == nil {
 			return field.ErrorList{field.Required(at, mustSet)}
-		case strings.TrimSpace(*a.LocalhostProfile) == "":
-			return field.ErrorList{field.Required(at, mustSet)}
-		case strings.TrimSpace(*a.LocalhostProfile) != *a.LocalhostProfile:
-			return field.ErrorList{field.Invalid(at, *a.LocalhostProfile, "must not be padded with whitespace")}
-		case len(*a.LocalhostProfile) > maxAppArmorProfile:
-			return field.ErrorList{field.TooLong(at, "", maxAppArmorProfile)}
 		}
-		return nil
+		var errs field.ErrorList
+		switch name := *a.LocalhostProfile; {
+		case strings.TrimSpace(name) != name:
+			errs = append(errs, field.Invalid(at, name, "must not be padded with whitespace"))
+		case name == "":
+			errs = append(errs, field.Required(at, mustSet))
+		}
+		if len(*a.LocalhostProfile) > maxAppArmorProfile {
+			errs = append(errs, field.TooLong(at, "", maxAppArmorProfile))
+		}
+		return errs
 	case corev1.AppArmorProfileTypeRuntimeDefault, corev1.AppArmorProfileTypeUnconfined:
 		if a.LocalhostProfile != nil {
 			return field.ErrorList{field.Invalid(at, *a.LocalhostProfile, "can only be set when AppArmor type is Localhost")}
 		}
 		return nil
 	}
-	return validate.OneOf(a.Type, path.Child("type"), corev1.AppArmorProfileTypeLocalhost,
+	return inOrder(a.Type, path.Child("type"), corev1.AppArmorProfileTypeLocalhost,
 		corev1.AppArmorProfileTypeRuntimeDefault, corev1.AppArmorProfileTypeUnconfined)
 }

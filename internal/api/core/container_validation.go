@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -68,7 +69,7 @@ func (p *podCheck) containers(path *field.Path) field.ErrorList {
 		}
 		names.Insert(c.Name)
 		errs = append(errs, p.lifecycleAndProbes(c, at)...)
-		errs = append(errs, p.containerRestart(c, at)...)
+		errs = append(errs, containerRestart(c, at)...)
 	}
 	return append(errs, hostPortConflicts(p.spec.Containers, path)...)
 }
@@ -82,7 +83,7 @@ func (p *podCheck) initContainers(path *field.Path) field.ErrorList {
 	for i := range p.spec.InitContainers {
 		c, at := &p.spec.InitContainers[i], path.Index(i)
 		errs = append(errs, p.commonContainer(c, at)...)
-		errs = append(errs, p.containerRestart(c, at)...)
+		errs = append(errs, initContainerRestart(c, at)...)
 		switch {
 		case c.Name == "":
 		case names.Has(c.Name):
@@ -100,8 +101,31 @@ func (p *podCheck) initContainers(path *field.Path) field.ErrorList {
 		errs = append(errs, forbidden(c.LivenessProbe != nil, at.Child("livenessProbe"), why)...)
 		errs = append(errs, forbidden(c.ReadinessProbe != nil, at.Child("readinessProbe"), why)...)
 		errs = append(errs, forbidden(c.StartupProbe != nil, at.Child("startupProbe"), why)...)
+		if !restartsOnResize(p.old) {
+			errs = append(errs, noRestartOnResize(c, at)...)
+		}
 	}
 	return errs
+}
+
+// noRestartOnResize is for init containers that end by themselves.
+func noRestartOnResize(c *corev1.Container, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, r := range c.ResizePolicy {
+		if r.RestartPolicy == corev1.RestartContainer {
+			errs = append(errs, field.Invalid(at.Child("resizePolicy").Index(i).Child("restartPolicy"), r.RestartPolicy,
+				"must not be set to 'RestartContainer' for non-sidecar initContainers"))
+		}
+	}
+	return errs
+}
+
+func restartsOnResize(old *corev1.PodSpec) bool {
+	return old != nil && slices.ContainsFunc(old.InitContainers, func(c corev1.Container) bool {
+		return !sidecar(&c) && slices.ContainsFunc(c.ResizePolicy, func(r corev1.ContainerResizePolicy) bool {
+			return r.RestartPolicy == corev1.RestartContainer
+		})
+	})
 }
 
 func sidecar(c *corev1.Container) bool {
@@ -120,11 +144,16 @@ func forbidden(set bool, path *field.Path, why string) field.ErrorList {
 func imagesWithoutSpace(list []corev1.Container, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, c := range list {
-		if c.Image != strings.TrimSpace(c.Image) {
-			errs = append(errs, field.Invalid(path.Index(i).Child("image"), c.Image, "must not have leading or trailing whitespace"))
-		}
+		errs = append(errs, imageWithoutSpace(c.Image, path.Index(i).Child("image"))...)
 	}
 	return errs
+}
+
+func imageWithoutSpace(image string, path *field.Path) field.ErrorList {
+	if image == strings.TrimSpace(image) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, image, "must not have leading or trailing whitespace")}
 }
 
 func containerPorts(ports []corev1.ContainerPort, path *field.Path) field.ErrorList {

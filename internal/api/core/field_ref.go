@@ -43,7 +43,7 @@ func fieldRef(r *corev1.ObjectFieldSelector, allowed []string, path *field.Path)
 	}
 	name, subscript, subscripted := cutSubscript(r.FieldPath)
 	if subscripted {
-		return subscriptedField(name, subscript, r.FieldPath, at)
+		return subscriptedField(name, subscript, r.FieldPath, path)
 	}
 	if name == "spec.host" { // the name before v1
 		name = "spec.nodeName"
@@ -70,17 +70,15 @@ func cutSubscript(s string) (path, key string, ok bool) {
 	return path, key, true
 }
 
-func subscriptedField(name, key, whole string, at *field.Path) field.ErrorList {
+func subscriptedField(name, key, whole string, path *field.Path) field.ErrorList {
 	switch name {
 	case "metadata.annotations":
-		return invalidEach(validation.IsQualifiedName(strings.ToLower(key)), key, at)
+		return invalidEach(validation.IsQualifiedName(strings.ToLower(key)), key, path)
 	case "metadata.labels":
-		return invalidEach(validation.IsQualifiedName(key), key, at)
+		return invalidEach(validation.IsQualifiedName(key), key, path)
 	}
-	if !slices.Contains(downwardFields(), name) {
-		return field.ErrorList{field.Invalid(at, whole, "error converting fieldPath: field label does not support subscript")}
-	}
-	return field.ErrorList{field.Invalid(at, name, "does not support subscript")}
+	return field.ErrorList{field.Invalid(path.Child("fieldPath"), whole,
+		"error converting fieldPath: field label does not support subscript: "+whole)}
 }
 
 func resourceFields() []string {

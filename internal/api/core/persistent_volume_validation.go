@@ -132,7 +132,9 @@ func persistentSources(s *corev1.PersistentVolumeSpec, volume string, spec *fiel
 			}
 			return errs
 		}},
-		{name: "storageos", set: s.StorageOS != nil, check: func(f *field.Path) field.ErrorList { return storageOS(s.StorageOS.VolumeName, f) }},
+		{name: "storageos", set: s.StorageOS != nil, check: func(f *field.Path) field.ErrorList {
+			return storageOS(s.StorageOS.VolumeName, s.StorageOS.VolumeNamespace, f)
+		}},
 		{name: "csi", set: s.CSI != nil, check: func(f *field.Path) field.ErrorList { return persistentCSI(s.CSI, f) }},
 	}
 }

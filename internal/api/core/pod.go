@@ -31,6 +31,8 @@ func podKind() *api.Kind {
 			Default:        defaultPod,
 			PrepareUpdate:  preparePodStatus,
 			ValidateUpdate: validatePodStatus,
+			Warn:           warnPodStatus,
+			Reset:          [][]string{{"spec"}, {"metadata", "deletionTimestamp"}, {"metadata", "ownerReferences"}},
 		},
 		Subresources:        podSubresources(),
 		Columns:             podColumns(),
@@ -116,7 +118,12 @@ func gracefulPod(p *corev1.Pod, asked *int64) api.GracefulDelete {
 func validatePod(p *corev1.Pod) field.ErrorList {
 	spec := field.NewPath("spec")
 	errs := checkPod(p, nil)
-	return append(errs, forbidden(len(p.Spec.EphemeralContainers) > 0, spec.Child("ephemeralContainers"), "cannot be set on create")...)
+	errs = append(errs, forbidden(len(p.Spec.EphemeralContainers) > 0, spec.Child("ephemeralContainers"), "cannot be set on create")...)
+	errs = append(errs, forbidden(p.Spec.NodeName != "" && len(p.Spec.SchedulingGates) > 0,
+		spec.Child("nodeName"), "cannot be set until all schedulingGates have been cleared")...)
+	c := podCheck{meta: &p.ObjectMeta, spec: &p.Spec}
+	errs = append(errs, c.seccompMatches(spec)...)
+	return append(errs, c.appArmorMatches(spec)...)
 }
 
 // checkPod is what is checked of every written pod.
@@ -128,6 +135,24 @@ func checkPod(p, old *corev1.Pod) field.ErrorList {
 	spec := field.NewPath("spec")
 	errs := podAnnotations(p.Annotations, &p.Spec, field.NewPath("metadata", "annotations"))
 	errs = append(errs, c.podSpec(spec)...)
+	if p.Spec.ServiceAccountName == "" {
+		errs = append(errs, tokensOfNobody(p.Spec.Volumes, spec.Child("volumes"))...)
+	}
 	errs = append(errs, imagesWithoutSpace(p.Spec.Containers, spec.Child("containers"))...)
 	return append(errs, imagesWithoutSpace(p.Spec.InitContainers, spec.Child("initContainers"))...)
+}
+
+// tokensOfNobody refuses tokens of a pod that has no service account.
+func tokensOfNobody(volumes []corev1.Volume, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, v := range volumes {
+		if v.Projected == nil {
+			continue
+		}
+		for j, s := range v.Projected.Sources {
+			at := path.Index(i).Child("projected", "sources").Index(j).Child("serviceAccountToken")
+			errs = append(errs, forbidden(s.ServiceAccountToken != nil, at, "must not be specified when serviceAccountName is not set")...)
+		}
+	}
+	return errs
 }

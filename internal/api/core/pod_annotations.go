@@ -1,6 +1,7 @@
 package core
 
 import (
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +25,9 @@ func podAnnotations(a map[string]string, spec *corev1.PodSpec, path *field.Path)
 	if len(a) == 0 {
 		return errs
 	}
+	if cost, ok := a[corev1.PodDeletionCost]; ok && !deletionCost(cost) {
+		errs = append(errs, field.Invalid(path.Key(corev1.PodDeletionCost), cost, "must be a 32bit integer"))
+	}
 	containers := sets.New[string]()
 	(&podCheck{spec: spec}).eachContainer(path, func(c *corev1.Container, _ *field.Path) { containers.Insert(c.Name) })
 	for _, key := range sortedKeys(a) {
@@ -37,6 +41,43 @@ func podAnnotations(a map[string]string, spec *corev1.PodSpec, path *field.Path)
 		}
 	}
 	return errs
+}
+
+// deletionCost is a number without a plus sign or zeros before it.
+func deletionCost(text string) bool {
+	if text == "" || text[0] == '+' || text[0] == '0' && text != "0" {
+		return false
+	}
+	_, err := strconv.ParseInt(text, 10, 32)
+	return err == nil
+}
+
+// podAnnotationsUpdate keeps what the node reads once: AppArmor's profiles and
+// the mark of a mirror pod.
+func podAnnotationsUpdate(p, old *corev1.Pod) field.ErrorList {
+	path := field.NewPath("metadata", "annotations")
+	var errs field.ErrorList
+	for _, key := range sortedKeys(old.Annotations) {
+		if value, kept := p.Annotations[key]; !kept || value != old.Annotations[key] {
+			errs = append(errs, keptAnnotation(key, "remove or update", path)...)
+		}
+	}
+	for _, key := range sortedKeys(p.Annotations) {
+		if _, had := old.Annotations[key]; !had {
+			errs = append(errs, keptAnnotation(key, "add", path)...)
+		}
+	}
+	return append(errs, podAnnotations(p.Annotations, &p.Spec, path)...)
+}
+
+func keptAnnotation(key, verb string, path *field.Path) field.ErrorList {
+	switch {
+	case strings.HasPrefix(key, appArmorContainerPrefix):
+		return field.ErrorList{field.Forbidden(path.Key(key), "may not "+verb+" AppArmor annotations")}
+	case key == corev1.MirrorPodAnnotationKey:
+		return field.ErrorList{field.Forbidden(path.Key(key), "may not "+verb+" mirror pod annotation")}
+	}
+	return nil
 }
 
 func seccompValue(v string) bool {

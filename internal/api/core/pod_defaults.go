@@ -71,6 +71,10 @@ func defaultPod(p *corev1.Pod) {
 	// Host ports and requests come first: they look at what the user wrote.
 	s := &p.Spec
 	DefaultPodSpec(s)
+	if grace := s.TerminationGracePeriodSeconds; grace != nil && *grace < 0 {
+		least := int64(1)
+		s.TerminationGracePeriodSeconds = &least
+	}
 	orNew(&s.EnableServiceLinks, corev1.DefaultEnableServiceLinks)
 	for _, list := range [][]corev1.Container{s.InitContainers, s.Containers} {
 		for i := range list {
@@ -147,5 +151,20 @@ func defaultPodStatus(st *corev1.PodStatus) {
 	}
 	if st.PodIP == "" && len(st.PodIPs) > 0 {
 		st.PodIP = st.PodIPs[0].IP
+	}
+	roundResources(st.AllocatedResources)
+	roundStatusResources(st.Resources)
+	for _, list := range [][]corev1.ContainerStatus{st.InitContainerStatuses, st.ContainerStatuses, st.EphemeralContainerStatuses} {
+		for i := range list {
+			roundResources(list[i].AllocatedResources)
+			roundStatusResources(list[i].Resources)
+		}
+	}
+}
+
+func roundStatusResources(r *corev1.ResourceRequirements) {
+	if r != nil {
+		roundResources(r.Limits)
+		roundResources(r.Requests)
 	}
 }

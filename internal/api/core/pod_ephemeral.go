@@ -20,6 +20,7 @@ func (p *podCheck) ephemeralContainers(path *field.Path) field.ErrorList {
 		e, at := &p.spec.EphemeralContainers[i], path.Index(i)
 		c := corev1.Container(e.EphemeralContainerCommon)
 		errs = append(errs, p.commonContainer(&c, at)...)
+		errs = append(errs, imageWithoutSpace(c.Image, at.Child("image"))...)
 		if names.Has(e.Name) {
 			errs = append(errs, field.Duplicate(at.Child("name"), e.Name))
 		}

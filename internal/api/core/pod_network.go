@@ -43,7 +43,9 @@ func (p *podCheck) dns(path *field.Path) field.ErrorList {
 	}
 	errs = append(errs, dnsSearches(c.Searches, path.Child("searches"))...)
 	for i, o := range c.Options {
-		errs = append(errs, requiredIf(o.Name == "", path.Child("options").Index(i))...)
+		if o.Name == "" {
+			errs = append(errs, field.Required(path.Child("options").Index(i), "must not be empty"))
+		}
 	}
 	return errs
 }

@@ -50,17 +50,18 @@ func (p *podCheck) windowsOnly(path *field.Path) field.ErrorList {
 		no(sc.AppArmorProfile != nil, "appArmorProfile")
 		no(sc.SELinuxOptions != nil, "seLinuxOptions")
 		errs = append(errs, forbidden(s.HostUsers != nil, path.Child("hostUsers"), why)...)
-		no(s.HostPID, "hostPID")
-		no(s.HostIPC, "hostIPC")
+		errs = append(errs, forbidden(s.HostPID, path.Child("hostPID"), why)...)
+		errs = append(errs, forbidden(s.HostIPC, path.Child("hostIPC"), why)...)
 		no(sc.SeccompProfile != nil, "seccompProfile")
 		no(sc.FSGroup != nil, "fsGroup")
 		no(sc.FSGroupChangePolicy != nil, "fsGroupChangePolicy")
 		no(len(sc.Sysctls) > 0, "sysctls")
-		no(s.ShareProcessNamespace != nil, "shareProcessNamespace")
+		errs = append(errs, forbidden(s.ShareProcessNamespace != nil, path.Child("shareProcessNamespace"), why)...)
 		no(sc.RunAsUser != nil, "runAsUser")
 		no(sc.RunAsGroup != nil, "runAsGroup")
 		no(sc.SupplementalGroups != nil, "supplementalGroups")
 		no(sc.SupplementalGroupsPolicy != nil, "supplementalGroupsPolicy")
+		no(sc.SELinuxChangePolicy != nil, "seLinuxChangePolicy")
 	}
 	p.eachContainer(path, func(c *corev1.Container, cat *field.Path) {
 		sc := c.SecurityContext

@@ -14,15 +14,19 @@ func podSpecChanged(p, old *corev1.Pod) bool {
 
 func preparePodCreate(p *corev1.Pod) {
 	p.Generation = 1
-	p.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: QOSClass(&p.Spec)}
+	p.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: p.Status.QOSClass}
+	if p.Status.QOSClass == "" { // upstream lets who makes the pod choose
+		p.Status.QOSClass = QOSClass(&p.Spec)
+	}
 	if len(p.Spec.SchedulingGates) > 0 {
 		p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{
 			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulingGated,
 			Message: "Scheduling is blocked due to non-empty scheduling gates",
 		})
 	}
-	mergeLabelKeys(p)
 	dropPodFields(&p.Spec, nil)
+	mergeLabelKeys(p)
+	appArmorFields(p)
 }
 
 func preparePodUpdate(p, old *corev1.Pod) {
@@ -38,22 +42,48 @@ func preparePodStatus(p, old *corev1.Pod) {
 	p.OwnerReferences = old.OwnerReferences
 	orSet(&p.Status.QOSClass, old.Status.QOSClass)
 	orSet(&p.Status.ObservedGeneration, old.Status.ObservedGeneration)
-	observed := make(map[corev1.PodConditionType]int64, len(old.Status.Conditions))
+	dropPodStatusFields(&p.Status, &old.Status)
+	// A type may stand there several times: each takes the next one's.
+	observed := make(map[corev1.PodConditionType][]int64, len(old.Status.Conditions))
 	for _, c := range old.Status.Conditions {
-		observed[c.Type] = c.ObservedGeneration
+		observed[c.Type] = append(observed[c.Type], c.ObservedGeneration)
 	}
 	for i := range p.Status.Conditions {
 		c := &p.Status.Conditions[i]
-		orSet(&c.ObservedGeneration, observed[c.Type])
+		if was := observed[c.Type]; len(was) > 0 {
+			orSet(&c.ObservedGeneration, was[0])
+			observed[c.Type] = was[1:]
+		}
+	}
+}
+
+// dropPodStatusFields removes what features tell that are off by default.
+func dropPodStatusFields(s, old *corev1.PodStatus) {
+	if len(old.NodeAllocatableResourceClaimStatuses) == 0 {
+		s.NodeAllocatableResourceClaimStatuses = nil
+	}
+	of := func(s *corev1.PodStatus) (mounts []*corev1.VolumeMountStatus) {
+		for _, l := range statusLists(s) {
+			for i := range l.list {
+				for j := range l.list[i].VolumeMounts {
+					mounts = append(mounts, &l.list[i].VolumeMounts[j])
+				}
+			}
+		}
+		return mounts
+	}
+	if slices.ContainsFunc(of(old), func(m *corev1.VolumeMountStatus) bool { return m.VolumeStatus != nil }) {
+		return
+	}
+	for _, m := range of(s) {
+		m.VolumeStatus = nil
 	}
 }
 
 // dropPodFields removes fields whose feature is off by default in 1.36,
 // unless the old pod has them.
 func dropPodFields(s, old *corev1.PodSpec) {
-	if old == nil || old.SchedulingGroup == nil {
-		s.SchedulingGroup = nil
-	}
+	dropTemplateFields(s, old)
 	for _, list := range [][]corev1.Container{s.InitContainers, s.Containers} {
 		for i := range list {
 			if l := list[i].Lifecycle; l != nil && !hadStopSignal(old) {
@@ -66,6 +96,45 @@ func dropPodFields(s, old *corev1.PodSpec) {
 			l.StopSignal = nil
 		}
 	}
+}
+
+func dropTemplateFields(s, old *corev1.PodSpec) {
+	if old == nil || old.SchedulingGroup == nil {
+		s.SchedulingGroup = nil
+	}
+	bundles, certificates := projects(old, isBundle), projects(old, isCertificate)
+	for _, v := range s.Volumes {
+		if v.Projected == nil {
+			continue
+		}
+		for i := range v.Projected.Sources {
+			if !bundles {
+				v.Projected.Sources[i].ClusterTrustBundle = nil
+			}
+			if !certificates {
+				v.Projected.Sources[i].PodCertificate = nil
+			}
+		}
+	}
+}
+
+func isBundle(s corev1.VolumeProjection) bool      { return s.ClusterTrustBundle != nil }
+func isCertificate(s corev1.VolumeProjection) bool { return s.PodCertificate != nil }
+
+func projects(s *corev1.PodSpec, what func(corev1.VolumeProjection) bool) bool {
+	return s != nil && slices.ContainsFunc(s.Volumes, func(v corev1.Volume) bool {
+		return v.Projected != nil && slices.ContainsFunc(v.Projected.Sources, what)
+	})
+}
+
+// DropTemplateFields removes fields of a template whose feature is off by
+// default, unless the template had them before; old is nil for a new one.
+func DropTemplateFields(t, old *corev1.PodTemplateSpec) {
+	if old == nil {
+		dropTemplateFields(&t.Spec, nil)
+		return
+	}
+	dropTemplateFields(&t.Spec, &old.Spec)
 }
 
 func hadStopSignal(s *corev1.PodSpec) bool {
@@ -128,9 +197,11 @@ func addRequirements(s *metav1.LabelSelector, keys []string, labels map[string]s
 func QOSClass(s *corev1.PodSpec) corev1.PodQOSClass {
 	requests, limits := corev1.ResourceList{}, corev1.ResourceList{}
 	guaranteed := true
-	if s.Resources != nil && (len(s.Resources.Requests) > 0 || len(s.Resources.Limits) > 0) {
+	if s.Resources != nil {
 		addCompute(requests, s.Resources.Requests)
-		guaranteed = addCompute(limits, s.Resources.Limits) == 2
+		if len(s.Resources.Limits) > 0 {
+			guaranteed = addCompute(limits, s.Resources.Limits) == 2
+		}
 	} else {
 		for _, list := range [][]corev1.Container{s.Containers, s.InitContainers} {
 			for _, c := range list {

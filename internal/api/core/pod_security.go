@@ -84,24 +84,32 @@ func (p *podCheck) sysctls(list []corev1.Sysctl, path *field.Path) field.ErrorLi
 	seen := sets.New[string]()
 	for i, s := range list {
 		at := path.Index(i).Child("name")
-		name := dotted(s.Name)
 		switch {
 		case s.Name == "":
 			errs = append(errs, field.Required(at, ""))
 		case len(s.Name) > maxSysctlName || !pattern.MatchString(s.Name):
 			errs = append(errs, field.Invalid(at, s.Name,
 				fmt.Sprintf("must have at most %d characters and match regex %s", maxSysctlName, sysctlPattern)))
-		case seen.Has(name):
+		case seen.Has(s.Name):
 			errs = append(errs, field.Duplicate(at, s.Name))
-		case p.spec.HostNetwork && strings.HasPrefix(name, "net."):
-			errs = append(errs, field.Invalid(at, s.Name, "may not be specified when 'hostNetwork' is true"))
-		case p.spec.HostIPC && (strings.HasPrefix(name, "kernel.shm") || strings.HasPrefix(name, "kernel.msg") ||
-			name == "kernel.sem" || strings.HasPrefix(name, "fs.mqueue.")):
-			errs = append(errs, field.Invalid(at, s.Name, "may not be specified when 'hostIPC' is true"))
 		}
-		seen.Insert(name)
+		errs = append(errs, p.hostSysctl(s.Name, at)...)
+		seen.Insert(s.Name)
 	}
 	return errs
+}
+
+// hostSysctl refuses settings of a namespace that the pod shares with the host.
+func (p *podCheck) hostSysctl(sysctl string, at *field.Path) field.ErrorList {
+	name := dotted(sysctl)
+	switch {
+	case p.spec.HostNetwork && strings.HasPrefix(name, "net."):
+		return field.ErrorList{field.Invalid(at, sysctl, "may not be specified when 'hostNetwork' is true")}
+	case p.spec.HostIPC && (strings.HasPrefix(name, "kernel.shm") || strings.HasPrefix(name, "kernel.msg") ||
+		name == "kernel.sem" || strings.HasPrefix(name, "fs.mqueue.")):
+		return field.ErrorList{field.Invalid(at, sysctl, "may not be specified when 'hostIPC' is true")}
+	}
+	return nil
 }
 
 // dotted is a sysctl name with dots where it was written with slashes.
@@ -120,17 +128,52 @@ func dotted(name string) string {
 	}, name)
 }
 
-// hostUsers checks what a user namespace of the pod's own excludes.
+// hostUsers checks what a user namespace of the pod's own excludes. Some paths
+// are upstream's internal names.
 func (p *podCheck) hostUsers(path *field.Path) field.ErrorList {
 	if p.spec.HostUsers == nil || *p.spec.HostUsers {
 		return nil
 	}
-	errs := forbidden(p.spec.HostPID, path, "when `hostPID` is true")
-	errs = append(errs, forbidden(p.spec.HostIPC, path, "when `hostIPC` is true")...)
-	errs = append(errs, forbidden(p.spec.HostNetwork, path, "when `hostNetwork` is true")...)
-	for i, c := range p.spec.Containers {
-		errs = append(errs, forbidden(len(c.VolumeDevices) > 0, path.Root().Child("spec", "containers").Index(i).Child("volumeDevices"),
-			"when `hostUsers` is false")...)
+	const why = "when `hostUsers` is false"
+	errs := forbidden(p.spec.HostNetwork, path.Child("hostNetwork"), why)
+	errs = append(errs, forbidden(p.spec.HostPID, path.Child("HostPID"), why)...)
+	errs = append(errs, forbidden(p.spec.HostIPC, path.Child("HostIPC"), why)...)
+	p.eachContainer(path, func(c *corev1.Container, at *field.Path) {
+		errs = append(errs, forbidden(len(c.VolumeDevices) > 0, at.Child("volumeDevices"), why)...)
+	})
+	return errs
+}
+
+// hostProcess checks Windows' HostProcess containers: all of a pod or none.
+func (p *podCheck) hostProcess(path *field.Path) field.ErrorList {
+	var whole *bool
+	if sc := p.spec.SecurityContext; sc != nil && sc.WindowsOptions != nil {
+		whole = sc.WindowsOptions.HostProcess
+	}
+	var errs field.ErrorList
+	all, count := 0, 0
+	p.eachContainer(path, func(c *corev1.Container, at *field.Path) {
+		all++
+		is := whole
+		if sc := c.SecurityContext; sc != nil && sc.WindowsOptions != nil && sc.WindowsOptions.HostProcess != nil {
+			is = sc.WindowsOptions.HostProcess
+			if whole != nil && *whole != *is {
+				errs = append(errs, field.Invalid(at.Child("securityContext", "windowsOptions", "hostProcess"), *is,
+					fmt.Sprintf("pod hostProcess value must be identical if both are specified, was %v", *whole)))
+			}
+		}
+		if isTrue(is) {
+			count++
+		}
+	})
+	if count == 0 {
+		return errs
+	}
+	if count != all {
+		errs = append(errs, field.Invalid(path, "", "If pod contains any hostProcess containers then all containers must be HostProcess containers"))
+	}
+	if !p.spec.HostNetwork {
+		errs = append(errs, field.Invalid(path.Child("hostNetwork"), false, "hostNetwork must be true if pod contains any hostProcess containers"))
 	}
 	return errs
 }

@@ -13,7 +13,7 @@ import (
 // gives them, since that order is part of the message.
 func (p *podCheck) podSpec(path *field.Path) field.ErrorList {
 	s := p.spec
-	var errs field.ErrorList
+	errs := requiredIf(s.TerminationGracePeriodSeconds == nil, path.Child("terminationGracePeriodSeconds"))
 	errs = append(errs, p.checkVolumes(path.Child("volumes"))...)
 	errs = append(errs, p.resourceClaims(path.Child("resourceClaims"))...)
 	errs = append(errs, p.containers(path.Child("containers"))...)
@@ -31,8 +31,9 @@ func (p *podCheck) podSpec(path *field.Path) field.ErrorList {
 	errs = append(errs, p.dns(path.Child("dnsConfig"))...)
 	errs = append(errs, readinessGates(s.ReadinessGates, path.Child("readinessGates"))...)
 	errs = append(errs, schedulingGates(s.SchedulingGates, path.Child("schedulingGates"))...)
-	errs = append(errs, topologySpread(s.TopologySpreadConstraints, path.Child("topologySpreadConstraints"))...)
-	errs = append(errs, p.hostUsers(path.Child("hostUsers"))...)
+	errs = append(errs, p.topologySpread(path.Child("topologySpreadConstraints"))...)
+	errs = append(errs, p.hostProcess(path)...)
+	errs = append(errs, p.hostUsers(path)...)
 	errs = append(errs, p.hostnameOverride(path.Child("hostnameOverride"))...)
 	errs = append(errs, p.names(path)...)
 	errs = append(errs, tolerations(s.Tolerations, path.Child("tolerations"))...)
@@ -42,7 +43,7 @@ func (p *podCheck) podSpec(path *field.Path) field.ErrorList {
 		errs = append(errs, validate.Name(validate.Subdomain, *s.RuntimeClassName, path.Child("runtimeClassName"))...)
 	}
 	if s.PreemptionPolicy != nil {
-		errs = append(errs, inOrder(*s.PreemptionPolicy, path.Child("preemptionPolicy"),
+		errs = append(errs, requiredInOrder(*s.PreemptionPolicy, path.Child("preemptionPolicy"),
 			corev1.PreemptLowerPriority, corev1.PreemptNever)...)
 	}
 	errs = append(errs, p.overhead(path.Child("overhead"))...)

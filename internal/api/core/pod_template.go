@@ -20,9 +20,15 @@ func podTemplateKind() *api.Kind {
 		New:        func() *corev1.PodTemplate { return &corev1.PodTemplate{} },
 		NewList:    func() runtime.Object { return &corev1.PodTemplateList{} },
 		Main: api.RulesOf[*corev1.PodTemplate]{
-			Default:       func(t *corev1.PodTemplate) { DefaultPodTemplate(&t.Template) },
-			PrepareCreate: func(t *corev1.PodTemplate) { t.Generation = 1 },
-			PrepareUpdate: func(t, old *corev1.PodTemplate) { t.Generation = old.Generation },
+			Default: func(t *corev1.PodTemplate) { DefaultPodTemplate(&t.Template) },
+			PrepareCreate: func(t *corev1.PodTemplate) {
+				t.Generation = 1
+				DropTemplateFields(&t.Template, nil)
+			},
+			PrepareUpdate: func(t, old *corev1.PodTemplate) {
+				t.Generation = old.Generation
+				DropTemplateFields(&t.Template, &old.Template)
+			},
 			Validate: func(t *corev1.PodTemplate) field.ErrorList {
 				return ValidatePodTemplate(&t.Template, path)
 			},

@@ -19,15 +19,20 @@ func ValidatePodTemplateUpdate(t, old *corev1.PodTemplateSpec, path *field.Path)
 	return validatePodTemplate(t, old, path)
 }
 
+// ValidatePodTemplateMeta checks only the labels and annotations of a template.
+func ValidatePodTemplateMeta(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+	errs := validate.Labels(t.Labels, path.Child("labels"))
+	errs = append(errs, validate.Annotations(t.Annotations, path.Child("annotations"))...)
+	return append(errs, podAnnotations(t.Annotations, &t.Spec, path.Child("annotations"))...)
+}
+
 func validatePodTemplate(t, old *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
 	p := podCheck{meta: &t.ObjectMeta, spec: &t.Spec}
 	if old != nil {
 		p.old = &old.Spec
 	}
 	spec := path.Child("spec")
-	errs := validate.Labels(t.Labels, path.Child("labels"))
-	errs = append(errs, validate.Annotations(t.Annotations, path.Child("annotations"))...)
-	errs = append(errs, podAnnotations(t.Annotations, &t.Spec, path.Child("annotations"))...)
+	errs := ValidatePodTemplateMeta(t, path)
 	errs = append(errs, p.podSpec(spec)...)
 	return append(errs, forbidden(len(t.Spec.EphemeralContainers) > 0, spec.Child("ephemeralContainers"),
 		"ephemeral containers not allowed in pod template")...)

@@ -18,16 +18,25 @@ const mutablePodFields = "pod updates may not change fields other than `spec.con
 func validatePodUpdate(p, old *corev1.Pod) field.ErrorList {
 	spec := field.NewPath("spec")
 	errs := append(validate.StrictMeta(p, true, nil), checkPod(p, old)...)
-	stop, more := containersKept(p, old, spec)
+	errs = append(errs, podAnnotationsUpdate(p, old)...)
+	for _, l := range []struct {
+		name    string
+		is, was []corev1.Container
+	}{{"containers", p.Spec.Containers, old.Spec.Containers}, {"initContainers", p.Spec.InitContainers, old.Spec.InitContainers}} {
+		at := spec.Child(l.name)
+		if len(l.is) != len(l.was) {
+			return append(errs, field.Forbidden(at, "pod updates may not add or remove containers"))
+		}
+		errs = append(errs, imagesRequired(l.is, at)...)
+		errs = append(errs, imagesWithoutSpace(l.is, at)...)
+	}
+	stop, more := deadlineUpdate(p, old, spec)
 	errs = append(errs, more...)
 	if stop {
 		return errs
 	}
-	errs = append(errs, imagesRequired(p.Spec.Containers, spec.Child("containers"))...)
-	errs = append(errs, imagesRequired(p.Spec.InitContainers, spec.Child("initContainers"))...)
-	errs = append(errs, deadlineUpdate(p, old, spec)...)
-	errs = append(errs, gatesUpdate(p, old, spec.Child("schedulingGates"))...)
 	errs = append(errs, tolerationsUpdate(p.Spec.Tolerations, old.Spec.Tolerations, spec.Child("tolerations"))...)
+	errs = append(errs, gatesUpdate(p, old, spec.Child("schedulingGates"))...)
 	return append(errs, restUnchanged(p, old, spec)...)
 }
 
@@ -40,30 +49,20 @@ func imagesRequired(list []corev1.Container, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// containersKept wants the same number of containers, and images in all of
-// them; where it does not hold there is nothing more to compare.
-func containersKept(p, old *corev1.Pod, spec *field.Path) (stop bool, errs field.ErrorList) {
-	if len(p.Spec.Containers) != len(old.Spec.Containers) {
-		return true, field.ErrorList{field.Forbidden(spec.Child("containers"), "pod updates may not add or remove containers")}
-	}
-	if len(p.Spec.InitContainers) != len(old.Spec.InitContainers) {
-		return true, field.ErrorList{field.Forbidden(spec.Child("initContainers"), "pod updates may not add or remove containers")}
-	}
-	return false, nil
-}
-
-func deadlineUpdate(p, old *corev1.Pod, spec *field.Path) field.ErrorList {
+// deadlineUpdate lets a deadline come nearer; after a wrong one there is
+// nothing more to compare.
+func deadlineUpdate(p, old *corev1.Pod, spec *field.Path) (stop bool, errs field.ErrorList) {
 	at := spec.Child("activeDeadlineSeconds")
 	was, is := old.Spec.ActiveDeadlineSeconds, p.Spec.ActiveDeadlineSeconds
 	switch {
 	case is != nil && (*is < 0 || *is > 1<<31-1):
-		return validate.InRange(*is, 0, 1<<31-1, at)
+		return true, validate.InRange(*is, 0, 1<<31-1, at)
 	case is != nil && was != nil && *was < *is:
-		return field.ErrorList{field.Invalid(at, *is, "must be less than or equal to previous value")}
+		return true, field.ErrorList{field.Invalid(at, *is, "must be less than or equal to previous value")}
 	case is == nil && was != nil:
-		return field.ErrorList{field.Invalid(at, is, "must not update from a positive integer to nil value")}
+		return false, field.ErrorList{field.Invalid(at, is, "must not update from a positive integer to nil value")}
 	}
-	return nil
+	return false, nil
 }
 
 func gatesUpdate(p, old *corev1.Pod, path *field.Path) field.ErrorList {
@@ -90,7 +89,7 @@ func tolerationsUpdate(list, old []corev1.Toleration, path *field.Path) field.Er
 			return field.ErrorList{field.Forbidden(path, "existing toleration can not be modified except its tolerationSeconds")}
 		}
 	}
-	return nil
+	return tolerations(list, path) // once more, as upstream does
 }
 
 // restUnchanged puts back what may change and wants the rest to be the same.
@@ -108,61 +107,66 @@ func restUnchanged(p, old *corev1.Pod, path *field.Path) field.ErrorList {
 	if g := was.TerminationGracePeriodSeconds; g != nil && *g < 0 && is.TerminationGracePeriodSeconds != nil && *is.TerminationGracePeriodSeconds == 1 {
 		is.TerminationGracePeriodSeconds = g
 	}
+	var errs field.ErrorList
 	if len(old.Spec.SchedulingGates) > 0 {
-		allowGated(is, was)
+		errs = narrowGated(is, was, path)
 	}
 	if apiequality.Semantic.DeepEqual(*is, *was) {
-		return nil
+		return errs
 	}
 	changed := diff.Diff(validate.Shown(was), validate.Shown(is))
-	return field.ErrorList{field.Forbidden(path, mutablePodFields+"\n"+changed)}
+	return append(errs, field.Forbidden(path, mutablePodFields+"\n"+changed))
 }
 
-// allowGated lets a pod that still waits at scheduling gates narrow down its
-// node selector and affinity (KEP-3838).
-func allowGated(is, was *corev1.PodSpec) {
-	narrowed := true
-	for key, value := range was.NodeSelector {
-		if is.NodeSelector[key] != value {
-			narrowed = false
+// narrowGated lets a pod that still waits at scheduling gates narrow down its
+// node selector and node affinity (KEP-3838), and puts both back in is.
+func narrowGated(is, was *corev1.PodSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, key := range sortedKeys(was.NodeSelector) {
+		if value, kept := is.NodeSelector[key]; !kept || value != was.NodeSelector[key] {
+			errs = append(errs, field.Invalid(path.Child("nodeSelector"), is.NodeSelector,
+				"only additions to spec.nodeSelector are allowed (no mutations or deletions)"))
+			break
 		}
 	}
-	if narrowed {
-		is.NodeSelector = was.NodeSelector
+	is.NodeSelector = was.NodeSelector
+	var before, after *corev1.NodeAffinity
+	if was.Affinity != nil {
+		before = was.Affinity.NodeAffinity
 	}
-	if narrowedAffinity(is.Affinity, was.Affinity) {
-		is.Affinity = was.Affinity
+	if is.Affinity != nil {
+		after = is.Affinity.NodeAffinity
 	}
+	if apiequality.Semantic.DeepEqual(before, after) {
+		return errs
+	}
+	errs = append(errs, narrowTerms(after, before, path.Child("affinity", "nodeAffinity", required, "nodeSelectorTerms"))...)
+	switch {
+	case is.Affinity == nil && before != nil:
+		is.Affinity = &corev1.Affinity{NodeAffinity: before}
+	case is.Affinity != nil && was.Affinity == nil && is.Affinity.PodAffinity == nil && is.Affinity.PodAntiAffinity == nil:
+		is.Affinity = nil
+	case is.Affinity != nil:
+		is.Affinity.NodeAffinity = before
+	}
+	return errs
 }
 
-// narrowedAffinity tells whether only node affinity changed, and required
-// terms only gained requirements.
-func narrowedAffinity(is, was *corev1.Affinity) bool {
-	var before, after corev1.Affinity
-	if was != nil {
-		before = *was
+// narrowTerms wants required terms to gain requirements only.
+func narrowTerms(is, was *corev1.NodeAffinity, path *field.Path) field.ErrorList {
+	old, terms := requiredTerms(was), requiredTerms(is)
+	if len(old) > 0 && len(old) != len(terms) {
+		return field.ErrorList{field.Invalid(path, validate.Shown(terms), "no additions/deletions to non-empty NodeSelectorTerms list are allowed")}
 	}
-	if is != nil {
-		after = *is
-	}
-	if !apiequality.Semantic.DeepEqual(before.PodAffinity, after.PodAffinity) ||
-		!apiequality.Semantic.DeepEqual(before.PodAntiAffinity, after.PodAntiAffinity) {
-		return false
-	}
-	old := requiredTerms(before.NodeAffinity)
-	if old == nil {
-		return true
-	}
-	terms := requiredTerms(after.NodeAffinity)
-	if len(terms) != len(old) {
-		return false
-	}
+	var errs field.ErrorList
 	for i := range old {
-		if !prefixOf(old[i].MatchExpressions, terms[i].MatchExpressions) || !prefixOf(old[i].MatchFields, terms[i].MatchFields) {
-			return false
+		empty := len(old[i].MatchExpressions)+len(old[i].MatchFields) == 0
+		filled := len(terms[i].MatchExpressions)+len(terms[i].MatchFields) > 0
+		if empty && filled || !prefixOf(old[i].MatchExpressions, terms[i].MatchExpressions) || !prefixOf(old[i].MatchFields, terms[i].MatchFields) {
+			errs = append(errs, field.Invalid(path.Index(i), validate.Shown(terms[i]), "only additions are allowed (no mutations or deletions)"))
 		}
 	}
-	return true
+	return errs
 }
 
 func requiredTerms(n *corev1.NodeAffinity) []corev1.NodeSelectorTerm {

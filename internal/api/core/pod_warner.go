@@ -2,11 +2,13 @@ package core
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api/validate"
@@ -26,11 +28,13 @@ func (w *podWarner) all() []string {
 	w.deprecatedLabels(spec)
 	w.nullSelectors(spec)
 	w.volumes(spec.Child("volumes"))
+	w.overlaps()
 	w.duplicates(spec)
 	check := podCheck{spec: w.spec}
-	portNames := map[string]*field.Path{}
+	ports, portNames := map[string][]portAt{}, map[string]*field.Path{}
 	check.eachContainer(spec, func(c *corev1.Container, at *field.Path) {
 		w.container(c, at)
+		w.ports(c.Ports, ports, at.Child("ports"))
 		w.portNames(c.Ports, portNames, at.Child("ports"))
 	})
 	w.fractional(w.spec.Overhead, spec.Child("overhead"), corev1.ResourceMemory, corev1.ResourceEphemeralStorage)
@@ -51,11 +55,11 @@ func (w *podWarner) deprecatedLabels(spec *field.Path) {
 	if a := w.spec.Affinity; a != nil && a.NodeAffinity != nil {
 		at := spec.Child("affinity", "nodeAffinity")
 		for i := range requiredTerms(a.NodeAffinity) {
-			w.term(&requiredTerms(a.NodeAffinity)[i], at.Child(required, "nodeSelectorTerms").Index(i))
+			w.term(&requiredTerms(a.NodeAffinity)[i], false, at.Child(required, "nodeSelectorTerms").Index(i))
 		}
 		for i := range a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution {
 			t := &a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution[i]
-			w.term(&t.Preference, at.Child(preferred).Index(i).Child("preference"))
+			w.term(&t.Preference, true, at.Child(preferred).Index(i).Child("preference"))
 		}
 	}
 	for i, c := range w.spec.TopologySpreadConstraints {
@@ -65,10 +69,19 @@ func (w *podWarner) deprecatedLabels(spec *field.Path) {
 	}
 }
 
-func (w *podWarner) term(t *corev1.NodeSelectorTerm, at *field.Path) {
+// term warns of wrong values too where validation does not look at them.
+func (w *podWarner) term(t *corev1.NodeSelectorTerm, values bool, at *field.Path) {
 	for i, e := range t.MatchExpressions {
+		idx := at.Child("matchExpressions").Index(i)
 		if why, ok := validate.DeprecatedNodeLabel(e.Key); ok {
-			w.add("%s: %s", at.Child("matchExpressions").Index(i).Child("key"), why)
+			w.add("%s: %s is %s", idx.Child("key"), e.Key, why)
+		}
+		for j, v := range e.Values {
+			for _, why := range validation.IsValidLabelValue(v) {
+				if values {
+					w.add("%s: %s is invalid, %s", idx.Child("values").Index(j), v, why)
+				}
+			}
 		}
 	}
 }
@@ -81,7 +94,9 @@ func (w *podWarner) volumes(path *field.Path) {
 		}
 		if v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil {
 			r := v.Ephemeral.VolumeClaimTemplate.Spec.Resources
-			w.fractional(r.Requests, at.Child("ephemeral", "volumeClaimTemplate", "spec", "resources", "requests"), corev1.ResourceStorage)
+			claim := at.Child("ephemeral", "volumeClaimTemplate", "spec", "resources")
+			w.fractional(r.Requests, claim.Child("requests"), corev1.ResourceStorage)
+			w.fractional(r.Limits, claim.Child("limits"), corev1.ResourceStorage)
 		}
 	}
 }
@@ -116,11 +131,12 @@ func deprecatedVolumes(s *corev1.VolumeSource) []deprecation {
 func (w *podWarner) duplicates(spec *field.Path) {
 	seen := sets.New[string]()
 	for i, s := range w.spec.ImagePullSecrets {
-		at := spec.Child("imagePullSecrets").Index(i)
+		at := spec.Child("imagePullSecrets").Index(i).Child("name")
+		if seen.Has(s.Name) {
+			w.add("%s: duplicate name %q", at, s.Name)
+		}
 		if s.Name == "" {
-			w.add("%s: invalid empty name %q", at.Child("name"), s.Name)
-		} else if seen.Has(s.Name) {
-			w.add("%s: duplicate name %q", at.Child("name"), s.Name)
+			w.add("%s: invalid empty name %q", at, s.Name)
 		}
 		seen.Insert(s.Name)
 	}
@@ -132,31 +148,44 @@ func (w *podWarner) duplicates(spec *field.Path) {
 func (w *podWarner) container(c *corev1.Container, at *field.Path) {
 	names := sets.New[string]()
 	for i, e := range c.Env {
-		if names.Has(e.Name) {
+		// A value that refers to the one before does not lose it.
+		self := "$(" + e.Name + ")"
+		hides := e.ValueFrom != nil || e.Value == self || !strings.Contains(e.Value, self)
+		if names.Has(e.Name) && hides {
 			w.add("%s: hides previous definition of %q, which may be dropped when using apply", at.Child("env").Index(i), e.Name)
 		}
 		names.Insert(e.Name)
 	}
-	w.ports(c.Ports, at.Child("ports"))
 	resources := at.Child("resources")
 	w.fractional(c.Resources.Limits, resources.Child("limits"), corev1.ResourceMemory, corev1.ResourceEphemeralStorage)
 	w.fractional(c.Resources.Requests, resources.Child("requests"), corev1.ResourceMemory, corev1.ResourceEphemeralStorage)
 }
 
-func (w *podWarner) ports(ports []corev1.ContainerPort, at *field.Path) {
-	type key struct {
-		protocol       corev1.Protocol
-		port, hostPort int32
-		hostIP         string
-	}
-	seen := map[key]int{}
+// portAt is a port and where it stands.
+type portAt struct {
+	at   *field.Path
+	port corev1.ContainerPort
+}
+
+// ports warns of ports that are the same as others of the pod, or may be.
+func (w *podWarner) ports(ports []corev1.ContainerPort, seen map[string][]portAt, at *field.Path) {
 	for i, p := range ports {
-		k := key{p.Protocol, p.ContainerPort, p.HostPort, p.HostIP}
-		if first, ok := seen[k]; ok {
-			w.add("%s: duplicate port definition with %s", at.Index(i), at.Index(first))
-			continue
+		idx := at.Index(i)
+		if p.HostIP != "" && p.HostPort == 0 {
+			w.add("%s: hostIP set without hostPort: %+v", idx, p)
 		}
-		seen[k] = i
+		key := fmt.Sprintf("%d/%s", p.ContainerPort, p.Protocol)
+		for _, o := range seen[key] {
+			switch {
+			case p.HostIP == o.port.HostIP && p.HostPort == o.port.HostPort:
+				w.add("%s: duplicate port definition with %s", idx, o.at)
+			case p.HostPort == 0 || o.port.HostPort == 0:
+				w.add("%s: overlapping port definition with %s", idx, o.at)
+			case p.HostPort == o.port.HostPort && (p.HostIP == "") != (o.port.HostIP == ""):
+				w.add("%s: dangerously ambiguous port definition with %s", idx, o.at)
+			}
+		}
+		seen[key] = append(seen[key], portAt{idx, p})
 	}
 }
 

@@ -1,9 +1,8 @@
 package core
 
 import (
-	"strings"
-
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -23,23 +22,46 @@ func deprecatedLabels() map[string]string {
 	}
 }
 
-// deprecatedAnnotations warns of annotations that became fields.
+// deprecatedAnnotations warns of annotations that became fields, those of
+// security only where the field does not say the same.
 func (w *podWarner) deprecatedAnnotations(at *field.Path) {
-	gone := map[string]string{
-		"scheduler.alpha.kubernetes.io/critical-pod":  "non-functional in v1.16+; use the \"priorityClassName\" field instead",
-		"security.alpha.kubernetes.io/sysctls":        "non-functional in v1.11+; use the \"sysctls\" field instead",
-		"security.alpha.kubernetes.io/unsafe-sysctls": "non-functional in v1.11+; use the \"sysctls\" field instead",
-		seccompPod: "non-functional in v1.27+; use the \"seccompProfile\" field instead",
-	}
-	for _, key := range sortedKeys(w.meta.Annotations) {
-		switch why, ok := gone[key]; {
-		case ok:
-			w.add("%s: %s", at.Key(key), why)
-		case strings.HasPrefix(key, seccompContainerPrefix):
-			w.add("%s: %s", at.Key(key), gone[seccompPod])
-		case strings.HasPrefix(key, appArmorContainerPrefix):
-			w.add("%s: deprecated since v1.30; use the \"appArmorProfile\" field instead", at.Key(key))
+	for _, gone := range []struct{ key, why string }{
+		{"scheduler.alpha.kubernetes.io/critical-pod", `non-functional in v1.16+; use the "priorityClassName" field instead`},
+		{"security.alpha.kubernetes.io/sysctls", `non-functional in v1.11+; use the "sysctls" field instead`},
+		{"security.alpha.kubernetes.io/unsafe-sysctls", `non-functional in v1.11+; use the "sysctls" field instead`},
+	} {
+		if _, ok := w.meta.Annotations[gone.key]; ok {
+			w.add("%s: %s", at.Key(gone.key), gone.why)
 		}
+	}
+	const seccomp = `%s: non-functional in v1.27+; use the "seccompProfile" field instead`
+	var profile *corev1.AppArmorProfile
+	sc := w.spec.SecurityContext
+	if sc != nil {
+		profile = sc.AppArmorProfile
+	}
+	if _, ok := w.meta.Annotations[seccompPod]; ok && (sc == nil || sc.SeccompProfile == nil) {
+		w.add(seccomp, at.Key(seccompPod))
+	}
+	(&podCheck{spec: w.spec}).eachContainer(at, func(c *corev1.Container, _ *field.Path) {
+		key := seccompContainerPrefix + c.Name
+		if _, ok := w.meta.Annotations[key]; ok && (c.SecurityContext == nil || c.SecurityContext.SeccompProfile == nil) {
+			w.add(seccomp, at.Key(key))
+		}
+		w.appArmorAnnotation(c, profile, at)
+	})
+}
+
+// appArmorAnnotation warns of an annotation that the pod's profile does not
+// repeat. A pod that had it made into a field is warned of where that happens.
+func (w *podWarner) appArmorAnnotation(c *corev1.Container, whole *corev1.AppArmorProfile, at *field.Path) {
+	key := appArmorContainerPrefix + c.Name
+	annotation, ok := w.meta.Annotations[key]
+	if !ok || c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil {
+		return
+	}
+	if is := appArmorOf(annotation); whole == nil || is == nil || !apiequality.Semantic.DeepEqual(whole, is) {
+		w.add(`%s: deprecated since v1.30; use the "appArmorProfile" field instead`, at.Key(key))
 	}
 }
 

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -9,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -28,14 +30,21 @@ func replicationControllerKind() *api.Kind {
 		New:        func() *replicationController { return &replicationController{} },
 		NewList:    func() runtime.Object { return &corev1.ReplicationControllerList{} },
 		Main: api.RulesOf[*replicationController]{
-			Default: defaultReplicationController,
+			NameRule: validate.LongName,
+			Default:  defaultReplicationController,
 			PrepareCreate: func(rc *replicationController) {
 				rc.Status = corev1.ReplicationControllerStatus{}
 				rc.Generation = 1
+				if rc.Spec.Template != nil {
+					DropTemplateFields(rc.Spec.Template, nil)
+				}
 			},
 			PrepareUpdate: func(rc, old *replicationController) {
 				rc.Status = old.Status
 				rc.Generation = old.Generation
+				if rc.Spec.Template != nil {
+					DropTemplateFields(rc.Spec.Template, old.Spec.Template)
+				}
 			},
 			Validate:       func(rc *replicationController) field.ErrorList { return validateReplicationController(rc, nil) },
 			ValidateUpdate: validateReplicationController,
@@ -173,13 +182,22 @@ func validateReplicationControllerStatus(rc, _ *replicationController) field.Err
 	return errs
 }
 
+// warnReplicationController warns of the template, in an update only where
+// the spec changed and then of the old one, as upstream does.
 func warnReplicationController(rc, old *replicationController, isUpdate bool) []string {
-	if rc.Spec.Template == nil {
+	path := field.NewPath("spec", "template")
+	if !isUpdate {
+		var out []string
+		if why := validation.IsDNS1123Label(rc.Name); len(why) > 0 {
+			out = append(out, fmt.Sprintf("metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: %v", why))
+		}
+		if rc.Spec.Template == nil {
+			return out
+		}
+		return append(out, PodTemplateWarnings(rc.Spec.Template, nil, path)...)
+	}
+	if old.Spec.Template == nil || apiequality.Semantic.DeepEqual(rc.Spec, old.Spec) {
 		return nil
 	}
-	var was *corev1.PodTemplateSpec
-	if isUpdate {
-		was = old.Spec.Template
-	}
-	return PodTemplateWarnings(rc.Spec.Template, was, field.NewPath("template"))
+	return PodTemplateWarnings(old.Spec.Template, rc.Spec.Template, path)
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,36 +13,43 @@ import (
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
-func topologySpread(list []corev1.TopologySpreadConstraint, path *field.Path) field.ErrorList {
+func (p *podCheck) topologySpread(path *field.Path) field.ErrorList {
+	list := p.spec.TopologySpreadConstraints
+	kept := p.old != nil && keysRepeated(p.old.TopologySpreadConstraints)
 	var errs field.ErrorList
-	type pair struct {
-		key  string
-		when corev1.UnsatisfiableConstraintAction
-	}
-	seen := sets.New[pair]()
 	for i := range list {
 		c, at := &list[i], path.Index(i)
 		errs = append(errs, validate.Positive(c.MaxSkew, at.Child("maxSkew"))...)
 		if c.TopologyKey == "" {
 			errs = append(errs, field.Required(at.Child("topologyKey"), "can not be empty"))
-		} else {
-			errs = append(errs, validate.LabelKey(c.TopologyKey, at.Child("topologyKey"))...)
 		}
 		errs = append(errs, validate.OneOf(c.WhenUnsatisfiable, at.Child("whenUnsatisfiable"),
 			corev1.DoNotSchedule, corev1.ScheduleAnyway)...)
-		if k := (pair{c.TopologyKey, c.WhenUnsatisfiable}); seen.Has(k) {
+		again := func(o corev1.TopologySpreadConstraint) bool {
+			return o.TopologyKey == c.TopologyKey && o.WhenUnsatisfiable == c.WhenUnsatisfiable
+		}
+		if slices.ContainsFunc(list[i+1:], again) {
 			errs = append(errs, field.Duplicate(at.Child("{topologyKey, whenUnsatisfiable}"),
-				fmt.Sprintf("{%v, %v}", k.key, k.when)))
-		} else {
-			seen.Insert(k)
+				fmt.Sprintf("{%v, %v}", c.TopologyKey, c.WhenUnsatisfiable)))
 		}
 		errs = append(errs, minDomains(c, at.Child("minDomains"))...)
 		errs = append(errs, inclusion(c.NodeAffinityPolicy, at.Child("nodeAffinityPolicy"))...)
 		errs = append(errs, inclusion(c.NodeTaintsPolicy, at.Child("nodeTaintsPolicy"))...)
-		errs = append(errs, spreadLabelKeys(c, at.Child("matchLabelKeys"))...)
+		if kept {
+			errs = append(errs, spreadLabelKeys(c, at.Child("matchLabelKeys"))...)
+		} else {
+			errs = append(errs, matchLabelKeys(c.MatchLabelKeys, nil, c.LabelSelector, at)...)
+		}
 		errs = append(errs, validate.LabelSelector(c.LabelSelector, at.Child("labelSelector"))...)
 	}
 	return errs
+}
+
+// keysRepeated tells of constraints that older servers took.
+func keysRepeated(list []corev1.TopologySpreadConstraint) bool {
+	return slices.ContainsFunc(list, func(c corev1.TopologySpreadConstraint) bool {
+		return len(matchLabelKeys(c.MatchLabelKeys, nil, c.LabelSelector, field.NewPath(""))) > 0
+	})
 }
 
 func minDomains(c *corev1.TopologySpreadConstraint, path *field.Path) field.ErrorList {
@@ -63,16 +71,26 @@ func inclusion(p *corev1.NodeInclusionPolicy, path *field.Path) field.ErrorList 
 	return validate.OneOf(*p, path, corev1.NodeInclusionPolicyHonor, corev1.NodeInclusionPolicyIgnore)
 }
 
+// spreadLabelKeys is what older servers asked of the keys.
 func spreadLabelKeys(c *corev1.TopologySpreadConstraint, path *field.Path) field.ErrorList {
 	if len(c.MatchLabelKeys) == 0 {
 		return nil
 	}
-	if c.LabelSelector == nil {
-		return field.ErrorList{field.Forbidden(path, "must not be specified when labelSelector is not set")}
-	}
 	var errs field.ErrorList
+	keys := sets.New[string]()
+	if c.LabelSelector == nil {
+		errs = append(errs, field.Forbidden(path, "must not be specified when labelSelector is not set"))
+	} else {
+		keys = sets.KeySet(c.LabelSelector.MatchLabels)
+		for _, e := range c.LabelSelector.MatchExpressions {
+			keys.Insert(e.Key)
+		}
+	}
 	for i, key := range c.MatchLabelKeys {
 		errs = append(errs, validate.LabelKey(key, path.Index(i))...)
+		if keys.Has(key) {
+			errs = append(errs, field.Invalid(path.Index(i), key, "exists in both matchLabelKeys and labelSelector"))
+		}
 	}
 	return errs
 }

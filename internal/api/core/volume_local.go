@@ -2,11 +2,9 @@ package core
 
 import (
 	"maps"
-	"path"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api/validate"
@@ -92,114 +90,6 @@ func downwardItems(items []corev1.DownwardAPIVolumeFile, at *field.Path) field.E
 		errs = append(errs, fileMode(f.Mode, at.Child("mode"))...)
 	}
 	return errs
-}
-
-const minTokenSeconds, maxTokenSeconds = 10 * 60, 1 << 32
-
-// projected checks every source and that no two of them write one path.
-func projected(s *corev1.ProjectedVolumeSource, at *field.Path) field.ErrorList {
-	errs := fileMode(s.DefaultMode, at.Child("defaultMode"))
-	taken := sets.New[string]()
-	for i := range s.Sources {
-		src, idx := &s.Sources[i], at.Child("sources").Index(i)
-		count := 0
-		for _, one := range projections(src) {
-			if one.set {
-				count++
-				errs = append(errs, one.check(idx.Child(one.name))...)
-			}
-		}
-		if count > 1 {
-			errs = append(errs, field.Forbidden(idx, "may not specify more than 1 volume type per source"))
-		}
-		for _, p := range projectedPaths(src) {
-			if p == "" {
-				continue
-			}
-			if taken.Has(p) {
-				errs = append(errs, conflictingPath(src, p, at)...)
-			}
-			taken.Insert(p)
-		}
-	}
-	return errs
-}
-
-func conflictingPath(src *corev1.VolumeProjection, p string, at *field.Path) field.ErrorList {
-	name := ""
-	switch {
-	case src.Secret != nil:
-		name = src.Secret.Name
-	case src.ConfigMap != nil:
-		name = src.ConfigMap.Name
-	default:
-		return field.ErrorList{field.Invalid(at, p, "conflicting duplicate paths")}
-	}
-	return field.ErrorList{field.Invalid(at, name, "conflicting duplicate paths")}
-}
-
-func projectedPaths(s *corev1.VolumeProjection) []string {
-	var out []string
-	switch {
-	case s.Secret != nil:
-		for _, item := range s.Secret.Items {
-			out = append(out, item.Path)
-		}
-	case s.ConfigMap != nil:
-		for _, item := range s.ConfigMap.Items {
-			out = append(out, item.Path)
-		}
-	case s.DownwardAPI != nil:
-		for _, item := range s.DownwardAPI.Items {
-			out = append(out, item.Path)
-		}
-	case s.ServiceAccountToken != nil:
-		out = append(out, s.ServiceAccountToken.Path)
-	case s.ClusterTrustBundle != nil:
-		out = append(out, s.ClusterTrustBundle.Path)
-	case s.PodCertificate != nil:
-		out = append(out, s.PodCertificate.CredentialBundlePath, s.PodCertificate.KeyPath, s.PodCertificate.CertificateChainPath)
-	}
-	return out
-}
-
-func projections(s *corev1.VolumeProjection) []source {
-	return []source{
-		{name: "secret", set: s.Secret != nil, check: func(f *field.Path) field.ErrorList {
-			return append(requiredIf(s.Secret.Name == "", f.Child("name")), keyItems(s.Secret.Items, f.Child("items"))...)
-		}},
-		{name: "configMap", set: s.ConfigMap != nil, check: func(f *field.Path) field.ErrorList {
-			return append(requiredIf(s.ConfigMap.Name == "", f.Child("name")), keyItems(s.ConfigMap.Items, f.Child("items"))...)
-		}},
-		{name: "downwardAPI", set: s.DownwardAPI != nil, check: func(f *field.Path) field.ErrorList {
-			return downwardItems(s.DownwardAPI.Items, f)
-		}},
-		{name: "serviceAccountToken", set: s.ServiceAccountToken != nil, check: func(f *field.Path) field.ErrorList {
-			return tokenProjection(s.ServiceAccountToken, f)
-		}},
-		{name: "clusterTrustBundle", set: s.ClusterTrustBundle != nil, check: func(f *field.Path) field.ErrorList {
-			return requiredIf(s.ClusterTrustBundle.Path == "", f.Child("path"))
-		}},
-		{name: "podCertificate", set: s.PodCertificate != nil, check: func(f *field.Path) field.ErrorList {
-			return requiredIf(s.PodCertificate.SignerName == "", f.Child("signerName"))
-		}},
-	}
-}
-
-func tokenProjection(t *corev1.ServiceAccountTokenProjection, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	if t.ExpirationSeconds != nil {
-		switch s := *t.ExpirationSeconds; {
-		case s < minTokenSeconds:
-			errs = append(errs, field.Invalid(at.Child("expirationSeconds"), s, "may not specify a duration less than 10 minutes"))
-		case s > maxTokenSeconds:
-			errs = append(errs, field.Invalid(at.Child("expirationSeconds"), s, "may not specify a duration larger than 2^32 seconds"))
-		}
-	}
-	if t.Path == "" {
-		return append(errs, field.Required(at.Child("path"), ""))
-	}
-	return append(errs, localFile(path.Clean(t.Path), at.Child("path"))...)
 }
 
 // ephemeralVolume checks a claim made with the pod; its name is made of the

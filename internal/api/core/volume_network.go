@@ -209,11 +209,15 @@ func azureDisk(s *corev1.AzureDiskVolumeSource, at *field.Path) field.ErrorList 
 	return errs
 }
 
-func storageOS(volume string, at *field.Path) field.ErrorList {
-	if volume == "" {
-		return field.ErrorList{field.Required(at.Child("volumeName"), "")}
+func storageOS(volume, namespace string, at *field.Path) field.ErrorList {
+	errs := requiredIf(volume == "", at.Child("volumeName"))
+	if volume != "" {
+		errs = append(errs, validate.DNS1123Label(volume, at.Child("volumeName"))...)
 	}
-	return validate.DNS1123Label(volume, at.Child("volumeName"))
+	if namespace != "" {
+		errs = append(errs, validate.DNS1123Label(namespace, at.Child("volumeNamespace"))...)
+	}
+	return errs
 }
 
 func scaleIO(gateway, system, volume string, at *field.Path) field.ErrorList {

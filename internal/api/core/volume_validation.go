@@ -114,7 +114,9 @@ func (p *podCheck) volumeSources(v *corev1.Volume, at *field.Path) []source {
 			return requiredIf(s.PortworxVolume.VolumeID == "", f.Child("volumeID"))
 		}},
 		{name: "azureDisk", set: s.AzureDisk != nil, check: func(f *field.Path) field.ErrorList { return azureDisk(s.AzureDisk, f) }},
-		{name: "storageos", set: s.StorageOS != nil, check: func(f *field.Path) field.ErrorList { return storageOS(s.StorageOS.VolumeName, f) }},
+		{name: "storageos", set: s.StorageOS != nil, check: func(f *field.Path) field.ErrorList {
+			return storageOS(s.StorageOS.VolumeName, s.StorageOS.VolumeNamespace, f)
+		}},
 		{name: "projected", set: s.Projected != nil, check: func(f *field.Path) field.ErrorList { return projected(s.Projected, f) }},
 		{name: "scaleIO", set: s.ScaleIO != nil, check: func(f *field.Path) field.ErrorList {
 			return scaleIO(s.ScaleIO.Gateway, s.ScaleIO.System, s.ScaleIO.VolumeName, f)

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -18,6 +19,18 @@ const (
 	maxUserDomain     = 256
 )
 
+// notInUserName is what a user's name cannot contain.
+const notInUserName = `"/\:;|=,+*?<>@[]`
+
+// Names of domains. One of NetBIOS may have any character but these, and does
+// not begin with a dot.
+var (
+	netBIOSName   = regexp.MustCompile(`^[^\\/:\*\?"<>|\.][^\\/:\*\?"<>|]{0,14}$`)
+	windowsDomain = regexp.MustCompile(`^` + domainLabel + `(?:\.` + domainLabel + `)*$`)
+)
+
+const domainLabel = `[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?`
+
 func windowsOptions(w *corev1.WindowsSecurityContextOptions, path *field.Path) field.ErrorList {
 	if w == nil {
 		return nil
@@ -32,7 +45,7 @@ func windowsOptions(w *corev1.WindowsSecurityContextOptions, path *field.Path) f
 		case *s == "":
 			errs = append(errs, field.Invalid(at, *s, "gmsaCredentialSpec cannot be an empty string"))
 		case len(*s) > maxCredentialSpec:
-			errs = append(errs, field.Invalid(at, *s, fmt.Sprintf("gmsaCredentialSpec size must be under %d bytes", maxCredentialSpec)))
+			errs = append(errs, field.Invalid(at, *s, fmt.Sprintf("gmsaCredentialSpec size must be under %d KiB", maxCredentialSpec/1024)))
 		}
 	}
 	if u := w.RunAsUserName; u != nil {
@@ -57,19 +70,23 @@ func windowsUser(name string, path *field.Path) field.ErrorList {
 		domain, user = "", name
 	}
 	var errs field.ErrorList
-	if hasDomain && domain == "" {
-		errs = append(errs, invalid("runAsUserName's Domain doesn't match the NetBIOS nor the DNS format")...)
-	}
-	if len(domain) > maxUserDomain {
+	if len(domain) >= maxUserDomain {
 		errs = append(errs, invalid(fmt.Sprintf("runAsUserName's Domain length must be under %d characters", maxUserDomain))...)
+	}
+	if hasDomain && !netBIOSName.MatchString(domain) && !windowsDomain.MatchString(domain) {
+		errs = append(errs, invalid("runAsUserName's Domain doesn't match the NetBios nor the DNS format")...)
 	}
 	switch {
 	case user == "":
 		errs = append(errs, invalid("runAsUserName's User cannot be empty")...)
 	case len(user) > maxUserName:
 		errs = append(errs, invalid(fmt.Sprintf("runAsUserName's User length must not be longer than %d characters", maxUserName))...)
-	case strings.Trim(user, ". ") == "":
+	}
+	if user != "" && strings.Trim(user, ". ") == "" {
 		errs = append(errs, invalid("runAsUserName's User cannot contain only periods or spaces")...)
+	}
+	if strings.ContainsAny(user, notInUserName) {
+		errs = append(errs, invalid("runAsUserName's User cannot contain the following characters: "+notInUserName)...)
 	}
 	return errs
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
 const (
@@ -40,6 +41,7 @@ func DeviceClass() *api.Kind {
 		NewList: func() runtime.Object { return &resourcev1.DeviceClassList{} },
 		Main: api.RulesOf[class]{
 			MetaAgain:      true,
+			NameRule:       validate.LongName,
 			Validate:       func(c class) field.ErrorList { return validateClass(c, nil) },
 			ValidateUpdate: validateClass,
 			Generation:     func(c, old class) bool { return !equality.Semantic.DeepEqual(c.Spec, old.Spec) },

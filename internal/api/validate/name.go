@@ -1,6 +1,8 @@
 package validate
 
 import (
+	"strings"
+
 	apimachinery "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -13,6 +15,18 @@ type NameRule = func(name string, prefix bool) []string
 // Subdomain is the rule of most kinds: a DNS subdomain of RFC 1123.
 func Subdomain(name string, prefix bool) []string {
 	return apimachinery.NameIsDNSSubdomain(name, prefix)
+}
+
+// LongName is a DNS subdomain, too, said in the words of upstream's declared
+// rules, which count bytes.
+func LongName(name string, prefix bool) []string {
+	whys := Subdomain(name, prefix)
+	for i, why := range whys {
+		if strings.HasPrefix(why, "must be no more than ") {
+			whys[i] = strings.TrimSuffix(why, "characters") + "bytes"
+		}
+	}
+	return whys
 }
 
 // Label is a DNS label of RFC 1123, as namespaces are named.

@@ -40,6 +40,7 @@ import (
 	schedulingv1 "k8s.io/kubernetes/pkg/apis/scheduling/v1"
 	"k8s.io/kubernetes/pkg/apis/storage"
 	storagev1 "k8s.io/kubernetes/pkg/apis/storage/v1"
+	"k8s.io/kubernetes/pkg/capabilities"
 )
 
 // Scheme is upstream's scheme with the served versions of the built-in groups.
@@ -86,5 +87,6 @@ func Scheme() (*runtime.Scheme, error) {
 			return nil, fmt.Errorf("upstream's scheme: %w", err)
 		}
 	}
+	capabilities.Setup(true, 0) // as the flag of every distribution: privileged containers may be
 	return legacyscheme.Scheme, nil
 }
