@@ -154,12 +154,23 @@ func (w *world) end(uid types.UID, code int32) {
 		}}}
 	})
 	switch {
+	case counted && code == 0 && tracked(pod) && !w.listed(uid):
+		// The controller has not looked since the pod was deleted, and sees
+		// only that it succeeded.
+		w.failed--
+		w.succeeded++
 	case counted:
 	case code == 0:
 		w.succeeded++
 	default:
 		w.failed++
 	}
+}
+
+// listed tells whether the job's status has the pod among those that failed.
+func (w *world) listed(uid types.UID) bool {
+	u := w.job.Status.UncountedTerminatedPods
+	return u != nil && slices.Contains(u.Failed, uid)
 }
 
 // sweep removes pods that are being deleted and held by nothing.
