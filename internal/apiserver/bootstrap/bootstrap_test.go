@@ -48,7 +48,7 @@ func TestFirstObjects(t *testing.T) {
 	w := authtest.New(t)
 	run(t, config(w))
 	for kind, want := range map[api.Object]int{
-		&rbacv1.ClusterRole{}: 76, &rbacv1.ClusterRoleBinding{}: 56, &rbacv1.Role{}: 9, &rbacv1.RoleBinding{}: 9, &corev1.Namespace{}: 4,
+		&rbacv1.ClusterRole{}: 78, &rbacv1.ClusterRoleBinding{}: 56, &rbacv1.Role{}: 7, &rbacv1.RoleBinding{}: 9, &corev1.Namespace{}: 4,
 		&flowcontrolv1.FlowSchema{}: 11, &flowcontrolv1.PriorityLevelConfiguration{}: 8,
 	} {
 		if got := w.Resource(kind).Snapshot().Len(); got != want {
@@ -200,7 +200,7 @@ func TestPolicyText(t *testing.T) {
 		case *rbacv1.Role:
 			id = "role " + id
 		case *rbacv1.RoleBinding:
-			if !seen["role "+o.Namespace+"/"+o.RoleRef.Name] {
+			if !seen["role "+o.Namespace+"/"+o.RoleRef.Name] && !(o.RoleRef.Kind == "ClusterRole" && seen["clusterrole /"+o.RoleRef.Name]) {
 				t.Errorf("%s names a role that does not exist before it", id)
 			}
 			id = "rolebinding " + id

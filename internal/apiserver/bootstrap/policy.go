@@ -103,10 +103,11 @@ func (p *parser) bind(words []string) {
 		p.out = append(p.out, clusterBinding(words[0], words[1:]))
 		return
 	}
-	p.out = append(p.out, &rbacv1.RoleBinding{
-		ObjectMeta: defaultMeta(namespace, name), Subjects: subjects(words[2:]),
-		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: words[1]},
-	})
+	role := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: words[1]}
+	if wide, ok := strings.CutPrefix(words[1], "clusterrole:"); ok {
+		role.Kind, role.Name = "ClusterRole", wide
+	}
+	p.out = append(p.out, &rbacv1.RoleBinding{ObjectMeta: defaultMeta(namespace, name), Subjects: subjects(words[2:]), RoleRef: role})
 }
 
 func clusterBinding(role string, words []string) *rbacv1.ClusterRoleBinding {
