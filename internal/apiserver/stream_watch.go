@@ -83,9 +83,6 @@ func (s *Server) runWatch(w http.ResponseWriter, r *http.Request, c *call, req *
 func (s *Server) pump(ctx context.Context, running *verb.Watch, enc *eventEncoder, out sink, sent prometheus.Counter) {
 	var flushed time.Time
 	for {
-		if wait := flushEvery - time.Since(flushed); wait > 0 && !pause(ctx, wait) {
-			return
-		}
 		events, err := running.Next(ctx)
 		if err != nil {
 			if !stderrors.Is(err, io.EOF) && ctx.Err() == nil {
@@ -104,6 +101,11 @@ func (s *Server) pump(ctx context.Context, running *verb.Watch, enc *eventEncode
 			}
 		}
 		sent.Add(float64(len(events)))
+		// Only what follows close on something else waits; meanwhile more comes,
+		// which Next gives at once.
+		if wait := flushEvery - time.Since(flushed); wait > 0 {
+			pause(ctx, wait)
+		}
 		if !out.flush() {
 			return
 		}
@@ -111,15 +113,13 @@ func (s *Server) pump(ctx context.Context, running *verb.Watch, enc *eventEncode
 	}
 }
 
-// pause waits; it returns false when the context ended first.
-func pause(ctx context.Context, d time.Duration) bool {
+// pause waits, but not beyond the end of the context.
+func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return true
 	case <-ctx.Done():
-		return false
 	}
 }
 
