@@ -18,7 +18,7 @@ import (
 	"github.com/knarr-io/knarr/internal/testkit"
 )
 
-const soon = 10 * time.Second
+const soon = time.Minute
 
 // transports are the two ways to an API server. All that a caller can see is
 // the same on both.

@@ -148,6 +148,14 @@ func (f *faulty) Watch(ctx context.Context, r *request.Request) (request.Stream,
 	return &faultyStream{Stream: s, f: f, ctx: ctx}, err
 }
 
+// watched tells whether there is a watch to cut: one begins after the list
+// that its informer has synced by.
+func (f *faulty) watched() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.stop) > 0
+}
+
 // cut ends all watches with an error.
 func (f *faulty) cut(err error) {
 	f.end.Store(&err)
@@ -198,6 +206,7 @@ func TestInformerOutlivesItsWatches(t *testing.T) {
 			start(t, all)
 			before := inf.Len()
 			inf.OnChange(d.handler())
+			testkit.Eventually(t, soon, "it watches", f.watched)
 			f.cut(c.end)
 			put(t, cluster.Admin, "a", "2")
 			drop(t, cluster.Admin, "b")
