@@ -162,7 +162,7 @@ func (t *Table) clients(chain string, index int, step Step) (*nftables.Set, erro
 		KeyType: nftables.TypeIPAddr, DataType: targetType(), Size: maxClients}
 	if !slices.Contains(t.sticky[chain], name) {
 		t.sticky[chain] = append(t.sticky[chain], name)
-		if err := t.conn.AddSet(set, nil); err != nil {
+		if err := t.addSet(set, nil); err != nil {
 			return nil, fmt.Errorf("map of clients: %w", err)
 		}
 		return set, nil

@@ -11,11 +11,20 @@ import (
 // ours takes up to 64 bytes of it.
 const chunkSize = 500
 
+// addSet queues a set with an id of this table's own, which its batch knows it
+// by: the library counts them for the whole process, without a lock.
+func (t *Table) addSet(set *nftables.Set, elements []nftables.SetElement) error {
+	t.setID++
+	set.ID = t.setID
+	return t.conn.AddSet(set, elements)
+}
+
 // addMap queues an anonymous map with any number of elements.
 func (t *Table) addMap(m *nftables.Set, elements []nftables.SetElement) error {
 	first := min(chunkSize, len(elements))
 	m.Size = uint32(len(elements)) // or the first chunk's would be the map's
-	if err := t.conn.AddSet(m, elements[:first]); err != nil {
+	m.Name = "__map%d" // the kernel numbers it
+	if err := t.addSet(m, elements[:first]); err != nil {
 		return err
 	}
 	// The library refuses to change an anonymous set, which the kernel allows

@@ -37,6 +37,7 @@ type Table struct {
 	// kinds are those that stand, with the number of elements that use each.
 	kinds map[kind]int
 	named map[string]*nftables.Set
+	setID uint32 // the last given
 }
 
 // Open installs the table's base, or refreshes it where it stands already.
@@ -95,7 +96,7 @@ func (t *Table) install() error {
 	defer t.mu.Unlock()
 	t.conn.AddTable(t.table)
 	for _, set := range t.named {
-		if err := t.conn.AddSet(set, nil); err != nil {
+		if err := t.addSet(set, nil); err != nil {
 			return fmt.Errorf("nftables set %s: %w", set.Name, err)
 		}
 	}
