@@ -203,10 +203,14 @@ func (k *Keeper) Run(ctx context.Context) {
 			k.log.Error("cannot watch for knarr-keep", "error", err)
 			return
 		}
-		if err := k.Rehold(); err != nil {
-			k.log.Debug("knarr-keep does not answer", "error", err)
-		}
-		err = k.client.Exits(ctx, k.arrived, func() { once.Do(func() { close(k.synced) }) })
+		// Only a keep that has begun to answer can be told what to hold: one that
+		// came a moment after it was asked would never be.
+		err = k.client.Exits(ctx, k.arrived, func() {
+			once.Do(func() { close(k.synced) })
+			if err := k.Rehold(); err != nil {
+				k.log.Debug("knarr-keep does not answer", "error", err)
+			}
+		})
 		if ctx.Err() == nil {
 			k.mu.Lock()
 			k.stale = true
