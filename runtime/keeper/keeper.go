@@ -224,7 +224,9 @@ func (k *Keeper) Run(ctx context.Context) {
 // await returns when keep may be there again: at once after an upgrade in
 // place, else when its socket appears.
 func (k *Keeper) await(ctx context.Context, arrival *os.File, cause error) {
-	if _, err := k.client.Holds(); err == nil {
+	// A socket that is there may be one on which nobody listens yet, of which no
+	// event tells.
+	if _, err := os.Lstat(k.socket); err == nil && k.responds(ctx) {
 		return
 	}
 	k.log.Warn("knarr-keep is gone: waiting for a new one", "error", cause)
