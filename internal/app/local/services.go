@@ -92,10 +92,11 @@ func (s Settings) serverService(p programs) keep.Service {
 // agentService makes a node of a server that runs elsewhere, or in another
 // network namespace.
 func (s Settings) agentService(p programs) keep.Service {
-	return keep.Service{
-		Name: serviceAgent, Restart: "always", Log: filepath.Join(s.logs(), "agent.log"), StopGraceMillis: stopGraceMillis,
-		Argv: append([]string{p.knarr, "agent", "--server", s.Server}, s.Flags()...),
+	argv := append([]string{p.knarr, "agent"}, s.Flags()...)
+	if s.Server != "" {
+		argv = append(argv, "--server", s.Server)
 	}
+	return keep.Service{Name: serviceAgent, Restart: "always", Log: filepath.Join(s.logs(), "agent.log"), StopGraceMillis: stopGraceMillis, Argv: argv}
 }
 
 // nodeServices are what a node of this machine runs.
