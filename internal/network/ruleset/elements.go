@@ -23,7 +23,7 @@ func (t *Table) addSet(set *nftables.Set, elements []nftables.SetElement) error 
 func (t *Table) addMap(m *nftables.Set, elements []nftables.SetElement) error {
 	first := min(chunkSize, len(elements))
 	m.Size = uint32(len(elements)) // or the first chunk's would be the map's
-	m.Name = "__map%d" // the kernel numbers it
+	m.Name = "__map%d"             // the kernel numbers it
 	if err := t.addSet(m, elements[:first]); err != nil {
 		return err
 	}
