@@ -98,10 +98,7 @@ func tokenCommand(use, short string, args cobra.PositionalArgs) (cmd *cobra.Comm
 	c.register(cmd.Flags())
 	return cmd, func(work func(context.Context, local.Settings, []string) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, args []string) error {
-			if err := c.read(cmd); err != nil {
-				return err
-			}
-			s, err := local.Recall(c.Settings)
+			s, err := c.recall(cmd)
 			if err != nil {
 				return err
 			}
