@@ -37,6 +37,17 @@ func TestReportSetsFiguresBesideBudgets(t *testing.T) {
 	}
 }
 
+func TestReportTellsWhatFailed(t *testing.T) {
+	r := report{Failed: []failure{{"huge", "it took longer than 30m0s"}}, Missing: []string{"api", "list"}}
+	for name, text := range map[string]string{"alone": r.markdown(), "beside upstream": r.comparison()} {
+		for _, want := range []string{"Not measured, since it failed: huge: it took longer than 30m0s\n", "before it measured: api, list.\n"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: no line %q in:\n%s", name, want, text)
+			}
+		}
+	}
+}
+
 func TestComparisonPairsFiguresByName(t *testing.T) {
 	r := report{
 		Figures:  []figure{single("ours alone", "ms", "", 1), single("both", "ms", "", 2).using([]float64{0.5}, 0)},

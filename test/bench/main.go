@@ -13,15 +13,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -53,14 +51,21 @@ type options struct {
 	whole, beside bool
 }
 
+// usualLimit bounds a measurement that says nothing else: four times what any
+// takes on a machine that does nothing besides.
+const usualLimit = 10 * time.Minute
+
 // measurement is one thing that is measured; it may give several figures.
 // Either needs a cluster of Knarr's, or any control planes.
 type measurement struct {
 	name string
 	// onDemand: only where -only names it.
 	onDemand bool
-	cluster  func(context.Context, *cluster) ([]figure, error)
-	planes   func(context.Context, []*target) (results, error)
+	// limit is how long it may take before it counts as failed; zero: usualLimit,
+	// and as long again for each further control plane.
+	limit   time.Duration
+	cluster func(context.Context, *cluster) ([]figure, error)
+	planes  func(context.Context, []*target) (results, error)
 }
 
 // measurements are in an order in which each leaves a cluster that the next
@@ -81,100 +86,6 @@ func measurements() []measurement {
 		{name: "scheduler", cluster: measureScheduler},
 		{name: "simulated", cluster: measureSimulated},
 		{name: "nodeloss", cluster: measureNodeLoss},
-		{name: "huge", cluster: measureHuge, onDemand: true},
+		{name: "huge", cluster: measureHuge, onDemand: true, limit: 30 * time.Minute},
 	}
-}
-
-func run(ctx context.Context, o options) error {
-	r := newReport()
-	var err error
-	if r.Before, err = calibrate(o.dir); err != nil {
-		return err
-	}
-	c, err := newCluster(o)
-	if err != nil {
-		return err
-	}
-	defer c.remove()
-	var other *target
-	if o.upstream != "" {
-		up, err := startUpstream(ctx, o.upstream, o.dir)
-		if err != nil {
-			return err
-		}
-		defer up.stop()
-		other = up.target()
-	}
-	todo := slices.DeleteFunc(measurements(), func(m measurement) bool {
-		return !o.only.MatchString(m.name) || o.whole && m.onDemand || other != nil && m.planes == nil
-	})
-	for i, m := range todo {
-		fmt.Fprintf(os.Stderr, "measuring: %s\n", m.name)
-		if err := c.measure(ctx, m, other, &r); err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
-		}
-		r.Missing = nil
-		for _, m := range todo[i+1:] {
-			r.Missing = append(r.Missing, m.name)
-		}
-		if err := r.save(o); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// save writes the report after each measurement, so that a run that is ended
-// early keeps what it found, and says what it lacks.
-func (r *report) save(o options) (err error) {
-	if r.After, err = calibrate(o.dir); err != nil || !o.whole {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(o.data), 0o755); err != nil {
-		return err
-	}
-	if o.upstream != "" {
-		return r.write(r.comparison(), o.report, o.data)
-	}
-	return r.write(r.markdown(), o.report, o.data)
-}
-
-// measure runs one measurement, of Knarr alone or of other too.
-func (c *cluster) measure(ctx context.Context, m measurement, other *target, r *report) error {
-	if err := c.ensureUp(ctx); err != nil {
-		return err
-	}
-	stop, err := c.profile(ctx, m.name)
-	if err != nil {
-		return err
-	}
-	figures := results{}
-	if m.planes == nil {
-		figures["knarr"], err = m.cluster(ctx, c)
-	} else {
-		figures, err = c.measurePlanes(ctx, m, other)
-	}
-	if err := errors.Join(err, stop()); err != nil {
-		return err
-	}
-	for _, name := range []string{"knarr", "upstream"} {
-		for _, f := range figures[name] {
-			fmt.Println(name, f.line())
-		}
-	}
-	r.Figures = append(r.Figures, figures["knarr"]...)
-	r.Upstream = append(r.Upstream, figures["upstream"]...)
-	return nil
-}
-
-func (c *cluster) measurePlanes(ctx context.Context, m measurement, other *target) (results, error) {
-	t, err := c.target()
-	if err != nil {
-		return nil, err
-	}
-	targets := []*target{t}
-	if other != nil {
-		targets = append(targets, other)
-	}
-	return m.planes(ctx, targets)
 }

@@ -26,15 +26,15 @@ func (c *cluster) profile(ctx context.Context, name string) (stop func() error, 
 	if err := os.MkdirAll(c.profiles, 0o755); err != nil {
 		return nil, err
 	}
-	config, err := c.config()
-	if err != nil {
-		return nil, err
-	}
-	transport, err := rest.TransportFor(config)
-	if err != nil {
-		return nil, err
-	}
 	take := func(ctx context.Context, what, file string) error {
+		config, err := c.config() // anew: the measurement may have made a new cluster
+		if err != nil {
+			return err
+		}
+		transport, err := rest.TransportFor(config)
+		if err != nil {
+			return err
+		}
 		return download(ctx, transport, config.Host+"/debug/pprof/"+what, filepath.Join(c.profiles, name+"-"+file+".pprof"))
 	}
 	running, end := context.WithCancel(ctx)
@@ -43,7 +43,11 @@ func (c *cluster) profile(ctx context.Context, name string) (stop func() error, 
 		defer close(done)
 		for i := 0; running.Err() == nil; i++ {
 			// The last slice ends in its own time, so that it is whole.
-			if take(ctx, fmt.Sprintf("profile?seconds=%d", int(slice.Seconds())), fmt.Sprintf("cpu-%03d", i)) != nil {
+			err := take(ctx, fmt.Sprintf("profile?seconds=%d", int(slice.Seconds())), fmt.Sprintf("cpu-%03d", i))
+			if err == nil { // in case that the measurement ends with the cluster
+				err = take(ctx, "heap", "heap")
+			}
+			if err != nil {
 				_ = pause(running, slice)
 			}
 		}
@@ -51,8 +55,10 @@ func (c *cluster) profile(ctx context.Context, name string) (stop func() error, 
 	return func() error {
 		end()
 		<-done
-		if err := take(ctx, "heap?gc=1", "heap"); err != nil {
-			return err
+		if c.client != nil {
+			if err := take(ctx, "heap?gc=1", "heap"); err != nil {
+				return err
+			}
 		}
 		fmt.Fprintf(os.Stderr, "profiles: go tool pprof -top '%s-cpu-*.pprof' (or -heap.pprof)\n", filepath.Join(c.profiles, name))
 		return nil

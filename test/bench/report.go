@@ -21,8 +21,18 @@ type report struct {
 	// Upstream are the same measures of upstream's control plane, if it was
 	// measured in the same run.
 	Upstream []figure `json:"upstream,omitempty"`
+	// Failed are measurements that gave no figure, with the reason.
+	Failed []failure `json:"failed,omitempty"`
 	// Missing are measurements that the run did not come to.
 	Missing []string `json:"missing,omitempty"`
+	// Seconds is how long each measurement took.
+	Seconds map[string]float64 `json:"seconds"`
+}
+
+// failure is a measurement that failed.
+type failure struct {
+	Name string `json:"name"`
+	Why  string `json:"why"`
 }
 
 // newReport tells where and of what the figures are.
@@ -33,6 +43,7 @@ func newReport() report {
 		Machine: fmt.Sprintf("%d cores, Linux %s", runtime.NumCPU(), strings.TrimSpace(string(kernel))),
 		Commit:  strings.TrimSpace(string(commit)),
 		Time:    time.Now().UTC().Truncate(time.Second),
+		Seconds: map[string]float64{},
 	}
 }
 
@@ -41,6 +52,9 @@ func (r report) about() string {
 	var missing string
 	if len(r.Missing) > 0 {
 		missing = "The run was ended before it measured: " + strings.Join(r.Missing, ", ") + ".\n"
+	}
+	for _, f := range r.Failed {
+		missing += "Not measured, since it failed: " + f.Name + ": " + f.Why + "\n"
 	}
 	return missing + fmt.Sprintf("Machine: %s; commit %s; %s.\n"+
 		"Calibration before and after: one-core SHA-256 %s and %s MB/s, fdatasync p50 %s and %s ms, "+

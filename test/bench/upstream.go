@@ -37,11 +37,11 @@ const upstreamWait = 2 * time.Minute
 
 // upstream is upstream's control plane, in processes of its own, on loopback.
 type upstream struct {
-	bin, dir  string
-	token     string
-	host      string
-	processes map[string]*exec.Cmd
-	logs      []*os.File
+	bin, parent, dir string
+	token            string
+	host             string
+	processes        map[string]*exec.Cmd
+	logs             []*os.File
 }
 
 // startUpstream builds upstream's programs into bin and starts them. They are
@@ -62,16 +62,21 @@ func startUpstream(ctx context.Context, bin, parent string) (*upstream, error) {
 			}
 		}
 	}
-	dir, err := os.MkdirTemp(parent, "knarr-bench-upstream-")
-	if err != nil {
-		return nil, err
+	u := &upstream{bin: bin, parent: parent}
+	return u, u.restart(ctx)
+}
+
+// restart begins with an empty store. It is for one that is stopped.
+func (u *upstream) restart(ctx context.Context) (err error) {
+	if u.dir, err = os.MkdirTemp(u.parent, "knarr-bench-upstream-"); err != nil {
+		return err
 	}
-	u := &upstream{bin: bin, dir: dir, processes: map[string]*exec.Cmd{}}
+	u.processes, u.logs = map[string]*exec.Cmd{}, nil
 	if err := u.start(ctx); err != nil {
 		u.stop()
-		return nil, err
+		return err
 	}
-	return u, nil
+	return nil
 }
 
 func (u *upstream) path(name string) string { return filepath.Join(u.dir, name) }
