@@ -39,6 +39,21 @@ func TestDepthOfProtobuf(t *testing.T) {
 	afterNumber := func(head []byte) []byte {
 		return append(protowire.AppendVarint(protowire.AppendTag(nil, 3, protowire.VarintType), 1<<40), head...)
 	}
+	// A tag whose number is field 5 once 32 bits are dropped, and a length with
+	// bits beyond the 64th: generated decoders take both.
+	wideTag := func(head []byte) []byte {
+		_, _, n := protowire.ConsumeTag(head)
+		return append(protowire.AppendVarint(nil, (1<<32+5)<<3|uint64(protowire.BytesType)), head[n:]...)
+	}
+	longLength := func(head []byte) []byte {
+		_, _, n := protowire.ConsumeTag(head)
+		size, _ := protowire.ConsumeVarint(head[n:])
+		out := append([]byte(nil), head[:n]...)
+		for range 9 {
+			out, size = append(out, byte(size)|0x80), size>>7
+		}
+		return append(out, 2)
+	}
 	object, err := (&corev1.ConfigMap{BinaryData: map[string][]byte{"a": bytes.Repeat([]byte{0x2a, 0xff, 3}, limits.Depth)}}).Marshal()
 	if err != nil {
 		t.Fatal(err)
@@ -51,6 +66,8 @@ func TestDepthOfProtobuf(t *testing.T) {
 		"very deep":                   {nested(500_000, plain), errTooDeep},
 		"deep behind groups":          {nested(limits.Depth+1, afterGroup), errTooDeep},
 		"deep behind numbers":         {nested(limits.Depth+1, afterNumber), errTooDeep},
+		"deep by wide tags":           {nested(limits.Depth+1, wideTag), errTooDeep},
+		"deep by long lengths":        {nested(limits.Depth+1, longLength), errTooDeep},
 		"deep before garbage":         {append(nested(limits.Depth+1, plain), 0xff, 0xff), errTooDeep},
 		"not too deep":                {nested(limits.Depth-1, afterNumber), nil},
 		"flat and long":               {bytes.Repeat([]byte{0x2a, 0}, limits.Depth), nil},
