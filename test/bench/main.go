@@ -82,6 +82,8 @@ func measurements() []measurement {
 		{name: "list", planes: measureList},
 		{name: "watch", planes: measureWatch},
 		{name: "growth", planes: measureGrowth},
+		{name: "custom", planes: measureCustom},
+		{name: "admission", planes: measureAdmission},
 		{name: "writes", planes: measureWrites},
 		{name: "scheduler", cluster: measureScheduler},
 		{name: "simulated", cluster: measureSimulated},

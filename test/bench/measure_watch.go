@@ -90,10 +90,15 @@ func (t *target) watchAll(ctx context.Context, n int, version string) ([]*http.R
 		return nil, err
 	}
 	query := url.Values{"watch": {"1"}, "resourceVersion": {version}, "fieldSelector": {"metadata.name=" + fanName}}
+	return openStreams(ctx, transport, t.config.Host+"/api/v1/namespaces/"+namespace+"/configmaps?"+query.Encode(), n)
+}
+
+// openStreams asks for the same watch n times.
+func openStreams(ctx context.Context, transport http.RoundTripper, address string, n int) ([]*http.Response, error) {
 	streams := make([]*http.Response, n)
 	return streams, repeat(ctx, 16, int64(n), func(_ context.Context, i int64) error {
 		// The streams live as long as the round, not as long as their opening.
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.config.Host+"/api/v1/namespaces/"+namespace+"/configmaps?"+query.Encode(), nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
 			return err
 		}
