@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -13,12 +14,15 @@ import (
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/client/csr"
+	"github.com/knarr-io/knarr/internal/controller/certificates"
 	"github.com/knarr-io/knarr/internal/testkit"
 )
 
@@ -131,4 +135,36 @@ func TestCertificatesAreApprovedAndSigned(t *testing.T) {
 		last := r.Status.Conditions[len(r.Status.Conditions)-1]
 		return last.Type == certificatesv1.CertificateFailed && last.Reason == "SignerValidationFailure" && len(r.Status.Certificate) == 0
 	})
+}
+
+// The edge asks by itself for hosts that have no certificate of their own.
+func TestHostsOfIngressesGetCertificates(t *testing.T) {
+	authority, err := pki.Open(pki.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := testkit.Start(t, testkit.Options{NoScheduler: true, CheckMutation: true, Signer: authority.ClusterCA()})
+	create(t, c, &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: networkingv1.IngressSpec{
+		TLS:            []networkingv1.IngressTLS{{Hosts: []string{"web.example"}}},
+		DefaultBackend: &networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "web", Port: networkingv1.ServiceBackendPort{Number: 80}}},
+	}})
+	ask := func(host string) (csr.Pair, error) {
+		return csr.Ask(t.Context(), c.As(certificates.EdgeUser), csr.Order{Prefix: "knarr-ingress-", Signer: certificates.IngressSigner,
+			Purpose: certificatesv1.UsageServerAuth, Names: x509.CertificateRequest{DNSNames: []string{host}}, Seconds: 24 * 3600})
+	}
+	var pair csr.Pair
+	testkit.Eventually(t, soon, "the host gets a certificate", func() bool {
+		pair, err = ask("web.example")
+		return err == nil
+	})
+	cert, err := tls.X509KeyPair(pair.Certificate, pair.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: authority.ClusterCA().Pool(), DNSName: "web.example"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := ask("other.example"); !containsText(err, `no Ingress has the host "other.example"`) {
+		t.Errorf("a host that no Ingress names: %v", err)
+	}
 }

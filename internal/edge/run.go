@@ -53,7 +53,7 @@ func Run(ctx context.Context, cfg Config) error {
 	forwarder := dns.NewForwarder(resolvers)
 	dns.FollowSettings(forwarder, m, cfg.Own, cfg.Logger)
 	names := dns.NewServer(dns.NewResolver(zone, forwarder))
-	requests, err := ingress.NewServer(m, cfg.Logger)
+	requests, err := ingress.NewServer(m, ingress.AskCluster(cfg.Client), cfg.Logger)
 	if err != nil {
 		return fmt.Errorf("edge: %w", err)
 	}

@@ -2,12 +2,8 @@ package join
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -22,6 +18,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/client/csr"
 	"github.com/knarr-io/knarr/internal/controller/certificates"
 )
 
@@ -29,7 +26,7 @@ import (
 const answerTime = 30 * time.Second
 
 // Pair is a certificate with its key, as PEM.
-type Pair struct{ Certificate, Key []byte }
+type Pair = csr.Pair
 
 // Papers are the certificates of a node: to reach the API as the node, as the
 // Service proxy and as the edge, and to serve the kubelet API.
@@ -86,7 +83,7 @@ func (n Node) Enroll(ctx context.Context, t Token) (p Papers, err error) {
 	if err != nil {
 		return p, err
 	}
-	if p.Node, err = ask(ctx, bootstrap, n.clientOrder()); err != nil {
+	if p.Node, err = csr.Ask(ctx, bootstrap, n.clientOrder()); err != nil {
 		return p, err
 	}
 	self, err := n.connect(rest.Config{TLSClientConfig: rest.TLSClientConfig{CertData: p.Node.Certificate, KeyData: p.Node.Key}})
@@ -104,7 +101,7 @@ func (n Node) Enroll(ctx context.Context, t Token) (p Papers, err error) {
 func (n Node) Renew(ctx context.Context, self *client.Client) (p Papers, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	if p.Node, err = ask(ctx, self, n.clientOrder()); err != nil {
+	if p.Node, err = csr.Ask(ctx, self, n.clientOrder()); err != nil {
 		return p, err
 	}
 	return p, n.others(ctx, self, &p)
@@ -112,13 +109,13 @@ func (n Node) Renew(ctx context.Context, self *client.Client) (p Papers, err err
 
 // others asks for all but the node's client certificate.
 func (n Node) others(ctx context.Context, self *client.Client, p *Papers) (err error) {
-	if p.Serving, err = ask(ctx, self, n.servingOrder()); err != nil {
+	if p.Serving, err = csr.Ask(ctx, self, n.servingOrder()); err != nil {
 		return err
 	}
-	if p.Proxy, err = ask(ctx, self, serviceOrder(certificates.ProxyUser)); err != nil {
+	if p.Proxy, err = csr.Ask(ctx, self, serviceOrder(certificates.ProxyUser)); err != nil {
 		return err
 	}
-	p.Edge, err = ask(ctx, self, serviceOrder(certificates.EdgeUser))
+	p.Edge, err = csr.Ask(ctx, self, serviceOrder(certificates.EdgeUser))
 	return err
 }
 
@@ -145,97 +142,24 @@ func (n Node) introduce(ctx context.Context, self *client.Client) error {
 	return nil
 }
 
-// order is a certificate that is asked for.
-type order struct {
-	signer  string
-	purpose certificatesv1.KeyUsage
-	names   x509.CertificateRequest
+// requestPrefix begins the names of requests of machines that join.
+const requestPrefix = "knarr-join-"
+
+func (n Node) clientOrder() csr.Order {
+	return csr.Order{Prefix: requestPrefix, Signer: certificatesv1.KubeAPIServerClientKubeletSignerName, Purpose: certificatesv1.UsageClientAuth,
+		Names: x509.CertificateRequest{Subject: n.subject()}}
 }
 
-func (n Node) clientOrder() order {
-	return order{signer: certificatesv1.KubeAPIServerClientKubeletSignerName, purpose: certificatesv1.UsageClientAuth,
-		names: x509.CertificateRequest{Subject: n.subject()}}
+func (n Node) servingOrder() csr.Order {
+	return csr.Order{Prefix: requestPrefix, Signer: certificatesv1.KubeletServingSignerName, Purpose: certificatesv1.UsageServerAuth,
+		Names: x509.CertificateRequest{Subject: n.subject(), DNSNames: []string{n.Name}, IPAddresses: []net.IP{n.Address.AsSlice()}}}
 }
 
-func (n Node) servingOrder() order {
-	return order{signer: certificatesv1.KubeletServingSignerName, purpose: certificatesv1.UsageServerAuth,
-		names: x509.CertificateRequest{Subject: n.subject(), DNSNames: []string{n.Name}, IPAddresses: []net.IP{n.Address.AsSlice()}}}
-}
-
-func serviceOrder(user string) order {
-	return order{signer: certificates.NodeServiceSigner, purpose: certificatesv1.UsageClientAuth,
-		names: x509.CertificateRequest{Subject: pkix.Name{CommonName: user}}}
+func serviceOrder(user string) csr.Order {
+	return csr.Order{Prefix: requestPrefix, Signer: certificates.NodeServiceSigner, Purpose: certificatesv1.UsageClientAuth,
+		Names: x509.CertificateRequest{Subject: pkix.Name{CommonName: user}}}
 }
 
 func (n Node) subject() pkix.Name {
 	return pkix.Name{CommonName: n.user(), Organization: []string{"system:nodes"}}
-}
-
-// ask sends a request for a certificate and waits for it.
-func ask(ctx context.Context, c *client.Client, o order) (Pair, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return Pair{}, err
-	}
-	request, err := x509.CreateCertificateRequest(rand.Reader, &o.names, key)
-	if err != nil {
-		return Pair{}, err
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return Pair{}, err
-	}
-	requests := client.For[*certificatesv1.CertificateSigningRequest](c)
-	sent, err := requests.Create(ctx, &certificatesv1.CertificateSigningRequest{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "knarr-join-"},
-		Spec: certificatesv1.CertificateSigningRequestSpec{
-			Request:    pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: request}),
-			SignerName: o.signer, Usages: []certificatesv1.KeyUsage{certificatesv1.UsageDigitalSignature, o.purpose},
-		},
-	})
-	if err != nil {
-		return Pair{}, fmt.Errorf("ask for a certificate of %s: %w", o.signer, err)
-	}
-	certificate, err := await(ctx, requests, sent)
-	if err != nil {
-		return Pair{}, fmt.Errorf("certificate of %s: %w", o.signer, err)
-	}
-	return Pair{Certificate: certificate, Key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})}, nil
-}
-
-// await watches a request until it is answered.
-func await(ctx context.Context, requests client.Typed[*certificatesv1.CertificateSigningRequest], sent *certificatesv1.CertificateSigningRequest) ([]byte, error) {
-	stream, err := requests.Watch(ctx, "", metav1.ListOptions{FieldSelector: "metadata.name=" + sent.Name, ResourceVersion: sent.ResourceVersion})
-	if err != nil {
-		return nil, err
-	}
-	defer stream.Stop()
-	for {
-		events, err := stream.Next(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("no answer: %w", err)
-		}
-		for _, e := range events {
-			req, ok := e.Object.(*certificatesv1.CertificateSigningRequest)
-			if !ok {
-				continue
-			}
-			if len(req.Status.Certificate) > 0 {
-				return req.Status.Certificate, nil
-			}
-			if why := refusal(req); why != "" {
-				return nil, errors.New(why)
-			}
-		}
-	}
-}
-
-// refusal is why a request has come to nothing; empty while it may yet.
-func refusal(req *certificatesv1.CertificateSigningRequest) string {
-	for _, c := range req.Status.Conditions {
-		if c.Type == certificatesv1.CertificateDenied || c.Type == certificatesv1.CertificateFailed {
-			return c.Message
-		}
-	}
-	return ""
 }

@@ -5,8 +5,8 @@
 // It writes conditions, certificates and deletions of requests; signing keys
 // stay with the authority that it is given. It keeps no state beside its
 // queue. What is done with a request is decided by pure functions (rules.go,
-// clean.go, template.go), and for machines that join by what the Nodes say
-// (nodes.go).
+// clean.go, template.go), for machines that join by what the Nodes say
+// (nodes.go), and for the edge by what the Ingresses say (ingress.go).
 package certificates
 
 import (
@@ -17,6 +17,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -33,17 +34,21 @@ type Controller struct {
 	reviews  client.Typed[*authorizationv1.SubjectAccessReview]
 	inf      *client.Informer[signingRequest]
 	nodes    *client.Informer[*corev1.Node]
-	ca       *pki.CA
-	reserved []string
-	loop     *reconcile.Controller[reconcile.Key]
+	// ingresses name the hosts that the edge may serve.
+	ingresses *client.Informer[*networkingv1.Ingress]
+	ca        *pki.CA
+	reserved  []string
+	loop      *reconcile.Controller[reconcile.Key]
 }
 
 // New wires the controller to its informers. Without an authority nothing is
-// signed. reserved are names and addresses that no node may serve under.
+// signed. reserved are names and addresses that neither a node nor an Ingress
+// may serve under.
 func New(c *client.Client, inf *client.Informers, ca *pki.CA, reserved []string, opts reconcile.Options) *Controller {
 	r := &Controller{
 		requests: client.For[signingRequest](c), reviews: client.For[*authorizationv1.SubjectAccessReview](c),
-		inf: client.InformerFor[signingRequest](inf), nodes: client.InformerFor[*corev1.Node](inf), ca: ca, reserved: reserved,
+		inf: client.InformerFor[signingRequest](inf), nodes: client.InformerFor[*corev1.Node](inf),
+		ingresses: client.InformerFor[*networkingv1.Ingress](inf), ca: ca, reserved: reserved,
 	}
 	r.loop = reconcile.New("certificatesigningrequest", r.reconcile, opts)
 	r.inf.OnChange(func(_, new signingRequest) {
@@ -59,7 +64,7 @@ func (r *Controller) enqueue(req signingRequest) { r.loop.Enqueue(reconcile.Key{
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.inf.WaitSynced(ctx) != nil || r.nodes.WaitSynced(ctx) != nil {
+	if r.inf.WaitSynced(ctx) != nil || r.nodes.WaitSynced(ctx) != nil || r.ingresses.WaitSynced(ctx) != nil {
 		return
 	}
 	r.loop.Run(ctx)

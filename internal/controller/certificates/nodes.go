@@ -12,6 +12,7 @@ import (
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/labels"
 )
 
@@ -51,17 +52,21 @@ type verdict struct {
 	reason, refuse string
 }
 
-// known is what requests are judged by: the Nodes, and the names and addresses
-// that no node may serve under.
+// known is what requests are judged by: the Nodes and Ingresses, and the names
+// and addresses that nobody but the API may serve under.
 type known struct {
-	nodes    []*corev1.Node
-	reserved []string
+	nodes     []*corev1.Node
+	ingresses []*networkingv1.Ingress
+	reserved  []string
 }
 
 // judge decides on a request. An error tells what has to be known first.
 func (k known) judge(req signingRequest, parsed *x509.CertificateRequest) (verdict, error) {
 	if strings.HasPrefix(req.Spec.Username, bootstrapPrefix) {
 		return k.newcomer(req, parsed), nil
+	}
+	if req.Spec.Username == EdgeUser {
+		return k.serves(req, parsed), nil
 	}
 	name, isNode := strings.CutPrefix(req.Spec.Username, nodePrefix)
 	if !isNode || !slices.Contains(req.Spec.Groups, nodesGroup) {
@@ -132,13 +137,13 @@ func (k known) holders(ip net.IP) (names []string) {
 
 // decide approves or denies by what is known of nodes; done tells that it did.
 func (r *Controller) decide(ctx context.Context, req signingRequest, parsed *x509.CertificateRequest) (done bool, err error) {
-	v, err := known{nodes: r.nodes.List("", labels.Everything()), reserved: r.reserved}.judge(req, parsed)
+	v, err := known{nodes: r.nodes.List("", labels.Everything()), ingresses: r.ingresses.List("", labels.Everything()), reserved: r.reserved}.judge(req, parsed)
 	changed := req.DeepCopy()
 	switch {
 	case err != nil:
 		return false, fmt.Errorf("certificate request %s: %w", req.Name, err)
 	case v.approved:
-		addCondition(changed, certificatesv1.CertificateApproved, autoApproved, "Auto approving a certificate of a node that has joined.")
+		addCondition(changed, certificatesv1.CertificateApproved, autoApproved, approvalOf(req))
 	case v.refuse != "":
 		addCondition(changed, certificatesv1.CertificateDenied, v.reason, v.refuse)
 	default:
@@ -146,6 +151,13 @@ func (r *Controller) decide(ctx context.Context, req signingRequest, parsed *x50
 	}
 	_, err = r.requests.UpdateSubresource(ctx, changed, "approval")
 	return true, err
+}
+
+func approvalOf(req signingRequest) string {
+	if req.Spec.SignerName == IngressSigner {
+		return "Auto approving a certificate for hosts of Ingresses."
+	}
+	return "Auto approving a certificate of a node that has joined."
 }
 
 // retry looks again at what waits for a node to tell its addresses.

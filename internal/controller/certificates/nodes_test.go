@@ -8,6 +8,7 @@ import (
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -22,6 +23,9 @@ func TestNodesCertificates(t *testing.T) {
 		}
 		k.nodes = append(k.nodes, n)
 	}
+	host, class := "web.example", networkingv1.IngressTLS{Hosts: []string{"tls.example", "kubernetes.default", "*.default"}}
+	k.ingresses = []*networkingv1.Ingress{{Spec: networkingv1.IngressSpec{TLS: []networkingv1.IngressTLS{class},
+		Rules: []networkingv1.IngressRule{{Host: host}, {Host: "a"}, {Host: "*.wild.example"}}}}}
 	const client, serving, service = certificatesv1.KubeAPIServerClientKubeletSignerName, certificatesv1.KubeletServingSignerName, NodeServiceSigner
 	node := func(name string) pkix.Name {
 		return pkix.Name{CommonName: nodePrefix + name, Organization: []string{nodesGroup}}
@@ -48,10 +52,23 @@ func TestNodesCertificates(t *testing.T) {
 		{"a node's edge", service, nodePrefix + "a", pkix.Name{CommonName: EdgeUser}, "", "", "approved"},
 		{"a node as a master", service, nodePrefix + "a", pkix.Name{CommonName: ProxyUser, Organization: []string{"system:masters"}}, "", "", "open"},
 		{"a node as somebody", service, nodePrefix + "a", pkix.Name{CommonName: "jane"}, "", "", "open"},
+		{"the edge for a host", IngressSigner, EdgeUser, pkix.Name{}, "web.example", "", "approved"},
+		{"the edge for a host of TLS", IngressSigner, EdgeUser, pkix.Name{}, "TLS.example", "", "approved"},
+		{"the edge for a wildcard", IngressSigner, EdgeUser, pkix.Name{}, "*.wild.example", "", "approved"},
+		{"the edge for a part of a wildcard", IngressSigner, EdgeUser, pkix.Name{}, "x.wild.example", "", "UnknownHost"},
+		{"the edge for nobody's host", IngressSigner, EdgeUser, pkix.Name{}, "other.example", "", "UnknownHost"},
+		{"the edge as the API", IngressSigner, EdgeUser, pkix.Name{}, "kubernetes.default", "", "ForeignName"},
+		{"the edge as all beside the API", IngressSigner, EdgeUser, pkix.Name{}, "*.default", "", "ForeignName"},
+		{"the edge as a node", IngressSigner, EdgeUser, pkix.Name{}, "a", "", "ForeignName"},
+		{"the edge for an address", IngressSigner, EdgeUser, pkix.Name{}, "web.example", "192.0.2.2", "open"},
+		{"the edge for no host", IngressSigner, EdgeUser, pkix.Name{}, "", "", "open"},
+		{"the edge in a group", IngressSigner, EdgeUser, pkix.Name{Organization: []string{nodesGroup}}, "web.example", "", "open"},
+		{"the edge as a client", client, EdgeUser, node("a"), "", "", "open"},
+		{"somebody for a host", IngressSigner, "jane", pkix.Name{}, "web.example", "", "open"},
 		{"somebody as the proxy", service, "jane", pkix.Name{CommonName: ProxyUser}, "", "", "open"},
 	} {
 		purpose := certificatesv1.UsageClientAuth
-		if tc.signer == serving {
+		if tc.signer == serving || tc.signer == IngressSigner {
 			purpose = certificatesv1.UsageServerAuth
 		}
 		req := &certificatesv1.CertificateSigningRequest{Spec: certificatesv1.CertificateSigningRequestSpec{

@@ -62,6 +62,8 @@ func ruleOf(signer string) rule {
 		return checkClient
 	case NodeServiceSigner:
 		return checkNodeService
+	case IngressSigner:
+		return checkIngress
 	case legacyUnknown:
 		return func(*x509.CertificateRequest, []certificatesv1.KeyUsage) error { return nil }
 	}

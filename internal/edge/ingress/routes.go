@@ -40,12 +40,15 @@ type Routes struct {
 	fallback  *Target
 	// certificates names the TLS Secret of each host (or wildcard).
 	certificates map[string]mirror.Key
+	// names are all hosts and wildcards that Ingresses name.
+	names map[string]struct{}
 }
 
 // Build makes the table from the Ingresses of our classes. Where two claim
 // the same path, the older counts, as most controllers hold it.
 func Build(ingresses []*networkingv1.Ingress, classes []*networkingv1.IngressClass) *Routes {
-	r := &Routes{hosts: map[string][]route{}, wildcards: map[string][]route{}, certificates: map[string]mirror.Key{}}
+	r := &Routes{hosts: map[string][]route{}, wildcards: map[string][]route{}, certificates: map[string]mirror.Key{},
+		names: map[string]struct{}{}}
 	ours, byDefault := ourClasses(classes)
 	mine := make([]*networkingv1.Ingress, 0, len(ingresses))
 	for _, ing := range ingresses {
@@ -108,8 +111,10 @@ func (r *Routes) add(ing *networkingv1.Ingress) {
 	}
 	for _, tls := range ing.Spec.TLS {
 		for _, host := range tls.Hosts {
+			host = strings.ToLower(host)
+			r.names[host] = struct{}{}
 			if _, taken := r.certificates[host]; !taken && tls.SecretName != "" {
-				r.certificates[strings.ToLower(host)] = mirror.Key{Namespace: ing.Namespace, Name: tls.SecretName}
+				r.certificates[host] = mirror.Key{Namespace: ing.Namespace, Name: tls.SecretName}
 			}
 		}
 	}
@@ -122,6 +127,7 @@ func (r *Routes) add(ing *networkingv1.Ingress) {
 
 func (r *Routes) addRule(ing *networkingv1.Ingress, rule networkingv1.IngressRule) {
 	host := strings.ToLower(rule.Host)
+	r.names[host] = struct{}{}
 	into := r.hosts
 	if suffix, wild := strings.CutPrefix(host, "*"); wild {
 		host, into = suffix, r.wildcards
@@ -211,4 +217,21 @@ func (r *Routes) Certificate(host string) (mirror.Key, bool) {
 		return key, ok
 	}
 	return mirror.Key{}, false
+}
+
+// named gives the host, or the wildcard, by which Ingresses name a server.
+func (r *Routes) named(server string) (string, bool) {
+	server = strings.ToLower(server)
+	if server == "" {
+		return "", false
+	}
+	if _, ok := r.names[server]; ok {
+		return server, true
+	}
+	if i := strings.IndexByte(server, '.'); i > 0 {
+		wildcard := "*" + server[i:]
+		_, ok := r.names[wildcard]
+		return wildcard, ok
+	}
+	return "", false
 }

@@ -36,18 +36,20 @@ type Server struct {
 }
 
 // NewServer makes the server and follows the mirror, which must not be fed
-// yet: every change of an Ingress or a class makes the table anew.
-func NewServer(m *mirror.Mirror, logger *slog.Logger) (*Server, error) {
+// yet: every change of an Ingress or a class makes the table anew. issue asks
+// for certificates of hosts that have none.
+func NewServer(m *mirror.Mirror, issue Issue, logger *slog.Logger) (*Server, error) {
 	h := NewHandler(NewBackends(m), logger)
-	m.OnChange(func(topic mirror.Topic, _ mirror.Key) {
-		if topic == mirror.Ingress || topic == mirror.Class {
-			h.SetRoutes(Build(m.Ingresses(), m.Classes()))
-		}
-	})
-	certs, err := NewCertificates(m, h.Routes, time.Now())
+	certs, err := NewCertificates(m, h.Routes, issue, logger, time.Now())
 	if err != nil {
 		return nil, err
 	}
+	m.OnChange(func(topic mirror.Topic, _ mirror.Key) {
+		if topic == mirror.Ingress || topic == mirror.Class {
+			h.SetRoutes(Build(m.Ingresses(), m.Classes()))
+			certs.issued.retain(h.Routes())
+		}
+	})
 	return &Server{handler: h, certs: certs, logger: logger, headerTime: headerTime}, nil
 }
 

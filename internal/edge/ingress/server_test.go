@@ -3,6 +3,7 @@ package ingress
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,6 +22,9 @@ import (
 	"github.com/knarr-io/knarr/internal/edge/mirror"
 )
 
+// errNoAuthority: nobody gives certificates here.
+var errNoAuthority = errors.New("no authority")
+
 // world is a served mirror, filled through its informer handlers' own door.
 type world struct {
 	t             *testing.T
@@ -32,7 +36,7 @@ func newWorld(t *testing.T, change ...func(*Server)) *world {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
 	m := mirror.New(t.TempDir()+"/names.json", logger)
-	s, err := NewServer(m, logger)
+	s, err := NewServer(m, func(context.Context, string) (*tls.Certificate, error) { return nil, errNoAuthority }, logger)
 	if err != nil {
 		t.Fatal(err)
 	}
