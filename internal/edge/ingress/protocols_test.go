@@ -175,7 +175,7 @@ func TestBadRequestsDoNotReachTheBackend(t *testing.T) {
 		"line break in a name":  {head + "A\rB: c\r\n\r\n", 400},
 		"two hosts":             {head + "Host: other.example\r\n\r\n", 400},
 		"no host":               {"GET / HTTP/1.1\r\n\r\n", 400},
-		"chunk of a wrong size": {head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n", 0},
+		"chunk of a wrong size": {"POST /begun HTTP/1.1\r\nHost: web.example\r\n" + "Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n", 0},
 		"header flood":          {head + strings.Repeat("A: "+strings.Repeat("b", 1000)+"\r\n", 100) + "\r\n", 431},
 		"long URL":              {"GET /" + strings.Repeat("a", 100_000) + " HTTP/1.1\r\nHost: web.example\r\n\r\n", 431},
 	} {
@@ -187,10 +187,11 @@ func TestBadRequestsDoNotReachTheBackend(t *testing.T) {
 		if tc.code == 0 && err == nil && res.StatusCode < 400 {
 			t.Errorf("%s: %v", name, res.Status)
 		}
-		for len(reached) > 0 {
-			if got := <-reached; tc.code != 0 {
-				t.Errorf("%s: the backend got %s", name, got)
-			}
+	}
+	for len(reached) > 0 {
+		// What is wrong only behind its head may have got there, whenever that was.
+		if got := <-reached; got != "POST /begun" {
+			t.Errorf("the backend got %s", got)
 		}
 	}
 }
