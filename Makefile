@@ -103,6 +103,7 @@ containerd: build images ## a cluster on another runtime: CONTAINERD=folder with
 
 fuzz: ## run every fuzz target for FUZZTIME (default 30s) each; PACKAGES= chooses
 	@tools/fuzz.sh $(GO) $(or $(FUZZTIME),30s) $(or $(PACKAGES),./internal/...)
+	@$(if $(PACKAGES),,cd runtime && ../tools/fuzz.sh $(GO) $(or $(FUZZTIME),30s) ./...)
 
 oracle: ## hold defaults, validation and scheduling against upstream's own, N= cases a kind (default 10000), KIND= chooses [SEED=]
 	$(GO) -C test/oracle run . -n $(or $(N),10000) -seed $(or $(SEED),1) -kind '$(KIND)'

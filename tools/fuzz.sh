@@ -11,9 +11,9 @@ failed=0
 while read -r package; do
 	for target in $("$go" test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
 		echo "== $package $target"
-		"$go" test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package" || failed=1
+		"$go" test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 5s "$package" || failed=1
 	done
-	if "$go" list -f '{{join .TestImports " "}} {{join .XTestImports " "}}' "$package" | grep -q testkit/property; then
+	if "$go" list -f '{{join .TestImports " "}} {{join .XTestImports " "}}' "$package" | grep -qE "test(kit)?/property"; then
 		seed=$((RANDOM * 32768 + RANDOM + 1))
 		echo "== $package properties, seed $seed"
 		"$go" test -count=1 -rapid.seed "$seed" -rapid.checks 2000 "$package" || failed=1

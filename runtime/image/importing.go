@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
 	"github.com/knarr-io/knarr/runtime/fault"
@@ -20,7 +18,7 @@ import (
 // hold one image, which gets that name only. All images come in, or none.
 func (s *Store) Import(ctx context.Context, r io.Reader, override string) (_ []*Image, err error) {
 	defer s.ingest()(&err)
-	found, err := archives.Read(r, s.blobs, hostPlatform)
+	found, err := archives.Read(r, s.blobs)
 	if err != nil {
 		return nil, err
 	}
@@ -88,10 +86,6 @@ func normalise(names []string) ([]string, error) {
 		}
 	}
 	return tags, nil
-}
-
-func hostPlatform(p *v1.Platform) bool {
-	return (p.OS == "linux" || p.OS == "") && (p.Architecture == runtime.GOARCH || p.Architecture == "")
 }
 
 // Export writes the images of refs as an archive.

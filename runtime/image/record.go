@@ -13,6 +13,7 @@ import (
 
 	"github.com/knarr-io/knarr/runtime/fault"
 	"github.com/knarr-io/knarr/runtime/image/blobs"
+	"github.com/knarr-io/knarr/runtime/image/platform"
 	"github.com/knarr-io/knarr/runtime/image/snapshots"
 )
 
@@ -88,6 +89,9 @@ func describe(store *blobs.Store, manifest string) (*Image, error) {
 	var c v1.ConfigFile
 	if err := json.Unmarshal(raw, &c); err != nil {
 		return nil, fault.New(fault.Invalid, "configuration %s: %w", m.Config.Digest, err)
+	}
+	if p := platform.Of(raw); !platform.Suits(p) {
+		return nil, platform.Other("the image", p)
 	}
 	img := &Image{ID: m.Config.Digest.String(), Manifest: manifest, Config: c.Config, Size: int64(len(raw))}
 	return img, img.setLayers(m.Layers, c.RootFS.DiffIDs)

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -258,6 +260,16 @@ func imageCommands(t *testing.T) {
 	says(t, "ls", cluster.Run(t, knarr("ls")), image, "MiB")
 	s.Apply(t, showsWith("main", image, "Never"))
 	shown(t, s, "main", "command")
+	exported := filepath.Join(t.TempDir(), "image.tar")
+	cluster.Run(t, knarr("export", image, "-o", exported))
+	cluster.Run(t, knarr("rm", image))
+	says(t, "import", cluster.Run(t, knarr("import", exported)), "imported "+image)
+	cluster.Run(t, knarr("rm", image))
+	unpacked := t.TempDir()
+	if out, err := exec.Command("tar", "-xf", exported, "-C", unpacked).CombinedOutput(); err != nil {
+		t.Fatalf("unpack the export: %v\n%s", err, out)
+	}
+	says(t, "import of a folder", cluster.Run(t, knarr("import", unpacked)), "imported "+image)
 	cluster.Run(t, knarr("rm", image))
 	if list := cluster.Run(t, knarr("ls")); strings.Contains(list, image) {
 		t.Errorf("after rm, ls lists\n%s", list)

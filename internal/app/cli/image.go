@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,7 +37,7 @@ func newImage() *cobra.Command {
 	c.register(cmd.PersistentFlags())
 	cmd.PersistentFlags().StringVar(&node, "node", "", "a node of this machine (default: all of them; ls: the first)")
 	client := func() images.Nodes { return images.Of(sockets...) }
-	cmd.AddCommand(imagePull(client), imageImport(client), imageList(client), imageRemove(client))
+	cmd.AddCommand(imagePull(client), imageImport(client), imageExport(client), imageList(client), imageRemove(client))
 	holdOnly(cmd)
 	return cmd
 }
@@ -60,8 +61,8 @@ func imagePull(client func() images.Nodes) *cobra.Command {
 func imageImport(client func() images.Nodes) *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
-		Use:   "import FILE...",
-		Short: "Import archives of images (docker save, OCI layout; gzipped or not; - reads standard input)",
+		Use:   "import FILE|FOLDER...",
+		Short: "Import images (docker save, OCI layout; an archive, gzipped or not, or a folder; - reads standard input)",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, file := range args {
@@ -79,7 +80,7 @@ func imageImport(client func() images.Nodes) *cobra.Command {
 func importOne(cmd *cobra.Command, client images.Nodes, file, name string) error {
 	var archive io.Reader = cmd.InOrStdin()
 	if file != "-" {
-		f, err := os.Open(file)
+		f, err := openImages(file)
 		if err != nil {
 			return err
 		}
@@ -96,6 +97,37 @@ func importOne(cmd *cobra.Command, client images.Nodes, file, name string) error
 		}
 	}
 	return nil
+}
+
+// openImages opens an archive, or makes one of a folder.
+func openImages(path string) (io.ReadCloser, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return images.Directory(path)
+	}
+	return os.Open(path)
+}
+
+func imageExport(client func() images.Nodes) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "export NAME...", Short: "Write images into one archive, for knarr image import or docker load", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if file == "-" {
+				return client().Export(cmd.Context(), cmd.OutOrStdout(), args...)
+			}
+			f, err := os.Create(file)
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(client().Export(cmd.Context(), f, args...), f.Close()); err != nil {
+				_ = os.Remove(file) // half an archive
+				return fmt.Errorf("export %s: %w", strings.Join(args, " "), err)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&file, "output", "o", "-", "file to write; - for standard output")
+	return cmd
 }
 
 func imageList(client func() images.Nodes) *cobra.Command {

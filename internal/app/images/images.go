@@ -69,31 +69,59 @@ func (c *Client) Pull(ctx context.Context, name string) (out Imported, err error
 	return out, c.do(ctx, http.MethodPost, "/v1/images/pull", strings.NewReader(string(body)), &out)
 }
 
+// Export writes images as one archive that Import reads, also docker load. After
+// an error what was written is not whole.
+func (c *Client) Export(ctx context.Context, w io.Writer, names ...string) error {
+	res, err := c.send(ctx, http.MethodGet, "/v1/images/export?"+url.Values{"name": names}.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(w, res.Body); err != nil {
+		return fmt.Errorf("the archive broke off: %w", err)
+	}
+	return nil
+}
+
 // Remove forgets a name, and the image with its last one.
 func (c *Client) Remove(ctx context.Context, name string) error {
 	return c.do(ctx, http.MethodDelete, "/v1/images?"+url.Values{"name": {name}}.Encode(), nil, nil)
 }
 
-func (c *Client) do(ctx context.Context, method, path string, body io.Reader, into any) error {
+// send asks the runtime. Its refusals are errors; the answer's body is the caller's.
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://runtime"+path, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "dial" {
-			return fmt.Errorf("the runtime does not answer: %w\n    what to do: bring the cluster up with `knarr up`, and run this as root", op.Err)
+			return nil, fmt.Errorf("the runtime does not answer: %w\n    what to do: bring the cluster up with `knarr up`, and run this as root", op.Err)
 		}
-		return fmt.Errorf("ask the runtime: %w", err)
+		return nil, fmt.Errorf("ask the runtime: %w", err)
+	}
+	if res.StatusCode < 300 {
+		return res, nil
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the runtime's answer: %w", err)
+	}
+	return nil, errors.New(message(answer))
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body io.Reader, into any) error {
+	res, err := c.send(ctx, method, path, body)
+	if err != nil {
+		return err
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("read the runtime's answer: %w", err)
-	}
-	if res.StatusCode >= 300 {
-		return errors.New(message(answer))
 	}
 	if into == nil {
 		return nil

@@ -73,6 +73,11 @@ func (n Nodes) Remove(ctx context.Context, name string) error {
 	return n.each(ctx, func(ctx context.Context, c *Client) error { return c.Remove(ctx, name) })
 }
 
+// Export writes images of the first node as one archive.
+func (n Nodes) Export(ctx context.Context, w io.Writer, names ...string) error {
+	return n[0].Export(ctx, w, names...)
+}
+
 // List lists the images of the first node.
 func (n Nodes) List(ctx context.Context) ([]Image, error) { return n[0].List(ctx) }
 

@@ -5,15 +5,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/knarr-io/knarr/runtime/fault"
 	"github.com/knarr-io/knarr/runtime/image/blobs"
+	"github.com/knarr-io/knarr/runtime/image/platform"
 )
-
-func anyPlatform(*v1.Platform) bool { return true }
 
 func openStore(t testing.TB) *blobs.Store {
 	t.Helper()
@@ -55,7 +55,7 @@ func dockerArchive(t testing.TB) []byte {
 
 func TestDockerArchiveWithLinks(t *testing.T) {
 	store := openStore(t)
-	images, err := Read(bytes.NewReader(dockerArchive(t)), store, anyPlatform)
+	images, err := Read(bytes.NewReader(dockerArchive(t)), store)
 	if err != nil || len(images) != 1 || fmt.Sprint(images[0].Names) != "[x:1 y:2]" {
 		t.Fatalf("%+v, %v", images, err)
 	}
@@ -76,7 +76,7 @@ func TestDockerArchiveWithLinks(t *testing.T) {
 
 func TestWriteThenRead(t *testing.T) {
 	store, other := openStore(t), openStore(t)
-	images, err := Read(bytes.NewReader(dockerArchive(t)), store, anyPlatform)
+	images, err := Read(bytes.NewReader(dockerArchive(t)), store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestWriteThenRead(t *testing.T) {
 	if err := Write(&out, store, images); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Read(bytes.NewReader(out.Bytes()), other, anyPlatform)
+	again, err := Read(bytes.NewReader(out.Bytes()), other)
 	if err != nil || len(again) != 1 || fmt.Sprint(again[0].Names) != "[x:1 y:2]" {
 		t.Fatalf("%+v, %v", again, err)
 	}
@@ -103,7 +103,7 @@ func TestHostileArchives(t *testing.T) {
 		"an index in itself":     {"index.json", `{"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha512:x","size":1}]}`},
 		"a digest that is a way": {"index.json", `{"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:../../../etc/passwd","size":1}]}`},
 	} {
-		_, err := Read(bytes.NewReader(pack(t, members...)), openStore(t), anyPlatform)
+		_, err := Read(bytes.NewReader(pack(t, members...)), openStore(t))
 		if !fault.Is(err, fault.Invalid) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -120,7 +120,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte{0x28, 0xb5, 0x2f, 0xfd})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		store := openStore(t)
-		images, err := Read(bytes.NewReader(in), store, anyPlatform)
+		images, err := Read(bytes.NewReader(in), store)
 		if err != nil {
 			return
 		}
@@ -130,4 +130,51 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// layoutOf is an OCI layout of images with these configurations; each
+// descriptor names the platform only where told.
+func layoutOf(t testing.TB, platforms map[string]string, configs ...string) []byte {
+	t.Helper()
+	var members []string
+	var descs []string
+	for _, c := range configs {
+		manifest := fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":%d},"layers":[]}`, blobs.Digest([]byte(c)), len(c))
+		for _, blob := range []string{c, manifest} {
+			members = append(members, "blobs/sha256/"+blobs.Digest([]byte(blob))[len("sha256:"):], blob)
+		}
+		platform := ""
+		if p := platforms[c]; p != "" {
+			platform = `,"platform":` + p
+		}
+		descs = append(descs, fmt.Sprintf(`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":%q,"size":%d%s}`, blobs.Digest([]byte(manifest)), len(manifest), platform))
+	}
+	return pack(t, append(members, "index.json", `{"manifests":[`+strings.Join(descs, ",")+`]}`)...)
+}
+
+func TestPlatforms(t *testing.T) {
+	config := func(arch string) string {
+		return `{"os":"linux","architecture":"` + arch + `","rootfs":{"type":"layers","diff_ids":[]}}`
+	}
+	own, other := config(platform.Host().Architecture), config("s390x")
+	named := map[string]string{other: `{"os":"linux","architecture":"s390x"}`}
+	docker := func(c string) []byte {
+		return pack(t, "c.json", c, "manifest.json", `[{"Config":"c.json","Layers":[]}]`)
+	}
+	for name, tc := range map[string]struct {
+		archive []byte
+		want    int
+	}{
+		"one, ours": {layoutOf(t, nil, own), 1}, "one, another's": {layoutOf(t, nil, other), 0}, "one, another's by its index": {layoutOf(t, named, other), 0},
+		"both": {layoutOf(t, nil, own, other), 1}, "both by the index": {layoutOf(t, named, own, other), 1},
+		"docker, ours": {docker(own), 1}, "docker, another's": {docker(other), 0},
+	} {
+		images, err := Read(bytes.NewReader(tc.archive), openStore(t))
+		if len(images) != tc.want || (err == nil) != (tc.want > 0) {
+			t.Errorf("%s: %d images, %v", name, len(images), err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "linux/s390x") {
+			t.Errorf("%s: the platform is not told: %v", name, err)
+		}
+	}
 }

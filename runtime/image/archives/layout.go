@@ -48,7 +48,7 @@ func (a *archive) index(data []byte, names []string, depth int) ([]Image, error)
 }
 
 func (a *archive) entry(d v1.Descriptor, names []string, depth int) ([]Image, error) {
-	if d.Platform != nil && !a.match(d.Platform) {
+	if d.Platform != nil && !a.wanted(*d.Platform) {
 		return nil, nil
 	}
 	if n := entryName(d.Annotations); n != "" {
@@ -66,7 +66,7 @@ func (a *archive) entry(d v1.Descriptor, names []string, depth int) ([]Image, er
 		}
 		return a.index(data, names, depth+1)
 	case d.MediaType.IsImage():
-		if err := a.image(member, d.Digest.String()); err != nil {
+		if ok, err := a.image(member, d.Digest.String()); err != nil || !ok {
 			return nil, err
 		}
 		return []Image{{Manifest: d.Digest.String(), Names: names}}, nil
@@ -81,27 +81,34 @@ func entryName(annotations map[string]string) string {
 	return annotations[refAnnotation]
 }
 
-// image stores a manifest and everything that it names.
-func (a *archive) image(member, digest string) error {
+// image stores a manifest and everything that it names, where that runs here.
+func (a *archive) image(member, digest string) (ok bool, err error) {
 	data, err := a.verified(member, digest)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var m v1.Manifest
 	if err := json.Unmarshal(data, &m); err != nil {
-		return corrupt(fmt.Errorf("manifest: %w", err))
+		return false, corrupt(fmt.Errorf("manifest: %w", err))
+	}
+	config, err := blobMember(m.Config.Digest.String())
+	if err != nil {
+		return false, err
+	}
+	if ok, err := a.suits(config); err != nil || !ok {
+		return false, err
 	}
 	for _, d := range append([]v1.Descriptor{m.Config}, m.Layers...) {
 		part, err := blobMember(d.Digest.String())
 		if err != nil {
-			return err
+			return false, err
 		}
 		if _, err := a.put(part, d.MediaType, d.Digest.String()); err != nil {
-			return err
+			return false, err
 		}
 	}
 	_, err = a.store.PutBytes(data)
-	return err
+	return err == nil, err
 }
 
 // verified reads a small member that must have digest.

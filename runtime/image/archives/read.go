@@ -11,6 +11,7 @@ import (
 
 	"github.com/knarr-io/knarr/runtime/fault"
 	"github.com/knarr-io/knarr/runtime/image/blobs"
+	"github.com/knarr-io/knarr/runtime/image/platform"
 )
 
 const (
@@ -25,12 +26,10 @@ type Image struct {
 	Names []string
 }
 
-// Matcher says whether an image for this platform is wanted; nil platforms are.
-type Matcher func(*v1.Platform) bool
-
-// Read puts the blobs of every image in r into store. On an error some blobs
-// may be there; nothing names them.
-func Read(r io.Reader, store *blobs.Store, match Matcher) ([]Image, error) {
+// Read puts the blobs of every image in r that is for this machine into store;
+// an archive that has only others is an error. On an error some blobs may be
+// there; nothing names them.
+func Read(r io.Reader, store *blobs.Store) (images []Image, err error) {
 	dir, err := store.TempDir()
 	if err != nil {
 		return nil, err
@@ -40,17 +39,40 @@ func Read(r io.Reader, store *blobs.Store, match Matcher) ([]Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{files: f, store: store, match: match}
+	a := &archive{files: f, store: store}
 	if f.has("manifest.json") {
-		return a.docker()
+		images, err = a.docker()
+	} else {
+		images, err = a.layout()
 	}
-	return a.layout()
+	if err == nil && len(images) == 0 && len(a.others) > 0 {
+		return nil, platform.Other("the archive", a.others...)
+	}
+	return images, err
 }
 
 type archive struct {
 	files *files
 	store *blobs.Store
-	match Matcher
+	// others are the platforms of what was left out.
+	others []v1.Platform
+}
+
+// suits says whether the image of a configuration runs here, and remembers one that does not.
+func (a *archive) suits(config string) (bool, error) {
+	data, err := a.files.document(config)
+	if err != nil {
+		return false, err
+	}
+	return a.wanted(platform.Of(data)), nil
+}
+
+func (a *archive) wanted(p v1.Platform) bool {
+	ok := platform.Suits(p)
+	if !ok && len(a.others) < maxImages {
+		a.others = append(a.others, p)
+	}
+	return ok
 }
 
 // dockerImage is an entry of manifest.json, as docker save writes it.
@@ -74,6 +96,12 @@ func (a *archive) docker() ([]Image, error) {
 	}
 	out := make([]Image, 0, len(list))
 	for _, d := range list {
+		if ok, err := a.suits(d.Config); err != nil || !ok {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
 		manifest, err := a.dockerManifest(d)
 		if err != nil {
 			return nil, err

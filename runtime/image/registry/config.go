@@ -5,12 +5,23 @@ package registry
 import (
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // Config says how to reach registries.
 type Config struct {
 	// Hosts is by registry host as it stands in image names, such as docker.io.
 	Hosts map[string]Host `json:"hosts,omitempty"`
+	// StallSeconds is how long a registry may send nothing, one minute where zero.
+	StallSeconds uint32 `json:"stallSeconds,omitempty"`
+}
+
+// stall is how long a registry may send nothing.
+func (c Config) stall() time.Duration {
+	if c.StallSeconds == 0 {
+		return time.Minute
+	}
+	return time.Duration(c.StallSeconds) * time.Second
 }
 
 // Host is how to reach one registry.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/knarr-io/knarr/runtime/fault"
 	"github.com/knarr-io/knarr/runtime/image/name"
+	"github.com/knarr-io/knarr/runtime/image/platform"
 )
 
 const (
@@ -76,7 +76,7 @@ type Client struct {
 func New(c Config) *Client {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	base.DialContext = (&net.Dialer{Timeout: dialTime}).DialContext
-	base.ResponseHeaderTimeout = 30 * time.Second
+	base.ResponseHeaderTimeout = min(30*time.Second, c.stall())
 	base.MaxIdleConnsPerHost = parallelLayers + 1
 	base.IdleConnTimeout = 10 * time.Second
 	skip := base.Clone()
@@ -114,13 +114,16 @@ func (c *Client) fetchFrom(ctx context.Context, ep endpoint, ref name.Ref, auth 
 	}
 	opts := []remote.Option{remote.WithContext(ctx), remote.WithTransport(rt), remote.WithUserAgent("knarr"),
 		remote.WithRetryBackoff(remote.Backoff{Duration: 200 * time.Millisecond, Factor: 3, Jitter: 0.1, Steps: 3}), remote.WithRetryPredicate(again),
-		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: runtime.GOARCH}), remote.WithAuth(auth.authenticator(ep))}
+		remote.WithPlatform(platform.Host()), remote.WithAuth(auth.authenticator(ep))}
 	desc, err := remote.Get(target, opts...)
 	if err != nil {
 		return Result{}, err
 	}
 	if len(desc.Manifest) > maxManifest {
 		return Result{}, fault.New(fault.Invalid, "manifest has %d bytes", len(desc.Manifest))
+	}
+	if err := offers(desc, ref); err != nil {
+		return Result{}, err
 	}
 	img, err := desc.Image()
 	if err != nil {
@@ -129,6 +132,25 @@ func (c *Client) fetchFrom(ctx context.Context, ep endpoint, ref name.Ref, auth 
 	rest := sync.OnceValues(func() (*ranges, error) { return newRanges(ctx, target.Context(), auth.authenticator(ep), rt) })
 	manifest, err := c.store(ctx, img, rest, sink)
 	return Result{Manifest: manifest, Digest: desc.Digest.String()}, err
+}
+
+// offers refuses an index of images for other platforms only.
+func offers(desc *remote.Descriptor, ref name.Ref) error {
+	if !desc.MediaType.IsIndex() {
+		return nil
+	}
+	index, err := v1.ParseIndexManifest(bytes.NewReader(desc.Manifest))
+	if err != nil {
+		return fault.New(fault.Invalid, "index of images: %w", err)
+	}
+	var others []v1.Platform
+	for _, d := range index.Manifests {
+		if d.Platform == nil || platform.Suits(*d.Platform) {
+			return nil
+		}
+		others = append(others, *d.Platform)
+	}
+	return platform.Other(ref.String(), others...)
 }
 
 // again tells failures that a second try may get over: a connection that broke.
@@ -172,7 +194,7 @@ func (c *Client) store(ctx context.Context, img v1.Image, rest func() (*ranges, 
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelLayers)
 	for i := range layers {
-		group.Go(func() error { return fetchLayer(ctx, layers[i], m.Layers[i], rest, sink) })
+		group.Go(func() error { return c.fetchLayer(ctx, layers[i], m.Layers[i], rest, sink) })
 	}
 	return digest, group.Wait()
 }
@@ -182,6 +204,9 @@ func describe(img v1.Image, m *v1.Manifest, sink Sink) (string, error) {
 	config, err := img.RawConfigFile()
 	if err != nil {
 		return "", err
+	}
+	if p := platform.Of(config); !platform.Suits(p) {
+		return "", platform.Other("the image", p)
 	}
 	if err := put(sink, config, m.Config.Digest); err != nil {
 		return "", err
@@ -202,13 +227,13 @@ func describe(img v1.Image, m *v1.Manifest, sink Sink) (string, error) {
 }
 
 // fetchLayer brings a layer, and asks for the rest of it when a connection breaks.
-func fetchLayer(ctx context.Context, l v1.Layer, desc v1.Descriptor, rest func() (*ranges, error), sink Sink) error {
+func (c *Client) fetchLayer(ctx context.Context, l v1.Layer, desc v1.Descriptor, rest func() (*ranges, error), sink Sink) error {
 	digest := desc.Digest.String()
 	for try := 1; !sink.Has(digest); try++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := fetchOnce(ctx, l, desc, rest, sink)
+		err := c.fetchOnce(ctx, l, desc, rest, sink)
 		if err != nil && (try == tries || !again(err)) {
 			return err
 		}
@@ -217,7 +242,7 @@ func fetchLayer(ctx context.Context, l v1.Layer, desc v1.Descriptor, rest func()
 	return nil
 }
 
-func fetchOnce(ctx context.Context, l v1.Layer, desc v1.Descriptor, rest func() (*ranges, error), sink Sink) error {
+func (c *Client) fetchOnce(ctx context.Context, l v1.Layer, desc v1.Descriptor, rest func() (*ranges, error), sink Sink) error {
 	var dog *watchdog
 	stop := func() bool { return true }
 	defer func() { stop() }()
@@ -226,13 +251,13 @@ func fetchOnce(ctx context.Context, l v1.Layer, desc v1.Descriptor, rest func() 
 		if err != nil {
 			return nil, 0, err
 		}
-		dog = watch(r)
+		dog = watch(r, c.config.stall())
 		stop = context.AfterFunc(ctx, func() { r.Close() })
 		return dog, at, nil
 	}
 	err := sink.Resume(desc.Digest.String(), desc.Size, open)
 	if err != nil && dog != nil && dog.stalled() {
-		return fault.New(fault.Unavailable, "layer %s: the registry has sent nothing for %s", desc.Digest, stallAfter)
+		return fault.New(fault.Unavailable, "layer %s: the registry has sent nothing for %s", desc.Digest, c.config.stall())
 	}
 	return err
 }

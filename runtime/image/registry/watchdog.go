@@ -6,19 +6,17 @@ import (
 	"time"
 )
 
-// stallAfter is how long a registry may send nothing.
-const stallAfter = time.Minute
-
-// watchdog closes what it reads from when that gives nothing for stallAfter.
+// watchdog closes what it reads from when that gives nothing for some time.
 type watchdog struct {
 	r     io.ReadCloser
+	after time.Duration
 	timer *time.Timer
 	fired atomic.Bool
 }
 
-func watch(r io.ReadCloser) *watchdog {
-	w := &watchdog{r: r}
-	w.timer = time.AfterFunc(stallAfter, func() {
+func watch(r io.ReadCloser, after time.Duration) *watchdog {
+	w := &watchdog{r: r, after: after}
+	w.timer = time.AfterFunc(after, func() {
 		w.fired.Store(true)
 		r.Close()
 	})
@@ -28,7 +26,7 @@ func watch(r io.ReadCloser) *watchdog {
 func (w *watchdog) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	if n > 0 {
-		w.timer.Reset(stallAfter)
+		w.timer.Reset(w.after)
 	}
 	return n, err
 }

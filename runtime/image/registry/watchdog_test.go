@@ -9,8 +9,9 @@ import (
 
 func TestWatchdogEndsAStalledReadOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const stallAfter = time.Minute
 		r, w := io.Pipe()
-		dog := watch(r)
+		dog := watch(r, stallAfter)
 		defer dog.stop()
 		go func() {
 			for range 5 { // slow, but it goes on
