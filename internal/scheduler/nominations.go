@@ -21,9 +21,6 @@ func newNominations() *nominations {
 
 // on are the nominated pods of a node that a pod must leave room for.
 func (n *nominations) on(node string, pod *framework.Pod) []*framework.Placed {
-	if len(n.byPod) == 0 {
-		return nil
-	}
 	var out []*framework.Placed
 	for _, p := range n.byNode[node] {
 		if p.UID != pod.UID && framework.Priority(p.Pod) >= framework.Priority(pod.Pod) {
@@ -107,6 +104,9 @@ func (s *Scheduler) fits(t *trial, node *framework.Node) bool {
 // ask puts a node to the filters until one says no. Where pods are nominated
 // the pod must fit with them and, since they may never come, without them.
 func (s *Scheduler) ask(t *trial, node *framework.Node) *framework.Status {
+	if len(s.nominated.byPod) == 0 {
+		return t.ask(node)
+	}
 	if others := s.nominated.on(node.Name, t.pod); len(others) > 0 {
 		for _, p := range others {
 			t.add(node, p)

@@ -37,26 +37,24 @@ func (s *Scheduler) victimsOn(t *trial, node *framework.Node, budgets []*policyv
 	for _, p := range lower {
 		t.remove(node, p)
 	}
-	away := make(map[*framework.Placed]bool, len(lower))
-	for _, p := range lower {
-		away[p] = true
-	}
-	defer func() {
-		for p := range away {
+	if st := s.ask(t, node); st != nil {
+		for _, p := range lower {
 			t.add(node, p)
 		}
-	}()
-	if st := s.ask(t, node); st != nil {
 		return nil, st
 	}
 	slices.SortStableFunc(lower, func(a, b *framework.Placed) int { return byImportance(a, b, now) })
 	out := &candidate{node: node}
+	defer func() {
+		for _, p := range out.victims {
+			t.add(node, p)
+		}
+	}()
 	violating, others := byBudget(lower, budgets)
 	for i, group := range [][]*framework.Placed{violating, others} {
 		for _, p := range group {
 			t.add(node, p)
 			if s.ask(t, node) == nil {
-				delete(away, p)
 				continue
 			}
 			t.remove(node, p)
@@ -71,7 +69,7 @@ func (s *Scheduler) victimsOn(t *trial, node *framework.Node, budgets []*policyv
 }
 
 func lowerThan(priority int32, node *framework.Node) []*framework.Placed {
-	var out []*framework.Placed
+	out := make([]*framework.Placed, 0, node.Pods())
 	node.EachPod(func(p *framework.Placed) bool {
 		if framework.Priority(p.Pod) < priority {
 			out = append(out, p)

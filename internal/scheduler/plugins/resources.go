@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,37 +31,71 @@ func (NodeResourcesFit) Name() string { return "NodeResourcesFit" }
 
 // Filter implements framework.Filterer.
 func (p NodeResourcesFit) Filter(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) *framework.Status {
-	var short []string
-	code := framework.Unschedulable
-	lacks := func(reason string, want, have int64) {
-		short = append(short, reason)
-		if want > have {
-			code = framework.Unresolvable // not even on an empty node
-		}
+	short, beyond := 0, false
+	lacks := func(what int, want, have int64) {
+		short |= what
+		beyond = beyond || want > have // not even on an empty node
 	}
 	if int64(node.Pods())+1 > node.MaxPods {
-		lacks("Too many pods", 1, node.MaxPods)
+		lacks(shortOfPods, 1, node.MaxPods)
 	}
 	r, a, used := &pod.Requests, &node.Allocatable, &node.Requested
 	if r.MilliCPU > 0 && r.MilliCPU > a.MilliCPU-used.MilliCPU {
-		lacks("Insufficient cpu", r.MilliCPU, a.MilliCPU)
+		lacks(shortOfCPU, r.MilliCPU, a.MilliCPU)
 	}
 	if r.Memory > 0 && r.Memory > a.Memory-used.Memory {
-		lacks("Insufficient memory", r.Memory, a.Memory)
+		lacks(shortOfMemory, r.Memory, a.Memory)
 	}
 	if r.Ephemeral > 0 && r.Ephemeral > a.Ephemeral-used.Ephemeral {
-		lacks("Insufficient ephemeral-storage", r.Ephemeral, a.Ephemeral)
+		lacks(shortOfEphemeral, r.Ephemeral, a.Ephemeral)
 	}
+	var scalars []string
 	for name, n := range r.Scalars {
 		if n > 0 && n > a.Scalars[name]-used.Scalars[name] && !p.ignores(name) {
-			lacks("Insufficient "+string(name), n, a.Scalars[name])
+			scalars = append(scalars, "Insufficient "+string(name))
+			beyond = beyond || n > a.Scalars[name]
 		}
 	}
-	if len(short) == 0 {
+	if short == 0 && scalars == nil {
 		return nil
 	}
-	return framework.Fail(p.Name(), code, short...)
+	st := shortages[short]
+	if beyond {
+		st = shortages[short|shortBeyond]
+	}
+	if scalars == nil {
+		return st
+	}
+	return framework.Fail(p.Name(), st.Code, slices.Concat(st.Reasons, scalars)...)
 }
+
+// What a node may be short of; with shortBeyond it would be if it were empty.
+const (
+	shortOfPods = 1 << iota
+	shortOfCPU
+	shortOfMemory
+	shortOfEphemeral
+	shortBeyond
+)
+
+// shortages are the answers for every set of what is short: a full cluster
+// refuses each pod once per node.
+var shortages = func() (all [2 * shortBeyond]*framework.Status) {
+	for short := range all {
+		var reasons []string
+		for i, reason := range [...]string{"Too many pods", "Insufficient cpu", "Insufficient memory", "Insufficient ephemeral-storage"} {
+			if short&(1<<i) != 0 {
+				reasons = append(reasons, reason)
+			}
+		}
+		code := framework.Unschedulable
+		if short&shortBeyond != 0 {
+			code = framework.Unresolvable
+		}
+		all[short] = framework.Fail(NodeResourcesFit{}.Name(), code, reasons...)
+	}
+	return all
+}()
 
 // Score implements framework.Scorer.
 func (p NodeResourcesFit) Score(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) int64 {
