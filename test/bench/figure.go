@@ -75,6 +75,8 @@ func orEmpty(v float64) string {
 
 func number(v float64) string {
 	switch {
+	case v == 0:
+		return "0"
 	case v >= 100:
 		return fmt.Sprintf("%.0f", v)
 	case v >= 10:

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -87,5 +89,31 @@ func TestDriveEndsWithTheFirstError(t *testing.T) {
 	})
 	if !errors.Is(err, broken) {
 		t.Errorf("drive gives %v", err)
+	}
+}
+
+func TestLoadCountsWhatFails(t *testing.T) {
+	broken := false
+	for _, keepAlive := range []bool{false, true} {
+		asked := make(chan struct{}, 10_000)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if broken {
+				w.WriteHeader(http.StatusBadGateway)
+			}
+			select {
+			case asked <- struct{}{}:
+			default:
+			}
+		}))
+		l := startLoad(t.Context(), server.URL, keepAlive)
+		for range 20 {
+			<-asked
+		}
+		made, failed := l.end()
+		server.Close()
+		if made == 0 || broken != (failed == made) || !broken && failed != 0 {
+			t.Errorf("keep-alive %v, broken %v: %d requests made, %d failed", keepAlive, broken, made, failed)
+		}
+		broken = true
 	}
 }

@@ -77,6 +77,7 @@ func measurements() []measurement {
 		{name: "pod", cluster: measurePods},
 		{name: "replicas", cluster: measureReplicas},
 		{name: "policies", cluster: measurePolicies},
+		{name: "services", cluster: measureServices},
 		{name: "recovery", cluster: measureRecovery},
 		{name: "api", planes: measureAPI},
 		{name: "list", planes: measureList},
