@@ -56,7 +56,7 @@ type options struct {
 const usualLimit = 10 * time.Minute
 
 // measurement is one thing that is measured; it may give several figures.
-// Either needs a cluster of Knarr's, or any control planes.
+// It needs a cluster of Knarr's, any control planes, or both of them.
 type measurement struct {
 	name string
 	// onDemand: only where -only names it.
@@ -66,6 +66,8 @@ type measurement struct {
 	limit   time.Duration
 	cluster func(context.Context, *cluster) ([]figure, error)
 	planes  func(context.Context, []*target) (results, error)
+	// beside is for runs that measure upstream too, and for nothing else.
+	beside func(context.Context, *bench) (results, error)
 }
 
 // measurements are in an order in which each leaves a cluster that the next
@@ -86,6 +88,7 @@ func measurements() []measurement {
 		{name: "custom", planes: measureCustom},
 		{name: "admission", planes: measureAdmission},
 		{name: "writes", planes: measureWrites},
+		{name: "kwok", beside: measureKwok, limit: 30 * time.Minute},
 		{name: "scheduler", cluster: measureScheduler},
 		{name: "simulated", cluster: measureSimulated},
 		{name: "nodeloss", cluster: measureNodeLoss},

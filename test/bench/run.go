@@ -39,7 +39,11 @@ func run(ctx context.Context, o options) (err error) {
 
 func (b *bench) todo() []measurement {
 	return slices.DeleteFunc(measurements(), func(m measurement) bool {
-		return !b.only.MatchString(m.name) || b.whole && m.onDemand || b.upstream != nil && m.planes == nil
+		fits := m.beside == nil
+		if b.upstream != nil {
+			fits = m.planes != nil || m.beside != nil
+		}
+		return !fits || !b.only.MatchString(m.name) || b.whole && m.onDemand
 	})
 }
 
@@ -128,9 +132,12 @@ func (b *bench) figures(ctx context.Context, m measurement) (_ results, err erro
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	if m.planes == nil {
+	switch {
+	case m.cluster != nil:
 		figures, err := m.cluster(ctx, b.cluster)
 		return results{"knarr": figures}, err
+	case m.beside != nil:
+		return m.beside(ctx, b)
 	}
 	t, err := b.cluster.target()
 	if err != nil {

@@ -54,16 +54,24 @@ func startUpstream(ctx context.Context, bin, parent string) (*upstream, error) {
 	}
 	for _, m := range upstreamModules {
 		for name, pkg := range m.packages {
-			fmt.Fprintln(os.Stderr, "building upstream's", name)
-			cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", filepath.Join(bin, name), pkg)
-			cmd.Dir, cmd.Env = m.dir, append(os.Environ(), "CGO_ENABLED=0")
-			if out, err := cmd.CombinedOutput(); err != nil {
-				return nil, fmt.Errorf("build upstream's %s: %w\n%s", name, err, out)
+			if err := buildUpstream(ctx, m.dir, filepath.Join(bin, name), pkg); err != nil {
+				return nil, err
 			}
 		}
 	}
 	u := &upstream{bin: bin, parent: parent}
 	return u, u.restart(ctx)
+}
+
+// buildUpstream builds one program in the module that pins it.
+func buildUpstream(ctx context.Context, module, program, pkg string) error {
+	fmt.Fprintln(os.Stderr, "building upstream's", filepath.Base(program))
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program, pkg)
+	cmd.Dir, cmd.Env = module, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build upstream's %s: %w\n%s", filepath.Base(program), err, out)
+	}
+	return nil
 }
 
 // restart begins with an empty store. It is for one that is stopped.
