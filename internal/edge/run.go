@@ -31,9 +31,9 @@ type Config struct {
 	Client *client.Client
 	// Domain is the cluster's, such as cluster.local.
 	Domain string
-	// Address is the node's, shown as that of Ingresses; empty where another
+	// Address is the node's, shown as that of Ingresses; nil where another
 	// node's edge shows its own.
-	Address string
+	Address Address
 	// ResolvConf are files that name resolvers for other names; the first
 	// with a usable one counts. Own are addresses that must not be asked.
 	ResolvConf []string
@@ -43,6 +43,10 @@ type Config struct {
 	Sockets  Sockets
 	Logger   *slog.Logger
 }
+
+// Address calls changed with the node's address, and again with each other one
+// that it becomes, until ctx ends.
+type Address func(ctx context.Context, changed func(netip.Addr)) error
 
 // Run serves until ctx ends or a socket fails.
 func Run(ctx context.Context, cfg Config) error {
@@ -57,7 +61,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("edge: %w", err)
 	}
-	status := ingress.NewStatus(m, cfg.Client, cfg.Address, cfg.Logger)
+	status := ingress.NewStatus(m, cfg.Client, cfg.Logger)
 
 	m.Load()
 	inf := client.NewInformers(cfg.Client, cfg.Logger)
@@ -73,8 +77,9 @@ func Run(ctx context.Context, cfg Config) error {
 		caughtUp(ctx, settled)
 		return requests.Run(ctx, cfg.Sockets.HTTP, cfg.Sockets.HTTPS)
 	})
-	if cfg.Address != "" {
+	if cfg.Address != nil {
 		group.Go(func() error { return status.Run(ctx) })
+		group.Go(func() error { return cfg.Address(ctx, status.Show) })
 	}
 	group.Go(func() error { return m.Keep(ctx) })
 	group.Go(func() error {

@@ -39,6 +39,10 @@ func Run(ctx context.Context, o Options) error {
 	parts := []lifecycle.Part{
 		{Name: "proxy", Run: host.RunNetwork},
 		{Name: "node", Needs: []string{"proxy"}, Run: host.RunAgent},
+		{Name: "address", Run: func(ctx context.Context, ready func()) error {
+			ready()
+			return o.KeepAddress(ctx)
+		}},
 	}
 	if o.Server != "" { // nobody else renews them
 		parts = append(parts, lifecycle.Part{Name: "certificates", Run: func(ctx context.Context, ready func()) error {

@@ -29,6 +29,11 @@ func newAgent() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if !c.NodeAddress.IsValid() {
+			if c.NodeAddress, err = c.FindAddress(); err != nil {
+				return err
+			}
+		}
 		klog.SetSlogLogger(logger.With("part", "libraries"))
 		return agent.Run(cmd.Context(), agent.Options{Settings: c.Settings, Logger: logger})
 	}

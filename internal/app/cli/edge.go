@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/app/local"
+	"github.com/knarr-io/knarr/internal/app/machine"
 	"github.com/knarr-io/knarr/internal/app/reload"
 	"github.com/knarr-io/knarr/internal/app/sockets"
 	"github.com/knarr-io/knarr/internal/client"
@@ -43,7 +45,7 @@ func newEdge() *cobra.Command {
 	cmd.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "how to reach the API")
 	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "where the last known names are kept")
 	cmd.Flags().StringVar(&f.domain, "cluster-domain", "cluster.local", "domain of the cluster's names")
-	cmd.Flags().StringVar(&f.address, "node-address", "", "address shown as that of Ingresses")
+	cmd.Flags().StringVar(&f.address, "node-address", "", "address shown as that of Ingresses; auto: this machine's")
 	cmd.Flags().StringVar(&f.dns, "cluster-dns", "", "address of the cluster DNS, which is never forwarded to")
 	cmd.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	return cmd
@@ -67,16 +69,41 @@ func runEdge(cmd *cobra.Command, f edgeFlags) error {
 	if err != nil {
 		return fmt.Errorf("--cluster-dns: %w", err)
 	}
+	shown, err := f.shown()
+	if err != nil {
+		return err
+	}
 	inherited, err := sockets.Inherited()
 	if err != nil {
 		return err
 	}
 	return edge.Run(cmd.Context(), edge.Config{
-		Client: client.New(transport, kinds), Domain: f.domain, Address: f.address, StateDir: f.stateDir, Logger: logger,
+		Client: client.New(transport, kinds), Domain: f.domain, Address: shown, StateDir: f.stateDir, Logger: logger,
 		ResolvConf: []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}, Own: []netip.Addr{own},
 		Sockets: edge.Sockets{
 			DNSPacket: inherited.Packets[local.SocketDNS], DNSStream: inherited.Streams[local.SocketDNST],
 			HTTP: inherited.Streams[local.SocketHTTP], HTTPS: inherited.Streams[local.SocketHTTPS],
 		},
 	})
+}
+
+// shown tells the edge the address of Ingresses; nil where it shows none.
+func (f edgeFlags) shown() (edge.Address, error) {
+	switch f.address {
+	case "":
+		return nil, nil
+	case "auto":
+		return func(ctx context.Context, changed func(netip.Addr)) error {
+			return machine.Follow(ctx, machine.NodeAddress, changed)
+		}, nil
+	}
+	addr, err := netip.ParseAddr(f.address)
+	if err != nil {
+		return nil, fmt.Errorf("--node-address: %w", err)
+	}
+	return func(ctx context.Context, changed func(netip.Addr)) error {
+		changed(addr)
+		<-ctx.Done()
+		return nil
+	}, nil
 }

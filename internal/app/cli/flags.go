@@ -39,7 +39,7 @@ func (c *clusterFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.RunDir, "run-dir", "/run/knarr", "where sockets lie")
 	flags.StringVar(&c.LogDir, "pod-log-dir", "/var/log/pods", "where the containers' logs lie")
 	flags.StringVar(&c.NodeName, "node-name", "", "name of this node (default: the host's name)")
-	flags.StringVar(&c.nodeAddress, "node-address", "", "IPv4 address of this node (default: that of the default route)")
+	flags.StringVar(&c.nodeAddress, "node-address", "", "IPv4 address of this node (default: that of the default route, also when it becomes another one)")
 	flags.IntVar(&c.APIPort, "api-port", 6443, "port of the API")
 	flags.IntVar(&c.HTTPPort, "http-port", 80, "port of Ingress, plain")
 	flags.IntVar(&c.HTTPSPort, "https-port", 443, "port of Ingress, TLS")
@@ -107,6 +107,7 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 		if c.NodeAddress, err = netip.ParseAddr(c.nodeAddress); err != nil {
 			return fmt.Errorf("--node-address: %w", err)
 		}
+		c.AddressFixed = true
 	}
 	if err := c.checkNodeConfig(); err != nil {
 		return err

@@ -78,7 +78,7 @@ func completeServer(c *clusterFlags, o *server.Options, storeKind string) (err e
 		}
 	}
 	if !c.NodeAddress.IsValid() {
-		if c.NodeAddress, err = machine.NodeAddress(); err != nil {
+		if c.NodeAddress, err = c.FindAddress(); err != nil {
 			return err
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -76,23 +75,16 @@ func (j *joiner) decide() error {
 	case known:
 		address := j.NodeAddress
 		j.Settings = before.into(j.Settings)
-		if address.IsValid() {
-			j.NodeAddress = address
-		}
+		j.NodeAddress = address
 	}
 	if j.NodeName == "" {
 		if j.NodeName, err = machine.NodeName(); err != nil {
 			return err
 		}
 	}
-	if j.NodeAddress.IsValid() {
-		return nil
+	if !j.NodeAddress.IsValid() {
+		j.NodeAddress, err = j.FindAddress()
 	}
-	u, err := url.Parse(j.Server)
-	if err != nil {
-		return fmt.Errorf("--server: %w", err)
-	}
-	j.NodeAddress, err = machine.AddressTowards(u.Hostname())
 	return err
 }
 
@@ -213,7 +205,7 @@ func (s Settings) KeepPapers(ctx context.Context, c *client.Client, logger *slog
 	}
 	node := join.Node{Name: s.NodeName, Address: s.NodeAddress, Server: s.Server, CA: ca}
 	for {
-		due, err := join.RenewAt(s.ServingCertificate())
+		due, err := node.RenewAt(s.ServingCertificate())
 		if err != nil {
 			return err
 		}

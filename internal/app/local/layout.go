@@ -24,6 +24,9 @@ type Settings struct {
 	DataDir, RunDir, LogDir string
 	NodeName                string
 	NodeAddress             netip.Addr
+	// AddressFixed: NodeAddress was asked for and stays. Otherwise the node's
+	// address is whatever the machine has, and follows it.
+	AddressFixed bool
 	// Ports are wished for: where one is taken, Up uses the next free one.
 	APIPort, HTTPPort, HTTPSPort int
 	KubeletPort                  int

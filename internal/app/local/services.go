@@ -113,9 +113,12 @@ func (s Settings) nodeServices(p programs) []keep.Service {
 
 func (s Settings) edgeService(p programs) keep.Service {
 	dns := net.JoinHostPort(s.DNS.String(), "53")
-	shown := s.NodeAddress.String()
-	if s.isAgent() {
+	shown := "auto"
+	switch {
+	case s.isAgent():
 		shown = "" // the first node's edge alone writes the address of Ingresses
+	case s.AddressFixed:
+		shown = s.NodeAddress.String()
 	}
 	return keep.Service{
 		Name: serviceEdge, Restart: "always", UID: edgeUser, GID: edgeUser, Log: filepath.Join(s.logs(), "edge.log"), StopGraceMillis: stopGraceMillis,
@@ -134,12 +137,15 @@ func (s Settings) edgeService(p programs) keep.Service {
 func (s Settings) Flags() []string {
 	flags := []string{
 		"--data-dir", s.DataDir, "--run-dir", s.RunDir, "--pod-log-dir", s.LogDir,
-		"--node-name", s.NodeName, "--node-address", s.NodeAddress.String(),
+		"--node-name", s.NodeName,
 		"--api-port", port(s.APIPort), "--kubelet-port", port(s.KubeletPort),
 		"--http-port", port(s.HTTPPort), "--https-port", port(s.HTTPSPort), "--load-balancer", s.LoadBalancer,
 		"--pod-network", s.Pods.String(), "--service-network", s.Services.String(),
 		"--cluster-dns", s.DNS.String(), "--cluster-domain", s.Domain,
 		"--node-network", s.NodeNetwork.String(), "--overlay", s.Overlay, "--cgroup-parent", s.CgroupParent, "--log-level", s.LogLevel,
+	}
+	if s.AddressFixed {
+		flags = append(flags, "--node-address", s.NodeAddress.String())
 	}
 	if !s.ownRuntime() {
 		flags = append(flags, "--runtime-endpoint", s.RuntimeEndpoint)

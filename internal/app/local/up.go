@@ -174,7 +174,7 @@ func (u *upper) decide(running []keep.Status) error {
 		}
 	}
 	if !u.NodeAddress.IsValid() {
-		if u.NodeAddress, err = machine.NodeAddress(); err != nil {
+		if u.NodeAddress, err = u.FindAddress(); err != nil {
 			return err
 		}
 	}
@@ -276,7 +276,7 @@ func (s Settings) Network(logger *slog.Logger) podnet.Config {
 	c := podnet.Config{Node: s.NodeAddress, Pods: s.Pods, Services: s.Services, Local: []netip.Addr{s.DNS},
 		StateDir: s.networkState(), Logger: logger}
 	if !s.isAgent() && s.NodeNetwork.IsValid() {
-		c.Forwarded = []netip.Prefix{s.NodeNetwork}
+		c.Forwarded, c.Lone = []netip.Prefix{s.NodeNetwork}, s.meshAddress(1)
 	}
 	return c
 }

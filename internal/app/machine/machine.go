@@ -44,13 +44,28 @@ func NodeAddress() (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("list the machine's addresses: %w", err)
 	}
+	lone := netip.Addr{}
 	for _, a := range addrs {
-		if addr, ok := netip.AddrFromSlice(a.IP.To4()); ok && usable(addr) {
+		addr, ok := netip.AddrFromSlice(a.IP.To4())
+		switch {
+		case !ok || !usable(addr) || a.Scope == unix.RT_SCOPE_HOST: // for this machine's own talk, as the cluster DNS's
+		case a.LinkIndex != loopback:
 			return addr, nil
+		case !lone.IsValid():
+			lone = addr
 		}
 	}
-	return netip.Addr{}, errors.New("the machine has no IPv4 address besides loopback: give one with --node-address")
+	if !lone.IsValid() {
+		return netip.Addr{}, ErrNoAddress
+	}
+	return lone, nil
 }
+
+// loopback is the index of every network namespace's first link.
+const loopback = 1
+
+// ErrNoAddress: the machine has no network now.
+var ErrNoAddress = errors.New("the machine has no IPv4 address besides loopback: give one with --node-address")
 
 // AddressTowards is the IPv4 address that this machine sends from to a host.
 func AddressTowards(host string) (netip.Addr, error) {

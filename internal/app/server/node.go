@@ -6,6 +6,12 @@ import (
 	"github.com/knarr-io/knarr/internal/app/nodehost"
 )
 
+// runAddress ends the process when the machine's address becomes another one.
+func (p *process) runAddress(ctx context.Context, ready func()) error {
+	ready()
+	return p.KeepAddress(ctx)
+}
+
 // runProxy runs the network of this machine's node.
 func (p *process) runProxy(ctx context.Context, ready func()) error {
 	p.host = nodehost.New(nodehost.Config{

@@ -77,6 +77,7 @@ func Run(ctx context.Context, o Options) error {
 			lifecycle.Part{Name: "addons", Needs: []string{"api"}, Run: p.runAddons},
 			lifecycle.Part{Name: "proxy", Needs: []string{"api"}, Run: p.runProxy},
 			lifecycle.Part{Name: "node", Needs: []string{"api", "proxy"}, Run: p.runNode},
+			lifecycle.Part{Name: "address", Run: p.runAddress},
 			lifecycle.Part{Name: "simulated nodes", Needs: []string{"control"}, Run: p.runSimulated},
 		)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,14 +41,20 @@ func Inspect(dir string) ([]Status, error) {
 	return out, nil
 }
 
-// RenewAt is when the first certificate of PEM data is due for renewal.
-func RenewAt(data []byte) (time.Time, error) {
+// RenewAt is when the first certificate of PEM data is due for renewal: long
+// past where it does not speak of one of the addresses.
+func RenewAt(data []byte, addresses ...netip.Addr) (time.Time, error) {
 	leaf, err := firstCertificate(data)
 	if err == nil && leaf == nil {
 		err = errors.New("there is none")
 	}
 	if err != nil {
 		return time.Time{}, err
+	}
+	for _, addr := range addresses {
+		if leaf.VerifyHostname(addr.String()) != nil {
+			return time.Time{}, nil
+		}
 	}
 	return renewAt(leaf), nil
 }

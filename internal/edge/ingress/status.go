@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/netip"
+	"sync/atomic"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,23 +19,33 @@ import (
 type Status struct {
 	mirror  *mirror.Mirror
 	client  *client.Client
-	address string
+	address atomic.Value // of string; none until Show
 	logger  *slog.Logger
 	wake    chan struct{}
 }
 
 // NewStatus makes it and follows the mirror, which must not be fed yet.
-func NewStatus(m *mirror.Mirror, c *client.Client, address string, logger *slog.Logger) *Status {
-	s := &Status{mirror: m, client: c, address: address, logger: logger, wake: make(chan struct{}, 1)}
+func NewStatus(m *mirror.Mirror, c *client.Client, logger *slog.Logger) *Status {
+	s := &Status{mirror: m, client: c, logger: logger, wake: make(chan struct{}, 1)}
 	m.OnChange(func(topic mirror.Topic, _ mirror.Key) {
 		if topic == mirror.Ingress || topic == mirror.Class {
-			select {
-			case s.wake <- struct{}{}:
-			default:
-			}
+			s.look()
 		}
 	})
 	return s
+}
+
+// Show has the status of every Ingress tell the address.
+func (s *Status) Show(address netip.Addr) {
+	s.address.Store(address.String())
+	s.look()
+}
+
+func (s *Status) look() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Run writes until ctx ends. A write that fails is tried again with the next
@@ -45,22 +57,26 @@ func (s *Status) Run(ctx context.Context) error {
 			return nil
 		case <-s.wake:
 		}
+		address, _ := s.address.Load().(string)
+		if address == "" {
+			continue
+		}
 		for _, ing := range Ours(s.mirror.Ingresses(), s.mirror.Classes()) {
-			if !s.shown(ing) {
-				s.write(ctx, ing)
+			if !shown(ing, address) {
+				s.write(ctx, ing, address)
 			}
 		}
 	}
 }
 
-func (s *Status) shown(ing *networkingv1.Ingress) bool {
+func shown(ing *networkingv1.Ingress, address string) bool {
 	lb := ing.Status.LoadBalancer.Ingress
-	return len(lb) == 1 && lb[0].IP == s.address
+	return len(lb) == 1 && lb[0].IP == address
 }
 
-func (s *Status) write(ctx context.Context, ing *networkingv1.Ingress) {
+func (s *Status) write(ctx context.Context, ing *networkingv1.Ingress, address string) {
 	patch, err := json.Marshal(map[string]any{"status": networkingv1.IngressStatus{
-		LoadBalancer: networkingv1.IngressLoadBalancerStatus{Ingress: []networkingv1.IngressLoadBalancerIngress{{IP: s.address}}},
+		LoadBalancer: networkingv1.IngressLoadBalancerStatus{Ingress: []networkingv1.IngressLoadBalancerIngress{{IP: address}}},
 	}})
 	if err == nil {
 		_, err = client.For[*networkingv1.Ingress](s.client).Patch(ctx, ing.Namespace, ing.Name, types.MergePatchType, patch, "status")

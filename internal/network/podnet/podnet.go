@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -29,6 +30,9 @@ type Config struct {
 	// Local are service addresses that the node answers itself (the cluster
 	// DNS): they are put on the loopback link.
 	Local []netip.Addr
+	// Lone is the address of a machine that has no other: it lies on the loopback
+	// link as long as it is Node's.
+	Lone netip.Addr
 	// Forwarded are further networks whose packets pass through the machine:
 	// those of nodes that live behind it.
 	Forwarded []netip.Prefix
@@ -63,12 +67,30 @@ func Setup(c Config) error {
 			return fmt.Errorf("pod network: put %s on the loopback link: %w", addr, err)
 		}
 	}
+	if err := c.settle(lo); err != nil {
+		return fmt.Errorf("pod network: the address of a machine without any: %w", err)
+	}
 	for _, route := range c.routes(lo) {
 		if err := netlink.RouteReplace(route); err != nil {
 			return fmt.Errorf("pod network: route %s: %w", route.Dst, err)
 		}
 	}
 	return admit(c)
+}
+
+// settle puts the lone address on the loopback link, or takes it away.
+func (c Config) settle(lo netlink.Link) error {
+	switch c.Lone {
+	case netip.Addr{}:
+		return nil
+	case c.Node:
+		return netlink.AddrReplace(lo, &netlink.Addr{IPNet: single(c.Lone)})
+	}
+	err := netlink.AddrDel(lo, &netlink.Addr{IPNet: single(c.Lone)})
+	if errors.Is(err, unix.EADDRNOTAVAIL) {
+		return nil
+	}
+	return err
 }
 
 // routes keep cluster addresses on the machine: a pod address without a pod
@@ -93,7 +115,11 @@ func Remove(c Config) error {
 	failed := []error{ruleset.Remove(0), kernel.Remove(0), dismiss(c), removeRoutes(), c.settings().restore()}
 	lo, err := netlink.LinkByName("lo")
 	failed = append(failed, err)
-	for _, addr := range c.Local {
+	local := slices.Clone(c.Local)
+	if c.Lone.IsValid() {
+		local = append(local, c.Lone)
+	}
+	for _, addr := range local {
 		if lo == nil {
 			break
 		}

@@ -103,6 +103,35 @@ func (m *Machine) route() error {
 	return netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: m.OutsideAddress.AsSlice()})
 }
 
+// Move takes the machine's address and default route away and, unless that is
+// the zero address, gives it another address and the route again, as another
+// network does.
+func (m *Machine) Move(to netip.Addr) error {
+	return m.Inside(func() error {
+		link, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		had, err := netlink.AddrList(link, unix.AF_INET)
+		if err != nil {
+			return err
+		}
+		for _, a := range had { // the route goes with the address
+			if err := netlink.AddrDel(link, &a); err != nil {
+				return err
+			}
+		}
+		if m.Address = to; !to.IsValid() {
+			return nil
+		}
+		addr, err := netlink.ParseAddr(to.String() + linkBits)
+		if err != nil {
+			return err
+		}
+		return errors.Join(netlink.AddrAdd(link, addr), m.route())
+	})
+}
+
 // Close lets go of the namespaces.
 func (m *Machine) Close() {
 	for _, f := range []*os.File{m.inside, m.outside} {
