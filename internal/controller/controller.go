@@ -38,6 +38,7 @@ import (
 	"github.com/knarr-io/knarr/internal/controller/provisioner"
 	"github.com/knarr-io/knarr/internal/controller/replicaset"
 	"github.com/knarr-io/knarr/internal/controller/replicationcontroller"
+	"github.com/knarr-io/knarr/internal/controller/resourceclaim"
 	"github.com/knarr-io/knarr/internal/controller/resourcequota"
 	"github.com/knarr-io/knarr/internal/controller/rootca"
 	"github.com/knarr-io/knarr/internal/controller/serviceaccount"
@@ -145,6 +146,8 @@ func (d Deps) build() ([]runner, error) {
 	add(volumeprotection.Volumes(d.Client("pv-protection-controller"), inf, d.options(2)))
 	add(volumeprotection.Classes(d.Client("volumeattributesclass-protection-controller"), inf, d.options(1)))
 	add(ephemeralvolume.New(d.Client("ephemeral-volume-controller"), inf, recorder("ephemeral-volume-controller", "ephemeral_volume"), d.options(4)))
+
+	add(resourceclaim.New(d.Client("resource-claim-controller"), inf, recorder("resource-claim-controller", "resource_claim"), d.options(4)))
 
 	if d.Types.Schema != nil {
 		add(admissionpolicy.New(d.Client("validatingadmissionpolicy-status-controller"), inf, d.Types, d.options(1)))

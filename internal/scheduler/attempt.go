@@ -27,15 +27,20 @@ func (s *Scheduler) attempt(ctx context.Context, e *queue.Entry, now time.Time) 
 	t, node, failure := s.choose(p, e.Pod)
 	s.metrics.attempted(p.name, failure, time.Since(now))
 	if failure != nil {
-		s.unschedulable(ctx, p, e, failure, s.preempt(ctx, p, t, failure, now), now)
+		o := outcome{keep: true, why: s.deallocate(ctx, p, t)}
+		if o.why == "" { // rather an idle claim than a pod that may do something
+			o = s.preempt(ctx, p, t, failure, now)
+		}
+		s.unschedulable(ctx, p, e, failure, o, now)
 		return
 	}
 	s.assume(e.Pod, node)
-	if plan := p.plan(t, node); plan != nil {
-		s.bindWithVolumes(ctx, p, e, node.Name, plan)
+	n := p.plan(t, node)
+	if n.none() {
+		s.bind(ctx, p, e, node.Name, n)
 		return
 	}
-	s.bind(ctx, p, e, node.Name)
+	s.bindWithNeeds(ctx, p, e, node.Name, n)
 }
 
 // choose finds the best node for a pod. The trial is for preemption; it is nil

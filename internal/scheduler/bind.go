@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/scheduler/plugins"
 	"github.com/knarr-io/knarr/internal/scheduler/queue"
@@ -31,8 +32,16 @@ func (s *Scheduler) aside(ctx context.Context, fn func(context.Context)) {
 	})
 }
 
+// needs is what is to be written before a pod is bound; nil parts for nothing.
+type needs struct {
+	volumes *plugins.VolumePlan
+	devices *plugins.DevicePlan
+}
+
+func (n needs) none() bool { return n.volumes == nil && n.devices == nil }
+
 // bind writes the pod's node.
-func (s *Scheduler) bind(ctx context.Context, p *profile, e *queue.Entry, node string) {
+func (s *Scheduler) bind(ctx context.Context, p *profile, e *queue.Entry, node string, n needs) {
 	pod := e.Pod.Pod
 	s.aside(ctx, func(ctx context.Context) {
 		_, err := s.pods.Act(ctx, pod.Namespace, pod.Name, "binding", &corev1.Binding{
@@ -40,7 +49,7 @@ func (s *Scheduler) bind(ctx context.Context, p *profile, e *queue.Entry, node s
 			Target:     corev1.ObjectReference{Kind: "Node", Name: node},
 		})
 		if err != nil {
-			s.inbox.put(message{kind: unboundMessage, entry: e, err: fmt.Errorf("binding rejected: %w", err)})
+			s.inbox.put(message{kind: unboundMessage, entry: e, needs: n, err: fmt.Errorf("binding rejected: %w", err)})
 			return
 		}
 		s.metrics.scheduled(e)
@@ -48,25 +57,72 @@ func (s *Scheduler) bind(ctx context.Context, p *profile, e *queue.Entry, node s
 	})
 }
 
-// bindWithVolumes has the pod's claims bound first. That may take long, so it
+// bindWithNeeds has the pod's claims bound first. That may take long, so it
 // holds no slot.
-func (s *Scheduler) bindWithVolumes(ctx context.Context, p *profile, e *queue.Entry, node string, plan *plugins.VolumePlan) {
-	s.volumes.promise(plan, node)
+func (s *Scheduler) bindWithNeeds(ctx context.Context, p *profile, e *queue.Entry, node string, n needs) {
+	if n.volumes != nil {
+		s.volumes.promise(n.volumes, node)
+	}
+	if n.devices != nil {
+		s.devices.ledger.Promise(n.devices)
+	}
 	s.binders.Go(func() {
-		err := s.volumes.carryOut(ctx, plan, node)
-		s.inbox.put(message{kind: releasedMessage, plan: plan})
+		done := message{kind: releasedMessage, needs: n}
+		var err error
+		if n.volumes != nil {
+			if err = s.volumes.carryOut(ctx, n.volumes, node); err != nil {
+				err = fmt.Errorf("running PreBind plugin %q: %w", p.volumes.Name(), err)
+			}
+		}
+		if n.devices != nil && err == nil {
+			if done.written, err = s.devices.carryOut(ctx, n.devices, e.Pod.Pod, p.devices.Wait); err != nil {
+				err = fmt.Errorf("running PreBind plugin %q: %w", p.devices.Name(), err)
+			}
+		}
+		s.inbox.put(done)
 		if err != nil {
-			s.inbox.put(message{kind: unboundMessage, entry: e, err: fmt.Errorf("running PreBind plugin %q: %w", p.volumes.Name(), err)})
+			s.inbox.put(message{kind: unboundMessage, entry: e, needs: n, err: err})
 			return
 		}
-		s.bind(ctx, p, e, node)
+		s.bind(ctx, p, e, node, n)
+	})
+}
+
+// deallocate frees a claim that keeps the pod from every node, where there is
+// one, and tells what was done; empty for nothing.
+func (s *Scheduler) deallocate(ctx context.Context, p *profile, t *trial) string {
+	if p.devices == nil || t == nil {
+		return ""
+	}
+	claim := p.devices.Stuck(t.cycle, t.pod)
+	if claim == nil {
+		return ""
+	}
+	s.aside(ctx, func(ctx context.Context) {
+		if err := s.devices.deallocate(ctx, claim); err != nil {
+			s.logger.Warn("a claim was not deallocated", "claim", claim.Name, "namespace", claim.Namespace, "error", err)
+			s.inbox.put(message{kind: retryMessage, uid: t.pod.UID})
+		}
+	})
+	return "deallocation of ResourceClaim completed"
+}
+
+// giveBack takes a pod that was not bound off the claims that it reserved.
+func (s *Scheduler) giveBack(ctx context.Context, plan *plugins.DevicePlan, pod types.UID) {
+	s.aside(ctx, func(ctx context.Context) {
+		if err := s.devices.unreserve(ctx, plan, pod); err != nil {
+			s.logger.Warn("a reservation was not taken back", "pod", pod, "error", err)
+		}
 	})
 }
 
 // unbound takes a pod back whose binding failed. One that is gone, or has a
 // node by now, will be told by the informer.
-func (s *Scheduler) unbound(m message, now time.Time) {
+func (s *Scheduler) unbound(ctx context.Context, m message, now time.Time) {
 	uid := m.entry.Pod.UID
+	if m.needs.devices != nil {
+		s.giveBack(ctx, m.needs.devices, uid)
+	}
 	if have, ok := s.placed[uid]; ok && have.assumed {
 		s.free(have.pod, now)
 	}

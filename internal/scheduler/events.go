@@ -1,16 +1,18 @@
 package scheduler
 
 import (
+	"context"
 	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/dynamic-resource-allocation/resourceclaim"
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
 )
 
 // handle takes one message into the state.
-func (s *Scheduler) handle(m message) {
+func (s *Scheduler) handle(ctx context.Context, m message) {
 	now := time.Now()
 	switch m.kind {
 	case nodeMessage:
@@ -18,13 +20,41 @@ func (s *Scheduler) handle(m message) {
 	case podMessage:
 		s.podChanged(m.oldPod, m.newPod, now)
 	case unboundMessage:
-		s.unbound(m, now)
+		s.unbound(ctx, m, now)
 	case releasedMessage:
-		s.volumes.release(m.plan)
+		s.released(m, now)
 	case retryMessage:
 		s.queue.Wake(m.uid, now)
 	case objectMessage:
+		s.devices.observe(m.event)
 		s.queue.Happened(m.event, now)
+	}
+}
+
+// released ends the promises of a pod's needs. Who waited for a claim that was
+// being allocated may look again.
+func (s *Scheduler) released(m message, now time.Time) {
+	if m.needs.volumes != nil {
+		s.volumes.release(m.needs.volumes)
+	}
+	if m.needs.devices == nil {
+		return
+	}
+	for _, claim := range m.written {
+		s.devices.ledger.Put(claim)
+	}
+	s.devices.ledger.Release(m.needs.devices)
+	for i := range m.needs.devices.Claims {
+		c := &m.needs.devices.Claims[i]
+		shown := c.Claim
+		for _, w := range m.written {
+			if w.UID == shown.UID {
+				shown = w
+			}
+		}
+		if c.Allocation != nil {
+			s.queue.Happened(framework.Event{Kind: framework.ObjectChanged, New: shown}, now)
+		}
 	}
 }
 
@@ -84,7 +114,8 @@ func (s *Scheduler) wait(old, new *corev1.Pod, now time.Time) {
 	}
 	if old != nil && s.queue.Has(new.UID) && old.Generation == new.Generation &&
 		maps.Equal(old.Labels, new.Labels) && len(old.Spec.SchedulingGates) == len(new.Spec.SchedulingGates) &&
-		len(old.Spec.Tolerations) == len(new.Spec.Tolerations) {
+		len(old.Spec.Tolerations) == len(new.Spec.Tolerations) &&
+		resourceclaim.PodStatusEqual(old.Status.ResourceClaimStatuses, new.Status.ResourceClaimStatuses) {
 		return
 	}
 	s.queue.Set(framework.NewPod(new), now)

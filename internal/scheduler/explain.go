@@ -98,6 +98,8 @@ func help(plugin string, pod *framework.Pod, n *framework.Node) string {
 		return "move the other pods, or make the rule a preferred one"
 	case "VolumeBinding", "VolumeZone":
 		return "the volume and the pod must be able to be on one node: compare their node affinities"
+	case "DynamicResources":
+		return "free a device that the pod's claims select, offer one on this node, or ask for less"
 	case "VolumeRestrictions", "NodeVolumeLimits":
 		return "wait for, or end, a pod that uses the volumes"
 	}

@@ -4,10 +4,10 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
-	"github.com/knarr-io/knarr/internal/scheduler/plugins"
 	"github.com/knarr-io/knarr/internal/scheduler/queue"
 )
 
@@ -18,7 +18,7 @@ const (
 	podMessage
 	unboundMessage  // a binding failed
 	retryMessage    // a waiting pod is to be tried again
-	releasedMessage // the volumes of a pod are bound, or will not be
+	releasedMessage // what a pod needs is written, or will not be
 	objectMessage   // an object of another kind changed
 )
 
@@ -29,9 +29,10 @@ type message struct {
 	oldPod, newPod   *corev1.Pod
 	entry            *queue.Entry // unboundMessage
 	err              error
-	uid              types.UID           // retryMessage
-	plan             *plugins.VolumePlan // releasedMessage
-	event            framework.Event     // objectMessage
+	uid              types.UID                   // retryMessage
+	needs            needs                       // releasedMessage, unboundMessage
+	written          []*resourcev1.ResourceClaim // releasedMessage
+	event            framework.Event             // objectMessage
 }
 
 // inbox collects messages in order. It is not bounded: informers must not

@@ -14,7 +14,8 @@ type profile struct {
 	scores  []score
 	// preemption is nil where pods of the profile displace none.
 	preemption *plugins.DefaultPreemption
-	volumes    *plugins.VolumeBinding // nil: pods go as if they had no claims
+	volumes    *plugins.VolumeBinding    // nil: pods go as if they had no claims
+	devices    *plugins.DynamicResources // nil: likewise for devices
 	events     *record.Recorder
 }
 
@@ -44,6 +45,9 @@ func newProfile(p Profile, events *record.Recorder) *profile {
 		}
 		if v, ok := w.Plugin.(*plugins.VolumeBinding); ok {
 			out.volumes = v
+		}
+		if d, ok := w.Plugin.(*plugins.DynamicResources); ok {
+			out.devices = d
 		}
 		if d, ok := at[plugins.DefaultPreemption](w, plugins.PostFilter); ok {
 			out.preemption = &d
@@ -85,13 +89,16 @@ func (p *profile) preFilter(c *framework.Cycle, pod *framework.Pod, into []filte
 	return into, nil
 }
 
-// plan is what the pod's claims need before it goes to the node; nil for
-// nothing.
-func (p *profile) plan(t *trial, node *framework.Node) *plugins.VolumePlan {
-	if p.volumes == nil {
-		return nil
+// plan is what the pod's claims need before it goes to the node.
+func (p *profile) plan(t *trial, node *framework.Node) needs {
+	var n needs
+	if p.volumes != nil {
+		n.volumes = p.volumes.Plan(t.cycle, node.Name)
 	}
-	return p.volumes.Plan(t.cycle, node.Name)
+	if p.devices != nil {
+		n.devices = p.devices.Plan(t.cycle, node.Name)
+	}
+	return n
 }
 
 // rank gives the total score of each node.

@@ -69,6 +69,7 @@ type Scheduler struct {
 	syncers  []syncer
 	budgets  budgetLister
 	volumes  *volumes
+	devices  *devices
 	inbox    inbox
 	binds    chan struct{} // slots
 	binders  sync.WaitGroup
@@ -108,7 +109,8 @@ func New(d Deps) (*Scheduler, error) {
 	}
 	from, storage := newSources(d.Informers), newVolumes(d.Client, d.Informers)
 	lookUp := from.forPlugins()
-	lookUp.Volumes = storage.forPlugins()
+	hardware := newDevices(d.Client, d.Informers)
+	lookUp.Volumes, lookUp.Devices = storage.forPlugins(), hardware.forPlugins()
 	profiles := []Profile{{Name: corev1.DefaultSchedulerName, Plugins: plugins.Default(lookUp)}}
 	if d.Configure != nil {
 		profiles = d.Configure(lookUp)
@@ -122,9 +124,9 @@ func New(d Deps) (*Scheduler, error) {
 		random: rand.New(rand.NewPCG(d.Seed, 0)),
 	}
 	budgets := client.InformerFor[*policyv1.PodDisruptionBudget](d.Informers)
-	s.budgets, s.volumes = budgets, storage
+	s.budgets, s.volumes, s.devices = budgets, storage, hardware
 	s.syncers = append(from.all(), s.podInf, s.nodeInf, budgets)
-	s.syncers = append(s.syncers, storage.all()...)
+	s.syncers = append(append(s.syncers, storage.all()...), hardware.all()...)
 	var gates []framework.PreEnqueuer
 	for _, p := range profiles {
 		if s.profiles[p.Name] != nil {
@@ -138,6 +140,7 @@ func New(d Deps) (*Scheduler, error) {
 	s.podInf.OnChange(func(old, new *corev1.Pod) { s.inbox.put(message{kind: podMessage, oldPod: old, newPod: new}) })
 	tell(s, from.namespaces)
 	storage.tell(s)
+	hardware.tell(s)
 	return s, nil
 }
 
@@ -170,7 +173,7 @@ func (s *Scheduler) Run(ctx context.Context) {
 	}
 	for ctx.Err() == nil {
 		for _, m := range s.inbox.take() {
-			s.handle(m)
+			s.handle(ctx, m)
 		}
 		now := time.Now()
 		if e := s.queue.Pop(now); e != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,11 +32,7 @@ type volumes struct {
 	nodes      *client.Informer[*storagev1.CSINode]
 	capacities *client.Informer[*storagev1.CSIStorageCapacity]
 	promised   *plugins.Promises // the loop's
-
-	mu struct {
-		sync.Mutex
-		changed chan struct{} // closed when a claim or volume changes
-	}
+	bell       *bell             // rings when a claim or volume changes
 }
 
 func newVolumes(c *client.Client, inf *client.Informers) *volumes {
@@ -46,11 +41,10 @@ func newVolumes(c *client.Client, inf *client.Informers) *volumes {
 		claimInf: client.InformerFor[*corev1.PersistentVolumeClaim](inf), volumeInf: client.InformerFor[*corev1.PersistentVolume](inf),
 		classes: client.InformerFor[*storagev1.StorageClass](inf), drivers: client.InformerFor[*storagev1.CSIDriver](inf),
 		nodes: client.InformerFor[*storagev1.CSINode](inf), capacities: client.InformerFor[*storagev1.CSIStorageCapacity](inf),
-		promised: plugins.NewPromises(),
+		promised: plugins.NewPromises(), bell: newBell(),
 	}
-	v.mu.changed = make(chan struct{})
-	v.claimInf.OnChange(func(_, _ *corev1.PersistentVolumeClaim) { v.wake() })
-	v.volumeInf.OnChange(func(_, _ *corev1.PersistentVolume) { v.wake() })
+	v.claimInf.OnChange(func(_, _ *corev1.PersistentVolumeClaim) { v.bell.ring() })
+	v.volumeInf.OnChange(func(_, _ *corev1.PersistentVolume) { v.bell.ring() })
 	return v
 }
 
@@ -79,20 +73,6 @@ func (v *volumes) forPlugins() plugins.Volumes {
 		Capacities: func() []*storagev1.CSIStorageCapacity { return v.capacities.List("", labels.Everything()) },
 		Promised:   v.promised,
 	}
-}
-
-// wake lets everybody who waits look again.
-func (v *volumes) wake() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	close(v.mu.changed)
-	v.mu.changed = make(chan struct{})
-}
-
-func (v *volumes) next() <-chan struct{} {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.mu.changed
 }
 
 // promise keeps what a plan takes from other pods until release.
@@ -134,7 +114,7 @@ func (v *volumes) carryOut(ctx context.Context, plan *plugins.VolumePlan, node s
 	}
 	w := &wait{volumes: v, plan: plan, node: node, seen: map[plugins.ClaimKey]bool{}}
 	for {
-		again := v.next()
+		again := v.bell.next()
 		done, err := w.done()
 		if err != nil || done {
 			return err

@@ -185,7 +185,7 @@ func TestPodsGoWhereTheirVolumesAre(t *testing.T) {
 			if failure != nil || node.Name != c.node {
 				t.Fatalf("chose %v (%v), want %s", node, failure, c.node)
 			}
-			if diff := cmp.Diff(c.plan, readPlan(p.plan(tr, node))); diff != "" {
+			if diff := cmp.Diff(c.plan, readPlan(p.plan(tr, node).volumes)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -204,7 +204,7 @@ func TestVolumesArePromisedOnce(t *testing.T) {
 	if failure != nil {
 		t.Fatal(failure)
 	}
-	plan := p.plan(tr, node)
+	plan := p.plan(tr, node).volumes
 	s.volumes.promise(plan, node.Name)
 	if _, _, failure := s.choose(p, framework.NewPod(newPod("q", claimed("d")))); failure == nil {
 		t.Error("a promised volume was given to a second claim")

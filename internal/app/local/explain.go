@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -82,6 +83,11 @@ func (r *lists) sources(namespace string) plugins.Sources {
 	}
 	volumes := listed[*corev1.PersistentVolume](r, "")
 	capacities := listed[*storagev1.CSIStorageCapacity](r, "")
+	devices := plugins.NewClaimLedger()
+	for _, c := range listed[*resourcev1.ResourceClaim](r, "") {
+		devices.Put(c)
+	}
+	offered, deviceClasses := listed[*resourcev1.ResourceSlice](r, ""), listed[*resourcev1.DeviceClass](r, "")
 	return plugins.Sources{
 		Namespace: func(name string) labels.Set {
 			if ns := namespaces(name); ns != nil {
@@ -95,6 +101,10 @@ func (r *lists) sources(namespace string) plugins.Sources {
 				return set.Spec.Selector
 			}
 			return nil
+		},
+		Devices: plugins.Devices{
+			Slices: func() []*resourcev1.ResourceSlice { return offered }, Class: named[*resourcev1.DeviceClass](r, ""),
+			Classes: func() []*resourcev1.DeviceClass { return deviceClasses }, Claims: devices,
 		},
 		Volumes: plugins.Volumes{
 			Claim: func(ns, name string) *corev1.PersistentVolumeClaim {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -34,7 +35,7 @@ func (r *reader) args(path *field.Path, name string, raw []byte) (settler, error
 	case "VolumeBinding":
 		return read(raw, name, func(a *configv1.VolumeBindingArgs) settler { return r.volumeBinding(path, a) })
 	case "DynamicResources":
-		return read(raw, name, func(*configv1.DynamicResourcesArgs) settler { return unchanged })
+		return read(raw, name, func(a *configv1.DynamicResourcesArgs) settler { return r.devices(path, a) })
 	}
 	return unchanged, errNoArgs
 }
@@ -168,4 +169,25 @@ func (r *reader) volumeBinding(path *field.Path, a *configv1.VolumeBindingArgs) 
 		r.invalid(path.Child("bindTimeoutSeconds"), *a.BindTimeoutSeconds, "invalid BindTimeoutSeconds, should not be a negative value")
 	}
 	return unchanged
+}
+
+// devices takes the bounds; a search without one would hold every other pod
+// up, so that zero, which upstream takes for no bound, keeps ours.
+func (r *reader) devices(path *field.Path, a *configv1.DynamicResourcesArgs) settler {
+	if a.FilterTimeout != nil && a.FilterTimeout.Duration < 0 {
+		r.invalid(path.Child("filterTimeout"), a.FilterTimeout.Duration, "must be zero or positive")
+	}
+	if a.BindingTimeout != nil && a.BindingTimeout.Duration < time.Second {
+		r.invalid(path.Child("bindingTimeout"), a.BindingTimeout.Duration, "must be at least 1 second")
+	}
+	return func(p framework.Plugin) framework.Plugin {
+		out := *p.(*plugins.DynamicResources)
+		if a.FilterTimeout != nil && a.FilterTimeout.Duration > 0 {
+			out.Search = a.FilterTimeout.Duration
+		}
+		if a.BindingTimeout != nil {
+			out.Wait = a.BindingTimeout.Duration
+		}
+		return &out
+	}
 }

@@ -26,7 +26,7 @@ const (
 )
 
 // absent are plugins of upstream's default profile that do nothing here.
-var absent = map[string]bool{"DynamicResources": true, "NodeDeclaredFeatures": true}
+var absent = map[string]bool{"NodeDeclaredFeatures": true}
 
 // standard is the default profile, as configurations know it.
 func standard() []configv1.Plugin {

@@ -52,6 +52,7 @@ func Default(from Sources) []Weighted {
 		{Plugin: &VolumeZone{Volumes: volumes}},
 		{Plugin: &PodTopologySpread{Sources: from, Defaults: SystemSpread(), Lenient: true}, Weight: 2},
 		{Plugin: &InterPodAffinity{Sources: from, HardWeight: 1}, Weight: 2},
+		{Plugin: NewDynamicResources(from.Devices), Weight: 2},
 		{Plugin: DefaultPreemption{LeastPercent: preemptLeastPercent, LeastCount: preemptLeastCount}},
 		{Plugin: NodeResourcesBalanced{}, Weight: 1},
 		{Plugin: ImageLocality{}, Weight: 1},

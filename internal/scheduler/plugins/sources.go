@@ -19,6 +19,8 @@ type Sources struct {
 	OwnerSelector func(namespace string, owner *metav1.OwnerReference) *metav1.LabelSelector
 	// Volumes are for the storage plugins.
 	Volumes Volumes
+	// Devices are for DynamicResources.
+	Devices Devices
 }
 
 func (s Sources) namespace(name string) labels.Set {

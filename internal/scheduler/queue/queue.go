@@ -31,7 +31,8 @@ type Entry struct {
 	// Added is when the pod came into the queue first.
 	Added time.Time
 
-	rejected []framework.Plugin // who said no in the last attempt; nil: nobody in particular
+	gate     framework.PreEnqueuer // who holds a gated pod back
+	rejected []framework.Plugin    // who said no in the last attempt; nil: nobody in particular
 	place    *place
 	index    int
 	due      time.Time // end of the back-off, or of the parking
@@ -97,7 +98,7 @@ func (q *Queue) Set(pod *framework.Pod, now time.Time) {
 func (q *Queue) admit(e *Entry, now time.Time) {
 	for _, g := range q.gates {
 		if !g.PreEnqueue(e.Pod.Pod).Is(framework.Success) {
-			q.gated[e.Pod.UID] = e
+			q.gated[e.Pod.UID], e.gate = e, g
 			return
 		}
 	}
@@ -155,8 +156,15 @@ func (q *Queue) Fail(e *Entry, rejected []framework.Plugin, err bool, now time.T
 	q.put(q.parked, e)
 }
 
-// Happened wakes the parked pods that an event may help.
+// Happened wakes the parked pods that an event may help, and asks the gates of
+// others anew.
 func (q *Queue) Happened(ev framework.Event, now time.Time) {
+	for uid, e := range q.gated {
+		if h, ok := e.gate.(framework.Hinter); ok && h.Hint(e.Pod, ev) {
+			delete(q.gated, uid)
+			q.admit(e, now)
+		}
+	}
 	var woken []*Entry
 	for _, e := range q.parked.list {
 		if concerned(e, ev) {
