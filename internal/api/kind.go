@@ -207,6 +207,9 @@ type Stamp struct {
 	Now metav1.Time
 	// User is nil where nobody is known to ask.
 	User user.Info
+	// Warn tells the client of what Stamp changes, also where the write is
+	// refused later; nil: nobody listens.
+	Warn func(text string)
 }
 
 // GracefulDelete is how a graceful kind is to be deleted.

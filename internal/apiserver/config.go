@@ -34,6 +34,8 @@ type Config struct {
 	Admission admission.Chain
 	Endpoints *endpoint.Registry
 	Hooks     map[*api.Kind]verb.Hook
+	// Permits take part in the validation of single kinds (package permit).
+	Permits map[*api.Kind]verb.Check
 
 	// Handlers answer plain paths: discovery, OpenAPI, keys. A key that ends
 	// in a slash answers everything below it; the longest one counts.

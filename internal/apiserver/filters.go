@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"github.com/knarr-io/knarr/internal/apiserver/authz"
 )
 
 func (s *Server) recoverPanics(next http.Handler) http.Handler {
@@ -120,7 +122,7 @@ func (s *Server) verdict(a authorizer.Attributes, decision authorizer.Decision, 
 	if err != nil && reason == "" {
 		s.Logger.Debug("authorization failed", "user", a.GetUser().GetName(), "error", err)
 	}
-	return forbidden(a, reason)
+	return authz.Forbidden(a, reason)
 }
 
 func attributes(c *call) authorizer.AttributesRecord {

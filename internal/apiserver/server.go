@@ -50,7 +50,7 @@ func New(config Config) (*Server, error) {
 		Config: config, codec: c,
 		verbs: verb.New(verb.Config{
 			Cache: config.Cache, Codec: c, Admission: config.Admission, Managers: managed.New(c.Scheme(), config.Types),
-			Endpoints: config.Endpoints, Hooks: config.Hooks, Logger: config.Logger,
+			Endpoints: config.Endpoints, Hooks: config.Hooks, Checks: config.Permits, Logger: config.Logger,
 		}),
 		bodyBudget: newBudget(budgetSize()), answerBudget: newBudget(budgetSize()),
 		watches: make(chan struct{}, config.MaxWatches),

@@ -22,6 +22,7 @@ func podKind() *api.Kind {
 			Default:        defaultPod,
 			PrepareCreate:  preparePodCreate,
 			PrepareUpdate:  preparePodUpdate,
+			Stamp:          stampPod,
 			Validate:       validatePod,
 			ValidateUpdate: validatePodUpdate,
 			Warn:           warnPod,

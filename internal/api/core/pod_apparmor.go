@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -8,9 +9,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
+// appArmorOutdated is the warning of an annotation, in upstream's words.
+const appArmorOutdated = `%s: deprecated since v1.30; use the "appArmorProfile" field instead`
+
 // appArmorFields gives containers the profiles that annotations name for them
-// and that differ from the pod's (KEP-24).
-func appArmorFields(p *corev1.Pod) {
+// and that differ from the pod's (KEP-24), and warns of annotations that say
+// more than the fields did.
+func appArmorFields(p *corev1.Pod, warn func(string)) {
 	if p.Spec.OS != nil && p.Spec.OS.Name == corev1.Windows {
 		return
 	}
@@ -24,7 +29,16 @@ func appArmorFields(p *corev1.Pod) {
 			return
 		}
 		profile := appArmorOf(annotation)
-		if profile == nil || apiequality.Semantic.DeepEqual(profile, whole) || len(appArmorProfile(profile, nil)) > 0 {
+		if profile != nil && len(appArmorProfile(profile, nil)) > 0 {
+			profile = nil
+		}
+		if profile != nil && apiequality.Semantic.DeepEqual(profile, whole) {
+			return
+		}
+		if warn != nil {
+			warn(fmt.Sprintf(appArmorOutdated, field.NewPath("metadata", "annotations").Key(appArmorContainerPrefix+name)))
+		}
+		if profile == nil {
 			return
 		}
 		if *sc == nil {

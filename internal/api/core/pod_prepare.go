@@ -6,6 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knarr-io/knarr/internal/api"
 )
 
 func podSpecChanged(p, old *corev1.Pod) bool {
@@ -26,7 +28,13 @@ func preparePodCreate(p *corev1.Pod) {
 	}
 	dropPodFields(&p.Spec, nil)
 	mergeLabelKeys(p)
-	appArmorFields(p)
+}
+
+// stampPod brings a new pod's old annotations into fields.
+func stampPod(p, old *corev1.Pod, s api.Stamp) {
+	if old == nil {
+		appArmorFields(p, s.Warn)
+	}
 }
 
 func preparePodUpdate(p, old *corev1.Pod) {

@@ -52,16 +52,16 @@ func (w *podWarner) deprecatedAnnotations(at *field.Path) {
 	})
 }
 
-// appArmorAnnotation warns of an annotation that the pod's profile does not
-// repeat. A pod that had it made into a field is warned of where that happens.
+// appArmorAnnotation warns of a template's annotation that the pod's profile
+// does not repeat. Pods are warned of where it is made into a field.
 func (w *podWarner) appArmorAnnotation(c *corev1.Container, whole *corev1.AppArmorProfile, at *field.Path) {
 	key := appArmorContainerPrefix + c.Name
 	annotation, ok := w.meta.Annotations[key]
-	if !ok || c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil {
+	if !ok || w.path == nil || c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil {
 		return
 	}
 	if is := appArmorOf(annotation); whole == nil || is == nil || !apiequality.Semantic.DeepEqual(whole, is) {
-		w.add(`%s: deprecated since v1.30; use the "appArmorProfile" field instead`, at.Key(key))
+		w.add(appArmorOutdated, at.Key(key))
 	}
 }
 

@@ -131,8 +131,8 @@ func (s *scenario) play(kinds []*api.Kind) (string, error) {
 		return "", err
 	}
 	if s.old == nil {
-		create(&k.Main, obj)
-		return outcome(k, &k.Main, obj, nil, validate.Create(k, obj).ToAggregate())
+		warnings := create(&k.Main, obj)
+		return outcome(k, &k.Main, obj, nil, warnings, validate.Create(k, obj).ToAggregate())
 	}
 	rules, err := rulesOf(k, s.subresource)
 	if err != nil {
@@ -158,10 +158,11 @@ func (s *scenario) play(kinds []*api.Kind) (string, error) {
 	if rules.PrepareUpdate != nil {
 		rules.PrepareUpdate(obj, old)
 	}
+	var warnings []string
 	if rules.Stamp != nil {
-		rules.Stamp(obj, old, stamp())
+		rules.Stamp(obj, old, stamp(&warnings))
 	}
-	return outcome(k, rules, obj, old, validate.Update(rules, obj, old).ToAggregate())
+	return outcome(k, rules, obj, old, warnings, validate.Update(rules, obj, old).ToAggregate())
 }
 
 func rulesOf(k *api.Kind, subresource string) (*api.Rules, error) {
@@ -179,15 +180,19 @@ func rulesOf(k *api.Kind, subresource string) (*api.Rules, error) {
 	return nil, fmt.Errorf("%s has no rules for %q", k.GVK.Kind, subresource)
 }
 
+// now is the time of all scenarios.
+func now() metav1.Time { return metav1.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
+
 // stamp is the request that all scenarios are part of.
-func stamp() api.Stamp {
+func stamp(warnings *[]string) api.Stamp {
 	return api.Stamp{
-		Now:  metav1.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Now:  now(),
+		Warn: func(text string) { *warnings = append(*warnings, text) },
 		User: &user.DefaultInfo{Name: "jane", UID: "42", Groups: []string{"dev"}, Extra: map[string][]string{"from": {"here"}}},
 	}
 }
 
-func create(rules *api.Rules, obj api.Object) {
+func create(rules *api.Rules, obj api.Object) (warnings []string) {
 	if rules.Default != nil {
 		rules.Default(obj)
 	}
@@ -195,11 +200,12 @@ func create(rules *api.Rules, obj api.Object) {
 		rules.PrepareCreate(obj)
 	}
 	if rules.Stamp != nil {
-		rules.Stamp(obj, nil, stamp())
+		rules.Stamp(obj, nil, stamp(&warnings))
 	}
+	return warnings
 }
 
-func outcome(k *api.Kind, rules *api.Rules, obj, old api.Object, refused interface{ Errors() []error }) (string, error) {
+func outcome(k *api.Kind, rules *api.Rules, obj, old api.Object, warnings []string, refused interface{ Errors() []error }) (string, error) {
 	var b bytes.Buffer
 	if refused != nil {
 		for _, err := range refused.Errors() {
@@ -208,15 +214,16 @@ func outcome(k *api.Kind, rules *api.Rules, obj, old api.Object, refused interfa
 		return b.String(), nil
 	}
 	if rules.Warn != nil {
-		for _, w := range rules.Warn(obj, old) {
-			fmt.Fprintln(&b, "warning:", w)
-		}
+		warnings = append(warnings, rules.Warn(obj, old)...)
+	}
+	for _, w := range warnings {
+		fmt.Fprintln(&b, "warning:", w)
 	}
 	if old != nil && rules.Generation != nil {
 		fmt.Fprintln(&b, "generation rises:", rules.Generation(obj, old))
 	}
 	if k.Row != nil {
-		cells, err := json.Marshal(k.Row(obj, stamp().Now.Time))
+		cells, err := json.Marshal(k.Row(obj, now().Time))
 		if err != nil {
 			return "", err
 		}

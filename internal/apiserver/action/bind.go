@@ -82,7 +82,13 @@ func (a *actions) assign(pod *corev1.Pod, b *corev1.Binding) error {
 		}
 		maps.Copy(pod.Annotations, b.Annotations)
 	}
-	a.copyTopology(pod)
+	if len(b.Labels) > 0 {
+		if pod.Labels == nil {
+			pod.Labels = map[string]string{}
+		}
+		maps.Copy(pod.Labels, b.Labels)
+	}
+	pod.Status.NominatedNodeName = ""
 	setCondition(pod, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now().Rfc3339Copy()})
 	return nil
 }
@@ -94,27 +100,6 @@ func uidMismatch(asked, have types.UID) error {
 
 func conflict(pod *corev1.Pod, err error) error {
 	return errors.NewConflict(schema.GroupResource{Resource: "pods/binding"}, pod.Name, err)
-}
-
-// copyTopology gives a pod its node's zone and region (KEP-4742).
-func (a *actions) copyTopology(pod *corev1.Pod) {
-	if a.nodes == nil {
-		return
-	}
-	item, found := a.nodes.Get("", pod.Spec.NodeName)
-	if !found {
-		return
-	}
-	for _, key := range []string{corev1.LabelTopologyZone, corev1.LabelTopologyRegion} {
-		value, has := item.Object.GetLabels()[key]
-		if !has {
-			continue
-		}
-		if pod.Labels == nil {
-			pod.Labels = map[string]string{}
-		}
-		pod.Labels[key] = value
-	}
 }
 
 // setCondition puts a condition in the place of the one of its type. The

@@ -189,7 +189,7 @@ func (t *transaction) nodePorts(held map[int32]bool) field.ErrorList {
 		if p.NodePort != 0 {
 			continue
 		}
-		if shared, ok := byPort[p.Port]; ok && !usedBy(ports, shared, p.Protocol) {
+		if shared, ok := byPort[p.Port]; ok {
 			p.NodePort = shared
 			continue
 		}
@@ -200,15 +200,6 @@ func (t *transaction) nodePorts(held map[int32]bool) field.ErrorList {
 		p.NodePort, byPort[p.Port] = port, port
 	}
 	return nil
-}
-
-func usedBy(ports []corev1.ServicePort, nodePort int32, protocol corev1.Protocol) bool {
-	for i := range ports {
-		if ports[i].NodePort == nodePort && ports[i].Protocol == protocol {
-			return true
-		}
-	}
-	return false
 }
 
 func (t *transaction) healthPort(held map[int32]bool) error {

@@ -80,10 +80,15 @@ func (h *Handler) changeOnce(ctx context.Context, c change) (res Result, raced b
 	if err := h.prepareUpdate(ctx, c.target, obj, prior); err != nil {
 		return Result{}, false, err
 	}
-	if err := h.Admission.Validate(ctx, a); err != nil {
+	finish, err := h.begin(ctx, c.target, obj, prior, c.dryRun)
+	if err != nil {
 		return Result{}, false, err
 	}
-	res, err = h.replace(ctx, c, old, obj)
+	if err := h.Admission.Validate(ctx, a); err != nil {
+		finish(false)
+		return Result{}, false, err
+	}
+	res, err = h.replace(ctx, c, old, obj, finish)
 	if stderrors.Is(err, store.ErrConflict) {
 		if pinned {
 			return Result{}, false, c.conflict()
@@ -152,13 +157,9 @@ func (c *change) checkVersion(obj, prior api.Object) (pinned bool, err error) {
 }
 
 // replace stores the new state of an object, or removes the object when the
-// change took its last finalizer.
-func (h *Handler) replace(ctx context.Context, c change, old *cache.Item, obj api.Object) (Result, error) {
+// change took its last finalizer. It calls finish with what became of it.
+func (h *Handler) replace(ctx context.Context, c change, old *cache.Item, obj api.Object, finish func(stored bool)) (Result, error) {
 	prior := View(c.kind, old)
-	finish, err := h.beginUpdate(ctx, c.target, obj, prior, c.dryRun)
-	if err != nil {
-		return Result{}, err
-	}
 	if unchanged(obj, prior) {
 		finish(false)
 		return h.ok(ctx, c.kind, old)

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/validate"
@@ -98,20 +99,21 @@ func (h *Handler) insertOnce(ctx context.Context, w *write, obj api.Object, gene
 	}
 	h.fillNew(t, obj)
 	if t.kind.Main.Stamp != nil {
-		t.kind.Main.Stamp(obj, nil, api.Stamp{Now: obj.GetCreationTimestamp(), User: w.user})
+		t.kind.Main.Stamp(obj, nil, api.Stamp{Now: obj.GetCreationTimestamp(), User: w.user, Warn: warner(ctx)})
 	}
-	if errs := validate.Create(t.kind, obj); len(errs) > 0 {
-		return Result{}, t.invalid(obj, errs)
+	if err := h.validated(ctx, t, obj, nil, func() field.ErrorList { return validate.Create(t.kind, obj) }); err != nil {
+		return Result{}, err
 	}
 	if t.kind.Main.Warn != nil {
 		warnAll(ctx, t.kind.Main.Warn(obj, nil))
 	}
 	a.Name = obj.GetName()
-	if err := h.Admission.Validate(ctx, a); err != nil {
+	finish, err := h.begin(ctx, t, obj, nil, w.dryRun)
+	if err != nil {
 		return Result{}, err
 	}
-	finish, err := h.beginCreate(ctx, t, obj, w.dryRun)
-	if err != nil {
+	if err := h.Admission.Validate(ctx, a); err != nil {
+		finish(false)
 		return Result{}, err
 	}
 	item, err := h.storeNew(ctx, w, obj)
@@ -188,6 +190,10 @@ func stampConditions(obj api.Object, now metav1.Time) {
 			c.LastTransitionTime = now
 		}
 	}
+}
+
+func warner(ctx context.Context) func(string) {
+	return func(text string) { Warn(ctx, text) }
 }
 
 func warnAll(ctx context.Context, texts []string) {

@@ -34,7 +34,7 @@ import (
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
 
-// Config is what a Handler works with. All fields but Hooks are required.
+// Config is what a Handler works with. All fields but Hooks and Checks are required.
 type Config struct {
 	Cache     *cache.Cache
 	Codec     *codec.Codec
@@ -42,7 +42,9 @@ type Config struct {
 	Managers  *managed.Managers
 	Endpoints *endpoint.Registry
 	// Hooks take part in the writes of single kinds (allocation).
-	Hooks  map[*api.Kind]Hook
+	Hooks map[*api.Kind]Hook
+	// Checks take part in the validation of single kinds.
+	Checks map[*api.Kind]Check
 	Logger *slog.Logger
 	// Now is the time that objects get; nil is the wall clock.
 	Now func() time.Time

@@ -29,16 +29,17 @@ func (h *Handler) prepareUpdate(ctx context.Context, t *target, obj, old api.Obj
 		obj.SetResourceVersion(version)
 	}
 	if t.rules.Stamp != nil {
-		t.rules.Stamp(obj, old, api.Stamp{Now: metav1.Time{Time: h.Now().UTC().Truncate(1e9)}, User: userOf(ctx)})
+		t.rules.Stamp(obj, old, api.Stamp{Now: metav1.Time{Time: h.Now().UTC().Truncate(1e9)}, User: userOf(ctx), Warn: warner(ctx)})
 	}
 	if t.rules.Generation != nil && t.rules.Generation(obj, old) {
 		obj.SetGeneration(old.GetGeneration() + 1)
 	}
 	carryOver(obj, old)
-	errs := commonMeta(t.kind, obj, old)
-	errs = append(errs, validate.Update(t.rules, obj, old)...)
-	if len(errs) > 0 {
-		return t.invalid(obj, errs)
+	err := h.validated(ctx, t, obj, old, func() field.ErrorList {
+		return append(commonMeta(t.kind, obj, old), validate.Update(t.rules, obj, old)...)
+	})
+	if err != nil {
+		return err
 	}
 	if t.rules.Warn != nil {
 		warnAll(ctx, t.rules.Warn(obj, old))

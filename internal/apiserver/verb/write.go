@@ -34,7 +34,7 @@ func (h *Handler) attributes(ctx context.Context, w *write, op admission.Operati
 	a := &admission.Attributes{
 		Operation: op, Kind: w.kind, Subresource: w.req.Subresource, Namespace: w.req.Namespace, Name: name,
 		Object: obj, Old: old, User: w.user, DryRun: w.dryRun, Options: w.options(op),
-		Warn:     func(text string) { Warn(ctx, text) },
+		Warn:     warner(ctx),
 		Annotate: func(key, value string) { audit.AddAuditAnnotation(ctx, key, value) },
 	}
 	if w.body != w.kind.GVK {

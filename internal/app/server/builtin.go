@@ -11,6 +11,7 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver/admission/builtin"
 	"github.com/knarr-io/knarr/internal/apiserver/allocate"
 	"github.com/knarr-io/knarr/internal/apiserver/authz/escalate"
+	"github.com/knarr-io/knarr/internal/apiserver/permit"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
 )
 
@@ -35,5 +36,6 @@ func (p *process) builtin(config *apiserver.Config, checker *escalate.Checker) e
 	config.Hooks = map[*api.Kind]verb.Hook{
 		p.kinds.TypeOf(&corev1.Service{}): allocator, p.kinds.TypeOf(&networkingv1.IPAddress{}): allocator.Records(),
 	}
+	config.Permits = permit.Checks(permit.Config{Kinds: p.kinds, Objects: p.cache, Authorizer: config.Authorizer})
 	return nil
 }

@@ -38,6 +38,7 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver/discovery"
 	"github.com/knarr-io/knarr/internal/apiserver/openapi"
 	"github.com/knarr-io/knarr/internal/apiserver/outbound"
+	"github.com/knarr-io/knarr/internal/apiserver/permit"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
 	"github.com/knarr-io/knarr/internal/store/cache"
 	"github.com/knarr-io/knarr/internal/store/disk"
@@ -106,6 +107,7 @@ func (s *Server) config(t testing.TB, docs *openapi.Documents) apiserver.Config 
 		Hooks: map[*api.Kind]verb.Hook{
 			s.Catalog.TypeOf(&corev1.Service{}): allocation, s.Catalog.TypeOf(&networkingv1.IPAddress{}): allocation.Records(),
 		},
+		Permits: permit.Checks(permit.Config{Kinds: s.Catalog, Objects: s.Cache, Authorizer: authorizer.AuthorizerFunc(masters)}),
 		Version: version.Info{Major: "1", Minor: "36", GitVersion: "v1.36.0"},
 	}
 }

@@ -33,13 +33,15 @@ func Create(k *api.Kind, text []byte, s api.Stamp) outcome.Outcome {
 	if rules.Generation != nil {
 		obj.SetGeneration(1)
 	}
+	var warnings []string
+	s.Warn = func(text string) { warnings = append(warnings, text) }
 	if rules.Stamp != nil {
 		rules.Stamp(obj, nil, s)
 	}
 	if errs := validate.Create(k, obj); len(errs) > 0 {
 		return refused(k, obj, errs)
 	}
-	return outcome.Accepted(readBack(k, obj), warn(rules, obj, nil))
+	return outcome.Accepted(readBack(k, obj), append(warnings, warn(rules, obj, nil)...))
 }
 
 // Rules are those of the kind (empty name) or of a subresource; nil where it

@@ -219,3 +219,19 @@ func TestPoliciesDoNotJudgeAdmissionItself(t *testing.T) {
 	w.must(t, http.MethodDelete, group+"validatingadmissionpolicybindings/b", "", http.StatusOK)
 	w.must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
 }
+
+// Who validates a Service sees the address that it gets.
+func TestPoliciesSeeWhatIsHandedOut(t *testing.T) {
+	w := newWorld(t)
+	rules := `"matchConstraints":{"resourceRules":[{"apiGroups":[""],"apiVersions":["v1"],"operations":["CREATE"],"resources":["services"]}]}`
+	w.must(t, http.MethodPost, group+"validatingadmissionpolicies", `{"metadata":{"name":"p"},"spec":{`+rules+
+		`,"validations":[{"expression":"object.spec.clusterIP.startsWith('10.96.') && (object.spec.type == 'ClusterIP' || object.spec.ports[0].nodePort < 30100)","message":"no address"}]}}`, http.StatusCreated)
+	w.must(t, http.MethodPost, group+"validatingadmissionpolicybindings", `{"metadata":{"name":"b"},"spec":{"policyName":"p","validationActions":["Deny"]}}`, http.StatusCreated)
+	const services = "/api/v1/namespaces/default/services"
+	w.must(t, http.MethodPost, services, `{"metadata":{"name":"a"},"spec":{"ports":[{"port":80}]}}`, http.StatusCreated)
+	// A refused Service gives back what it was given.
+	fixed := `{"metadata":{"name":"c"},"spec":{"type":"NodePort","clusterIP":"10.96.7.7","ports":[{"port":80,"nodePort":30200}]}}`
+	w.must(t, http.MethodPost, services, fixed, http.StatusUnprocessableEntity)
+	w.must(t, http.MethodDelete, group+"validatingadmissionpolicybindings/b", "", http.StatusOK)
+	w.must(t, http.MethodPost, services, fixed, http.StatusCreated)
+}

@@ -1,4 +1,4 @@
-package apiserver
+package authz
 
 import (
 	"fmt"
@@ -10,8 +10,9 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// forbidden is the refusal of a request, in the words that clients know.
-func forbidden(a authorizer.Attributes, reason string) error {
+// Forbidden is the refusal of a request, in the words that clients know.
+// reason may be empty.
+func Forbidden(a authorizer.Attributes, reason string) error {
 	text := deny(a)
 	if reason != "" {
 		text += ": " + reason
