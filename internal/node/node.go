@@ -131,7 +131,7 @@ func (n *Node) wire(ctx context.Context) error {
 		CgroupRoot: cfg.CgroupRoot, Cluster: render.Cluster{DNS: cfg.ClusterDNS, Domain: cfg.ClusterDomain},
 		HostResolver: hostResolver(cfg.ResolvConf, cfg.Logger), MemoryCapacity: n.machine.MemoryBytes,
 		RuntimeName: cfg.RuntimeName, BeforeStop: cfg.BeforeStop, Admit: cfg.Admit, Cgroups: n.podCgroups,
-		Static: manifests, DefaultSeccomp: k.DefaultSeccomp, NoCPUQuota: !k.CPUQuota, CrashDelay: k.CrashDelay, UnsafeSysctls: k.UnsafeSysctls,
+		Static: manifests, DefaultSeccomp: k.DefaultSeccomp, NoCPUQuota: !k.CPUQuota, CrashDelay: k.CrashDelay, MountPatience: k.MountPatience, UnsafeSysctls: k.UnsafeSysctls,
 		Pressure: func(c corev1.NodeConditionType) bool { return n.eviction.Has(c) }, Stopping: n.stopping.Load,
 	}, pods)
 	n.eviction = eviction.New(eviction.Host{
@@ -165,6 +165,7 @@ func (n *Node) run(ctx context.Context) {
 	n.wg.Go(func() { n.report(ctx, n.registrar.Run(ctx)) })
 	n.wg.Go(func() { n.report(ctx, n.pods.Run(ctx)) })
 	n.wg.Go(func() { n.keepHouse(ctx) })
+	n.wg.Go(func() { n.report(ctx, n.watchClock(ctx)) })
 	n.wg.Go(func() { n.report(ctx, n.eviction.Run(ctx)) })
 	n.wg.Go(func() { n.report(ctx, n.volumes.Run(ctx, n.cfg.Logger)) })
 	if n.cfg.Listener != nil {

@@ -34,7 +34,8 @@ type Host struct {
 	// EmptyDir is where an emptyDir of a pod lies.
 	EmptyDir func(uid types.UID, volume string) string
 	Pods     func() []*corev1.Pod
-	// Evict ends a pod for good; the channel is closed when nothing of it runs.
+	// Evict ends a pod for good; the channel is closed when nothing of it runs
+	// and what it has stored is gone.
 	Evict func(uid types.UID, message string, grace time.Duration) <-chan struct{}
 	// Reclaim frees what nobody uses: containers that have ended, and images.
 	Reclaim func(ctx context.Context) error

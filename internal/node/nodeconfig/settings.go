@@ -35,6 +35,9 @@ type Settings struct {
 	// CrashDelay bounds the delay between restarts of a container.
 	CrashDelay time.Duration
 	Verify     images.Verification
+	// MountPatience is how long a pod's volumes may take before an event tells
+	// of it; zero for upstream's two minutes. No field of the file sets it.
+	MountPatience time.Duration
 
 	// ClusterDNS and ClusterDomain are the cluster's own where empty; so is
 	// ResolvConf the machine's.

@@ -57,6 +57,9 @@ type Deps struct {
 	// bounds the delay between restarts, where above zero.
 	DefaultSeccomp, NoCPUQuota bool
 	CrashDelay                 time.Duration
+	// MountPatience is how long volumes may take before an event tells of it;
+	// zero for upstream's two minutes.
+	MountPatience time.Duration
 	// UnsafeSysctls are those that pods may set besides the safe ones.
 	UnsafeSysctls []string
 	// Stopping tells that the node is about to be switched off; may be nil.

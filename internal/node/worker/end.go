@@ -12,7 +12,7 @@ import (
 // End ends a pod for good by a verdict, such as an eviction; one that ends
 // already is only given no more time than the verdict leaves. event is told of
 // the pod unless it is empty. The channel is closed when nothing of the pod
-// runs and its status says so; at once where the node has no such pod.
+// runs, its volumes are released, and its status says so; at once where the node has no such pod.
 func (m *Manager) End(uid types.UID, v podstate.Verdict, event string) <-chan struct{} {
 	m.mu.Lock()
 	e := m.mu.workers[uid]
@@ -52,10 +52,11 @@ func (m *Manager) Event(pod *corev1.Pod, typ, reason, message string) {
 	m.deps.podEvent(pod, typ, reason, message)
 }
 
-// tellIdle wakes who waits for the pod to run nothing, when the API knows.
+// tellIdle wakes who waits for the pod to run nothing and to hold nothing of
+// the node, when the API knows.
 func (w *Worker) tellIdle() {
 	told := !w.status.busy && w.status.since.IsZero()
-	if len(w.idle) == 0 || !podstate.Idle(w.view) || !told {
+	if len(w.idle) == 0 || !podstate.Idle(w.view) || !w.view.Released || !told {
 		return
 	}
 	for _, c := range w.idle {

@@ -20,7 +20,7 @@ const (
 	maxMountDelay   = 2 * time.Minute
 )
 
-// mountPatience is how long volumes may take before an event tells of it.
+// mountPatience is how long volumes may take before an event tells of it, as upstream.
 const mountPatience = 2*time.Minute + 3*time.Second
 
 // maxBeforeStop bounds the wait for the service rules: most of the grace
@@ -112,11 +112,15 @@ func (w *Worker) tellHung(pod *corev1.Pod) (done func()) {
 	for i := range pod.Spec.Volumes {
 		names[i] = pod.Spec.Volumes[i].Name
 	}
+	patience := w.deps.MountPatience
+	if patience <= 0 {
+		patience = mountPatience
+	}
 	var timer *time.Timer
-	timer = time.AfterFunc(mountPatience, func() {
+	timer = time.AfterFunc(patience, func() {
 		w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedMount", fmt.Sprintf(
-			"Unable to attach or mount volumes: unmounted volumes=%v, unattached volumes=[], failed to process volumes=[]: still under way after %s", names, mountPatience))
-		timer.Reset(mountPatience)
+			"Unable to attach or mount volumes: unmounted volumes=%v, unattached volumes=[], failed to process volumes=[]: still under way after %s", names, patience))
+		timer.Reset(patience)
 	})
 	return func() { timer.Stop() }
 }

@@ -53,7 +53,7 @@ type Worker struct {
 	mirror mirrorKeeper
 	// resizing is set from the start of a resize until its end was told.
 	resizing bool
-	// waiters are told when an instance has ended, idle when nothing runs.
+	// waiters are told when an instance has ended, idle when nothing runs and nothing is held.
 	waiters map[string][]chan struct{}
 	idle    []chan struct{}
 }

@@ -87,12 +87,21 @@ func TestPlatforms(t *testing.T) {
 
 // A registry that answers and then sends no more is given up on, with its name.
 func TestStalledRegistry(t *testing.T) {
-	for _, where := range []string{"/manifests/", "/blobs/"} {
-		t.Run(where, func(t *testing.T) {
+	for _, tc := range []struct {
+		where string
+		half  bool
+		words string
+	}{{"/manifests/", false, "timeout"}, {"/blobs/", false, "timeout"}, {"/manifests/", true, "has sent nothing for 1s"}, {"/blobs/", true, "has sent nothing for 1s"}} {
+		t.Run(fmt.Sprint(tc.where, tc.half), func(t *testing.T) {
 			t.Parallel()
+			where, half := tc.where, tc.half
 			host := serve(t, func(h http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if r.Method == http.MethodGet && strings.Contains(r.URL.Path, where) {
+						if half {
+							_, _ = w.Write([]byte("{"))
+							_ = http.NewResponseController(w).Flush()
+						}
 						<-r.Context().Done()
 						return
 					}
@@ -101,7 +110,7 @@ func TestStalledRegistry(t *testing.T) {
 			})
 			push(t, host+"/app:1")
 			_, err := New(Config{StallSeconds: 1}).Fetch(t.Context(), parse(t, host+"/app:1"), Auth{}, &memory{blobs: map[string]int64{}})
-			if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), host) {
+			if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), host) || !strings.Contains(err.Error(), tc.words) {
 				t.Errorf("class %d, %v", fault.Of(err), err)
 			}
 		})

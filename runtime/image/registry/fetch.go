@@ -81,7 +81,7 @@ func New(c Config) *Client {
 	base.IdleConnTimeout = 10 * time.Second
 	skip := base.Clone()
 	skip.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // asked for by the configuration
-	return &Client{config: c, plain: base, insecure: skip}
+	return &Client{config: c, plain: patient{base, c.stall()}, insecure: patient{skip, c.stall()}}
 }
 
 // Fetch brings the manifest, configuration and layers of ref into sink. Errors
@@ -194,7 +194,7 @@ func (c *Client) store(ctx context.Context, img v1.Image, rest func() (*ranges, 
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelLayers)
 	for i := range layers {
-		group.Go(func() error { return c.fetchLayer(ctx, layers[i], m.Layers[i], rest, sink) })
+		group.Go(func() error { return fetchLayer(ctx, layers[i], m.Layers[i], rest, sink) })
 	}
 	return digest, group.Wait()
 }
@@ -227,13 +227,13 @@ func describe(img v1.Image, m *v1.Manifest, sink Sink) (string, error) {
 }
 
 // fetchLayer brings a layer, and asks for the rest of it when a connection breaks.
-func (c *Client) fetchLayer(ctx context.Context, l v1.Layer, desc v1.Descriptor, rest func() (*ranges, error), sink Sink) error {
+func fetchLayer(ctx context.Context, l v1.Layer, desc v1.Descriptor, rest func() (*ranges, error), sink Sink) error {
 	digest := desc.Digest.String()
 	for try := 1; !sink.Has(digest); try++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := c.fetchOnce(ctx, l, desc, rest, sink)
+		err := fetchOnce(ctx, l, desc, rest, sink)
 		if err != nil && (try == tries || !again(err)) {
 			return err
 		}
@@ -242,8 +242,7 @@ func (c *Client) fetchLayer(ctx context.Context, l v1.Layer, desc v1.Descriptor,
 	return nil
 }
 
-func (c *Client) fetchOnce(ctx context.Context, l v1.Layer, desc v1.Descriptor, rest func() (*ranges, error), sink Sink) error {
-	var dog *watchdog
+func fetchOnce(ctx context.Context, l v1.Layer, desc v1.Descriptor, rest func() (*ranges, error), sink Sink) error {
 	stop := func() bool { return true }
 	defer func() { stop() }()
 	open := func(from int64) (io.ReadCloser, int64, error) {
@@ -251,15 +250,10 @@ func (c *Client) fetchOnce(ctx context.Context, l v1.Layer, desc v1.Descriptor, 
 		if err != nil {
 			return nil, 0, err
 		}
-		dog = watch(r, c.config.stall())
 		stop = context.AfterFunc(ctx, func() { r.Close() })
-		return dog, at, nil
+		return r, at, nil
 	}
-	err := sink.Resume(desc.Digest.String(), desc.Size, open)
-	if err != nil && dog != nil && dog.stalled() {
-		return fault.New(fault.Unavailable, "layer %s: the registry has sent nothing for %s", desc.Digest, c.config.stall())
-	}
-	return err
+	return sink.Resume(desc.Digest.String(), desc.Size, open)
 }
 
 // openLayer opens a layer, which ends with ctx.

@@ -2,9 +2,28 @@ package registry
 
 import (
 	"io"
+	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/knarr-io/knarr/runtime/fault"
 )
+
+// patient is a transport whose answers end when their server sends nothing
+// for some time: manifests and configurations as well as layers.
+type patient struct {
+	*http.Transport
+	stall time.Duration
+}
+
+// RoundTrip implements http.RoundTripper.
+func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := p.Transport.RoundTrip(r)
+	if err == nil {
+		resp.Body = watch(resp.Body, p.stall)
+	}
+	return resp, err
+}
 
 // watchdog closes what it reads from when that gives nothing for some time.
 type watchdog struct {
@@ -27,6 +46,12 @@ func (w *watchdog) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	if n > 0 {
 		w.timer.Reset(w.after)
+	}
+	switch {
+	case err == io.EOF:
+		w.stop()
+	case err != nil && w.stalled():
+		err = fault.New(fault.Unavailable, "the registry has sent nothing for %s", w.after)
 	}
 	return n, err
 }

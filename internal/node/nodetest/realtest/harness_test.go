@@ -45,10 +45,12 @@ type machine struct {
 	pods    client.Typed[*corev1.Pod]
 	stop    func()
 	api     string // address of the kubelet API
-	tls     rest.TLSClientConfig
+	// before and after run before anything is made, and when all is gone.
+	before, after func(*machine)
+	tls           rest.TLSClientConfig
 }
 
-func newMachine(t testing.TB) *machine {
+func newMachine(t testing.TB, change ...func(*machine)) *machine {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "knarr-real-")
 	if err != nil {
@@ -59,7 +61,13 @@ func newMachine(t testing.TB) *machine {
 		t.Fatal(err)
 	}
 	m := &machine{t: t, bin: os.Getenv(inside), dir: dir, cgroup: "/" + filepath.Base(dir)}
+	for _, fn := range change {
+		fn(m)
+	}
 	t.Cleanup(m.destroy)
+	if m.before != nil {
+		m.before(m)
+	}
 	m.startRuntime()
 	m.load()
 	m.cluster = testkit.Start(t, testkit.Options{NoScheduler: true})
@@ -94,7 +102,12 @@ func (m *machine) startRuntime() {
 	if err := m.keep.Start(); err != nil {
 		m.t.Fatal(err)
 	}
-	service := map[string]any{"name": "runtime", "argv": m.runtimeArgs("serve"), "env": []string{"PATH=" + os.Getenv("PATH")}, "log": m.path("runtime.log")}
+	// A registry that sends nothing is given up on soon.
+	if err := os.WriteFile(m.path("registries.json"), []byte(`{"registries":{"stallSeconds":2}}`), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	service := map[string]any{"name": "runtime", "restart": "always", "argv": append(m.runtimeArgs("serve"), "--config", m.path("registries.json")),
+		"env": []string{"PATH=" + os.Getenv("PATH")}, "log": m.path("runtime.log")}
 	m.eventually("the supervisor starts the runtime", func() bool { return m.ask(map[string]any{"op": "start", "service": service}) == nil })
 	m.eventually("the runtime answers", func() bool {
 		c, err := net.Dial("unix", m.path("admin.sock"))
@@ -206,6 +219,9 @@ func (m *machine) destroy() {
 	_ = m.keep.Wait()
 	if err := node.Cleanup(m.path("root"), m.path("logs")); err != nil {
 		m.t.Error(err)
+	}
+	if m.after != nil {
+		m.after(m)
 	}
 	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), m.dir) {
 		m.t.Errorf("mounts are left below %s (%v)", m.dir, err)
