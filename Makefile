@@ -79,7 +79,8 @@ BENCH_RUN = $(GO) run ./test/bench -knarr $(abspath $(KNARR)) -images $(abspath 
 bench: build images ## measure DESIGN.md's budgets [ONLY= BENCH_DIR=]; writes docs/benchmarks.md and bin/bench.json
 	$(BENCH_RUN) -data $(BIN)/bench.json $(if $(ONLY),-only '$(ONLY)')
 
-bench-upstream: build images ## measure the API in turns with upstream's [ONLY= BENCH_DIR=]; writes docs/benchmarks-upstream.md
+bench-upstream: build images ## measure in turns with upstream's control plane and node [ONLY= BENCH_DIR=]; writes docs/benchmarks-upstream.md
+	$(GO) run ./tools/image -out $(BIN)/images test/upstream/node/image.yaml test/conformance/images/pause.yaml
 	$(BENCH_RUN) -upstream $(BIN)/upstream -report docs/benchmarks-upstream.md -data $(BIN)/bench-upstream.json $(if $(ONLY),-only '$(ONLY)')
 
 profile: build images ## CPU and heap profiles of the server under BENCH=, a measurement of make bench

@@ -88,10 +88,12 @@ func measurements() []measurement {
 		{name: "custom", planes: measureCustom},
 		{name: "admission", planes: measureAdmission},
 		{name: "writes", planes: measureWrites},
+		{name: "real", beside: measureReal, limit: 10 * time.Minute},
 		{name: "kwok", beside: measureKwok, limit: 30 * time.Minute},
 		{name: "scheduler", cluster: measureScheduler},
 		{name: "simulated", cluster: measureSimulated},
 		{name: "nodeloss", cluster: measureNodeLoss},
+		{name: "build", cluster: measureBuild, limit: 20 * time.Minute},
 		{name: "huge", cluster: measureHuge, onDemand: true, limit: 30 * time.Minute},
 	}
 }

@@ -17,11 +17,11 @@ import (
 	"github.com/knarr-io/knarr/internal/client"
 )
 
-// How many policies there are, and how often one of them is changed.
-const (
-	policyCount   = 1000
-	policyChanges = 100
-)
+// How many policies there are, few and four times as many, and how often one
+// of them is changed.
+var policyCounts = []int{250, 1000}
+
+const policyChanges = 100
 
 // measurePolicies tells how long it takes from the write of a change of one
 // policy among many to the kernel's commit of it. All select the one pod.
@@ -29,46 +29,74 @@ func measurePolicies(ctx context.Context, c *cluster) ([]figure, error) {
 	if _, err := c.runPod(ctx, "judged"); err != nil {
 		return nil, err
 	}
-	policies := client.For[*networkingv1.NetworkPolicy](c.client)
-	start := time.Now()
-	for i := range policyCount {
-		if _, err := policies.Create(ctx, policyOf(i)); err != nil {
-			return nil, fmt.Errorf("create a policy: %w", err)
-		}
-	}
-	if err := awaitPolicyChains(ctx); err != nil {
-		return nil, err
-	}
-	all := time.Since(start)
-	commits, stop, err := watchCommits()
-	if err != nil {
-		return nil, err
-	}
-	defer stop()
-	var took []float64
-	for i := range policyChanges {
-		patch := fmt.Sprintf(`{"spec":{"ingress":[{"ports":[{"port":%d}]}]}}`, 1000+i)
+	var figures []figure
+	there := 0
+	for _, count := range policyCounts {
 		begun := time.Now()
-		if _, err := policies.Patch(ctx, namespace, policyOf(i).Name, types.MergePatchType, []byte(patch)); err != nil {
-			return nil, fmt.Errorf("change a policy: %w", err)
+		if err := c.addPolicies(ctx, there, count); err != nil {
+			return nil, err
 		}
-		select {
-		case <-commits:
-			took = append(took, milliseconds(time.Since(begun)))
-		case <-time.After(podTime):
-			return nil, fmt.Errorf("the kernel was not told of a changed policy within %s", podTime)
+		figures = append(figures, single(fmt.Sprintf("%d network policies that select a pod, from the first write to the kernel, %d there before", count-there, there), "s", "", time.Since(begun).Seconds()))
+		there = count
+		changed, err := c.changePolicies(ctx, count)
+		if err != nil {
+			return nil, err
 		}
+		figures = append(figures, changed)
 	}
-	if err := policies.DeleteCollection(ctx, namespace, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+	if err := client.For[*networkingv1.NetworkPolicy](c.client).DeleteCollection(ctx, namespace, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		return nil, fmt.Errorf("delete the policies: %w", err)
 	}
-	if _, err := c.deletePod(ctx, "judged"); err != nil {
-		return nil, err
+	_, err := c.deletePod(ctx, "judged")
+	return figures, err
+}
+
+// addPolicies makes those from one number to another and waits for the kernel
+// to have them all.
+func (c *cluster) addPolicies(ctx context.Context, from, to int) error {
+	policies := client.For[*networkingv1.NetworkPolicy](c.client)
+	for i := from; i < to; i++ {
+		if _, err := policies.Create(ctx, policyOf(i)); err != nil {
+			return fmt.Errorf("create a policy: %w", err)
+		}
 	}
-	return []figure{
-		single(fmt.Sprintf("%d network policies that select a pod, from the first write to the kernel", policyCount), "s", "", all.Seconds()),
-		spread(fmt.Sprintf("change of one of %d network policies, from the write to the kernel", policyCount), "ms", "", took),
-	}, nil
+	return awaitPolicyChains(ctx, to)
+}
+
+// changePolicies changes one policy after another, each when the kernel has
+// committed the one before.
+func (c *cluster) changePolicies(ctx context.Context, count int) (figure, error) {
+	commits, stop, err := watchCommits()
+	if err != nil {
+		return figure{}, err
+	}
+	defer stop()
+	t, err := c.target()
+	if err != nil {
+		return figure{}, err
+	}
+	var took []float64
+	_, cpu, err := t.usage(ctx, func(ctx context.Context) error {
+		for i := range policyChanges {
+			patch := fmt.Sprintf(`{"spec":{"ingress":[{"ports":[{"port":%d}]}]}}`, 1000+i)
+			begun := time.Now()
+			if _, err := client.For[*networkingv1.NetworkPolicy](c.client).Patch(ctx, namespace, policyOf(i).Name, types.MergePatchType, []byte(patch)); err != nil {
+				return fmt.Errorf("change a policy: %w", err)
+			}
+			select {
+			case <-commits:
+				took = append(took, milliseconds(time.Since(begun)))
+			case <-time.After(podTime):
+				return fmt.Errorf("the kernel was not told of a changed policy within %s", podTime)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return figure{}, err
+	}
+	f := spread(fmt.Sprintf("change of one of %d network policies, from the write to the kernel", count), "ms", "", took)
+	return f.using([]float64{milliseconds(cpu) / policyChanges}, 0), nil
 }
 
 func policyOf(i int) *networkingv1.NetworkPolicy {
@@ -83,7 +111,7 @@ func policyOf(i int) *networkingv1.NetworkPolicy {
 }
 
 // awaitPolicyChains waits until the kernel has a chain of every policy.
-func awaitPolicyChains(ctx context.Context) error {
+func awaitPolicyChains(ctx context.Context, count int) error {
 	conn, err := nftables.New()
 	if err != nil {
 		return fmt.Errorf("open netlink to nftables: %w", err)
@@ -101,7 +129,7 @@ func awaitPolicyChains(ctx context.Context) error {
 				n++
 			}
 		}
-		if n >= policyCount {
+		if n >= count {
 			look.Stop()
 			return nil
 		}
@@ -109,7 +137,7 @@ func awaitPolicyChains(ctx context.Context) error {
 		case <-look.C:
 		case <-ctx.Done():
 			look.Stop()
-			return fmt.Errorf("the kernel has %d of %d policies after %s", n, policyCount, podTime)
+			return fmt.Errorf("the kernel has %d of %d policies after %s", n, count, podTime)
 		}
 	}
 }

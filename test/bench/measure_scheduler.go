@@ -52,30 +52,48 @@ func workloads() []workload {
 func measureScheduler(ctx context.Context, _ *cluster) ([]figure, error) {
 	var figures []figure
 	for _, w := range workloads() {
-		var rates, cpus []float64
-		for round := range rounds {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			o := w.scene(uint64(round))
-			begun, before := time.Now(), ownCPU()
-			for i := range schedulerPods {
-				if _, _, err := o.PlaceByForce(w.pod(fmt.Sprint("new-", i), 10, "900m"), begun); err != nil {
-					return nil, fmt.Errorf("%s: %w", w.name, err)
-				}
-			}
-			rates = append(rates, schedulerPods/time.Since(begun).Seconds())
-			cpus = append(cpus, milliseconds(ownCPU()-before)/schedulerPods)
+		f, err := w.measure(ctx, schedulerNodes)
+		if err != nil {
+			return nil, err
 		}
-		figures = append(figures, spread(fmt.Sprintf("scheduler alone, %d nodes: %s", schedulerNodes, w.name), "pods/s", w.budget, rates).using(cpus, 0))
+		figures = append(figures, f)
+	}
+	// Growth: what a decision costs in a cluster of a quarter the size.
+	for _, w := range workloads() {
+		f, err := w.measure(ctx, schedulerNodes/4)
+		if err != nil {
+			return nil, err
+		}
+		f.Budget = ""
+		figures = append(figures, f)
 	}
 	return figures, nil
 }
 
+// measure lets pods find their nodes, in rounds.
+func (w workload) measure(ctx context.Context, nodes int) (figure, error) {
+	var rates, cpus []float64
+	for round := range rounds {
+		if err := ctx.Err(); err != nil {
+			return figure{}, err
+		}
+		o := w.scene(nodes, uint64(round))
+		begun, before := time.Now(), ownCPU()
+		for i := range schedulerPods {
+			if _, _, err := o.PlaceByForce(w.pod(fmt.Sprint("new-", i), 10, "900m"), begun); err != nil {
+				return figure{}, fmt.Errorf("%s: %w", w.name, err)
+			}
+		}
+		rates = append(rates, schedulerPods/time.Since(begun).Seconds())
+		cpus = append(cpus, milliseconds(ownCPU()-before)/schedulerPods)
+	}
+	return spread(fmt.Sprintf("scheduler alone, %d nodes: %s", nodes, w.name), "pods/s", w.budget, rates).using(cpus, 0), nil
+}
+
 // scene is a cluster before the workload comes.
-func (w workload) scene(seed uint64) *scheduler.Offline {
+func (w workload) scene(nodes int, seed uint64) *scheduler.Offline {
 	o := scheduler.NewOffline(scheduler.Profile{Name: corev1.DefaultSchedulerName, Plugins: plugins.Default(plugins.Sources{})}, seed)
-	for i := range schedulerNodes {
+	for i := range nodes {
 		name := fmt.Sprint("node-", i)
 		o.SetNode(&corev1.Node{
 			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name, corev1.LabelTopologyZone: fmt.Sprint("zone-", i%3)}},

@@ -16,7 +16,7 @@ import (
 )
 
 // upstreamVersions are what the modules in upstreamModules require.
-const upstreamVersions = "kube-apiserver, kube-controller-manager and kube-scheduler 1.36.3, etcd 3.6.8"
+const upstreamVersions = "kube-apiserver, kube-controller-manager, kube-scheduler and kubelet 1.36.3, etcd 3.6.8, kwok 0.8.0, Debian's containerd and runc"
 
 // upstreamModules are the folders of the modules that pin upstream's programs,
 // with the packages that are built there.
@@ -28,6 +28,7 @@ var upstreamModules = []struct {
 		"kube-apiserver":          "k8s.io/kubernetes/cmd/kube-apiserver",
 		"kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
 		"kube-scheduler":          "k8s.io/kubernetes/cmd/kube-scheduler",
+		"kubelet":                 "k8s.io/kubernetes/cmd/kubelet",
 	}},
 	{"test/conformance/images/etcd", map[string]string{"etcd": "go.etcd.io/etcd/server/v3"}},
 }
