@@ -78,7 +78,7 @@ func measureWrites(ctx context.Context, targets []*target) (results, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := pause(ctx, 2*time.Second); err != nil { // what is in flight ends
+		if err := pause(ctx, 5*time.Second); err != nil { // what is in flight ends
 			return nil, err
 		}
 		m, err := memoryOf(t.pids)

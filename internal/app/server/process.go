@@ -59,6 +59,9 @@ type process struct {
 // settleTime is how long after the start the process is at rest.
 const settleTime = 3 * time.Second
 
+// quietTime is for how long the heap is not collected after a burst of work.
+const quietTime = 2 * time.Second
+
 // Run runs the server until ctx ends or a part fails.
 func Run(ctx context.Context, o Options) error {
 	listener, err := apiListener(o.Settings)
@@ -101,6 +104,7 @@ func Run(ctx context.Context, o Options) error {
 		if err := footprint.Release(); err != nil {
 			o.Logger.Warn("memory of the start-up was not given back", "error", err)
 		}
+		footprint.AfterBursts(ctx, quietTime)
 	}()
 	return group.Run(ctx)
 }

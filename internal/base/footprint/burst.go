@@ -1,0 +1,114 @@
+package footprint
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"time"
+)
+
+// AfterBursts gives heap back that a burst of work left behind, until ctx is
+// done. Go's own scavenger keeps what the last collection aimed at, which a
+// process that has become quiet does not reach again for minutes. It looks
+// when the heap was collected and then was not again for quiet: a process that
+// is busy, or that does nothing at all, pays nothing.
+func AfterBursts(ctx context.Context, quiet time.Duration) {
+	h := heap{worth: worthwhile, release: debug.FreeOSMemory, rest: rest, collected: make(chan struct{}, 1)}
+	h.follow(ctx, quiet)
+}
+
+// rest is how long nothing is given back after something was: a process that
+// is collected every few seconds would use again what it gave.
+const rest = 30 * time.Second
+
+// leastExcess is what is worth a collection, in bytes.
+const leastExcess = 48 << 20
+
+// worthwhile tells whether much more of the heap is held than was in use when
+// it was collected last.
+func worthwhile() bool {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	held := m.HeapSys - m.HeapReleased
+	// The goal of the next collection is what was in use and its growth.
+	used := m.NextGC / 2
+	return held > used+leastExcess
+}
+
+// heap follows the collections of the process's heap.
+type heap struct {
+	worth     func() bool
+	release   func()
+	rest      time.Duration // after a release
+	collected chan struct{} // has one element after a collection
+}
+
+// sentinel dies with the next collection. It is larger than what the allocator
+// puts together with others.
+type sentinel struct{ _ [64]byte }
+
+// arm lets the next collection be told.
+func (h *heap) arm() {
+	runtime.AddCleanup(new(sentinel), func(collected chan<- struct{}) {
+		select {
+		case collected <- struct{}{}:
+		default:
+		}
+	}, h.collected)
+}
+
+func (h *heap) follow(ctx context.Context, quiet time.Duration) {
+	for h.next(ctx) {
+		for h.within(ctx, quiet) {
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if h.worth() && !h.giveBack(ctx) {
+			return
+		}
+	}
+}
+
+// giveBack releases the heap and rests; false: ctx is done.
+func (h *heap) giveBack(ctx context.Context) bool {
+	h.arm()
+	h.release()
+	select { // the collection that this was
+	case <-h.collected:
+	case <-ctx.Done():
+		return false
+	}
+	h.arm() // what is collected meanwhile counts afterwards
+	select {
+	case <-time.After(h.rest):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// next waits for a collection.
+func (h *heap) next(ctx context.Context) bool {
+	h.arm()
+	select {
+	case <-h.collected:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// within tells whether there is a collection within the time.
+func (h *heap) within(ctx context.Context, quiet time.Duration) bool {
+	h.arm()
+	late := time.NewTimer(quiet)
+	defer late.Stop()
+	select {
+	case <-h.collected:
+		return true
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	return false
+}

@@ -1,0 +1,86 @@
+package footprint
+
+import (
+	"context"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// followed runs a follower whose release is told on the channel.
+func followed(t *testing.T, worth bool, quiet time.Duration) <-chan struct{} {
+	t.Helper()
+	released := make(chan struct{}, 100)
+	h := heap{worth: func() bool { return worth }, collected: make(chan struct{}, 1), release: func() {
+		runtime.GC()
+		released <- struct{}{}
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); h.follow(ctx, quiet) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return released
+}
+
+// collectUntil collects the heap again and again until something happens: a
+// collection may come before the follower is ready for it.
+func collectUntil(t *testing.T, happened <-chan struct{}) {
+	t.Helper()
+	deadline := time.NewTimer(time.Minute)
+	defer deadline.Stop()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		runtime.GC()
+		select {
+		case <-happened:
+			return
+		case <-deadline.C:
+			t.Fatal("nothing was given back within a minute")
+		case <-again.C:
+		}
+	}
+}
+
+func TestHeapIsGivenBackAfterABurst(t *testing.T) {
+	collectUntil(t, followed(t, true, time.Millisecond))
+}
+
+func TestNothingIsGivenBackThatIsNotWorthIt(t *testing.T) {
+	released := followed(t, false, time.Millisecond)
+	for range 20 {
+		runtime.GC()
+	}
+	if len(released) > 0 {
+		t.Error("the heap was given back")
+	}
+}
+
+func TestAHeapThatIsCollectedAgainIsNotQuiet(t *testing.T) {
+	released := followed(t, true, time.Hour)
+	for range 20 {
+		runtime.GC()
+	}
+	if len(released) > 0 {
+		t.Error("the heap of a busy process was given back")
+	}
+}
+
+// ballast is kept from the optimizer.
+var ballast []byte
+
+func TestMuchGarbageIsWorthwhile(t *testing.T) {
+	for range 20 { // Go may give it back by itself before the look
+		ballast = make([]byte, 4*leastExcess)
+		for i := 0; i < len(ballast); i += 4096 {
+			ballast[i] = 1
+		}
+		runtime.GC()
+		ballast = nil
+		runtime.GC()
+		if worthwhile() {
+			return
+		}
+	}
+	t.Error("four times the least excess of free heap is not worth giving back")
+}
