@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -70,6 +71,10 @@ func (c *Client) Endpoint(t Target) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	wrap, err := t.identify(location, config)
+	if err != nil {
+		return nil, err
+	}
 	dial := c.dial
 	if t.Service != nil {
 		service := *t.Service
@@ -81,11 +86,16 @@ func (c *Client) Endpoint(t Target) (*Endpoint, error) {
 			return c.dial(ctx, network, address)
 		}
 	}
-	return &Endpoint{Target: t, location: location, transport: &http.Transport{
+	transport := &http.Transport{
 		// HTTP/1.1 only: each request may go to another pod, and none waits on
 		// a connection to one that is gone.
 		TLSClientConfig: config, DialContext: dial, TLSHandshakeTimeout: handshakeTimeout,
 		MaxIdleConnsPerHost: idleConnections, IdleConnTimeout: idleTimeout, MaxResponseHeaderBytes: maxHeaderBytes,
 		DisableCompression: true,
-	}}, nil
+	}
+	calls, err := wrap(transport)
+	if err != nil {
+		return nil, fmt.Errorf("credentials for %s: %w", location.Host, err)
+	}
+	return &Endpoint{Target: t, location: location, transport: transport, calls: calls}, nil
 }

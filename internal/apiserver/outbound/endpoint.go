@@ -16,6 +16,7 @@ type Endpoint struct {
 	Target    Target
 	location  *url.URL
 	transport *http.Transport
+	calls     http.RoundTripper // transport, with the target's credentials
 }
 
 // ErrTooLarge is the cause of a failed call whose answer was over its bound.
@@ -34,7 +35,7 @@ func (e *Endpoint) URL() *url.URL {
 }
 
 // Transport carries requests, also upgrades, whose URL is of the endpoint's
-// host. It belongs to the endpoint.
+// host; they bring their own credentials. It belongs to the endpoint.
 func (e *Endpoint) Transport() *http.Transport { return e.transport }
 
 // Close drops idle connections; calls under way go on.
@@ -74,7 +75,7 @@ func (e *Endpoint) Post(ctx context.Context, c Call) (Answer, error) {
 	if c.Agent != "" {
 		req.Header.Set("User-Agent", c.Agent)
 	}
-	client := http.Client{Transport: e.transport, CheckRedirect: noRedirect}
+	client := http.Client{Transport: e.calls, CheckRedirect: noRedirect}
 	resp, err := client.Do(req)
 	if err != nil {
 		return Answer{}, err

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strconv"
+
+	"k8s.io/client-go/rest"
 )
 
 // ServicePort names a port of a Service of the cluster.
@@ -44,7 +47,15 @@ type Target struct {
 	Insecure bool
 	// ClientCertificate identifies this server; nil: no certificate.
 	ClientCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+	// Credentials are how this server identifies itself beside that; nil: not.
+	// They do not tell targets apart.
+	Credentials Credentials
 }
+
+// Credentials finds what to tell a server at host:port of who calls: a client
+// certificate, a token or a password. It returns an empty configuration for
+// servers that are told nothing.
+type Credentials func(hostPort string) (*rest.Config, error)
 
 // Same tells whether an Endpoint for one target serves the other too.
 func (t Target) Same(o Target) bool {
@@ -80,6 +91,31 @@ func (t Target) location() (*url.URL, error) {
 		return nil, fmt.Errorf("the URL %q must begin with https:// and name a host", t.URL)
 	}
 	return at, nil
+}
+
+// identify adds the target's credentials to a configuration of connections;
+// wrap adds those that lie in headers.
+func (t Target) identify(at *url.URL, config *tls.Config) (wrap func(http.RoundTripper) (http.RoundTripper, error), err error) {
+	plain := func(rt http.RoundTripper) (http.RoundTripper, error) { return rt, nil }
+	if t.Credentials == nil {
+		return plain, nil
+	}
+	port := at.Port()
+	if port == "" {
+		port = "443"
+	}
+	identity, err := t.Credentials(net.JoinHostPort(at.Hostname(), port))
+	if err != nil {
+		return nil, fmt.Errorf("credentials for %s: %w", at.Host, err)
+	}
+	certificate, err := rest.TLSConfigFor(identity)
+	if err != nil {
+		return nil, fmt.Errorf("client certificate for %s: %w", at.Host, err)
+	}
+	if certificate != nil && certificate.GetClientCertificate != nil {
+		config.GetClientCertificate = certificate.GetClientCertificate
+	}
+	return func(rt http.RoundTripper) (http.RoundTripper, error) { return rest.HTTPWrappersForConfig(identity, rt) }, nil
 }
 
 // tls is the configuration of connections to the target.

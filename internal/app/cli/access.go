@@ -15,6 +15,7 @@ func registerAccess(flags *pflag.FlagSet, a *local.Access) {
 	flags.StringVar(&a.EncryptionConfig, "encryption-config", "", "EncryptionConfiguration file (default: Secrets are encrypted with a key of their own in the data directory)")
 	flags.StringVar(&a.AuthenticationConfig, "authentication-config", "", "AuthenticationConfiguration file: OIDC issuers and anonymous access")
 	flags.StringVar(&a.AuthorizationConfig, "authorization-config", "", "AuthorizationConfiguration file (default: nodes, then RBAC)")
+	flags.StringVar(&a.AdmissionConfig, "admission-control-config-file", "", "AdmissionConfiguration file: how the server identifies itself to admission webhooks")
 	flags.StringVar(&a.TokenWebhook, "authentication-token-webhook-config-file", "", "kubeconfig of a server that is asked about tokens nobody else knows")
 	flags.DurationVar(&a.TokenWebhookTTL, "authentication-token-webhook-cache-ttl", 0, "how long that server's answers are good for (default 2m)")
 	flags.StringVar(&a.Audit.Policy, "audit-policy-file", "", "audit Policy file: what is written of requests (default: nothing)")
@@ -37,6 +38,7 @@ func completeAccess(a *local.Access) error {
 		{"encryption-config", &a.EncryptionConfig},
 		{"authentication-config", &a.AuthenticationConfig},
 		{"authorization-config", &a.AuthorizationConfig},
+		{"admission-control-config-file", &a.AdmissionConfig},
 		{"authentication-token-webhook-config-file", &a.TokenWebhook},
 		{"audit-policy-file", &a.Audit.Policy},
 		{"audit-webhook-config-file", &a.Audit.Webhook},

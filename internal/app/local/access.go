@@ -20,7 +20,9 @@ type Access struct {
 	TokenWebhookTTL time.Duration `json:",omitempty"`
 	// AuthorizationConfig is an AuthorizationConfiguration.
 	AuthorizationConfig string `json:",omitempty"`
-	Audit               Audit
+	// AdmissionConfig is an AdmissionConfiguration: credentials for webhooks.
+	AdmissionConfig string `json:",omitempty"`
+	Audit           Audit
 }
 
 // Audit says what is written of requests, and where.
@@ -60,6 +62,7 @@ func (a Access) flags() []string {
 	for _, f := range []struct{ name, value string }{
 		{"--encryption-config", a.EncryptionConfig},
 		{"--authentication-config", a.AuthenticationConfig}, {"--authorization-config", a.AuthorizationConfig},
+		{"--admission-control-config-file", a.AdmissionConfig},
 		{"--authentication-token-webhook-config-file", a.TokenWebhook}, {"--authentication-token-webhook-cache-ttl", period(a.TokenWebhookTTL)},
 		{"--audit-policy-file", a.Audit.Policy}, {"--audit-log-path", a.Audit.Log}, {"--audit-webhook-config-file", a.Audit.Webhook},
 		{"--audit-log-maxsize", number(a.Audit.MaxSize)}, {"--audit-log-maxbackup", number(a.Audit.MaxBackups)}, {"--audit-log-maxage", number(a.Audit.MaxAge)},

@@ -3,6 +3,7 @@ package server
 import (
 	"github.com/knarr-io/knarr/internal/apiserver"
 	"github.com/knarr-io/knarr/internal/apiserver/admission"
+	"github.com/knarr-io/knarr/internal/apiserver/admission/configured"
 	"github.com/knarr-io/knarr/internal/apiserver/admission/policy"
 	"github.com/knarr-io/knarr/internal/apiserver/admission/webhook"
 	"github.com/knarr-io/knarr/internal/apiserver/aggregation"
@@ -31,8 +32,12 @@ func (p *process) extend(config *apiserver.Config) (admission.Chain, error) {
 	if err != nil {
 		return nil, err
 	}
+	credentials, err := configured.Read(p.Access.AdmissionConfig)
+	if err != nil {
+		return nil, err
+	}
 	hooks, err := webhook.New(webhook.Config{Kinds: p.kinds, Objects: p.cache, Client: client, Authorizer: config.Authorizer, Registry: p.registry,
-		Logger: p.logOf("webhooks")})
+		Credentials: credentials, Logger: p.logOf("webhooks")})
 	if err != nil {
 		return nil, err
 	}

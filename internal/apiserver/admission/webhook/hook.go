@@ -82,6 +82,7 @@ func (h *Hooks) compile(kind kind, configuration string, n int, s source, before
 		out.endpoint = before[i].endpoint
 		return out
 	}
+	out.target.Credentials = h.lists[kind].credentials
 	out.endpoint, out.broken = h.client.Endpoint(out.target)
 	return out
 }

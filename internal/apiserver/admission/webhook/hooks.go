@@ -17,8 +17,8 @@ import (
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
 
-// Config is what webhooks need. All fields are required but Registry, Logger
-// and Authorizer, which only match conditions ask.
+// Config is what webhooks need. All fields are required but Registry, Logger,
+// Credentials and Authorizer, which only match conditions ask.
 type Config struct {
 	Kinds      *catalog.Catalog
 	Objects    *cache.Cache
@@ -26,7 +26,12 @@ type Config struct {
 	Authorizer authorizer.Authorizer
 	Registry   prometheus.Registerer
 	Logger     *slog.Logger
+	// Credentials are those for webhooks of either kind.
+	Credentials Credentials
 }
+
+// Credentials identify this server to webhooks of each kind; either may be nil.
+type Credentials struct{ Mutating, Validating outbound.Credentials }
 
 // kind is which of the two kinds of webhooks.
 type kind uint8
@@ -56,8 +61,9 @@ type Hooks struct {
 
 // list is the compiled webhooks of one kind.
 type list struct {
-	resource *cache.Resource
-	read     func(h *Hooks, snap cache.Snapshot, before []*hook) []*hook
+	resource    *cache.Resource
+	credentials outbound.Credentials
+	read        func(h *Hooks, snap cache.Snapshot, before []*hook) []*hook
 
 	current atomic.Pointer[compiled]
 	mu      sync.Mutex // orders compilations
@@ -75,6 +81,7 @@ func New(c Config) (*Hooks, error) {
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
+	h.lists[mutating].credentials, h.lists[validating].credentials = c.Credentials.Mutating, c.Credentials.Validating
 	for k, l := range map[kind]struct {
 		plural string
 		read   func(*Hooks, cache.Snapshot, []*hook) []*hook
