@@ -24,7 +24,8 @@ import (
 // It sums up what is stored, and what other writes under way are about to
 // store, at the moment of each write: concurrent writes cannot exceed a quota
 // together, whatever the quota's status says. Upstream charges the status
-// instead, which a failed write leaves too high for a while.
+// before the write, which a failed one leaves too high for a while; here the
+// status follows a write that was stored.
 func resourceQuota(l lookup, now func() time.Time) admission.Plugin {
 	r := &reservations{lookup: l, now: now, pending: map[reserved][]*reservation{}}
 	return admission.Plugin{Name: "ResourceQuota", Validate: r.validate}
@@ -51,7 +52,7 @@ type reservation struct {
 	usage corev1.ResourceList
 }
 
-func (r *reservations) validate(_ context.Context, a *admission.Attributes) error {
+func (r *reservations) validate(ctx context.Context, a *admission.Attributes) error {
 	obj, isObject := a.Object.(api.Object)
 	if !isObject || a.Namespace == "" || !counted(a) {
 		return nil
@@ -67,7 +68,7 @@ func (r *reservations) validate(_ context.Context, a *admission.Attributes) erro
 			}
 		}
 	}
-	return r.reserve(a, obj, quotas)
+	return r.reserve(ctx, a, obj, quotas)
 }
 
 // counted tells whether a write can change what an object uses.
@@ -97,7 +98,7 @@ func (r *reservations) quotas(a *admission.Attributes, obj api.Object) []*corev1
 
 // reserve checks the object against the quotas and keeps its part of them
 // until the write is over.
-func (r *reservations) reserve(a *admission.Attributes, obj api.Object, quotas []*corev1.ResourceQuota) error {
+func (r *reservations) reserve(ctx context.Context, a *admission.Attributes, obj api.Object, quotas []*corev1.ResourceQuota) error {
 	key := reserved{a.Kind.GroupResource(), a.Namespace, obj.GetName()}
 	now := r.now()
 	usage := quota.Usage(key.resource, obj, now)
@@ -123,7 +124,12 @@ func (r *reservations) reserve(a *admission.Attributes, obj api.Object, quotas [
 	}
 	mine := &reservation{obj, usage}
 	r.pending[key] = append(r.pending[key], mine)
-	a.OnSettled(func() { r.release(key, mine) })
+	a.OnSettled(func() {
+		r.release(key, mine)
+		for _, q := range quotas {
+			r.charge(ctx, a, q, growth)
+		}
+	})
 	return nil
 }
 
