@@ -48,7 +48,7 @@ type Controller struct {
 	loaded store.Revision
 
 	running sync.WaitGroup
-	retry   chan string // names to look at again
+	todo    *todo
 
 	// finalizing belongs to the goroutine of Run.
 	finalizing map[string]chan struct{}
@@ -71,7 +71,7 @@ func New(c Config) (*Controller, error) {
 	}
 	out := &Controller{
 		Config: c, kind: kind, crds: c.Cache.Of(kind),
-		served: map[string]*definition{}, finalizing: map[string]chan struct{}{}, retry: make(chan string),
+		served: map[string]*definition{}, finalizing: map[string]chan struct{}{}, todo: newTodo(),
 	}
 	out.parts = parts{meta: out.metaTypes, call: c.Webhook}
 	return out, nil
@@ -110,45 +110,17 @@ func (c *Controller) Run(ctx context.Context) error {
 	defer c.running.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	watch, err := c.crds.Watch(c.loaded)
-	if err != nil {
-		return err
-	}
-	defer watch.Stop()
-	changed := make(chan []cache.Event)
 	failed := make(chan error, 1)
-	c.running.Go(func() { failed <- pass(ctx, watch, changed) })
-	for _, name := range c.names() { // what was left undone before
-		c.look(ctx, name)
-	}
+	c.running.Go(func() { failed <- c.follow(ctx, c.loaded) })
+	c.todo.add(c.names()...) // what was left undone before
 	for {
 		select {
-		case events := <-changed:
-			for _, ev := range events {
-				c.look(ctx, ev.Item.Object.GetName())
+		case <-c.todo.wake:
+			for name, ok := c.todo.next(); ok && ctx.Err() == nil; name, ok = c.todo.next() {
+				c.look(ctx, name)
 			}
-		case name := <-c.retry:
-			c.look(ctx, name)
 		case err := <-failed:
-			if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
-				return nil
-			}
 			return err
-		}
-	}
-}
-
-// pass hands over events until the watch ends.
-func pass(ctx context.Context, watch *cache.Watch, to chan<- []cache.Event) error {
-	for {
-		events, err := watch.Next(ctx)
-		if err != nil {
-			return err
-		}
-		select {
-		case to <- events:
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 }
@@ -169,15 +141,6 @@ func (c *Controller) serve(name string, d *definition) {
 		return
 	}
 	c.served[name] = d
-}
-
-func (c *Controller) names() []string {
-	var out []string
-	c.crds.Snapshot().Ascend("", "", "", func(item *cache.Item) bool {
-		out = append(out, item.Object.GetName())
-		return true
-	})
-	return out
 }
 
 func (c *Controller) get(name string) *v1.CustomResourceDefinition {

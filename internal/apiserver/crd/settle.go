@@ -141,11 +141,7 @@ func (c *Controller) again(ctx context.Context, name string) {
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case c.retry <- name:
+			c.todo.add(name)
 		case <-ctx.Done():
 		}
 	})
