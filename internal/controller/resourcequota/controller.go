@@ -1,10 +1,10 @@
 // Package resourcequota keeps the status of ResourceQuotas: what of their hard
 // amounts the objects of their namespace use.
 //
-// It is the only writer of a quota's status, and keeps no state beside its
-// informers: those of kinds that only count/ names are made when the first
-// quota names them. That no quota is exceeded is the API server's doing, which
-// does not rely on the status.
+// The API server writes to it too, of what it has just stored; this controller
+// has the last word. It keeps no state beside its informers: those of kinds that
+// only count/ names are made when the first quota names them. That no quota is
+// exceeded is the API server's doing, which does not rely on the status.
 package resourcequota
 
 import (
