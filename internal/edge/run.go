@@ -15,6 +15,7 @@ import (
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/edge/dns"
 	"github.com/knarr-io/knarr/internal/edge/ingress"
+	"github.com/knarr-io/knarr/internal/edge/measure"
 	"github.com/knarr-io/knarr/internal/edge/mirror"
 )
 
@@ -56,8 +57,9 @@ func Run(ctx context.Context, cfg Config) error {
 	resolvers := dns.Resolvers(cfg.ResolvConf, cfg.Own)
 	forwarder := dns.NewForwarder(resolvers)
 	dns.FollowSettings(forwarder, m, cfg.Own, cfg.Logger)
-	names := dns.NewServer(dns.NewResolver(zone, forwarder))
-	requests, err := ingress.NewServer(m, ingress.AskCluster(cfg.Client), cfg.Logger)
+	metrics := measure.New()
+	names := dns.NewServer(dns.NewResolver(zone, forwarder), metrics)
+	requests, err := ingress.NewServer(m, ingress.AskCluster(cfg.Client), metrics, cfg.Logger)
 	if err != nil {
 		return fmt.Errorf("edge: %w", err)
 	}
@@ -82,6 +84,13 @@ func Run(ctx context.Context, cfg Config) error {
 		group.Go(func() error { return cfg.Address(ctx, status.Show) })
 	}
 	group.Go(func() error { return m.Keep(ctx) })
+	group.Go(func() error {
+		// Names and requests do not depend on it.
+		if err := serveControl(ctx, filepath.Join(cfg.StateDir, ControlSocket), m, metrics); err != nil {
+			cfg.Logger.Error("the node's agent cannot ask the edge", "error", err)
+		}
+		return nil
+	})
 	group.Go(func() error {
 		inf.Start(ctx)
 		defer inf.Wait()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -63,6 +64,11 @@ type Config struct {
 	// Certificate gives the API's serving certificate; ClientCAs sign callers.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	ClientCAs   *x509.CertPool
+
+	// EdgeMetrics shows those of what answers names and takes requests in beside
+	// the agent, at /metrics/edge of the API; Peers answers the agents of other
+	// nodes, and nobody else, below /knarr/. Both may be nil.
+	EdgeMetrics, Peers http.Handler
 
 	// Admit is called with the addresses of a pod's sandbox and returns when
 	// they are under the network policies that select the pod; no container

@@ -185,6 +185,7 @@ func (n *Node) serve(ctx context.Context) error {
 		NodeName: n.cfg.NodeName, LogRoot: n.cfg.LogDir, SystemLogs: systemLogs, Pods: n.pods, Runtime: n.runtime,
 		Stats: provider, Metrics: n.metrics, Settings: settings(&n.cfg),
 		Client: n.cfg.Client, Certificate: n.cfg.Certificate, ClientCAs: n.cfg.ClientCAs, Logger: n.cfg.Logger,
+		EdgeMetrics: n.cfg.EdgeMetrics, Peers: n.cfg.Peers,
 	})
 	return api.Serve(ctx, n.cfg.Listener)
 }

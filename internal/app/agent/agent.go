@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
@@ -28,11 +29,11 @@ type Options struct {
 
 // Run runs the node until ctx ends or a part fails.
 func Run(ctx context.Context, o Options) error {
-	asNode, err := clientOf(o.NodeKubeconfig(), "kubelet", o.Logger)
+	asNode, peers, err := clientOf(o.NodeKubeconfig(), "kubelet", o.Logger)
 	if err != nil {
 		return err
 	}
-	host, err := newHost(o, asNode)
+	host, err := newHost(o, asNode, peers)
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func Run(ctx context.Context, o Options) error {
 	return group.Run(ctx)
 }
 
-func newHost(o Options, asNode *client.Client) (*nodehost.Host, error) {
+func newHost(o Options, asNode *client.Client, peers http.RoundTripper) (*nodehost.Host, error) {
 	callers, err := callers(o.ClusterCA())
 	if err != nil {
 		return nil, err
@@ -66,12 +67,12 @@ func newHost(o Options, asNode *client.Client) (*nodehost.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	asProxy, err := clientOf(o.ProxyKubeconfig(), "kube-proxy", o.Logger)
+	asProxy, _, err := clientOf(o.ProxyKubeconfig(), "kube-proxy", o.Logger)
 	if err != nil {
 		return nil, err
 	}
 	return nodehost.New(nodehost.Config{Settings: o.Settings, Node: asNode, Proxy: asProxy,
-		Certificate: serving.ForServer, Callers: callers, Logger: o.Logger}), nil
+		Certificate: serving.ForServer, Callers: callers, Peers: peers, Logger: o.Logger}), nil
 }
 
 // callers holds the authority that signed those who may call the kubelet API.
@@ -87,16 +88,17 @@ func callers(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// clientOf acts as the user of a kubeconfig and follows its renewals.
-func clientOf(path, manager string, logger *slog.Logger) (*client.Client, error) {
+// clientOf acts as the user of a kubeconfig and follows its renewals; the
+// transport does so towards others whose authority is the cluster's.
+func clientOf(path, manager string, logger *slog.Logger) (*client.Client, http.RoundTripper, error) {
 	config, err := reload.Config(path, logger)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	kinds := catalog.New()
 	transport, err := client.NewHTTPS(config, kinds)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return client.New(transport, kinds).WithManager(manager), nil
+	return client.New(transport, kinds).WithManager(manager), config.Transport, nil
 }

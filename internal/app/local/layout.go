@@ -16,6 +16,8 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strconv"
+
+	"github.com/knarr-io/knarr/internal/edge"
 )
 
 // Settings say what cluster is wanted. The zero values of addresses and names
@@ -120,6 +122,9 @@ func (s Settings) AdminSocket() string { return filepath.Join(s.RunDir, "runtime
 func (s Settings) AdminKubeconfig() string { return filepath.Join(s.DataDir, "admin.kubeconfig") }
 
 // edgeKubeconfig lies in a folder that the edge's user can enter.
+// EdgeSocket is where the edge answers the node's agent.
+func (s Settings) EdgeSocket() string { return filepath.Join(s.edgeState(), edge.ControlSocket) }
+
 func (s Settings) edgeKubeconfig() string {
 	return filepath.Join(s.edgeState(), "kubeconfig")
 }

@@ -16,9 +16,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -45,7 +45,9 @@ type Config struct {
 	// Certificate serves the kubelet API, whose callers Callers signed.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	Callers     *x509.CertPool
-	Logger      *slog.Logger
+	// Peers reaches the agents of other nodes as this node.
+	Peers  http.RoundTripper
+	Logger *slog.Logger
 }
 
 // Host is the node of a process. RunNetwork runs before RunAgent; each once.
@@ -55,10 +57,11 @@ type Host struct {
 	peers *peers.Follower
 	// policies is set by RunNetwork.
 	policies *policy.Agent
+	edge     *edgeClient
 }
 
 // New makes a host; nothing runs yet.
-func New(cfg Config) *Host { return &Host{cfg: cfg} }
+func New(cfg Config) *Host { return &Host{cfg: cfg, edge: newEdgeClient(cfg.EdgeSocket())} }
 
 func (h *Host) logOf(part string) *slog.Logger { return h.cfg.Logger.With("part", part) }
 
@@ -175,7 +178,7 @@ func (h *Host) RunAgent(ctx context.Context, ready func()) error {
 		CgroupRoot: strings.Trim(c.CgroupParent, "/"),
 		ClusterDNS: []string{c.DNS.String()}, ClusterDomain: c.Domain,
 		Listener: listener, Certificate: c.Certificate, ClientCAs: c.Callers,
-		BeforeStop: h.beforeStop, Admit: h.admit,
+		BeforeStop: h.beforeStop, Admit: h.admit, Peers: h.peerHandler(), EdgeMetrics: h.edge.metrics(),
 	})
 	if err != nil {
 		_ = listener.Close()
@@ -194,34 +197,4 @@ func (h *Host) RunAgent(ctx context.Context, ready func()) error {
 		err = stopped
 	}
 	return err
-}
-
-// settleTime is how long other nodes have to take an endpoint out of their
-// rules after this one did: they learn of it at the same moment.
-const settleTime = 500 * time.Millisecond
-
-// beforeStop returns when the proxy sends no new connections to the pod, and
-// those of other nodes had the time to do the same.
-func (h *Host) beforeStop(ctx context.Context, pod *corev1.Pod) error {
-	if pod.Spec.HostNetwork {
-		return nil
-	}
-	for _, ip := range pod.Status.PodIPs {
-		addr, err := netip.ParseAddr(ip.IP)
-		if err != nil {
-			continue
-		}
-		if err := h.proxy.WaitRemoved(ctx, addr); err != nil {
-			return fmt.Errorf("wait until no Service leads to the pod: %w", err)
-		}
-		if h.peers.Alone() {
-			continue
-		}
-		select {
-		case <-time.After(time.Until(h.proxy.SettledAt(addr, settleTime))):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
 }

@@ -147,7 +147,7 @@ func TestAnswersOverSockets(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- NewServer(NewResolver(z, NewForwarder(nil))).Run(ctx, []net.PacketConn{udp}, []net.Listener{tcp})
+		ended <- NewServer(NewResolver(z, NewForwarder(nil)), nil).Run(ctx, []net.PacketConn{udp}, []net.Listener{tcp})
 	}()
 	q := new(mdns.Msg)
 	q.SetQuestion("big.shop.svc.cluster.local.", mdns.TypeA)

@@ -11,6 +11,7 @@ import (
 	mdns "github.com/miekg/dns"
 	"golang.org/x/net/netutil"
 
+	"github.com/knarr-io/knarr/internal/edge/measure"
 	"github.com/knarr-io/knarr/internal/edge/mirror"
 )
 
@@ -32,12 +33,13 @@ const (
 // Server answers on the given sockets. It is made by NewServer and run once.
 type Server struct {
 	resolver *Resolver
+	metrics  *measure.Metrics
 	slots    chan struct{}
 }
 
-// NewServer makes a server over the resolver.
-func NewServer(r *Resolver) *Server {
-	return &Server{resolver: r, slots: make(chan struct{}, maxInFlight)}
+// NewServer makes a server over the resolver; metrics may be nil.
+func NewServer(r *Resolver, metrics *measure.Metrics) *Server {
+	return &Server{resolver: r, metrics: metrics, slots: make(chan struct{}, maxInFlight)}
 }
 
 // Follow keeps the zone in step with the mirror.
@@ -97,9 +99,26 @@ func (s *Server) handler(ctx context.Context) mdns.Handler {
 		bounded, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
 		_, isUDP := w.RemoteAddr().(*net.UDPAddr)
+		begun := time.Now()
+		answer := s.resolver.Answer(bounded, q)
+		s.count(answer, isUDP, time.Since(begun))
 		// A client that went away needs no answer.
-		_ = w.WriteMsg(fit(q, s.resolver.Answer(bounded, q), isUDP))
+		_ = w.WriteMsg(fit(q, answer, isUDP))
 	})
+}
+
+func (s *Server) count(answer *mdns.Msg, udp bool, took time.Duration) {
+	transport, kind, from := "tcp", "", "elsewhere"
+	if udp {
+		transport = "udp"
+	}
+	if answer.Authoritative {
+		from = "zone"
+	}
+	if len(answer.Question) == 1 {
+		kind = mdns.TypeToString[answer.Question[0].Qtype]
+	}
+	s.metrics.Named(transport, kind, mdns.RcodeToString[answer.Rcode], from, took)
 }
 
 // fit adds what the client's EDNS asks for and cuts the answer to what its

@@ -34,19 +34,9 @@ func (l *logged) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// withAccessLog logs every request at debug level. Queries are left out: they
-// may hold secrets.
-func withAccessLog(next http.Handler, logger *slog.Logger) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !logger.Enabled(r.Context(), slog.LevelDebug) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		l, begun := &logged{ResponseWriter: w}, time.Now()
-		defer func() {
-			logger.Debug("request", "client", r.RemoteAddr, "method", r.Method, "host", r.Host, "path", r.URL.Path, "protocol", r.Proto,
-				"tls", r.TLS != nil, "status", l.status, "bytes", l.bytes, "milliseconds", time.Since(begun).Milliseconds())
-		}()
-		next.ServeHTTP(l, r)
-	})
+// log tells of a request that is over. Queries are left out: they may hold
+// secrets.
+func (l *logged) log(logger *slog.Logger, level slog.Level, r *http.Request, t Target, took time.Duration) {
+	logger.Log(r.Context(), level, "request", "client", r.RemoteAddr, "method", r.Method, "host", r.Host, "path", r.URL.Path, "protocol", r.Proto,
+		"tls", r.TLS != nil, "service", t.Service, "status", l.status, "bytes", l.bytes, "milliseconds", took.Milliseconds())
 }

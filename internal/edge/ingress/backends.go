@@ -30,28 +30,28 @@ func NewBackends(m *mirror.Mirror) *Backends {
 	return &Backends{mirror: m, avoid: map[string]time.Time{}}
 }
 
-// appH2C is the appProtocol of ports that speak HTTP/2 without TLS (KEP-3726).
-const appH2C = "kubernetes.io/h2c"
-
 // Candidates are the addresses (host:port) of a target, in the order in which
-// they are to be tried: at random, those that failed just now last. h2c tells
-// that they speak HTTP/2 without TLS.
-func (b *Backends) Candidates(t Target, now time.Time) (addrs []string, h2c bool) {
+// they are to be tried: at random, those that failed just now last; and what
+// they speak.
+func (b *Backends) Candidates(t Target, now time.Time) (addrs []string, speaks protocol) {
 	svc, ok := b.mirror.Service(t.Service)
 	if !ok {
-		return nil, false
+		return nil, unsaid
 	}
 	port := portOf(svc, t)
 	if port == nil {
-		return nil, false
+		return nil, unsaid
 	}
-	h2c = port.AppProtocol != nil && *port.AppProtocol == appH2C
+	speaks = t.Backend.Protocol
+	if speaks == unsaid && port.AppProtocol != nil {
+		speaks = protocolOf(*port.AppProtocol)
+	}
 	if svc.Spec.Type == corev1.ServiceTypeExternalName {
-		return []string{net.JoinHostPort(svc.Spec.ExternalName, strconv.Itoa(int(port.Port)))}, h2c
+		return []string{net.JoinHostPort(svc.Spec.ExternalName, strconv.Itoa(int(port.Port)))}, speaks
 	}
 	found := addresses(b.mirror.Slices(t.Service), port.Name)
 	rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
-	return b.failedLast(found, now), h2c
+	return b.failedLast(found, now), speaks
 }
 
 func portOf(svc *corev1.Service, t Target) *corev1.ServicePort {

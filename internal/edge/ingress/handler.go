@@ -8,22 +8,29 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"sync/atomic"
+	"time"
+
+	"github.com/knarr-io/knarr/internal/edge/measure"
 )
 
 // Handler routes requests. It is safe for concurrent use.
 type Handler struct {
 	routes atomic.Pointer[Routes]
 	proxy  *httputil.ReverseProxy
+	send   *balancer
+	logger *slog.Logger
+	// metrics may be nil.
+	metrics *measure.Metrics
 	// securePort is where TLS is served, for redirects; zero: at the usual one.
 	securePort atomic.Int64
 }
 
-// NewHandler makes a handler without routes.
-func NewHandler(b *Backends, logger *slog.Logger) *Handler {
-	h := &Handler{}
+// NewHandler makes a handler without routes; metrics may be nil.
+func NewHandler(b *Backends, metrics *measure.Metrics, logger *slog.Logger) *Handler {
+	h := &Handler{logger: logger, metrics: metrics, send: newBalancer(b, metrics)}
 	h.routes.Store(Build(nil, nil))
 	h.proxy = &httputil.ReverseProxy{
-		Transport:     newBalancer(b),
+		Transport:     h.send,
 		FlushInterval: -1, // streams flow as they come
 		Rewrite:       rewrite,
 		ErrorHandler:  h.failed,
@@ -32,19 +39,43 @@ func NewHandler(b *Backends, logger *slog.Logger) *Handler {
 	return h
 }
 
-// SetRoutes replaces the table; requests under way are not touched.
-func (h *Handler) SetRoutes(r *Routes) { h.routes.Store(r) }
+// SetRoutes replaces the table; requests under way are not touched. One
+// goroutine calls it.
+func (h *Handler) SetRoutes(r *Routes) {
+	old := h.routes.Swap(r)
+	for host := range old.names {
+		if _, still := r.names[host]; !still && host != "" {
+			h.metrics.Forget(host)
+		}
+	}
+	h.send.secure.retain(r)
+}
 
 // Routes is the table in force.
 func (h *Handler) Routes() *Routes { return h.routes.Load() }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begun, end := time.Now(), h.metrics.Begin()
 	target, ok := h.routes.Load().Find(hostOnly(r.Host), r.URL.Path)
+	answer := &logged{ResponseWriter: w}
+	defer func() { // also where the proxy gives the connection up by a panic
+		end()
+		took := time.Since(begun)
+		h.metrics.Answered(target.Host, target.Class, answer.status, took)
+		if level := target.logLevel(); h.logger.Enabled(r.Context(), level) {
+			answer.log(h.logger, level, r, target, took)
+		}
+	}()
 	if !ok {
-		http.Error(w, "404: no Ingress rule matches this host and path", http.StatusNotFound)
+		http.Error(answer, "404: no Ingress rule matches this host and path", http.StatusNotFound)
 		return
 	}
+	h.forward(answer, r, target)
+}
+
+// forward holds a request to its Ingress's rules and hands it to the Service.
+func (h *Handler) forward(w http.ResponseWriter, r *http.Request, target Target) {
 	r, cancel, done := target.apply(w, r, int(h.securePort.Load()))
 	defer cancel()
 	if done {

@@ -81,9 +81,9 @@ func TestStreamsOverHTTP2(t *testing.T) {
 		w.Header().Set("Grpc-Status", "0")
 	})
 	w := serving(t, backend, nil)
-	svc, _ := w.mirror.Service(targetOf(ingressOf("a"), backendRef("web")).Service)
+	svc, _ := w.mirror.Service(targetOf(ingressOf("a"), "", backendRef("web")).Service)
 	svc = svc.DeepCopy()
-	protocol := appH2C
+	protocol := "kubernetes.io/h2c"
 	svc.Spec.Ports[0].AppProtocol = &protocol
 	w.mirror.Put(svc)
 	for url, set := range map[string]func(*http.Protocols){

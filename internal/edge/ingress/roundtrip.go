@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/knarr-io/knarr/internal/edge/measure"
 )
 
 // errNoEndpoint: nobody is ready to take the request.
@@ -20,16 +22,17 @@ type targetKey struct{}
 // safe for every request.
 type balancer struct {
 	backends *Backends
-	// http1 speaks HTTP/1.1, http2 HTTP/2 without TLS, which a Service port
-	// asks for by its appProtocol, as gRPC needs it.
+	metrics  *measure.Metrics // may be nil
+	// http1 speaks HTTP/1.1, http2 HTTP/2 without TLS, as gRPC needs it.
 	http1, http2 http.RoundTripper
+	secure       *secureTransports
 }
 
-func newBalancer(b *Backends) *balancer {
+func newBalancer(b *Backends, metrics *measure.Metrics) *balancer {
 	var one, two http.Protocols
 	one.SetHTTP1(true)
 	two.SetUnencryptedHTTP2(true)
-	return &balancer{backends: b, http1: newTransport(&one), http2: newTransport(&two)}
+	return &balancer{backends: b, metrics: metrics, http1: newTransport(&one), http2: newTransport(&two), secure: newSecureTransports(b.mirror)}
 }
 
 func newTransport(protocols *http.Protocols) *http.Transport {
@@ -37,6 +40,7 @@ func newTransport(protocols *http.Protocols) *http.Transport {
 	return &http.Transport{
 		Protocols:             protocols,
 		DialContext:           dialer.DialContext,
+		TLSHandshakeTimeout:   5 * time.Second,
 		MaxIdleConnsPerHost:   64,
 		MaxIdleConns:          1024,
 		IdleConnTimeout:       60 * time.Second,
@@ -50,15 +54,15 @@ func newTransport(protocols *http.Protocols) *http.Transport {
 // closes it (httputil.ReverseProxy does).
 func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 	target, _ := req.Context().Value(targetKey{}).(Target)
-	candidates, h2c := b.backends.Candidates(target, time.Now())
-	next := b.http1
-	if h2c && req.Header.Get("Upgrade") == "" { // HTTP/2 has no upgrades
-		next = b.http2
+	candidates, speaks := b.backends.Candidates(target, time.Now())
+	next, scheme, err := b.by(target, speaks, req.Header.Get("Upgrade") != "")
+	if err != nil {
+		return nil, err
 	}
 	body := req.Body
 	for _, address := range candidates {
 		attempt := req.Clone(req.Context())
-		attempt.URL.Host = address
+		attempt.URL.Scheme, attempt.URL.Host = scheme, address
 		if body != nil && body != http.NoBody {
 			attempt.Body = io.NopCloser(body) // a failed dial must not close it
 		}
@@ -67,8 +71,22 @@ func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 			return res, err
 		}
 		b.backends.Failed(address, time.Now())
+		b.metrics.Unreached()
 	}
 	return nil, errNoEndpoint
+}
+
+// by is who carries a request to endpoints that speak so. HTTP/2 has no
+// upgrades as WebSocket needs them.
+func (b *balancer) by(t Target, speaks protocol, upgrade bool) (next http.RoundTripper, scheme string, err error) {
+	switch {
+	case speaks == overTLS:
+		next, err = b.secure.of(t, upgrade)
+		return next, "https", err
+	case speaks == h2c && !upgrade:
+		return b.http2, "http", nil
+	}
+	return b.http1, "http", nil
 }
 
 // connectFailed tells that no byte of the request left.

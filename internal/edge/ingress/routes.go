@@ -23,6 +23,8 @@ type Target struct {
 	// PortName or, where it is empty, PortNumber names the Service's port.
 	PortName   string
 	PortNumber int32
+	// Host is as the Ingress has it, "*" for every host; Class is its class.
+	Host, Class string
 	Rules
 }
 
@@ -106,7 +108,7 @@ func older(a, b *networkingv1.Ingress) int {
 
 func (r *Routes) add(ing *networkingv1.Ingress) {
 	if b := ing.Spec.DefaultBackend; b != nil && b.Service != nil && r.fallback == nil {
-		target := targetOf(ing, b.Service)
+		target := targetOf(ing, "", b.Service)
 		r.fallback = &target
 	}
 	for _, tls := range ing.Spec.TLS {
@@ -137,12 +139,17 @@ func (r *Routes) addRule(ing *networkingv1.Ingress, rule networkingv1.IngressRul
 			continue
 		}
 		exact := p.PathType != nil && *p.PathType == networkingv1.PathTypeExact
-		into[host] = append(into[host], route{path: cmp.Or(p.Path, "/"), exact: exact, target: targetOf(ing, p.Backend.Service)})
+		into[host] = append(into[host], route{path: cmp.Or(p.Path, "/"), exact: exact, target: targetOf(ing, rule.Host, p.Backend.Service)})
 	}
 }
 
-func targetOf(ing *networkingv1.Ingress, b *networkingv1.IngressServiceBackend) Target {
-	return Target{Service: mirror.Key{Namespace: ing.Namespace, Name: b.Name}, PortName: b.Port.Name, PortNumber: b.Port.Number, Rules: rulesOf(ing.Annotations)}
+func targetOf(ing *networkingv1.Ingress, host string, b *networkingv1.IngressServiceBackend) Target {
+	t := Target{Service: mirror.Key{Namespace: ing.Namespace, Name: b.Name}, PortName: b.Port.Name, PortNumber: b.Port.Number,
+		Host: cmp.Or(strings.ToLower(host), "*"), Class: ing.Annotations[classAnnotation], Rules: rulesOf(ing.Annotations)}
+	if ing.Spec.IngressClassName != nil {
+		t.Class = *ing.Spec.IngressClassName
+	}
+	return t
 }
 
 // before orders the paths of a host: the longest first, of equal ones the

@@ -3,6 +3,7 @@ package ingress
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
@@ -21,6 +22,17 @@ const (
 	// timeLimit bounds a request from its head to the end of its answer, as a
 	// duration ("30s").
 	timeLimit = "knarr.io/request-timeout"
+	// accessLog "true" logs every request; without it that is done at the log
+	// level debug.
+	accessLog = "knarr.io/access-log"
+	// backendProtocol says how endpoints are spoken to: HTTP, H2C or HTTPS.
+	// Without it the Service port's appProtocol does.
+	backendProtocol = "knarr.io/backend-protocol"
+	// backendCA names a Secret of type kubernetes.io/tls in the Ingress's
+	// namespace, whose ca.crt has signed the endpoints' certificates; without
+	// it they are not verified. backendName is the name in them.
+	backendCA   = "knarr.io/backend-ca"
+	backendName = "knarr.io/backend-server-name"
 )
 
 // Rules say what requests of an Ingress must keep to; the zero value nothing.
@@ -28,10 +40,20 @@ type Rules struct {
 	ForceHTTPS bool
 	MaxBody    int64 // bytes
 	Timeout    time.Duration
+	AccessLog  bool
+	Backend    Backend
+}
+
+// Backend says how endpoints are spoken to; the zero value nothing.
+type Backend struct {
+	Protocol protocol
+	// CA is the Secret that holds whom to trust, ServerName the name to expect.
+	CA, ServerName string
 }
 
 func rulesOf(annotations map[string]string) Rules {
-	r := Rules{ForceHTTPS: annotations[forceHTTPS] == "true"}
+	r := Rules{ForceHTTPS: annotations[forceHTTPS] == "true", AccessLog: annotations[accessLog] == "true",
+		Backend: Backend{Protocol: protocolOf(annotations[backendProtocol]), CA: annotations[backendCA], ServerName: annotations[backendName]}}
 	if q, err := resource.ParseQuantity(cmp.Or(annotations[maxBody], "0")); err == nil {
 		r.MaxBody = max(0, q.Value())
 	}
@@ -39,6 +61,14 @@ func rulesOf(annotations map[string]string) Rules {
 		r.Timeout = max(0, d)
 	}
 	return r
+}
+
+// logLevel is that of the access log.
+func (rules Rules) logLevel() slog.Level {
+	if rules.AccessLog {
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
 }
 
 // apply holds a request to the rules; done tells that it is answered already.

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"github.com/knarr-io/knarr/internal/edge/measure"
 	"github.com/knarr-io/knarr/internal/edge/mirror"
 )
 
@@ -37,10 +38,10 @@ type Server struct {
 
 // NewServer makes the server and follows the mirror, which must not be fed
 // yet: every change of an Ingress or a class makes the table anew. issue asks
-// for certificates of hosts that have none.
-func NewServer(m *mirror.Mirror, issue Issue, logger *slog.Logger) (*Server, error) {
-	h := NewHandler(NewBackends(m), logger)
-	certs, err := NewCertificates(m, h.Routes, issue, logger, time.Now())
+// for certificates of hosts that have none; metrics may be nil.
+func NewServer(m *mirror.Mirror, issue Issue, metrics *measure.Metrics, logger *slog.Logger) (*Server, error) {
+	h := NewHandler(NewBackends(m), metrics, logger)
+	certs, err := NewCertificates(m, h.Routes, counted(issue, metrics), logger, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func (s *Server) Run(ctx context.Context, plain, secure []net.Listener) error {
 		}
 	}
 	server := &http.Server{
-		Handler: withAccessLog(s.handler, s.logger), Protocols: &protocols, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		Handler: s.handler, Protocols: &protocols, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ReadHeaderTimeout: s.headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 		ErrorLog:  slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certs.Get, NextProtos: []string{"h2", "http/1.1"}},
@@ -97,4 +98,12 @@ func (s *Server) Run(ctx context.Context, plain, secure []net.Listener) error {
 	}
 	running.Wait()
 	return err
+}
+
+func counted(issue Issue, metrics *measure.Metrics) Issue {
+	return func(ctx context.Context, host string) (*tls.Certificate, error) {
+		cert, err := issue(ctx, host)
+		metrics.Certified(err)
+		return cert, err
+	}
 }

@@ -19,6 +19,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/knarr-io/knarr/internal/edge/measure"
 	"github.com/knarr-io/knarr/internal/edge/mirror"
 )
 
@@ -36,7 +37,7 @@ func newWorld(t *testing.T, change ...func(*Server)) *world {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
 	m := mirror.New(t.TempDir()+"/names.json", logger)
-	s, err := NewServer(m, func(context.Context, string) (*tls.Certificate, error) { return nil, errNoAuthority }, logger)
+	s, err := NewServer(m, func(context.Context, string) (*tls.Certificate, error) { return nil, errNoAuthority }, measure.New(), logger)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,6 +52,7 @@ type Mirror struct {
 	classes   map[Key]*networkingv1.IngressClass
 	secrets   map[Key]*corev1.Secret
 	settings  map[Key]*corev1.ConfigMap
+	leaving   leaving
 	listeners []func(Topic, Key)
 	changed   chan struct{}
 }
@@ -66,6 +67,7 @@ func New(path string, logger *slog.Logger) *Mirror {
 		classes:   map[Key]*networkingv1.IngressClass{},
 		secrets:   map[Key]*corev1.Secret{},
 		settings:  map[Key]*corev1.ConfigMap{},
+		leaving:   leaving{taking: map[string]int{}, moved: make(chan struct{})},
 		changed:   make(chan struct{}, 1),
 	}
 }
@@ -217,6 +219,9 @@ func (m *Mirror) setSlice(old, new *discoveryv1.EndpointSlice) {
 	m.mu.Lock()
 	if old != nil {
 		key := serviceOf(old)
+		if had := m.slices[key][old.Name]; had != nil {
+			m.leaving.countLocked(had, -1)
+		}
 		delete(m.slices[key], old.Name)
 		if len(m.slices[key]) == 0 {
 			delete(m.slices, key)
@@ -227,8 +232,13 @@ func (m *Mirror) setSlice(old, new *discoveryv1.EndpointSlice) {
 		if m.slices[key] == nil {
 			m.slices[key] = map[string]*discoveryv1.EndpointSlice{}
 		}
+		if had := m.slices[key][new.Name]; had != nil {
+			m.leaving.countLocked(had, -1)
+		}
+		m.leaving.countLocked(new, 1)
 		m.slices[key][new.Name] = new
 	}
+	m.leaving.tellLocked()
 	m.mu.Unlock()
 	for _, s := range []*discoveryv1.EndpointSlice{old, new} {
 		if s != nil {

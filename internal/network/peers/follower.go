@@ -72,8 +72,31 @@ func (f *Follower) ownRange() (netip.Prefix, bool) {
 	return PeerOf(n).Ranges[0], true
 }
 
-// Alone tells that the cluster has no node but this one.
-func (f *Follower) Alone() bool { return f.nodes.Len() < 2 }
+// Other is a node besides this one, and where its agent is reached.
+type Other struct {
+	Name  string
+	Agent netip.AddrPort
+	// Ready as the cluster holds it.
+	Ready bool
+}
+
+// Others are the nodes besides this one that may send packets to its pods:
+// all but simulated ones.
+func (f *Follower) Others() []Other {
+	var out []Other
+	for _, n := range f.nodes.List("", nil) {
+		p := PeerOf(n)
+		if n.Name == f.cfg.Node || !p.Address.IsValid() {
+			continue
+		}
+		o := Other{Name: n.Name, Agent: netip.AddrPortFrom(p.Address, uint16(n.Status.DaemonEndpoints.KubeletEndpoint.Port))}
+		for _, c := range n.Status.Conditions {
+			o.Ready = o.Ready || c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+		}
+		out = append(out, o)
+	}
+	return out
+}
 
 func (f *Follower) mark(names ...string) {
 	f.mu.Lock()

@@ -140,6 +140,7 @@ func TestWhoMayCall(t *testing.T) {
 	srv := New(Config{
 		NodeName: "n1", Runtime: rt, Metrics: measure.New("n1", "v1.36.0"), Settings: map[string]int{"maxPods": 7}, SystemLogs: systemLogs(t), Client: client.New(review, catalog.New()), ClientCAs: pool, Logger: slog.New(slog.DiscardHandler),
 		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &serving, nil },
+		EdgeMetrics: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), Peers: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -187,6 +188,11 @@ func TestWhoMayCall(t *testing.T) {
 		{"a link out of the machine's logs", "/logs/out", []tls.Certificate{admin}, http.StatusInternalServerError},
 		{"the probes' metrics", "/metrics/probes", []tls.Certificate{admin}, http.StatusOK},
 		{"the agent's metrics", "/metrics", []tls.Certificate{admin}, http.StatusOK},
+		{"the edge's metrics", "/metrics/edge", []tls.Certificate{admin}, http.StatusOK},
+		{"another node", PeersPath + "left", []tls.Certificate{ca.issue(t, "system:node:n2", "system:nodes")}, http.StatusOK},
+		{"an administrator as a node", PeersPath + "left", []tls.Certificate{admin}, http.StatusForbidden},
+		{"a node's name alone", PeersPath + "left", []tls.Certificate{ca.issue(t, "system:node:n2")}, http.StatusForbidden},
+		{"nobody as a node", PeersPath + "left", nil, http.StatusUnauthorized},
 	}
 	for _, tc := range cases {
 		if got := get(tc.path, tc.certs...); got != tc.want && !(tc.want == 0 && got == http.StatusUnauthorized) {

@@ -90,6 +90,23 @@ func (a *authorizer) guard(next http.Handler) http.Handler {
 	})
 }
 
+// peers lets through nodes of the cluster, known by their certificates: what
+// they ask each other is no matter of roles.
+func (a *authorizer) peers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+			http.Error(w, "Unauthorized", http.StatusUnauthorized)
+			return
+		}
+		subject := r.TLS.VerifiedChains[0][0].Subject
+		if !slices.Contains(subject.Organization, "system:nodes") || !strings.HasPrefix(subject.CommonName, "system:node:") {
+			http.Error(w, fmt.Sprintf("Forbidden (user=%s): for nodes of the cluster alone", subject.CommonName), http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 func verbOf(method string) string {
 	switch method {
 	case http.MethodPost:

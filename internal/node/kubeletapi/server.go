@@ -37,6 +37,9 @@ type Config struct {
 	Settings any
 	// SystemLogs is the folder of the machine's logs; empty serves none.
 	SystemLogs string
+	// EdgeMetrics answers /metrics/edge, Peers the agents of other nodes below
+	// /knarr/; nil: nobody does.
+	EdgeMetrics, Peers http.Handler
 	// Client asks for authorization.
 	Client *client.Client
 	// Certificate gives the serving certificate, which may change over time.
@@ -109,8 +112,19 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /metrics/cadvisor", s.containerMetrics)
 	mux.Handle("GET /metrics/probes", s.cfg.Metrics.Probes())
 	mux.Handle("GET /metrics", s.cfg.Metrics.Own())
+	if s.cfg.EdgeMetrics != nil {
+		mux.Handle("GET /metrics/edge", s.cfg.EdgeMetrics)
+	}
 	for name, h := range map[string]http.HandlerFunc{"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace} {
 		mux.HandleFunc("GET /debug/pprof/"+name, h)
 	}
-	return s.counted(s.authz.guard(mux))
+	all := http.NewServeMux()
+	all.Handle("/", s.authz.guard(mux))
+	if s.cfg.Peers != nil {
+		all.Handle(PeersPath, s.authz.peers(s.cfg.Peers))
+	}
+	return s.counted(all)
 }
+
+// PeersPath begins the paths of what nodes ask each other.
+const PeersPath = "/knarr/"
