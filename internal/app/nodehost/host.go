@@ -113,7 +113,8 @@ func (h *Host) RunNetwork(ctx context.Context, ready func()) error {
 // runParts runs what follows the API until the first of it ends.
 func (h *Host) runParts(ctx context.Context, ready func()) error {
 	parts, ctx := errgroup.WithContext(ctx)
-	for _, run := range []func(context.Context) error{h.proxy.Run, h.peers.Run, h.policies.Run} {
+	guard := func(ctx context.Context) error { return podnet.Guard(ctx, h.cfg.Network(h.logOf("firewall"))) }
+	for _, run := range []func(context.Context) error{h.proxy.Run, h.peers.Run, h.policies.Run, guard} {
 		parts.Go(func() error {
 			if err := run(ctx); err != nil {
 				return err

@@ -22,6 +22,9 @@ import (
 const leftPath = kubeletapi.PeersPath + "left"
 
 const (
+	// lingerTime is left to the pod after its last connection came: one that it
+	// has not accepted when it is told to stop would be reset.
+	lingerTime = 150 * time.Millisecond
 	// settleTime is what a node that cannot be asked is given to take an
 	// endpoint out of its rules: it learns of it at the same moment.
 	settleTime = 500 * time.Millisecond
@@ -63,6 +66,7 @@ func (h *Host) leave(ctx context.Context, addr netip.Addr) error {
 	if settled.IsZero() {
 		return group.Wait() // no Service had it
 	}
+	group.Go(func() error { return until(ctx, h.proxy.SettledAt(addr, lingerTime)) })
 	others := h.peers.Others()
 	if len(others) > maxAsked {
 		group.Go(func() error { return until(ctx, settled) })

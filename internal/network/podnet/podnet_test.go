@@ -92,7 +92,7 @@ func TestDockersFirewallIsAskedAndAskedBack(t *testing.T) {
 			return err
 		}
 		table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "filter"})
-		chain := conn.AddChain(&nftables.Chain{Table: table, Name: dockerChain})
+		chain := conn.AddChain(&nftables.Chain{Table: table, Name: "DOCKER-USER"})
 		if err := conn.Flush(); err != nil {
 			return err
 		}
