@@ -113,8 +113,7 @@ func (h *Host) RunNetwork(ctx context.Context, ready func()) error {
 // runParts runs what follows the API until the first of it ends.
 func (h *Host) runParts(ctx context.Context, ready func()) error {
 	parts, ctx := errgroup.WithContext(ctx)
-	guard := func(ctx context.Context) error { return podnet.Guard(ctx, h.cfg.Network(h.logOf("firewall"))) }
-	for _, run := range []func(context.Context) error{h.proxy.Run, h.peers.Run, h.policies.Run, guard} {
+	for _, run := range []func(context.Context) error{h.proxy.Run, h.peers.Run, h.policies.Run, h.guard} {
 		parts.Go(func() error {
 			if err := run(ctx); err != nil {
 				return err
@@ -128,6 +127,17 @@ func (h *Host) runParts(ctx context.Context, ready func()) error {
 	if err := parts.Wait(); !errors.Is(err, errEnded) {
 		return err
 	}
+	return nil
+}
+
+// guard keeps pods let through other owners' firewalls. Whoever cannot be
+// told when one is loaded anew works on with what stood at the start.
+func (h *Host) guard(ctx context.Context) error {
+	log := h.logOf("firewall")
+	if err := podnet.Guard(ctx, h.cfg.Network(log)); err != nil {
+		log.Warn("reloads of other firewalls will not be noticed", "error", err)
+	}
+	<-ctx.Done()
 	return nil
 }
 
