@@ -44,7 +44,7 @@ func Explain(pod *corev1.Pod, nodes []*corev1.Node, pods []*corev1.Pod, from plu
 	free := pod.DeepCopy()
 	free.Spec.NodeName = ""
 	t := &trial{cycle: framework.NewCycle(s.cluster.look()), pod: framework.NewPod(free)}
-	var everywhere []Block
+	everywhere := gated(p, t.pod)
 	for _, f := range p.filters {
 		var st *framework.Status
 		if f.pre != nil {
@@ -53,7 +53,7 @@ func Explain(pod *corev1.Pod, nodes []*corev1.Node, pods []*corev1.Pod, from plu
 		switch {
 		case st.Is(framework.Skip):
 		case st != nil:
-			everywhere = append(everywhere, Block{Plugin: f.plugin.Name(), Reasons: st.Reasons, Help: "see to what the reason names; no node is asked before"})
+			everywhere = append(everywhere, Block{Plugin: f.plugin.Name(), Reasons: st.Reasons, Help: before})
 		case f.filter != nil:
 			t.filters = append(t.filters, f)
 		}
@@ -65,6 +65,22 @@ func Explain(pod *corev1.Pod, nodes []*corev1.Node, pods []*corev1.Pod, from plu
 	slices.SortFunc(out, func(a, b Verdict) int {
 		return cmp.Or(cmp.Compare(len(a.Blocks), len(b.Blocks)), cmp.Compare(a.Node, b.Node))
 	})
+	return out
+}
+
+// before is the help where a plugin lets no node be asked.
+const before = "see to what the reason names; no node is asked before"
+
+// gated are the blocks of those who keep the pod from being tried at all. A
+// plugin that says so of its claims says it again when it is asked to filter.
+func gated(p *profile, pod *framework.Pod) []Block {
+	var out []Block
+	for _, g := range p.gates {
+		_, filters := g.(framework.PreFilterer)
+		if st := g.PreEnqueue(pod.Pod); st != nil && !filters {
+			out = append(out, Block{Plugin: st.Plugin, Reasons: st.Reasons, Help: "whoever set the gates takes them off spec.schedulingGates"})
+		}
+	}
 	return out
 }
 
@@ -82,6 +98,8 @@ func (t *trial) blocks(n *framework.Node) []Block {
 // help is the change that a person could make.
 func help(plugin string, pod *framework.Pod, n *framework.Node) string {
 	switch plugin {
+	case "NodeName":
+		return "name this node in the pod, or none"
 	case "NodeUnschedulable":
 		return "kubectl uncordon " + n.Name
 	case "TaintToleration":

@@ -10,6 +10,7 @@ import (
 type profile struct {
 	name    string
 	percent int
+	gates   []framework.PreEnqueuer
 	filters []filter
 	scores  []score
 	// preemption is nil where pods of the profile displace none.
@@ -35,7 +36,7 @@ type score struct {
 }
 
 func newProfile(p Profile, events *record.Recorder) *profile {
-	out := &profile{name: p.Name, events: events, percent: p.Percent}
+	out := &profile{name: p.Name, events: events, percent: p.Percent, gates: appendGates(nil, p.Plugins)}
 	for _, w := range p.Plugins {
 		pre, hasPre := at[framework.PreFilterer](w, plugins.PreFilter)
 		f, hasFilter := at[framework.Filterer](w, plugins.Filter)

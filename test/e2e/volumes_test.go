@@ -11,14 +11,7 @@ import (
 	"github.com/knarr-io/knarr/test/e2e/harness"
 )
 
-// A database in a StatefulSet keeps its rows when its pod is deleted: the
-// claim of its template gets a volume on the node's disk, which goes with the
-// claim.
-func TestDatabaseKeepsItsRows(t *testing.T) {
-	t.Parallel()
-	s := cluster.Space(t)
-	k := s.Kubectl
-	s.Apply(t, `apiVersion: apps/v1
+const database = `apiVersion: apps/v1
 kind: StatefulSet
 metadata: {name: db}
 spec:
@@ -37,16 +30,20 @@ spec:
   volumeClaimTemplates:
   - metadata: {name: data}
     spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
-`)
-	ready := func() { k.Run(t, "rollout", "status", "statefulset/db", "--timeout=3m") }
-	sql := func(text string) string {
-		return k.Run(t, "exec", "db-0", "--", "psql", "-U", "postgres", "-At", "-c", text)
-	}
-	ready()
-	sql("create table ships (name text); insert into ships values ('knarr')")
+`
+
+// A database in a StatefulSet keeps its rows when its pod is deleted: the
+// claim of its template gets a volume on the node's disk, which goes with the
+// claim.
+func TestDatabaseKeepsItsRows(t *testing.T) {
+	t.Parallel()
+	s := cluster.Space(t)
+	k := s.Kubectl
+	s.Apply(t, database)
+	rows := newRows(t, s)
+	rows.add(t)
 	k.Run(t, "delete", "pod", "db-0")
-	ready()
-	hasWords(t, sql("select name from ships"), "knarr")
+	rows.check(t)
 
 	path := k.Run(t, "get", "pv", k.Run(t, "get", "pvc", "data-db-0", "-o", "jsonpath={.spec.volumeName}"), "-o", "jsonpath={.spec.local.path}")
 	if _, err := os.Stat(strings.TrimSpace(path)); err != nil {
@@ -60,4 +57,85 @@ spec:
 		}
 		return nil
 	})
+}
+
+// rows are what a database was given, and acknowledged.
+type rows struct {
+	space *harness.Space
+	count int
+}
+
+func newRows(t *testing.T, s *harness.Space) *rows {
+	t.Helper()
+	r := &rows{space: s}
+	r.ready(t)
+	r.sql(t, "create table ships (number int)")
+	return r
+}
+
+func (r *rows) ready(t *testing.T) {
+	t.Helper()
+	r.space.Kubectl.Run(t, "rollout", "status", "statefulset/db", "--timeout=3m")
+}
+
+func (r *rows) sql(t *testing.T, text string) string {
+	t.Helper()
+	return r.space.Kubectl.Run(t, "exec", "db-0", "--", "psql", "-U", "postgres", "-At", "-c", text)
+}
+
+// add writes one row, which is durable when it returns.
+func (r *rows) add(t *testing.T) {
+	t.Helper()
+	r.count++
+	r.sql(t, fmt.Sprintf("insert into ships values (%d)", r.count))
+}
+
+// check waits for the database and looks for every row.
+func (r *rows) check(t *testing.T) {
+	t.Helper()
+	r.ready(t)
+	var want strings.Builder
+	for i := range r.count {
+		fmt.Fprintln(&want, i+1)
+	}
+	harness.Await(t, 2*time.Minute, "the database's rows", func(context.Context) error {
+		out := r.space.Kubectl.Try(t, "exec", "db-0", "--", "psql", "-U", "postgres", "-At", "-c", "select number from ships order by number")
+		if out.Err != nil || strings.TrimSpace(out.Stdout) != strings.TrimSpace(want.String()) {
+			return fmt.Errorf("want the rows\n%sgot %s", want.String(), out)
+		}
+		return nil
+	})
+}
+
+// A database keeps its rows, and its pod its identity, whatever of the cluster
+// is killed, when all of it is, as at a power cut, and over down and up.
+func TestDatabaseOutlivesTheCluster(t *testing.T) {
+	s := cluster.Space(t)
+	s.Apply(t, database)
+	rows := newRows(t, s)
+	before := s.Ready(t, "db-0")
+	for _, process := range []string{harness.Server, harness.Runtime, harness.Edge} {
+		rows.add(t)
+		cluster.Kill(t, process)
+		rows.check(t)
+	}
+	now := s.Ready(t, "db-0")
+	if now.UID != before.UID || now.Status.ContainerStatuses[0].RestartCount != 0 {
+		t.Error("the database did not go on while the cluster's processes were killed")
+	}
+	rows.add(t)
+	cluster.KillEverything(t)
+	if out := cluster.Up(t.Context()); out.Err != nil {
+		t.Fatalf("up after everything was killed: %s", out)
+	}
+	rows.check(t)
+	rows.add(t)
+	down(t)
+	if out := cluster.Up(t.Context()); out.Err != nil {
+		t.Fatalf("up after down: %s", out)
+	}
+	rows.check(t)
+	if now := s.Ready(t, "db-0"); now.UID != before.UID {
+		t.Error("the pod is another one")
+	}
 }

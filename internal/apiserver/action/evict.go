@@ -42,25 +42,41 @@ func (a *actions) evict(ctx context.Context, act endpoint.Action) (runtime.Objec
 	if dryRun {
 		opts.DryRun = []string{metav1.DryRunAll}
 	}
-	_, pod, err := a.pod(namespace, name)
-	if err != nil {
-		return nil, err
-	}
-	if !ignoresBudget(pod) {
-		if err := a.spend(ctx, pod, dryRun); err != nil {
+	for try := 1; ; try++ {
+		_, pod, err := a.pod(namespace, name)
+		if err != nil {
+			return nil, err
+		}
+		free := ignoresBudget(pod)
+		// A pod that may go without the budget may go in this very state only:
+		// were it ready meanwhile, the budget would count on it.
+		pinned := free && pod.Status.Phase == corev1.PodPending && pod.DeletionTimestamp == nil
+		if !free {
+			if pinned, err = a.spend(ctx, pod, dryRun); err != nil {
+				return nil, err
+			}
+		}
+		err = a.remove(ctx, act, pod, *opts.DeepCopy(), pinned, dryRun)
+		if err == nil {
+			return created(), nil
+		}
+		if ownVersion := opts.Preconditions != nil && opts.Preconditions.ResourceVersion != nil; !free || ownVersion || !errors.IsConflict(err) || try == mostTries {
 			return nil, err
 		}
 	}
+}
+
+// mostTries is how often a pod that changes meanwhile is looked at anew.
+const mostTries = 20
+
+// remove marks a pod and deletes it; pinned, only in the state that was read.
+func (a *actions) remove(ctx context.Context, act endpoint.Action, pod *corev1.Pod, opts metav1.DeleteOptions, pinned, dryRun bool) error {
 	if !dryRun {
-		if err := a.markEvicted(ctx, pod, &opts); err != nil {
-			return nil, err
+		if err := a.markEvicted(ctx, pod, &opts, pinned); err != nil {
+			return err
 		}
 	}
-	err = a.Do(ctx, act.User, &request.Request{Verb: request.Delete, Kind: a.podKind, Namespace: namespace, Name: name, DeleteOptions: opts})
-	if err != nil {
-		return nil, err
-	}
-	return created(), nil
+	return a.Do(ctx, act.User, &request.Request{Verb: request.Delete, Kind: a.podKind, Namespace: pod.Namespace, Name: pod.Name, DeleteOptions: opts})
 }
 
 // ignoresBudget tells of a pod that nobody counts on.
@@ -74,15 +90,17 @@ func ignoresBudget(pod *corev1.Pod) bool {
 
 // markEvicted says in the pod's status why it goes, if the options' conditions
 // hold; the deletion then is of that very state's pod.
-func (a *actions) markEvicted(ctx context.Context, pod *corev1.Pod, opts *metav1.DeleteOptions) error {
-	_, err := a.change(ctx, pod.Namespace, pod.Name, func(next *corev1.Pod) error {
+func (a *actions) markEvicted(ctx context.Context, pod *corev1.Pod, opts *metav1.DeleteOptions, pinned bool) error {
+	marked, err := a.change(ctx, pod.Namespace, pod.Name, func(next *corev1.Pod) error {
+		if pinned && next.ResourceVersion != pod.ResourceVersion {
+			return a.changed(next, pod.ResourceVersion)
+		}
 		if p := opts.Preconditions; p != nil {
 			if p.UID != nil && *p.UID != next.UID {
 				return errors.NewConflict(a.podKind.GroupResource(), next.Name, uidMismatch(*p.UID, next.UID))
 			}
 			if p.ResourceVersion != nil && *p.ResourceVersion != next.ResourceVersion {
-				return errors.NewConflict(a.podKind.GroupResource(), next.Name, fmt.Errorf("the ResourceVersion in the precondition (%s) "+
-					"does not match the ResourceVersion in record (%s). The object might have been modified", *p.ResourceVersion, next.ResourceVersion))
+				return a.changed(next, *p.ResourceVersion)
 			}
 		}
 		setCondition(next, corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI",
@@ -97,28 +115,38 @@ func (a *actions) markEvicted(ctx context.Context, pod *corev1.Pod, opts *metav1
 		opts.Preconditions = &metav1.Preconditions{}
 	}
 	opts.Preconditions.UID, opts.Preconditions.ResourceVersion = &uid, nil
+	if pinned {
+		opts.Preconditions.ResourceVersion = &marked.ResourceVersion
+	}
 	return nil
 }
 
-// spend takes one disruption out of the pod's budget.
-func (a *actions) spend(ctx context.Context, pod *corev1.Pod, dryRun bool) error {
+// changed refuses to go on with a pod that is not what it was.
+func (a *actions) changed(now *corev1.Pod, was string) error {
+	return errors.NewConflict(a.podKind.GroupResource(), now.Name, fmt.Errorf("the ResourceVersion in the precondition (%s) "+
+		"does not match the ResourceVersion in record (%s). The object might have been modified", was, now.ResourceVersion))
+}
+
+// spend takes one disruption out of the pod's budget. pinned tells that the
+// pod may go for what it is now: it does not serve.
+func (a *actions) spend(ctx context.Context, pod *corev1.Pod, dryRun bool) (pinned bool, err error) {
 	for {
 		item, err := a.budgetOf(pod)
 		if err != nil || item == nil {
-			return err
+			return false, err
 		}
 		pdb := item.Object.(*policyv1.PodDisruptionBudget).DeepCopy()
 		if unhealthyMayGo(pod, pdb) {
-			return nil
+			return true, nil
 		}
 		if err := disrupt(pdb, pod.Name, time.Now()); err != nil || dryRun {
-			return err
+			return false, err
 		}
 		if _, err = a.budget.Update(ctx, item, pdb); !stderrors.Is(err, store.ErrConflict) {
-			return err
+			return false, err
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
 }

@@ -157,6 +157,7 @@ func (r *Controller) look(b *policyv1.PodDisruptionBudget, now time.Time) (plan,
 		r.events.Eventf(b, corev1.EventTypeWarning, "NoPods", "Failed to get pods: %v", err)
 		return plan{}, err
 	}
+	seen := r.podInf.Seen() // before the pods are looked at: they are at least as new
 	covered := r.podInf.List(b.Namespace, selector)
 	if len(covered) == 0 {
 		r.events.Event(b, corev1.EventTypeNormal, "NoPods", "No matching pods found")
@@ -167,7 +168,7 @@ func (r *Controller) look(b *policyv1.PodDisruptionBudget, now time.Time) (plan,
 	}
 	var p plan
 	if err == nil {
-		p, err = planStatus(b, covered, scale, now)
+		p, err = planStatus(b, view{covered: covered, scale: scale, late: seen < client.Revision(b)}, now)
 	}
 	if err != nil {
 		r.events.Eventf(b, corev1.EventTypeWarning, "CalculateExpectedPodCountFailed", "Failed to calculate the number of expected pods: %v", err)

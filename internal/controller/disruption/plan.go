@@ -2,6 +2,7 @@ package disruption
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,10 +33,21 @@ type plan struct {
 	recheck time.Duration
 }
 
-// planStatus counts a budget. scale is what the pods' controllers want in
-// total; only a budget for which byScale holds looks at it.
-func planStatus(b *policyv1.PodDisruptionBudget, covered []*corev1.Pod, scale int32, now time.Time) (plan, error) {
-	expected, desired, err := expectation(&b.Spec, int32(len(covered)), scale)
+// view is what a budget is counted from.
+type view struct {
+	covered []*corev1.Pod
+	// scale is what the pods' controllers want in total; only a budget for
+	// which byScale holds looks at it.
+	scale int32
+	// late tells that the budget may be newer than the pods: one that it notes
+	// as evicted and that is not among them may not have been seen yet.
+	late bool
+}
+
+// planStatus counts a budget.
+func planStatus(b *policyv1.PodDisruptionBudget, v view, now time.Time) (plan, error) {
+	covered := v.covered
+	expected, desired, err := expectation(&b.Spec, int32(len(covered)), v.scale)
 	if err != nil {
 		return plan{}, err
 	}
@@ -43,8 +55,16 @@ func planStatus(b *policyv1.PodDisruptionBudget, covered []*corev1.Pod, scale in
 		ObservedGeneration: b.Generation, ExpectedPods: expected, DesiredHealthy: desired,
 		DisruptedPods: map[string]metav1.Time{},
 	}}
+	unseen := map[string]metav1.Time{}
+	if v.late {
+		maps.Copy(unseen, b.Status.DisruptedPods)
+	}
 	for _, pod := range covered {
+		delete(unseen, pod.Name)
 		p.count(pod, b.Status.DisruptedPods, now)
+	}
+	for name, at := range unseen {
+		p.remember(name, at, now)
 	}
 	s := &p.status
 	// No pods allow nothing: the first ones may appear before they are counted.
@@ -69,12 +89,7 @@ func (p *plan) count(pod *corev1.Pod, disrupted map[string]metav1.Time, now time
 		return
 	}
 	if at, noted := disrupted[pod.Name]; noted {
-		left := at.Add(deletionTimeout).Sub(now)
-		if left > 0 {
-			p.status.DisruptedPods[pod.Name] = at
-			if p.recheck == 0 || left < p.recheck {
-				p.recheck = left
-			}
+		if p.remember(pod.Name, at, now) {
 			return
 		}
 		p.overdue = append(p.overdue, pod)
@@ -82,6 +97,20 @@ func (p *plan) count(pod *corev1.Pod, disrupted map[string]metav1.Time, now time
 	if pods.Ready(pod) {
 		p.status.CurrentHealthy++
 	}
+}
+
+// remember keeps an eviction noted until it runs out, and tells whether it has
+// not.
+func (p *plan) remember(name string, at metav1.Time, now time.Time) bool {
+	left := at.Add(deletionTimeout).Sub(now)
+	if left <= 0 {
+		return false
+	}
+	p.status.DisruptedPods[name] = at
+	if p.recheck == 0 || left < p.recheck {
+		p.recheck = left
+	}
+	return true
 }
 
 // expectation is how many pods there should be, and how many of them healthy.

@@ -87,7 +87,7 @@ func TestPlanStatus(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			p, err := planStatus(budget(tt.least, tt.most, tt.evictedAgo), podsOf(tt.pods), tt.scale, now)
+			p, err := planStatus(budget(tt.least, tt.most, tt.evictedAgo), view{covered: podsOf(tt.pods), scale: tt.scale}, now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +116,7 @@ func TestPlanStatus(t *testing.T) {
 
 func TestBadShareIsAnError(t *testing.T) {
 	for _, b := range []*policyv1.PodDisruptionBudget{budget("many", "", nil), budget("", "x%", nil)} {
-		if p, err := planStatus(b, podsOf("r"), 1, now); err == nil {
+		if p, err := planStatus(b, view{covered: podsOf("r"), scale: 1}, now); err == nil {
 			t.Errorf("%v was counted: %+v", b.Spec, p.status)
 		}
 	}
@@ -133,7 +133,7 @@ func TestFailureAllowsNothingAndIsForgotten(t *testing.T) {
 		len(c) != 1 || c[0].Reason != policyv1.SyncFailedReason || c[0].Message != "no idea" || c[0].Status != metav1.ConditionFalse {
 		t.Fatalf("after a failure: %+v", b.Status)
 	}
-	p, err := planStatus(b, podsOf("rrrr"), 0, now.Add(time.Second))
+	p, err := planStatus(b, view{covered: podsOf("rrrr")}, now.Add(time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestNeverAllowsTooMuch(t *testing.T) {
 		b := budget(bounds[0], bounds[1], evicted)
 		covered := podsOf(rapid.StringMatching("[rnd]{0,12}").Draw(t, "pods"))
 		scale := int32(rapid.IntRange(0, 12).Draw(t, "scale"))
-		p, err := planStatus(b, covered, scale, now)
+		p, err := planStatus(b, view{covered: covered, scale: scale}, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +166,7 @@ func TestNeverAllowsTooMuch(t *testing.T) {
 			t.Fatalf("allows %d of %d healthy pods to go where %d must stay", s.DisruptionsAllowed, s.CurrentHealthy, s.DesiredHealthy)
 		}
 		b.Status = s
-		again, err := planStatus(b, covered, scale, now)
+		again, err := planStatus(b, view{covered: covered, scale: scale}, now)
 		if err != nil {
 			t.Fatal(err)
 		}
