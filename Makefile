@@ -18,7 +18,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 HELM_VERSION := helm.sh/helm/v4/internal/version.version=$(shell sed -nE 's|^.*helm.sh/helm/v4 (v4[^ ]*).*|\1|p' helm/go.mod)
 
 .DEFAULT_GOAL := build
-.PHONY: build run test unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help containerd
+.PHONY: build run test test-vm unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help containerd
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -101,6 +101,9 @@ containerd: build images ## a cluster on another runtime: CONTAINERD=folder with
 	@test -d '$(CONTAINERD)/bin' || { echo 'containerd: say where its programs are: make containerd CONTAINERD=folder' >&2; exit 1; }
 	$(GO) run ./tools/image -out $(BIN)/containerd-images test/conformance/images/pause.yaml
 	$(GO) test -tags containerd -count=1 ./test/containerd -knarr=$(abspath $(KNARR)) -images=$(abspath $(BIN)/images) -pause=$(abspath $(BIN)/containerd-images) -containerd=$(abspath $(CONTAINERD))
+
+test-vm: build hello-image ## Knarr on machines of Debian under QEMU, with systemd and other firewalls [ONLY=] (needs root); writes docs/platforms.md
+	$(GO) run ./test/vm -knarr $(abspath $(KNARR)) -hello $(abspath $(BIN)/images)/knarr.io_hello_1.tar $(if $(ONLY),-only '$(ONLY)')
 
 fuzz: ## run every fuzz target for FUZZTIME (default 30s) each; PACKAGES= chooses
 	@tools/fuzz.sh $(GO) $(or $(FUZZTIME),30s) $(or $(PACKAGES),./internal/...)

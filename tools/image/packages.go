@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/knarr-io/knarr/tools/debian"
 )
 
 // packages is a layer of Debian packages with the accounts they expect.
@@ -25,7 +27,7 @@ type packages struct {
 // packageLayer unpacks the packages, and what they depend on, into a layer.
 // Nothing of them is run: what their scripts would set up, a description says.
 func packageLayer(names []string, cache string, layerOf layerMaker) (packages, error) {
-	debs, err := download(names, cache)
+	debs, err := debian.Download(names, cache)
 	if err != nil {
 		return packages{}, err
 	}
@@ -44,64 +46,6 @@ func packageLayer(names []string, cache string, layerOf layerMaker) (packages, e
 	}
 	layer, err := layerOf(buffer.Bytes())
 	return packages{layer: layer, passwd: u.passwd, group: u.group}, err
-}
-
-// installed is a line of apt's simulation: "Inst name (version ...".
-var installed = regexp.MustCompile(`(?m)^Inst (\S+) \((\S+) .*\[(\w+)\]\)`)
-
-// download fetches the packages with everything that they depend on on an
-// empty system, and returns the files in a steady order. Where the machine's
-// lists of packages are missing or out of date, it fetches them and tries once
-// more.
-func download(names []string, cache string) ([]string, error) {
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return nil, err
-	}
-	files, err := fetch(names, cache)
-	if err == nil {
-		return files, nil
-	}
-	if _, updateErr := aptGet("", "update"); updateErr != nil {
-		return nil, errors.Join(err, updateErr)
-	}
-	return fetch(names, cache)
-}
-
-// fetch plans by the machine's lists and downloads what the cache lacks.
-func fetch(names []string, cache string) ([]string, error) {
-	plan, err := aptGet("", append([]string{"install", "-s", "--no-install-recommends", "-o", "Dir::State::status=/dev/null", "base-passwd"}, names...)...)
-	if err != nil {
-		return nil, err
-	}
-	var files, missing []string
-	for _, m := range installed.FindAllStringSubmatch(plan, -1) {
-		file := filepath.Join(cache, fmt.Sprintf("%s_%s_%s.deb", m[1], strings.ReplaceAll(m[2], ":", "%3a"), m[3]))
-		files = append(files, file)
-		if _, err := os.Stat(file); err != nil {
-			missing = append(missing, m[1]+"="+m[2])
-		}
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("apt plans to install nothing for %s", strings.Join(names, ", "))
-	}
-	if len(missing) > 0 {
-		if _, err := aptGet(cache, append([]string{"download"}, missing...)...); err != nil {
-			return nil, err
-		}
-	}
-	slices.Sort(files)
-	return files, nil
-}
-
-func aptGet(dir string, args ...string) (string, error) {
-	c := exec.Command("apt-get", append([]string{"-q"}, args...)...)
-	c.Dir = dir
-	c.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
-	out, err := c.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("apt-get %s: %w: %s", args[0], err, bytes.TrimSpace(out))
-	}
-	return string(out), nil
 }
 
 // unpacker joins the files of packages into one tar, with /bin, /sbin and

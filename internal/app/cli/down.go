@@ -5,6 +5,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/app/local"
 	"github.com/knarr-io/knarr/internal/app/progress"
+	"github.com/knarr-io/knarr/internal/app/systemd"
 )
 
 func newDown() *cobra.Command {
@@ -29,6 +30,9 @@ again. With --purge the data goes too, for good.`,
 		}
 		if err := local.Down(cmd.Context(), c.Settings, run.target, purge, run.board, run.logger); err != nil {
 			return err
+		}
+		if systemd.Installed() {
+			run.board.Say("%s still starts it at boot; `knarr uninstall` removes that.", systemd.UnitName)
 		}
 		if purge {
 			run.board.Say("The cluster and its data are gone (%s).", progress.Short(run.board.Took()))

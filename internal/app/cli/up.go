@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -55,13 +56,27 @@ token create" there prints the whole command.`,
 		if !foreground {
 			return nil
 		}
-		if err := local.Watch(cmd.Context(), result.Settings, os.Stdout); err != nil {
-			return err
-		}
-		// Ctrl-C has ended the context; what it asks for takes a moment more.
-		return local.Down(context.WithoutCancel(cmd.Context()), result.Settings, run.target, false, progress.New(os.Stderr, progress.Plain), run.logger)
+		return stay(cmd.Context(), result.Settings, run)
 	}
 	return cmd
+}
+
+// stay shows the log until Ctrl-C or a service manager's signal, and then takes
+// the cluster down, unless somebody else did.
+func stay(ctx context.Context, s local.Settings, run localRun) error {
+	// Without a service manager that waits for it this does nothing.
+	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+		run.logger.Warn("the service manager was not told that the cluster is ready", "error", err)
+	}
+	err := local.Watch(ctx, s, os.Stdout)
+	if errors.Is(err, local.ErrTakenDown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	// The signal has ended the context; what it asks for takes a moment more.
+	return local.Down(context.WithoutCancel(ctx), s, run.target, false, progress.New(os.Stderr, progress.Plain), run.logger)
 }
 
 // upOrJoin brings up what is asked for and tells of it.

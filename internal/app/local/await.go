@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"time"
@@ -34,7 +35,7 @@ func (u *upper) services(ctx context.Context) (already bool, err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	for i, n := range nodes {
 		group.Go(func() (err error) {
-			running[i], err = n.startServices(ctx, u.programs)
+			running[i], err = n.startServices(ctx, u.programs, u.logger)
 			return err
 		})
 	}
@@ -51,10 +52,10 @@ func (u *upper) services(ctx context.Context) (already bool, err error) {
 }
 
 // startServices starts what a node runs.
-func (s Settings) startServices(ctx context.Context, p programs) (already bool, err error) {
+func (s Settings) startServices(ctx context.Context, p programs, logger *slog.Logger) (already bool, err error) {
 	k := keep.Client{Socket: s.keepSocket()}
 	if _, err := k.List(ctx); err != nil {
-		if err := s.startKeep(ctx, p); err != nil {
+		if err := s.startKeep(ctx, p, logger); err != nil {
 			return false, err
 		}
 	}
@@ -71,7 +72,7 @@ func (s Settings) startServices(ctx context.Context, p programs) (already bool, 
 
 // startKeep runs knarr-keep in a session of its own, so that it outlives the
 // terminal, and waits until it answers.
-func (s Settings) startKeep(ctx context.Context, p programs) error {
+func (s Settings) startKeep(ctx context.Context, p programs, logger *slog.Logger) error {
 	devNull, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
@@ -87,6 +88,7 @@ func (s Settings) startKeep(ctx context.Context, p programs) error {
 	if err != nil {
 		return fmt.Errorf("start knarr-keep: %w", err)
 	}
+	s.leaveSession(ctx, process.Pid, logger)
 	ended := make(chan *os.ProcessState, 1)
 	go func() {
 		state, _ := process.Wait()

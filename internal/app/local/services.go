@@ -47,15 +47,15 @@ const stopGraceMillis = 10_000
 
 func (s Settings) runtimeService(p programs) keep.Service {
 	return keep.Service{
-		Env:  proxies(os.Environ()),
+		Env:  Proxies(os.Environ()),
 		Name: serviceRuntime, Restart: "always", Log: filepath.Join(s.logs(), "runtime.log"), StopGraceMillis: stopGraceMillis,
 		Argv: append(append([]string{p.runtime(), "serve", "--socket", s.RuntimeSocket(), "--admin-socket", s.AdminSocket(), "--keep-socket", s.keepSocket()}, s.runtimeFlags()...), s.registryFlags()...),
 	}
 }
 
-// proxies are the settings of HTTP proxies in an environment, by which the
+// Proxies are the settings of HTTP proxies in an environment, by which the
 // runtime reaches registries.
-func proxies(environ []string) []string {
+func Proxies(environ []string) []string {
 	var out []string
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")

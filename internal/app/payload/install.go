@@ -38,6 +38,14 @@ func Install(dir string) (string, error) {
 	return target, nil
 }
 
+// Copy puts a program in its place, whole, for everybody to run.
+func Copy(from, to string) error {
+	if err := copyProgram(from, to); err != nil {
+		return fmt.Errorf("install the program: %w", err)
+	}
+	return nil
+}
+
 func copyProgram(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {
