@@ -34,6 +34,7 @@ var floors = []floor{
 	{"helm", 8, "a module of its own that only pins Helm: the compiler keeps it apart"},
 	{"cmd", 7, "main: a few lines that call internal/app"},
 	{"test", 8, "drives the built product"},
+	{"tools/debian", 7, "fetches packages, for those who build images and machines"},
 	{"tools", 8, "builds and checks the product"},
 	{"examples", 8, "programs that run inside a cluster"},
 }

@@ -72,4 +72,3 @@ func aptGet(dir string, args ...string) (string, error) {
 	}
 	return string(out), nil
 }
-

@@ -12,7 +12,7 @@ func TestWrongCommandLines(t *testing.T) {
 	for line, want := range map[string]string{
 		"up --data-dri /x":                    "unknown flag: --data-dri; did you mean --data-dir?",
 		"image pul x":                         `unknown command "pul" for "knarr image"; did you mean "pull"?`,
-		"image frobnicate":                    `unknown command "frobnicate" for "knarr image"; there are import, ls, pull, rm`,
+		"image frobnicate":                    `unknown command "frobnicate" for "knarr image"; there are export, import, ls, pull, rm`,
 		"up --api-port 99999":                 "--api-port: want a port from 1 to 65535, got 99999",
 		"up --http-port 443":                  "--http-port and --https-port are both 443",
 		"up --log-level loud":                 `log level "loud": want debug, info, warn or error`,
