@@ -2,6 +2,7 @@ package disk
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -89,6 +90,16 @@ func (b *batch) put(op store.Op, now time.Time) error {
 		b.modified[op.Key] = 0
 	}
 	return nil
+}
+
+// decided tells that a guard failed for what this batch does.
+func (b *batch) decided(err error) bool {
+	var conflict *store.ConflictError
+	if !errors.As(err, &conflict) {
+		return false
+	}
+	_, ours := b.modified[conflict.Key]
+	return ours
 }
 
 // modifiedAt is when the key was last written; zero where it does not exist.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -75,6 +76,58 @@ func TestAFailedCommitFailsTheStore(t *testing.T) {
 			again := openTest(t, Options{Dir: "store", FS: disk.CrashClone(vfs.CrashCloneCfg{})})
 			if rec, ok, err := again.Get(t.Context(), "/kept"); err != nil || !ok || string(rec.Value) != "1" {
 				t.Errorf("after opening again: %+v, %v, %v", rec, ok, err)
+			}
+		})
+	}
+}
+
+// A guard that fails for a write of the same batch is answered when that write
+// is durable, and not as a conflict where it never is.
+func TestAConflictIsWithAWriteThatHappened(t *testing.T) {
+	for name, fails := range map[string]bool{"the write is durable": false, "the write is lost": true} {
+		t.Run(name, func(t *testing.T) {
+			reached, release := make(chan struct{}), make(chan struct{})
+			var syncs atomic.Int32
+			toggle := &errorfs.Toggle{Injector: errorfs.InjectorFunc(func(op errorfs.Op) error {
+				if filepath.Ext(op.Path) != ".log" || op.Kind != errorfs.OpFileSync && op.Kind != errorfs.OpFileSyncData && op.Kind != errorfs.OpFileSyncTo {
+					return nil
+				}
+				if syncs.Add(1) == 1 {
+					close(reached)
+					<-release
+				} else if fails {
+					return errors.New("the disk is broken")
+				}
+				return nil
+			})}
+			e := openTest(t, Options{Dir: "store", FS: errorfs.Wrap(vfs.NewCrashableMem(), toggle)})
+			guard := store.ModifiedAt(mustCommit(t, e, setKey("/key", "1")))
+			toggle.On()
+			other := &request{ops: setKey("/other", "1"), done: make(chan struct{})}
+			deletion := &request{ops: []store.Op{{Key: "/key", Expect: guard}}, done: make(chan struct{})}
+			update := &request{ops: []store.Op{{Key: "/key", Value: []byte("2"), Expect: guard}}, done: make(chan struct{})}
+			for _, r := range []*request{other, deletion, update} {
+				if err := e.queue.push(r); err != nil {
+					t.Fatal(err)
+				}
+				if r == other {
+					<-reached // the next two become one batch
+				}
+			}
+			close(release)
+			if fails {
+				<-e.failure.done
+				select {
+				case <-update.done:
+					t.Errorf("the update got %v", update.result.err)
+				default: // Commit answers with the failure
+				}
+				toggle.Off()
+				return
+			}
+			<-update.done
+			if err := update.result.err; !errors.Is(err, store.ErrConflict) || e.Revision() != 3 {
+				t.Errorf("the update got %v at revision %d, the deletion has 3", err, e.Revision())
 			}
 		})
 	}

@@ -55,25 +55,35 @@ func (w *writer) finish() {
 }
 
 // commit makes one durable batch of a group and answers each request. Requests
-// whose guards fail are answered alone and leave no trace in the batch.
+// whose guards fail leave no trace in the batch. They are answered at once,
+// unless they lost against a write of the same batch: that has happened only
+// when it is durable.
 func (w *writer) commit(group []*request) {
 	w.space.look()
 	b := w.newBatch()
 	defer b.close()
-	accepted := group[:0:0]
+	accepted, overtaken := group[:0:0], group[:0:0]
 	for _, r := range group {
-		if err := w.admit(r, b); err != nil {
+		switch err := w.admit(r, b); {
+		case err == nil:
+			accepted = append(accepted, r)
+		case b.decided(err):
+			r.result.err = err
+			overtaken = append(overtaken, r)
+		default:
 			r.answer(0, err)
-			continue
 		}
-		accepted = append(accepted, r)
 	}
 	if err := w.publish(b); err != nil {
 		answerAll(accepted, err)
+		answerAll(overtaken, err)
 		return
 	}
 	for _, r := range accepted {
 		r.answer(r.result.revision, nil)
+	}
+	for _, r := range overtaken {
+		r.answer(0, r.result.err)
 	}
 }
 
