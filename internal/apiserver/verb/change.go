@@ -91,11 +91,20 @@ func (h *Handler) changeOnce(ctx context.Context, c change) (res Result, raced b
 	res, err = h.replace(ctx, c, old, obj, finish)
 	if stderrors.Is(err, store.ErrConflict) {
 		if pinned {
-			return Result{}, false, c.conflict()
+			return Result{}, false, c.overtaken()
 		}
 		return Result{}, true, err
 	}
 	return res, false, err
+}
+
+// overtaken is the answer to a change of a version that another write has
+// replaced, or deleted, since it was read.
+func (c *change) overtaken() error {
+	if _, found := c.lookup(); !found && !c.createMissing {
+		return c.notFound()
+	}
+	return c.conflict()
 }
 
 // preconditionFailed is the refusal of a write that names another object of
