@@ -77,6 +77,7 @@ type Cache struct {
 	// applying is held while changes are made visible, and while the set of
 	// resources changes.
 	applying sync.Mutex
+	unread   unread   // guarded by applying
 	loading  *loading // guarded by applying: a resource that is being read; nil mostly
 
 	stop     context.CancelFunc

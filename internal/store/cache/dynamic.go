@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -17,6 +18,8 @@ import (
 type loading struct {
 	prefix  string
 	changes []store.Change // guarded by the cache's applying
+	// after is a revision up to which the resource has all changes already.
+	after store.Revision
 	// lost tells that the follower started over: the changes have a gap.
 	lost bool // guarded by the cache's applying
 }
@@ -62,19 +65,23 @@ func (c *Cache) readInto(ctx context.Context, r *Resource) (done bool, err error
 	l := &loading{prefix: r.prefix}
 	c.setLoading(l)
 	defer c.setLoading(nil)
-	s := newState(r.kind)
-	find := func(string) *Resource { return r }
-	rev, err := c.scan(ctx, r.prefix, 0, find, func(item *Item) { s.replace(nil, item) })
-	if err != nil {
+	if l.after, err = c.readPast(ctx, r, c.pastOf(r.prefix)); err != nil {
 		return false, err
 	}
-	r.reset(s, rev)
 	old, done, err := c.show(r, l)
 	if old != nil {
 		c.checkResource(old)
 		old.retire(r)
 	}
 	return done, err
+}
+
+// pastOf is the history of a kind that is being read, for which changes are
+// kept aside already.
+func (c *Cache) pastOf(prefix string) past {
+	c.applying.Lock()
+	defer c.applying.Unlock()
+	return c.unread.past(prefix, c.gate.Revision())
 }
 
 func (c *Cache) setLoading(l *loading) {
@@ -91,7 +98,8 @@ func (c *Cache) show(r *Resource, l *loading) (old *Resource, done bool, err err
 	if l.lost {
 		return nil, false, nil
 	}
-	if batch := r.decodeChanges(l.changes); len(batch) > 0 {
+	unseen := slices.DeleteFunc(l.changes, func(ch store.Change) bool { return ch.Revision <= l.after })
+	if batch := r.decodeChanges(unseen); len(batch) > 0 {
 		r.apply(batch, time.Now())
 	}
 	known := c.known.Load()
@@ -101,6 +109,7 @@ func (c *Cache) show(r *Resource, l *loading) (old *Resource, done bool, err err
 		return nil, false, err
 	}
 	c.known.Store(next)
+	c.unread.forget(r.prefix)
 	select {
 	case <-c.stopped:
 		r.close()

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -89,4 +90,70 @@ func TestPutMissesNoWrite(t *testing.T) {
 	if got := f.cache.Of(kind).Snapshot().Len(); got != writes {
 		t.Errorf("%d objects, want %d", got, writes)
 	}
+}
+
+// Kinds of custom resources come after the cache has opened: their watches go
+// on across a restart all the same.
+func TestWatchesOfAKindThatComesResume(t *testing.T) {
+	f := newFixture(t, Options{})
+	kind := gadget("")
+	f.create(f.configMaps(), configMap("n", "first", ""))
+	if err := f.cache.Put(f.ctx(), kind); err != nil {
+		t.Fatal(err)
+	}
+	f.create(f.cache.Of(kind), newGadget("a"))
+	quiet := f.store.Revision()
+	b := f.create(f.cache.Of(kind), newGadget("b"))
+	between := f.store.Revision()
+	f.delete(f.cache.Of(kind), b)
+	f.create(f.cache.Of(kind), newGadget("c"))
+
+	again := f.open(Options{})
+	if err := again.Put(f.ctx(), kind); err != nil {
+		t.Fatal(err)
+	}
+	// What happens after the kind came follows without a gap.
+	f.create(again.Of(kind), newGadget("d"))
+	for _, tt := range []struct {
+		after store.Revision
+		want  []string
+	}{
+		{quiet, []string{"ADDED n/b@3", "DELETED n/b@4 was 3", "ADDED n/c@5", "ADDED n/d@6"}},
+		{between, []string{"DELETED n/b@4 was 3", "ADDED n/c@5", "ADDED n/d@6"}},
+	} {
+		if got := f.collect(f.watch(again.Of(kind), tt.after), len(tt.want)); !slices.Equal(got, tt.want) {
+			t.Errorf("after %d: %v, want %v", tt.after, got, tt.want)
+		}
+	}
+	if got := again.Of(kind).Snapshot().Len(); got != 3 {
+		t.Errorf("%d objects, want 3", got)
+	}
+}
+
+// A kind without recent changes can be watched from before it came; one that
+// went and came again cannot, for nobody knows what happened in between.
+func TestWatchesOfAKindThatComesAgain(t *testing.T) {
+	f := newFixture(t, Options{})
+	kind := gadget("")
+	if err := f.cache.Put(f.ctx(), kind); err != nil {
+		t.Fatal(err)
+	}
+	f.create(f.cache.Of(kind), newGadget("a"))
+	quiet := f.store.Revision()
+	f.create(f.configMaps(), configMap("n", "other", ""))
+
+	again := f.open(Options{Replay: 1})
+	if err := again.Put(f.ctx(), kind); err != nil {
+		t.Fatal(err)
+	}
+	f.create(again.Of(kind), newGadget("b"))
+	if got := f.collect(f.watch(again.Of(kind), quiet), 1); !slices.Equal(got, []string{"ADDED n/b@3"}) {
+		t.Errorf("events %v", got)
+	}
+	again.Remove(kind)
+	if err := again.Put(f.ctx(), kind); err != nil {
+		t.Fatal(err)
+	}
+	_, err := again.Of(kind).Watch(quiet)
+	wantError(t, err, store.ErrTooOld)
 }

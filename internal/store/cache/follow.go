@@ -68,7 +68,9 @@ func (f *follower) startOver(ctx context.Context) (store.Revision, error) {
 	if f.cache.loading != nil {
 		f.cache.loading.lost = true
 	}
-	return f.cache.load(ctx, 0)
+	loaded, err := f.cache.load(ctx, 0)
+	f.cache.unread.begin(loaded)
+	return loaded, err
 }
 
 func (f *follower) drain(ctx context.Context, watch store.Watch) error {
@@ -155,6 +157,9 @@ func (f *follower) route(ch *store.Change) {
 	if item != nil {
 		r = item.resource
 	} else if r = f.cache.resourceOf(ch.Key); r == nil || !ch.Deleted() {
+		if r == nil {
+			f.cache.unread.pass(ch.Key, ch.Revision)
+		}
 		return
 	}
 	if item != nil && item.Revision == 0 {

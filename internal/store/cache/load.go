@@ -30,6 +30,7 @@ func (c *Cache) start(ctx context.Context) error {
 		return err
 	}
 	c.gate.Advance(loaded)
+	c.unread.begin(loaded)
 	go c.follow(follow, watch)
 	err = c.gate.WaitFor(ctx, newest)
 	if err == nil {
@@ -97,9 +98,7 @@ func (c *Cache) load(ctx context.Context, at store.Revision) (store.Revision, er
 
 // read makes a resource's state at a revision from the store's history.
 func (c *Cache) read(ctx context.Context, r *Resource, at store.Revision) (*Snapshot, error) {
-	s := newState(r.kind)
-	find := func(string) *Resource { return r }
-	rev, err := c.scan(ctx, r.prefix, at, find, func(item *Item) { s.replace(nil, item) })
+	s, rev, err := c.readState(ctx, r, at)
 	if err != nil {
 		return nil, err
 	}

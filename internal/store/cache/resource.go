@@ -147,6 +147,14 @@ func (r *Resource) reset(s *state, rev store.Revision) {
 	}
 }
 
+// reachBack says that nothing happened between a revision and the state that
+// was loaded: watches may begin there.
+func (r *Resource) reachBack(rev store.Revision) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all.history.floor = min(r.all.history.floor, rev)
+}
+
 func (r *Resource) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
