@@ -18,7 +18,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 HELM_VERSION := helm.sh/helm/v4/internal/version.version=$(shell sed -nE 's|^.*helm.sh/helm/v4 (v4[^ ]*).*|\1|p' helm/go.mod)
 
 .DEFAULT_GOAL := build
-.PHONY: build run test test-vm unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help containerd
+.PHONY: build run test test-vm unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile robustness robustness-short fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help containerd
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,11 +37,11 @@ build: payload ## build bin/knarr with everything in it
 run: build hello-image ## bring a cluster up and show the hello example in it
 	examples/hello/run.sh $(KNARR)
 
-test: build unit race knarrtest clients e2e ecosystem-short ## everything: unit tests, the race detector, and a real cluster
+test: build unit race knarrtest clients e2e robustness-short ecosystem-short ## everything: unit tests, the race detector, and a real cluster
 
 unit: ## tests of the tools' and the house's rules
 	$(GO) vet ./...
-	$(GO) test ./tools/... ./test/conformance/... ./test/bench/...
+	$(GO) test ./tools/... ./test/conformance/... ./test/bench/... ./test/robustness/history/...
 
 race: payload ## all unit and contract tests under the race detector, both modules
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./internal/... ./cmd/...
@@ -73,6 +73,14 @@ images: ## build the images that examples and tests use, from Debian's packages
 
 hello-image:
 	@$(GO) run ./tools/image -out $(BIN)/images examples/hello/image.yaml
+
+ROBUSTNESS = $(GO) test -count=1 -timeout 12h ./test/robustness -knarr=$(abspath $(KNARR)) -seed=$(or $(SEED),1) -results=$(abspath $(BIN))/robustness
+
+robustness: build ## kill a server CRASHES= times (default 1000; needs root) while a model judges what clients see [SEED=]; writes docs/robustness.md
+	$(ROBUSTNESS) -v -crashes=$(or $(CRASHES),1000) $(if $(CRASHES),,-report=$(abspath docs/robustness.md))
+
+robustness-short: build
+	$(ROBUSTNESS) -crashes=10
 
 BENCH_RUN = $(GO) run ./test/bench -knarr $(abspath $(KNARR)) -images $(abspath $(BIN)/images) $(if $(BENCH_DIR),-dir '$(BENCH_DIR)')
 
