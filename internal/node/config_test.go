@@ -1,13 +1,18 @@
 package node
 
 import (
+	"encoding/json"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/node/nodeconfig"
 )
 
 func TestConfigIsChecked(t *testing.T) {
@@ -50,5 +55,70 @@ func TestHostResolver(t *testing.T) {
 	r := hostResolver(path, slog.New(slog.DiscardHandler))
 	if !slices.Equal(r.Servers, []string{"192.0.2.53"}) || !slices.Equal(r.Searches, []string{"lan"}) || !slices.Equal(r.Options, []string{"timeout:1", "rotate"}) {
 		t.Errorf("%+v", r)
+	}
+}
+
+// What the node tells at /configz is a file that makes the same settings.
+func TestConfigzIsTheSettings(t *testing.T) {
+	given, warnings, err := nodeconfig.Parse([]byte(`
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+staticPodPath: /etc/manifests
+maxPods: 200
+podsPerCore: 10
+podPidsLimit: 512
+systemReserved: {cpu: 100m, memory: 1Gi}
+kubeReserved: {cpu: 50m, ephemeral-storage: 2Gi}
+enforceNodeAllocatable: [none]
+evictionHard: {memory.available: 300Mi}
+evictionSoft: {nodefs.available: 20%}
+evictionSoftGracePeriod: {nodefs.available: 2m}
+evictionMinimumReclaim: {memory.available: 10Mi}
+evictionPressureTransitionPeriod: 30s
+evictionMaxPodGracePeriod: 90
+imageMinimumGCAge: 5m
+imageMaximumGCAge: 240h
+imageGCHighThresholdPercent: 70
+imageGCLowThresholdPercent: 60
+containerLogMaxSize: 1Mi
+containerLogMaxFiles: 3
+containerLogMonitorInterval: 5s
+shutdownGracePeriod: 30s
+shutdownGracePeriodCriticalPods: 10s
+maxParallelImagePulls: 7
+crashLoopBackOff: {maxContainerRestartPeriod: 20s}
+imagePullCredentialsVerificationPolicy: NeverVerifyAllowlistedImages
+preloadedImagesVerificationAllowlist: [example.test/a]
+clusterDNS: [192.0.2.10]
+clusterDomain: example.test
+resolvConf: /run/resolv.conf
+nodeLeaseDurationSeconds: 20
+nodeStatusReportFrequency: 1m
+nodeStatusMaxImages: -1
+providerID: x://1
+cpuCFSQuota: false
+allowedUnsafeSysctls: [kernel.msg*]
+seccompDefault: true
+`))
+	if err != nil || len(warnings) != 0 {
+		t.Fatal(warnings, err)
+	}
+	for name, s := range map[string]*nodeconfig.Settings{"all": given, "defaults": nodeconfig.Default()} {
+		c := Config{Kubelet: s}
+		c.settle()
+		text, err := json.Marshal(settings(&c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, _, err := nodeconfig.Parse(text)
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, text)
+		}
+		if name == "defaults" { // of disks either a share or an amount is enough, which no file can say
+			again.Eviction.Thresholds = s.Eviction.Thresholds
+		}
+		if diff := cmp.Diff(s, again, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-given +told):\n%s", name, diff)
+		}
 	}
 }

@@ -17,6 +17,7 @@ func settings(c *Config) *kubelet.KubeletConfiguration {
 	yes, no := true, false
 	k := c.Kubelet
 	files, resolver, pids := int32(k.Logs.MaxFiles), c.ResolvConf, k.PodPIDs
+	shown := int32(k.MaxImages)
 	parallel, high, low := int32(k.ParallelPulls), int32(k.Images.High), int32(k.Images.Low)
 	out := &kubelet.KubeletConfiguration{
 		TypeMeta: metav1.TypeMeta{APIVersion: kubelet.SchemeGroupVersion.String(), Kind: "KubeletConfiguration"},
@@ -39,6 +40,17 @@ func settings(c *Config) *kubelet.KubeletConfiguration {
 		ImagePullCredentialsVerificationPolicy: kubelet.ImagePullCredentialsVerificationPolicy(k.Verify.Policy),
 		PreloadedImagesVerificationAllowlist:   k.Verify.Allowed, NodeLeaseDurationSeconds: k.LeaseSeconds,
 		NodeStatusReportFrequency: metav1.Duration{Duration: k.ReportEvery},
+		NodeStatusMaxImages:       &shown, ProviderID: k.ProviderID,
+		ContainerLogMonitorInterval: &metav1.Duration{Duration: k.Logs.Every},
+		CrashLoopBackOff:            kubelet.CrashLoopBackOffConfig{MaxContainerRestartPeriod: &metav1.Duration{Duration: k.CrashDelay}},
+		EnforceNodeAllocatable:      []string{"none"}, PodLogsDir: c.LogDir,
+	}
+	if k.EnforcePods {
+		out.EnforceNodeAllocatable = []string{"pods"}
+	}
+	for _, s := range k.Shutdown {
+		out.ShutdownGracePeriodByPodPriority = append(out.ShutdownGracePeriodByPodPriority, kubelet.ShutdownGracePeriodByPodPriority{
+			Priority: s.Priority, ShutdownGracePeriodSeconds: int64(s.Grace / time.Second)})
 	}
 	texts := k.Eviction.Texts()
 	out.EvictionHard, out.EvictionSoft, out.EvictionSoftGracePeriod, out.EvictionMinimumReclaim = texts.Hard, texts.Soft, texts.SoftGrace, texts.Reclaim

@@ -136,7 +136,7 @@ func (n *Node) wire(ctx context.Context) error {
 	}, pods)
 	n.eviction = eviction.New(eviction.Host{
 		Config: k.Eviction, Runtime: n.runtime, Root: cfg.RootDir, LogRoot: cfg.LogDir, EmptyDir: vols.EmptyDir,
-		Pods: n.pods.Pods, Evict: n.evict, Reclaim: n.reclaim, Changed: n.registrar.Check, Event: n.registrar.Event, Logger: cfg.Logger,
+		Pods: n.pods.Pods, Evict: n.evict, Evicted: n.metrics.Evicted, Reclaim: n.reclaim, Changed: n.registrar.Check, Event: n.registrar.Event, Logger: cfg.Logger,
 	})
 	return nil
 }

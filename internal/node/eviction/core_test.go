@@ -202,19 +202,20 @@ func TestExceeds(t *testing.T) {
 	all := pod.DeepCopy()
 	all.Spec.Containers = all.Spec.Containers[:1]
 	cases := []struct {
-		name string
-		pod  *corev1.Pod
-		u    Usage
-		want string
+		name   string
+		pod    *corev1.Pod
+		u      Usage
+		want   string
+		signal string
 	}{
-		{"within", pod, Usage{Disk: 100 << 20, Volumes: map[string]int64{"v": 5 << 20}, Containers: map[string]ContainerUsage{"a": {Disk: 10 << 20}}}, ""},
-		{"volume", pod, Usage{Volumes: map[string]int64{"v": 6 << 20}}, `Usage of EmptyDir volume "v" exceeds the limit "5Mi". `},
-		{"container", pod, Usage{Containers: map[string]ContainerUsage{"a": {Disk: 11 << 20}}}, `Container a exceeded its local ephemeral storage limit "10Mi". `},
-		{"pod", all, Usage{Disk: 11 << 20}, `Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. `},
+		{"within", pod, Usage{Disk: 100 << 20, Volumes: map[string]int64{"v": 5 << 20}, Containers: map[string]ContainerUsage{"a": {Disk: 10 << 20}}}, "", ""},
+		{"volume", pod, Usage{Volumes: map[string]int64{"v": 6 << 20}}, `Usage of EmptyDir volume "v" exceeds the limit "5Mi". `, "emptydirfs.limit"},
+		{"container", pod, Usage{Containers: map[string]ContainerUsage{"a": {Disk: 11 << 20}}}, `Container a exceeded its local ephemeral storage limit "10Mi". `, "ephemeralcontainerfs.limit"},
+		{"pod", all, Usage{Disk: 11 << 20}, `Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. `, "ephemeralpodfs.limit"},
 	}
 	for _, tc := range cases {
-		if got := Exceeds(tc.pod, tc.u); got != tc.want {
-			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		if signal, got := Exceeds(tc.pod, tc.u); got != tc.want || signal != tc.signal {
+			t.Errorf("%s: %s %q, want %s %q", tc.name, signal, got, tc.signal, tc.want)
 		}
 	}
 	if !Limited(pod) || Limited(&corev1.Pod{}) {

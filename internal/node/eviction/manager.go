@@ -37,6 +37,9 @@ type Host struct {
 	// Evict ends a pod for good; the channel is closed when nothing of it runs
 	// and what it has stored is gone.
 	Evict func(uid types.UID, message string, grace time.Duration) <-chan struct{}
+	// Evicted is told of each eviction: its signal, and how old the figures
+	// were that it was decided by.
+	Evicted func(signal string, age time.Duration)
 	// Reclaim frees what nobody uses: containers that have ended, and images.
 	Reclaim func(ctx context.Context) error
 	// Changed is called when conditions have changed.
@@ -135,12 +138,13 @@ func (m *Manager) tell(conditions []corev1.NodeConditionType) {
 
 // relieve acts on a threshold; it tells whether to look again at once.
 func (m *Manager) relieve(ctx context.Context, t Threshold, readings map[Signal]Reading) bool {
+	seen := time.Now()
 	m.host.Event(corev1.EventTypeWarning, "EvictionThresholdMet", "Attempting to reclaim "+string(t.Signal.Resource()))
 	if t.Signal.Condition() == corev1.NodeDiskPressure {
 		if err := m.host.Reclaim(ctx); err != nil && ctx.Err() == nil {
 			m.host.Logger.Warn("unused images and containers are not all removed", "err", err)
 		}
-		readings = Observe(m.disks)
+		readings, seen = Observe(m.disks), time.Now()
 		if r, ok := readings[t.Signal]; ok && !below(t, r, true) {
 			return true
 		}
@@ -151,6 +155,7 @@ func (m *Manager) relieve(ctx context.Context, t Threshold, readings map[Signal]
 		if t.Soft() {
 			grace = softGrace(pod, m.host.Config.MaxPodGrace)
 		}
+		m.host.Evicted(string(t.Signal), time.Since(seen))
 		m.evict(ctx, pod, shortage(t, readings[t.Signal], pod, usage[pod.UID]), grace)
 		return ctx.Err() == nil
 	}
@@ -243,7 +248,8 @@ func (m *Manager) evictLimited(ctx context.Context, now time.Time) {
 			break
 		}
 		m.walks[pod.UID] = now.Add(walkShare * time.Since(began))
-		if message := Exceeds(pod, u); message != "" {
+		if signal, message := Exceeds(pod, u); message != "" {
+			m.host.Evicted(signal, time.Since(began))
 			m.evict(ctx, pod, message, hardGrace)
 		}
 	}

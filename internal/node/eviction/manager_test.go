@@ -26,6 +26,7 @@ type testNode struct {
 	events    []string
 	reclaimed int
 	changed   int
+	signals   []string
 }
 
 func newTestNode(t *testing.T, c Config, pods ...*corev1.Pod) (*testNode, *Manager) {
@@ -45,7 +46,7 @@ func newTestNode(t *testing.T, c Config, pods ...*corev1.Pod) (*testNode, *Manag
 	return n, New(Host{
 		Config: c, Runtime: connection, Root: n.dir, LogRoot: filepath.Join(n.dir, "logs"), Logger: slog.New(slog.DiscardHandler),
 		EmptyDir: func(uid types.UID, volume string) string { return filepath.Join(n.dir, string(uid), volume) },
-		Pods:     func() []*corev1.Pod { return n.pods }, Evict: n.evict, Changed: func() { n.changed++ },
+		Pods:     func() []*corev1.Pod { return n.pods }, Evict: n.evict, Evicted: func(signal string, _ time.Duration) { n.signals = append(n.signals, signal) }, Changed: func() { n.changed++ },
 		Reclaim: func(context.Context) error { n.reclaimed++; return nil },
 		Event:   func(_, reason, message string) { n.events = append(n.events, reason+": "+message) },
 	})
@@ -89,6 +90,9 @@ func TestManagerEvictsOneByOne(t *testing.T) {
 	}
 	if m.round(t.Context(), time.Now()) != roundEvery || len(n.evicted) != 2 {
 		t.Errorf("evicted %v", n.evicted)
+	}
+	if diff := cmp.Diff([]string{"memory.available", "memory.available"}, n.signals); diff != "" {
+		t.Errorf("signals of the evictions: %s", diff)
 	}
 	if diff := cmp.Diff("EvictionThresholdMet: Attempting to reclaim memory", n.events[0]); diff != "" || n.reclaimed != 0 {
 		t.Error(diff, n.reclaimed)

@@ -64,26 +64,26 @@ func Limited(pod *corev1.Pod) bool {
 
 // Exceeds tells how a pod broke its limits on what it stores: those of its
 // emptyDirs, that of the pod as a whole, those of its containers; empty for not.
-func Exceeds(pod *corev1.Pod, u Usage) string {
+func Exceeds(pod *corev1.Pod, u Usage) (signal, message string) {
 	for i := range pod.Spec.Volumes {
 		v := &pod.Spec.Volumes[i]
 		if v.EmptyDir == nil || v.EmptyDir.SizeLimit == nil || v.EmptyDir.SizeLimit.IsZero() {
 			continue
 		}
 		if used, known := u.Volumes[v.Name]; known && used > v.EmptyDir.SizeLimit.Value() {
-			return fmt.Sprintf("Usage of EmptyDir volume %q exceeds the limit %q. ", v.Name, v.EmptyDir.SizeLimit.String())
+			return "emptydirfs.limit", fmt.Sprintf("Usage of EmptyDir volume %q exceeds the limit %q. ", v.Name, v.EmptyDir.SizeLimit.String())
 		}
 	}
 	if total, all := podLimit(pod); all && u.Disk > total.Value() {
-		return fmt.Sprintf("Pod ephemeral local storage usage exceeds the total limit of containers %s. ", total.String())
+		return "ephemeralpodfs.limit", fmt.Sprintf("Pod ephemeral local storage usage exceeds the total limit of containers %s. ", total.String())
 	}
 	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
 		limit := c.Resources.Limits[corev1.ResourceEphemeralStorage]
 		if cu, known := u.Containers[c.Name]; known && !limit.IsZero() && cu.Disk > limit.Value() {
-			return fmt.Sprintf("Container %s exceeded its local ephemeral storage limit %q. ", c.Name, limit.String())
+			return "ephemeralcontainerfs.limit", fmt.Sprintf("Container %s exceeded its local ephemeral storage limit %q. ", c.Name, limit.String())
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // podLimit is the sum of the containers' limits; all tells that each has one.

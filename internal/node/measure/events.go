@@ -59,12 +59,25 @@ func containerType(pod *corev1.Pod, name string) string {
 }
 
 // PodRunning counts a pod that began to run, since the agent first saw it.
-func (m *Metrics) PodRunning(pod *corev1.Pod, seen, now time.Time) {
+// waits are when images were pulled for it and init containers ran, which its
+// start is not blamed for.
+func (m *Metrics) PodRunning(pod *corev1.Pod, seen, now time.Time, waits ...Span) {
 	if m == nil {
 		return
 	}
 	m.podStart.Observe(now.Sub(seen).Seconds())
-	m.podStartTotal.Observe(now.Sub(pod.CreationTimestamp.Time).Seconds())
+	total := now.Sub(pod.CreationTimestamp.Time)
+	m.podStartTotal.Observe(total.Seconds())
+	m.podStartSLI.Observe(max(total-covered(waits, pod.CreationTimestamp.Time, now), 0).Seconds())
+}
+
+// Evicted counts an eviction for a signal, by figures of that age.
+func (m *Metrics) Evicted(signal string, age time.Duration) {
+	if m == nil {
+		return
+	}
+	m.evictions.WithLabelValues(signal).Inc()
+	m.evictionAge.WithLabelValues(signal).Observe(age.Seconds())
 }
 
 // PodRejected counts a pod that the node did not take.

@@ -32,6 +32,9 @@ type Metrics struct {
 	containersStarted           *prometheus.CounterVec
 	containersFailed            *prometheus.CounterVec
 	podStart, podStartTotal     prometheus.Histogram
+	podStartSLI                 prometheus.Histogram
+	evictions                   *prometheus.CounterVec
+	evictionAge                 *prometheus.HistogramVec
 	pulls                       *prometheus.HistogramVec
 	rejected                    *prometheus.CounterVec
 	requests                    *prometheus.CounterVec
@@ -65,6 +68,9 @@ func New(node, version string) *Metrics {
 		containersFailed:  counters("started_containers_errors_total", "Cumulative number of errors when starting containers", "container_type", "code"),
 		podStart:          histogram("pod_start_duration_seconds", "Duration in seconds from kubelet seeing a pod for the first time to the pod starting to run", startBuckets()),
 		podStartTotal:     histogram("pod_start_total_duration_seconds", "Duration in seconds to start a pod since creation, including time to pull images and run init containers", startBuckets()),
+		podStartSLI:       histogram("pod_start_sli_duration_seconds", "Duration in seconds to start a pod, excluding time to pull images and run init containers, measured from pod creation timestamp to when all its containers are reported as started and observed via watch", startBuckets()),
+		evictions:         counters("evictions", "Cumulative number of pod evictions by eviction signal", "eviction_signal"),
+		evictionAge:       histograms("eviction_stats_age_seconds", "Time between when stats are collected, and when pod is evicted based on those stats by eviction signal", prometheus.DefBuckets, "eviction_signal"),
 		pulls:             histograms("image_pull_duration_seconds", "Duration in seconds to pull an image.", pullBuckets(), "image_size_in_bytes"),
 		rejected:          counters("admission_rejections_total", "Cumulative number pod admission rejections by the Kubelet.", "reason"),
 		requests:          counters("http_requests_total", "Number of the http requests received since the server started", "method", "path", "server_type", "long_running"),
@@ -76,7 +82,7 @@ func New(node, version string) *Metrics {
 	m.probeTime = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "prober_probe_duration_seconds",
 		Help: "Duration in seconds for a probe response."}, []string{"probe_type", "container", "pod", "namespace"})
 	m.own.MustRegister(m.operations, m.operationErrors, m.operationTime, m.podsStarted, m.podsFailed, m.sandboxTime, m.sandboxErrors,
-		m.containersStarted, m.containersFailed, m.podStart, m.podStartTotal, m.pulls, m.rejected, m.requests, m.requestTime, m.inFlight,
+		m.containersStarted, m.containersFailed, m.podStart, m.podStartTotal, m.podStartSLI, m.evictions, m.evictionAge, m.pulls, m.rejected, m.requests, m.requestTime, m.inFlight,
 		constant("kubelet_node_name", "The node's name. The count is always 1.", 1, prometheus.Labels{"node": node}),
 		constant("kubelet_cgroup_version", "cgroup version on the hosts.", cgroupVersion(), nil),
 		constant("kubernetes_build_info", "One, labelled with the version.", 1, prometheus.Labels{"git_version": version, "go_version": runtime.Version(),

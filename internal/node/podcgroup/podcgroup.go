@@ -180,8 +180,8 @@ func allPods(list corev1.ResourceList) *cgroups.Resources {
 	return r
 }
 
-// sum sums a pod up: shares of what it asked for, and limits where every
-// container has one.
+// sum sums a pod up: shares of what it asked for, and limits where the pod or
+// every container has one.
 func sum(pod *corev1.Pod) *cgroups.Resources {
 	r := &cgroups.Resources{SkipDevices: true, CpuPeriod: cpuPeriod, CpuShares: uint64(render.CPUShares(requested(pod)))}
 	cpu, memory := true, true
@@ -189,6 +189,10 @@ func sum(pod *corev1.Pod) *cgroups.Resources {
 		cpu = cpu && !limits.Cpu().IsZero()
 		memory = memory && !limits.Memory().IsZero()
 	}})
+	if own := pod.Spec.Resources; own != nil { // the pod's own limit counts whatever its containers have
+		cpu = cpu || !own.Limits.Cpu().IsZero()
+		memory = memory || !own.Limits.Memory().IsZero()
+	}
 	limits := resourcehelper.PodLimits(pod, resourcehelper.PodResourcesOptions{})
 	if cpu && !limits.Cpu().IsZero() {
 		r.CpuQuota = max(limits.Cpu().MilliValue()*cpuPeriod/1000, 1000)

@@ -47,6 +47,13 @@ func TestPodResources(t *testing.T) {
 	if r := New(Options{}).podResources(two); r.CpuQuota != 0 || r.Memory != 0 {
 		t.Errorf("a container without limits is limited with its pod: %+v", r)
 	}
+	two.Spec.Resources = &corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m")},
+		Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("128Mi")},
+	}
+	if r := New(Options{}).podResources(two); r.CpuShares != 512 || r.CpuQuota != 100000 || r.Memory != 128<<20 {
+		t.Errorf("a pod with limits of its own: %+v", r)
+	}
 }
 
 func TestGroupsComeAndGo(t *testing.T) {

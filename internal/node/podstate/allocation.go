@@ -12,10 +12,13 @@ import (
 	"github.com/knarr-io/knarr/internal/node/render"
 )
 
-// Allocation is what the node has granted the containers of a pod, by name
-// (KEP-1287). It is immutable; a container that it does not name has what its
-// spec says.
+// Allocation is what the node has granted the containers of a pod, by name, and
+// the pod as a whole under wholePod (KEP-1287, KEP-5419). It is immutable; what
+// it does not name has what the spec says.
 type Allocation map[string]corev1.ResourceRequirements
+
+// wholePod is where an Allocation has the pod's own resources, if it has any.
+const wholePod = ""
 
 // AllocationOf is what a pod was granted before this agent took it up: what its
 // status says of containers that ran, else what the spec says.
@@ -33,7 +36,26 @@ func AllocationOf(pod *corev1.Pod) Allocation {
 		}
 		out[c.Name] = granted
 	}
+	if pod.Spec.Resources != nil {
+		granted := *pod.Spec.Resources.DeepCopy()
+		if s := pod.Status.Resources; s != nil {
+			granted = *s.DeepCopy()
+		}
+		out[wholePod] = granted
+	}
 	return out
+}
+
+// Whole is what the pod as a whole was granted; nil where it asks for nothing
+// besides what its containers ask for.
+func (a Allocation) Whole(pod *corev1.Pod) *corev1.ResourceRequirements {
+	if pod.Spec.Resources == nil {
+		return nil
+	}
+	if granted, ok := a[wholePod]; ok {
+		return &granted
+	}
+	return pod.Spec.Resources
 }
 
 // Of is what a container was granted.
@@ -53,6 +75,7 @@ func (a Allocation) Apply(pod *corev1.Pod) *corev1.Pod {
 	for c := range render.Containers(out) {
 		c.Resources = a.Of(c)
 	}
+	out.Spec.Resources = a.Whole(out).DeepCopy()
 	return out
 }
 
@@ -63,7 +86,8 @@ func (a Allocation) Asks(pod *corev1.Pod) bool {
 			return true
 		}
 	}
-	return false
+	whole := a.Whole(pod)
+	return whole != nil && !sameResources(*whole, *pod.Spec.Resources)
 }
 
 func sameResources(a, b corev1.ResourceRequirements) bool {

@@ -141,6 +141,7 @@ func (p *planner) stopRunning(grace time.Duration, message string) {
 // restartUnhealthy stops instances that their probes gave up on, or whose
 // definition has changed, and gives changed resources to the others.
 func (p *planner) restartUnhealthy() {
+	p.resizeWhole()
 	for c := range render.Containers(p.v.Pod) {
 		i := p.v.Newest(c.Name)
 		if i == nil || !i.Running() || p.v.busy(StartContainer, c.Name) {

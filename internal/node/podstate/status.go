@@ -36,6 +36,7 @@ func Status(v *View, now time.Time) corev1.PodStatus {
 		s.PodIPs = append(s.PodIPs, corev1.PodIP{IP: ip})
 	}
 	containerStatuses(v, &s, now)
+	wholeResources(v, &s)
 	setPhase(v, &s, now)
 	setConditions(v, &s, now)
 	return s

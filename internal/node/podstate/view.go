@@ -102,7 +102,7 @@ const (
 type Op struct {
 	Kind OpKind
 	// Target is a container's name (pull, start), an instance's id (stop,
-	// remove, resize), a sandbox's id, or empty.
+	// remove, resize), a sandbox's id, WholeKey, or empty.
 	Target string
 }
 
@@ -164,7 +164,14 @@ type View struct {
 	ResizeFailed map[string]string
 	// Resized holds the resources that running instances were last given.
 	Resized map[string]corev1.ResourceRequirements
+	// Whole is what the pod's cgroup was last given where the pod has resources
+	// of its own; nil while it has none.
+	Whole *corev1.ResourceRequirements
 }
+
+// WholeKey stands for the pod's own cgroup in NotBefore, in ResizeFailed, and
+// as the target of ResizeContainer.
+const WholeKey = "/pod"
 
 // AdmitKey is the entry of View.NotBefore for a sandbox that was not admitted.
 const AdmitKey = "/admit"

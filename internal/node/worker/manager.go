@@ -143,7 +143,7 @@ func (m *Manager) changed(old, pod *corev1.Pod) {
 func (m *Manager) startLocked(pod *corev1.Pod, known *listing) *entry {
 	w := newWorker(m.deps, pod)
 	e := &entry{worker: w, pod: pod, granted: podstate.AllocationOf(pod)}
-	w.view.Allocated = e.granted
+	w.view.Allocated, w.view.Whole = e.granted, e.granted.Whole(pod)
 	m.mu.workers[pod.UID] = e
 	if s := m.mu.statics[pod.Namespace+"/"+pod.Name]; s != nil && s.want != nil && s.want.UID == pod.UID {
 		w.static = s.want

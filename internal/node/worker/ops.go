@@ -175,7 +175,7 @@ func (w *Worker) runSandbox(a podstate.Action) func() func() {
 				w.retryLater()
 				return
 			}
-			w.mounts = 0
+			w.mounts, w.view.Whole = 0, pod.Spec.Resources
 			w.observe(st.GetStatus(), st.GetContainersStatuses())
 		}
 	}

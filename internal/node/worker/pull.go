@@ -11,6 +11,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/node/images"
+	"github.com/knarr-io/knarr/internal/node/measure"
 	"github.com/knarr-io/knarr/internal/node/podstate"
 	"github.com/knarr-io/knarr/internal/node/render"
 	"github.com/knarr-io/knarr/internal/node/volumes"
@@ -26,11 +27,15 @@ func (w *Worker) pullImage(a podstate.Action) func() func() {
 	sandbox := render.Sandbox(w.sandboxInput(pod, 0))
 	return func() func() {
 		keyring := w.keyring(ctx, pod)
+		began := time.Now()
 		image, err := w.deps.Puller.Ensure(ctx, images.Request{
 			Image: c.Image, Policy: c.ImagePullPolicy, Keyring: keyring, Sandbox: sandbox,
 			Event: func(kind, reason, message string) { w.deps.containerEvent(pod, c.Name, kind, reason, message) },
 		})
 		return func() {
+			if ended := time.Now(); !w.status.counted && ended.Sub(began) >= time.Millisecond {
+				w.pulled = append(w.pulled, measure.Span{From: began, To: ended})
+			}
 			var failure *images.Failure
 			switch {
 			case err == nil:

@@ -90,10 +90,12 @@ func (w *Worker) resizeText(pod *corev1.Pod, problem string) string {
 		Resources corev1.ResourceRequirements `json:"resources"`
 	}
 	text := struct {
-		Containers []container `json:"containers"`
-		Generation int64       `json:"generation"`
-		Error      string      `json:"error,omitempty"`
+		Containers []container                  `json:"containers"`
+		Pod        *corev1.ResourceRequirements `json:"pod,omitempty"`
+		Generation int64                        `json:"generation"`
+		Error      string                       `json:"error,omitempty"`
 	}{Generation: pod.Generation, Error: problem}
+	text.Pod = pod.Spec.Resources
 	for i := range pod.Spec.Containers {
 		text.Containers = append(text.Containers, container{pod.Spec.Containers[i].Name, pod.Spec.Containers[i].Resources})
 	}
@@ -112,7 +114,34 @@ func (w *Worker) tellResized() {
 	}
 }
 
+// resizeWhole gives the pod's cgroup new limits.
+func (w *Worker) resizeWhole() func() func() {
+	pod := w.view.Allocated.Apply(w.view.Pod)
+	return func() func() {
+		var err error
+		if w.deps.Cgroups != nil {
+			err = w.deps.Cgroups.Ensure(pod)
+		}
+		return func() {
+			if err == nil {
+				w.view.Whole = pod.Spec.Resources
+				delete(w.view.ResizeFailed, podstate.WholeKey)
+				return
+			}
+			message := "Error resizing pod: " + err.Error()
+			if w.view.ResizeFailed[podstate.WholeKey] != message {
+				w.deps.podEvent(pod, corev1.EventTypeWarning, "ResizeError", message)
+			}
+			w.view.ResizeFailed[podstate.WholeKey] = message
+			w.view.NotBefore[podstate.WholeKey] = time.Now().Add(resizeRetry)
+		}
+	}
+}
+
 func (w *Worker) resizeContainer(a podstate.Action) func() func() {
+	if a.Target == podstate.WholeKey {
+		return w.resizeWhole()
+	}
 	pod := w.view.Allocated.Apply(w.view.Pod)
 	c := render.Find(pod, a.Container)
 	given := w.view.Resized[a.Target]

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/node/measure"
 	"github.com/knarr-io/knarr/internal/node/podstate"
 )
 
@@ -108,11 +110,23 @@ func readiness(s *corev1.PodStatus) bool {
 	return false
 }
 
+// waits are the times that a pod's start is not blamed for: pulls of images,
+// and init containers, sidecars apart.
+func (w *Worker) waits(s *corev1.PodStatus) []measure.Span {
+	out := slices.Clone(w.pulled)
+	for i := range s.InitContainerStatuses {
+		if end := s.InitContainerStatuses[i].State.Terminated; end != nil {
+			out = append(out, measure.Span{From: end.StartedAt.Time, To: end.FinishedAt.Time})
+		}
+	}
+	return out
+}
+
 func (w *Worker) write(status corev1.PodStatus) {
 	w.status.busy, w.status.since = true, time.Time{}
 	if status.Phase == corev1.PodRunning && w.view.Pod.Status.Phase == corev1.PodPending && !w.status.counted {
 		w.status.counted = true
-		w.deps.Metrics.PodRunning(w.view.Pod, w.view.FirstSeen, time.Now())
+		w.deps.Metrics.PodRunning(w.view.Pod, w.view.FirstSeen, time.Now(), w.waits(&status)...)
 	}
 	pod := w.subject().DeepCopy()
 	pod.Status = status

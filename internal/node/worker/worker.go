@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/knarr-io/knarr/internal/node/measure"
 	"github.com/knarr-io/knarr/internal/node/objects"
 	"github.com/knarr-io/knarr/internal/node/podstate"
 	"github.com/knarr-io/knarr/internal/node/render"
@@ -53,6 +54,8 @@ type Worker struct {
 	mirror mirrorKeeper
 	// resizing is set from the start of a resize until its end was told.
 	resizing bool
+	// pulled are the times of pulls before the pod ran.
+	pulled []measure.Span
 	// waiters are told when an instance has ended, idle when nothing runs and nothing is held.
 	waiters map[string][]chan struct{}
 	idle    []chan struct{}

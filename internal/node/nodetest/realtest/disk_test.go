@@ -66,6 +66,9 @@ func TestFullDisk(t *testing.T) {
 	m.eventually("the eviction and its cause are told", func() bool {
 		return m.hasEvent("Evicted") && m.hasEvent("NodeHasDiskPressure") && m.hasEvent("EvictionThresholdMet")
 	})
+	if v, ok := of(m.series("/metrics")["kubelet_evictions"], map[string]string{"eviction_signal": "nodefs.available"}); !ok || v != 1 {
+		t.Errorf("evictions counted: %v, %v", v, ok)
+	}
 	m.eventually("the disk has room again", func() bool { return !m.pressed() })
 	check()
 	m.delete("hog")

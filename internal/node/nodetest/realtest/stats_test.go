@@ -111,7 +111,7 @@ func TestStatisticsOverTheAPI(t *testing.T) {
 	for name, labels := range map[string]map[string]string{
 		"kubelet_running_pods": {}, "kubelet_running_containers": {"container_state": "running"}, "kubelet_node_name": {"node": "n1"},
 		"kubelet_runtime_operations_total": {"operation_type": "run_podsandbox"}, "kubelet_started_containers_total": {"container_type": "container"},
-		"kubelet_pod_start_duration_seconds": {}, "kubelet_http_requests_total": {"path": "metrics/cadvisor"}, "process_cpu_seconds_total": {},
+		"kubelet_pod_start_duration_seconds": {}, "kubelet_pod_start_sli_duration_seconds": {}, "kubelet_http_requests_total": {"path": "metrics/cadvisor"}, "process_cpu_seconds_total": {},
 	} {
 		if v, ok := of(own[name], labels); !ok || v == 0 {
 			t.Errorf("%s%v: %v, %v", name, labels, v, ok)
