@@ -81,7 +81,8 @@ type Book struct {
 	claims   map[netip.Addr]map[*pod]struct{}
 	policies map[Key]*policy
 	groups   map[string]*group
-	profiles map[string]int // by chain: how many subjects use it
+	profiles map[string]*profile // by chain
+	shelves  map[string]int      // by chain: how many profiles lead to it
 	idle     map[*policy]struct{}
 	out      output
 }
@@ -90,7 +91,7 @@ type Book struct {
 func NewBook() *Book {
 	return &Book{
 		namespaces: map[string]*namespace{}, pods: map[Key]*pod{}, claims: map[netip.Addr]map[*pod]struct{}{},
-		policies: map[Key]*policy{}, groups: map[string]*group{}, profiles: map[string]int{}, idle: map[*policy]struct{}{},
+		policies: map[Key]*policy{}, groups: map[string]*group{}, profiles: map[string]*profile{}, shelves: map[string]int{}, idle: map[*policy]struct{}{},
 		out: newOutput(),
 	}
 }
@@ -312,10 +313,7 @@ func (b *Book) assign(p *pod) {
 		name := ""
 		if len(of) > 0 {
 			slices.SortFunc(of, func(x, y *policy) int { return compareKeys(x.key, y.key) })
-			name = profileName(Direction(d), of)
-			if b.profiles[name] == 0 {
-				b.out.setChain(name, profileChain(Direction(d), of))
-			}
+			name = b.wantProfile(Direction(d), of)
 		}
 		b.subject(Direction(d), p, name)
 	}
@@ -328,13 +326,10 @@ func (b *Book) subject(d Direction, p *pod, name string) {
 		return
 	}
 	if name != "" {
-		b.profiles[name]++
+		b.profiles[name].subjects++
 	}
 	b.out.subjects[d].set(p.Addr, name)
 	if before != "" {
-		if b.profiles[before]--; b.profiles[before] == 0 {
-			delete(b.profiles, before)
-			b.out.dropChain(before)
-		}
+		b.releaseProfile(before)
 	}
 }

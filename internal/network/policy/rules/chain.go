@@ -35,10 +35,12 @@ type Chain struct {
 	Rules     []Rule
 }
 
-// Prefixes of chain names by direction: of policies and of profiles.
+// Prefixes of chain names by direction: of policies, of profiles and of their
+// shelves.
 var (
 	policyPrefix  = [2]string{"pi-", "pe-"}
 	profilePrefix = [2]string{"in-", "out-"}
+	shelfPrefix   = [2]string{"si-", "se-"}
 )
 
 func policyChain(d Direction, k Key) string { return policyPrefix[d] + id(k.Namespace, k.Name) }
@@ -97,22 +99,4 @@ func (r *rule) portRules() []Rule {
 		out = append(out, Rule{Named: newGroup(r.named[i]).name})
 	}
 	return out
-}
-
-// profileChain asks the policies in turn.
-func profileChain(d Direction, policies []*policy) Chain {
-	c := Chain{Direction: d, Of: d.String()}
-	for _, p := range policies {
-		c.Rules = append(c.Rules, Rule{Action: Jump, Chain: policyChain(d, p.key)})
-	}
-	c.Rules = append(c.Rules, Rule{Action: Drop})
-	return c
-}
-
-func profileName(d Direction, policies []*policy) string {
-	parts := make([]string, 0, len(policies))
-	for _, p := range policies {
-		parts = append(parts, p.key.String())
-	}
-	return profilePrefix[d] + id(parts...)
 }
