@@ -79,14 +79,19 @@ func (d *document) merge(e Entry, exists bool) error {
 	if current := d.current(); current != e.Name {
 		before.Before = current
 	}
+	d.putCredentials(e)
+	d.putContext(e.Name, before)
+	set(d.root, "current-context", scalar(e.Name))
+	return nil
+}
+
+// putCredentials writes the cluster and the user.
+func (d *document) putCredentials(e Entry) {
 	d.put("clusters", e.Name, "cluster", mapping(
 		"certificate-authority-data", base64.StdEncoding.EncodeToString(e.CA), "server", e.Server))
 	d.put("users", e.Name, "user", mapping(
 		"client-certificate-data", base64.StdEncoding.EncodeToString(e.Certificate),
 		"client-key-data", base64.StdEncoding.EncodeToString(e.Key)))
-	d.putContext(e.Name, before)
-	set(d.root, "current-context", scalar(e.Name))
-	return nil
 }
 
 // putContext keeps what a person set in our context (a namespace).

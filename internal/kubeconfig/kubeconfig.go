@@ -65,6 +65,25 @@ func Merge(ctx context.Context, target Target, e Entry) error {
 	})
 }
 
+// Refresh brings the entry up to date where Merge has put it; what is current
+// stays so. No file, or none of ours in it, is no error.
+func Refresh(ctx context.Context, target Target, e Entry) error {
+	if _, err := os.Stat(target.Path); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return edit(ctx, target, func(data []byte, _ bool) ([]byte, error) {
+		doc, err := parse(data)
+		if err != nil {
+			return nil, err
+		}
+		if _, ours := doc.note(e.Name); !ours {
+			return data, nil
+		}
+		doc.putCredentials(e)
+		return doc.encode()
+	})
+}
+
 // Remove takes the entry out again and makes the context current that was so
 // before Merge, unless somebody chose another since. A file that Merge made
 // and that holds nothing else is removed. No file, or none of ours in it, is

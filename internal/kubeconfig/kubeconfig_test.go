@@ -330,3 +330,37 @@ func FuzzMerge(f *testing.F) {
 		}
 	})
 }
+
+// Refresh writes new credentials where Merge wrote, and touches nothing else.
+func TestRefresh(t *testing.T) {
+	target := write(t, mine)
+	merge(t, target)
+	c := load(t, target)
+	c.CurrentContext = "work"
+	if err := clientcmd.WriteToFile(*c, target.Path); err != nil {
+		t.Fatal(err)
+	}
+	renewed := entry
+	renewed.Certificate = []byte("renewed")
+	if err := Refresh(t.Context(), target, renewed); err != nil {
+		t.Fatal(err)
+	}
+	now := load(t, target)
+	if got := string(now.AuthInfos[entry.Name].ClientCertificateData); got != "renewed" || now.CurrentContext != "work" {
+		t.Errorf("certificate %q, current context %q", got, now.CurrentContext)
+	}
+	remove(t, target)
+	if err := Refresh(t.Context(), target, renewed); err != nil {
+		t.Fatal(err)
+	}
+	if _, there := load(t, target).AuthInfos[entry.Name]; there {
+		t.Error("an entry that was taken out came back")
+	}
+	gone := at(filepath.Join(t.TempDir(), "none", "config"))
+	if err := Refresh(t.Context(), gone, renewed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Dir(gone.Path)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a folder was made: %v", err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,10 @@ import (
 
 	"github.com/knarr-io/knarr/test/e2e/harness"
 )
+
+// shortLife is how long the certificates live of a cluster that has to outlive
+// them.
+const shortLife = 30 * time.Second
 
 const doorOfOne = `---
 apiVersion: networking.k8s.io/v1
@@ -23,13 +28,14 @@ spec: {rules: [{host: one.test, http: {paths: [{path: /, pathType: Prefix, backe
 
 // The machine moves to other networks, and to none: the cluster goes on under
 // the address that there is, with the same pods at the same addresses, and its
-// certificates speak of it.
+// certificates speak of it. They are renewed meanwhile.
 func TestMachineMoves(t *testing.T) {
 	t.Parallel()
 	c := ownCluster(t, func(c *harness.Cluster) { t.Logf("server:\n%s", c.ServiceLog("server")) })
-	if out := c.Up(t.Context()); out.Err != nil {
+	if out := c.Up(t.Context(), "--certificate-life", shortLife.String()); out.Err != nil {
 		t.Fatalf("up: %s", out)
 	}
+	up := time.Now()
 	if err := c.Import(t.Context(), "docker.io_library_busybox"); err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +90,31 @@ func TestMachineMoves(t *testing.T) {
 		})
 		speaksOf(t, c, to, c.Ports.API)
 		speaksOf(t, c, to, 10250)
+	}
+	outlived(t, s, up.Add(shortLife))
+}
+
+// outlived wants everything that a certificate is needed for to work when the
+// first ones have ended: the caller's kubectl, the API's and the node agent's
+// servers, the edge, which has to hear of a new Service.
+func outlived(t *testing.T, s *harness.Space, end time.Time) {
+	t.Helper()
+	select {
+	case <-time.After(time.Until(end)):
+	case <-t.Context().Done():
+	}
+	api, err := s.Cluster.API() // with what the caller's kubeconfig holds now
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.API = api
+	s.Apply(t, strings.Replace(service("one"), "name: one", "name: later", 1))
+	is(t, s.Exec(t, "one", "wget", "-q", "-O-", "http://later."+s.Name+".svc.cluster.local:8080/"), "one")
+	s.Pod(t, "one", "ready", harness.IsReady)
+	shown := s.Cluster.Run(t, harness.Input{Argv: []string{s.Cluster.Knarr, "cert"}})
+	hasWords(t, shown, "apiserver", "kubelet-serving", "admin", "edge")
+	if status := s.Cluster.Run(t, harness.Input{Argv: []string{s.Cluster.Knarr, "status"}}); strings.Contains(status, "was to be renewed") {
+		t.Errorf("status:\n%s", status)
 	}
 }
 

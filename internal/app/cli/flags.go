@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -58,9 +59,13 @@ func (c *clusterFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&c.simulate.Delay, "simulate-delay", 0, "how long pods on simulated nodes take to start")
 	flags.StringVar(&c.NodeConfig, "node-config", "", "file of node settings, a KubeletConfiguration (docs/node-configuration.md)")
 	flags.StringVar(&c.RuntimeEndpoint, "runtime-endpoint", "", "CRI socket of another runtime, such as /run/containerd/containerd.sock (default: Knarr's own; docs/other-runtimes.md)")
+	flags.DurationVar(&c.CertificateLife, "certificate-life", 365*24*time.Hour, "how long certificates live that the cluster makes for itself; they are renewed when two thirds of it are over")
 	registerAccess(flags, &c.Access)
 	flags.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 }
+
+// shortestLife leaves a renewal ten seconds before the old certificate ends.
+const shortestLife = 30 * time.Second
 
 // registerServer adds the flag of nodes whose server runs elsewhere.
 func (c *clusterFlags) registerServer(flags *pflag.FlagSet) {
@@ -96,6 +101,9 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 	}
 	if err := c.checkPorts(); err != nil {
 		return err
+	}
+	if c.CertificateLife < shortestLife {
+		return fmt.Errorf("--certificate-life %s: want %s or more", c.CertificateLife, shortestLife)
 	}
 	if err := c.readSimulation(cmd.Flags().Changed("simulate")); err != nil {
 		return err

@@ -55,7 +55,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.SetFlagErrorFunc(nameTheNearest)
-	root.AddCommand(newUp(), newDown(), newStatus(), newInstall(), newUninstall(), newServer(), newAgent(), newEdge(), newImage(), newNode(), newToken(), newEncryption(), newExplain(), newKubectl(), newHelm(), newVersion())
+	root.AddCommand(newUp(), newDown(), newStatus(), newInstall(), newUninstall(), newServer(), newAgent(), newEdge(), newImage(), newNode(), newToken(), newCert(), newEncryption(), newExplain(), newKubectl(), newHelm(), newVersion())
 	return root
 }
 

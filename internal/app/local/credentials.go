@@ -2,8 +2,12 @@ package local
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -55,26 +59,62 @@ func credentialsOf(authority *pki.Authority, cert *pki.Certificate) Credentials 
 // retryCredentials is the pause after kubeconfigs could not be written.
 const retryCredentials = time.Minute
 
-// KeepCredentials writes the kubeconfigs again whenever the authority, which
-// has to run, has renewed certificates. It returns when ctx ends. What cannot
-// be written is tried again: a third of the old certificates' life is left.
+// KeepCredentials writes the kubeconfigs whenever the authority, which has to
+// run, has renewed certificates: once at first, since that may have been while
+// nobody looked. People's own, to which Up added the cluster, are among them.
+// It returns when ctx ends. What cannot be written is tried again: a third of
+// the old certificates' life is left.
 func (s Settings) KeepCredentials(ctx context.Context, authority *pki.Authority, logger *slog.Logger) {
-	var again <-chan time.Time
 	for {
+		var again <-chan time.Time
+		admin, err := s.WriteCredentials(authority)
+		if err == nil {
+			err = s.refreshPeoples(ctx, admin)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			logger.Error("kubeconfigs with renewed certificates could not be written", "error", err, "again_in", retryCredentials)
+			again = time.After(retryCredentials)
+		default:
+			logger.Debug("kubeconfigs hold the certificates in use")
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-authority.Renewed():
 		case <-again:
 		}
-		again = nil
-		if _, err := s.WriteCredentials(authority); err != nil {
-			logger.Error("kubeconfigs with renewed certificates could not be written", "error", err, "again_in", retryCredentials)
-			again = time.After(retryCredentials)
-			continue
-		}
-		logger.Info("kubeconfigs were written with renewed certificates")
 	}
+}
+
+// refreshPeoples brings the entries in people's own kubeconfigs up to date.
+func (s Settings) refreshPeoples(ctx context.Context, admin Credentials) error {
+	st, known, err := loadState(s.stateFile())
+	if err != nil || !known {
+		return err
+	}
+	var failed []error
+	for _, target := range st.Kubeconfigs {
+		failed = append(failed, kubeconfig.Refresh(ctx, target, admin.entry(s.server())))
+	}
+	return errors.Join(failed...)
+}
+
+// entry is the administrator's in a kubeconfig.
+func (c Credentials) entry(server string) kubeconfig.Entry {
+	return kubeconfig.Entry{Name: "knarr", Server: server, CA: c.CA, Certificate: c.Certificate, Key: c.Key}
+}
+
+// withTarget adds a kubeconfig to those that hold the cluster.
+func withTarget(before []kubeconfig.Target, t kubeconfig.Target) ([]kubeconfig.Target, error) {
+	var err error
+	if t.Path, err = filepath.Abs(t.Path); err != nil {
+		return nil, fmt.Errorf("the kubeconfig's folder: %w", err)
+	}
+	before = slices.DeleteFunc(slices.Clone(before), func(b kubeconfig.Target) bool { return b.Path == t.Path })
+	return append(before, t), nil
 }
 
 func (s Settings) writeKubeconfig(path string, c Credentials, owner int) error {
@@ -82,7 +122,7 @@ func (s Settings) writeKubeconfig(path string, c Credentials, owner int) error {
 }
 
 func writeKubeconfig(path, server string, c Credentials, owner int) error {
-	data, err := kubeconfig.Encode(kubeconfig.Build(kubeconfig.Entry{Name: "knarr", Server: server, CA: c.CA, Certificate: c.Certificate, Key: c.Key}))
+	data, err := kubeconfig.Encode(kubeconfig.Build(c.entry(server)))
 	if err != nil {
 		return err
 	}

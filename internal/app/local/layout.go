@@ -16,8 +16,10 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/knarr-io/knarr/internal/edge"
+	"github.com/knarr-io/knarr/internal/kubeconfig"
 )
 
 // Settings say what cluster is wanted. The zero values of addresses and names
@@ -46,6 +48,10 @@ type Settings struct {
 	LoadBalancer string
 	CgroupParent string
 	LogLevel     string
+	// Kubeconfigs are people's, to which the cluster was added.
+	Kubeconfigs []kubeconfig.Target
+	// CertificateLife is how long new certificates live; zero: a year.
+	CertificateLife time.Duration
 	// Registries is a file that says how the runtime reaches registries; it may
 	// be empty. docs/registries.md tells its format.
 	Registries string

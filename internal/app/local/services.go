@@ -144,6 +144,9 @@ func (s Settings) Flags() []string {
 		"--cluster-dns", s.DNS.String(), "--cluster-domain", s.Domain,
 		"--node-network", s.NodeNetwork.String(), "--overlay", s.Overlay, "--cgroup-parent", s.CgroupParent, "--log-level", s.LogLevel,
 	}
+	if s.CertificateLife > 0 {
+		flags = append(flags, "--certificate-life", s.CertificateLife.String())
+	}
 	if s.AddressFixed {
 		flags = append(flags, "--node-address", s.NodeAddress.String())
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/knarr-io/knarr/internal/kubeconfig"
 )
 
 // stateVersion is the format of the state file. A cluster of a newer one is
@@ -41,8 +43,10 @@ type state struct {
 	Server  string `json:",omitempty"`
 	Overlay string `json:",omitempty"`
 
-	NodeConfig      string `json:",omitempty"`
-	RuntimeEndpoint string `json:",omitempty"`
+	NodeConfig string `json:",omitempty"`
+	// Kubeconfigs are people's, which hold the cluster's administrator.
+	Kubeconfigs     []kubeconfig.Target `json:",omitempty"`
+	RuntimeEndpoint string              `json:",omitempty"`
 }
 
 // into puts what the cluster was brought up with into the settings.
@@ -54,7 +58,7 @@ func (st state) into(s Settings) Settings {
 	if s.Access == (Access{}) {
 		s.Access = st.Access
 	}
-	s.Further, s.Server = st.Further, st.Server
+	s.Further, s.Server, s.Kubeconfigs = st.Further, st.Server, st.Kubeconfigs
 	if st.Overlay != "" {
 		s.Overlay = st.Overlay
 	}
@@ -92,7 +96,7 @@ func (s Settings) state() state {
 		Pods: s.Pods, Services: s.Services, Domain: s.Domain,
 		RunDir: s.RunDir, LogDir: s.LogDir, CgroupParent: s.CgroupParent, NodeAddress: s.NodeAddress, DNS: s.DNS,
 		NodeNetwork: s.NodeNetwork, Further: s.Further, Access: s.Access, SchedulerConfig: s.SchedulerConfig, Simulate: s.Simulate, Server: s.Server, Overlay: s.Overlay, NodeConfig: s.NodeConfig,
-		RuntimeEndpoint: s.RuntimeEndpoint}
+		RuntimeEndpoint: s.RuntimeEndpoint, Kubeconfigs: s.Kubeconfigs}
 }
 
 // errNewer: the data directory was written by a newer Knarr.

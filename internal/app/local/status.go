@@ -19,7 +19,6 @@ import (
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/api/simulated"
 	"github.com/knarr-io/knarr/internal/app/keep"
-	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/client"
 )
 
@@ -252,15 +251,8 @@ func stuck(p *corev1.Pod) string {
 	return ""
 }
 
-// soon is when an expiry is worth a word: renewal comes long before.
-const soon = 14 * 24 * time.Hour
-
 func (r *reporter) certificates() {
-	folder := r.PKI()
-	if r.Server != "" {
-		folder = r.identity()
-	}
-	all, err := pki.Inspect(folder)
+	all, err := Certificates(r.Settings)
 	if err != nil {
 		r.bad("the certificates cannot be read: %v", err)
 		return
@@ -270,9 +262,9 @@ func (r *reporter) certificates() {
 		if first.IsZero() || c.Expires.Before(first) {
 			first = c.Expires
 		}
-		if c.Expires.Sub(r.now) < soon {
-			r.bad("certificate %s expires %s", c.Name, c.Expires.Format(time.DateOnly))
+		if problem := overdue(c, r.now); problem != "" {
+			r.bad("%s", problem)
 		}
 	}
-	fmt.Fprintf(r.out, "certificates: %d, the first expires %s; they renew themselves\n", len(all), first.Format(time.DateOnly))
+	fmt.Fprintf(r.out, "certificates: %d, the first expires %s; they renew themselves (`knarr cert` shows them)\n", len(all), first.Format(time.DateOnly))
 }

@@ -184,6 +184,9 @@ func (u *upper) decide(running []keep.Status) error {
 	if err := u.grow(); err != nil {
 		return err
 	}
+	if u.Kubeconfigs, err = withTarget(before.Kubeconfigs, u.target); err != nil {
+		return err
+	}
 	return saveState(u.stateFile(), u.state())
 }
 
@@ -236,8 +239,7 @@ func (u *upper) start(ctx context.Context) (already bool, err error) {
 		return false, fmt.Errorf("%w\n    what to do: look into %s", err, filepath.Join(u.logs(), "*.log"))
 	}
 	step = u.board.Step("write the kubeconfig")
-	entry := kubeconfig.Entry{Name: "knarr", Server: u.server(), CA: credentials.CA, Certificate: credentials.Certificate, Key: credentials.Key}
-	return already, step.End(kubeconfig.Merge(ctx, u.target, entry))
+	return already, step.End(kubeconfig.Merge(ctx, u.target, credentials.entry(u.server())))
 }
 
 // prepare does what needs no running service, each part at its own pace.
@@ -297,7 +299,7 @@ func (u *upper) unpack() error {
 // certificates makes the cluster's keys and the credentials that are needed
 // before the server runs.
 func (u *upper) certificates() (Credentials, error) {
-	authority, err := pki.Open(pki.Options{Dir: u.PKI(), Orders: clientOrders(), Logger: u.logger})
+	authority, err := pki.Open(pki.Options{Dir: u.PKI(), LeafLife: u.CertificateLife, Orders: clientOrders(), Logger: u.logger})
 	if err != nil {
 		return Credentials{}, err
 	}

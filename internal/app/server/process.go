@@ -164,7 +164,7 @@ type certificates struct {
 func (p *process) runCertificates(ctx context.Context, ready func()) error {
 	m := pki.Machine{NodeName: p.NodeName, Addresses: p.addresses(), ServiceAddress: firstOf(p.Services), ClusterDomain: p.Domain}
 	orders := []pki.Order{m.APIServer(), pki.KubeletClient(), m.KubeletServing(), m.NodeClient(), pki.FrontProxyClient()}
-	a, err := pki.Open(pki.Options{Dir: p.PKI(), Orders: orders, Logger: p.Logger})
+	a, err := pki.Open(pki.Options{Dir: p.PKI(), LeafLife: p.CertificateLife, Orders: orders, Logger: p.Logger})
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (p *process) runCertificates(ctx context.Context, ready func()) error {
 	}
 	p.authority = a
 	p.certs = certificates{api: certs[0], kubeletClient: certs[1], nodeServing: certs[2], nodeClient: certs[3], frontProxy: certs[4]}
-	if _, err := p.WriteCredentials(a); err != nil {
+	if _, err := p.WriteCredentials(a); err != nil { // what waits for the API reads them
 		return err
 	}
 	ready()

@@ -74,7 +74,7 @@ func (c *CA) Sign(r Request, public crypto.PublicKey, life time.Duration) (*x509
 	template := &x509.Certificate{
 		Subject:   pkix.Name{CommonName: r.CommonName, Organization: r.Organizations},
 		DNSNames:  r.DNSNames,
-		NotBefore: now.Add(-backdate), NotAfter: end,
+		NotBefore: begin(now, life), NotAfter: end,
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage:           r.extKeyUsage(),
 		BasicConstraintsValid: true,
@@ -107,7 +107,7 @@ func newCA(commonName string, life time.Duration) (*CA, []byte, error) {
 	now := time.Now()
 	template := &x509.Certificate{
 		Subject:   pkix.Name{CommonName: commonName},
-		NotBefore: now.Add(-backdate), NotAfter: now.Add(life),
+		NotBefore: begin(now, life), NotAfter: now.Add(life),
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageCertSign,
 		BasicConstraintsValid: true, IsCA: true,
 	}

@@ -40,6 +40,9 @@ const (
 	backdate = 5 * time.Minute
 )
 
+// begin is when a certificate begins that is made now and lives for so long.
+func begin(now time.Time, life time.Duration) time.Time { return now.Add(-min(backdate, life/10)) }
+
 // Options say where and how long.
 type Options struct {
 	// Dir holds the files; it is made with mode 0700 where it is missing.
