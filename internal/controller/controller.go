@@ -17,6 +17,7 @@ import (
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
 	"github.com/knarr-io/knarr/internal/controller/admissionpolicy"
+	"github.com/knarr-io/knarr/internal/controller/attachdetach"
 	"github.com/knarr-io/knarr/internal/controller/autoscaler"
 	"github.com/knarr-io/knarr/internal/controller/certificates"
 	"github.com/knarr-io/knarr/internal/controller/clusterrole"
@@ -147,6 +148,7 @@ func (d Deps) build() ([]runner, error) {
 	add(volumeprotection.Classes(d.Client("volumeattributesclass-protection-controller"), inf, d.options(1)))
 	add(ephemeralvolume.New(d.Client("ephemeral-volume-controller"), inf, recorder("ephemeral-volume-controller", "ephemeral_volume"), d.options(4)))
 
+	add(attachdetach.New(d.Client("attachdetach-controller"), inf, recorder("attachdetach-controller", "attachdetach-controller"), d.options(2)))
 	add(resourceclaim.New(d.Client("resource-claim-controller"), inf, recorder("resource-claim-controller", "resource_claim"), d.options(4)))
 
 	if d.Types.Schema != nil {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -101,4 +102,46 @@ func deleteNow(t *testing.T, c *testkit.Cluster, pod string) {
 	if err := client.For[*corev1.Pod](c.Admin).Delete(t.Context(), "default", pod, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A volume whose driver attaches it is recorded for the node of its pod, and
+// in the node's status when the driver, played by the test, is done.
+func TestVolumesOfDriversAreAttached(t *testing.T) {
+	c := testkit.Start(t, testkit.Options{NoScheduler: true, CheckMutation: true})
+	create(t, c, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "here"}})
+	v := persistentVolume("disk")
+	v.Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "disk.example.com", VolumeHandle: "h"}}
+	create(t, c, v)
+	create(t, c, volumeClaim("data"))
+	claimPhase(t, c, "data", corev1.ClaimBound)
+	user := podOf("user")
+	user.Spec.NodeName = "here"
+	user.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
+	create(t, c, user)
+	var a *storagev1.VolumeAttachment
+	testkit.Eventually(t, soon, "the volume is to be attached", func() bool {
+		all := list[*storagev1.VolumeAttachment](t, c, "", nil)
+		if len(all) == 1 {
+			a = all[0]
+		}
+		return a != nil
+	})
+	if a.Spec.Attacher != "disk.example.com" || a.Spec.NodeName != "here" || *a.Spec.Source.PersistentVolumeName != "disk" {
+		t.Errorf("the attachment is %+v", a.Spec)
+	}
+	a = a.DeepCopy()
+	a.Status.Attached = true
+	if _, err := client.For[*storagev1.VolumeAttachment](c.Admin).UpdateStatus(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, soon, "the node is told", func() bool {
+		n, _ := get[*corev1.Node](t, c, "", "here")
+		return len(n.Status.VolumesAttached) == 1 && n.Status.VolumesAttached[0].Name == "kubernetes.io/csi/disk.example.com^h"
+	})
+	deleteNow(t, c, "user")
+	gone[*storagev1.VolumeAttachment](t, c, "", a.Name)
+	testkit.Eventually(t, soon, "the node is told of the end", func() bool {
+		n, _ := get[*corev1.Node](t, c, "", "here")
+		return len(n.Status.VolumesAttached) == 0
+	})
 }
