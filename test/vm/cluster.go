@@ -16,7 +16,10 @@ func install() step {
 
 // upWith brings the cluster up by a command.
 func upWith(command string) step {
-	return script("up", command+` -o json >/root/up.json
+	if !strings.Contains(command, "-o json") {
+		command += " -o json"
+	}
+	return script("up", command+` >/root/up.json
 		tail -n 1 /root/up.json`)
 }
 

@@ -69,8 +69,8 @@ func (h host) start(ctx context.Context, name string) (*machine, error) {
 	firmware := filepath.Join(h.tools.root, "usr/share")
 	qemu := h.tools.command(ctx, "usr/bin/qemu-system-x86_64", "-nodefaults", "-display", "none", "-nic", "none",
 		"-L", filepath.Join(firmware, "qemu"), "-L", filepath.Join(firmware, "seabios"),
-		"-accel", accelerator(), "-cpu", "max,svm=off,vmx=off", "-smp", "2", "-m", "3072", "-rtc", "base=utc",
-		"-kernel", h.image.kernel, "-initrd", h.image.initrd, "-append", "root=LABEL=root rw console=ttyS0 quiet panic=1",
+		"-accel", accelerator(), "-cpu", "max", "-smp", "2", "-m", "3072", "-rtc", "base=utc",
+		"-kernel", h.image.kernel, "-initrd", h.image.initrd, "-append", "root=LABEL=root rw console=ttyS0 quiet panic=1 systemd.default_timeout_start_sec=900",
 		"-drive", "file="+disk+",if=virtio,cache=unsafe", "-drive", "file="+h.files+",if=virtio,format=raw,readonly=on",
 		"-serial", "file:"+filepath.Join(dir, "console.log"),
 		"-device", "virtio-serial", "-chardev", "socket,id=line,server=on,wait=off,path="+socket, "-device", "virtserialport,chardev=line,name="+wire.Port,

@@ -47,7 +47,7 @@ func namespaces(context.Context, Config) *problem {
 	if err == nil {
 		return nil
 	}
-	return &problem{what: "the kernel refuses new namespaces: " + err.Error(),
+	return &problem{what: "the kernel refuses new namespaces: " + err.Error() + kernelText("CONFIG_NAMESPACES", "CONFIG_NET_NS", "CONFIG_IPC_NS", "CONFIG_UTS_NS", "CONFIG_PID_NS"),
 		remedy: "inside a container, start it privileged (docker run --privileged); else use a kernel with CONFIG_NAMESPACES, CONFIG_NET_NS, CONFIG_IPC_NS and CONFIG_UTS_NS"}
 }
 
@@ -113,7 +113,7 @@ func overlay(_ context.Context, cfg Config) *problem {
 	if err == nil {
 		return nil
 	}
-	return &problem{what: "overlayfs cannot be mounted below " + base + ": " + err.Error(),
+	return &problem{what: "overlayfs cannot be mounted below " + base + ": " + err.Error() + kernelText("CONFIG_OVERLAY_FS"),
 		remedy: "load the module (modprobe overlay), or put the data on ext4 or xfs with --data-dir: an overlay cannot lie on another overlay"}
 }
 
@@ -136,7 +136,8 @@ func packets(context.Context, Config) *problem {
 	if err == nil {
 		return nil
 	}
-	return &problem{what: "the kernel lacks a part of nftables: " + err.Error(),
+	return &problem{what: "the kernel lacks a part of nftables: " + err.Error() + kernelText("CONFIG_NF_TABLES", "CONFIG_NF_TABLES_IPV4", "CONFIG_NFT_NAT",
+		"CONFIG_NFT_MASQ", "CONFIG_NFT_CT", "CONFIG_NFT_NUMGEN", "CONFIG_NFT_FIB_IPV4", "CONFIG_NFT_REJECT"),
 		remedy: "load the modules (modprobe -a nf_tables nft_chain_nat nft_masq nft_numgen nft_fib_ipv4 nft_reject_ipv4), or use a kernel of 5.10 or newer with them"}
 }
 
@@ -147,7 +148,7 @@ func links(context.Context, Config) *problem {
 	if err == nil {
 		return nil
 	}
-	return &problem{what: "a virtual Ethernet link cannot be made: " + err.Error(), remedy: "load the module: modprobe veth"}
+	return &problem{what: "a virtual Ethernet link cannot be made: " + err.Error() + kernelText("CONFIG_VETH"), remedy: "load the module: modprobe veth"}
 }
 
 func seccomp(context.Context, Config) *problem {

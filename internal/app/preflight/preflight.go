@@ -55,6 +55,8 @@ func Run(ctx context.Context, cfg Config) []Finding {
 		{"virtual links", links},
 		{"seccomp", seccomp},
 		{"disk space", space},
+		{"SELinux", selinux},
+		{"Windows", windows},
 	}
 	out := make([]Finding, len(checks))
 	var all sync.WaitGroup

@@ -36,3 +36,21 @@ func outside() error {
 	go func() { failed <- http.ListenAndServe(net.JoinHostPort(address.String(), "80"), pages) }()
 	return <-failed
 }
+
+// take listens on a port of every address and says nothing.
+func take() error {
+	if len(os.Args) != 3 {
+		return errors.New("usage: guest take PORT")
+	}
+	listener, err := net.Listen("tcp", ":"+os.Args[2])
+	if err != nil {
+		return err
+	}
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		_ = conn.Close()
+	}
+}

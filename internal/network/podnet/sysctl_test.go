@@ -1,0 +1,111 @@
+package podnet
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// kernelWith is a folder that looks like the kernel's settings.
+func kernelWith(t *testing.T, values map[string]string) settings {
+	t.Helper()
+	s := settings{root: t.TempDir(), file: filepath.Join(t.TempDir(), "sysctl.json")}
+	for name, value := range values {
+		path := filepath.Join(s.root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(value+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// values reads the settings back.
+func (s settings) values(t *testing.T) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	err := filepath.WalkDir(s.root, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		value, err := os.ReadFile(path)
+		out[strings.TrimPrefix(path, s.root+"/")] = strings.TrimSpace(string(value))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestLimitsAreRaisedAndPutBack(t *testing.T) {
+	before := map[string]string{
+		"net/ipv4/ip_forward":            "0",
+		"fs/inotify/max_user_instances":  "128",
+		"fs/inotify/max_user_watches":    "1048576", // more than is wanted
+		"net/netfilter/nf_conntrack_max": "65536",
+	}
+	raised := map[string]string{
+		"net/ipv4/ip_forward":            "1",
+		"fs/inotify/max_user_instances":  "8192",
+		"fs/inotify/max_user_watches":    "1048576",
+		"net/netfilter/nf_conntrack_max": "131072",
+	}
+	s := kernelWith(t, before)
+	for range 2 { // up again must not take the raised values for the machine's own
+		if err := s.raise(); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.values(t); !maps.Equal(got, raised) {
+			t.Errorf("raised: got %v, want %v", got, raised)
+		}
+	}
+	if err := s.restore(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.values(t); !maps.Equal(got, before) {
+		t.Errorf("put back: got %v, want %v", got, before)
+	}
+}
+
+func TestALimitThatSomebodySetMeanwhileStays(t *testing.T) {
+	s := kernelWith(t, map[string]string{"net/ipv4/ip_forward": "1", "fs/inotify/max_user_instances": "128"})
+	if err := s.raise(); err != nil {
+		t.Fatal(err)
+	}
+	theirs := filepath.Join(s.root, "fs/inotify/max_user_instances")
+	if err := os.WriteFile(theirs, []byte("65536\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.restore(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.values(t)["fs/inotify/max_user_instances"]; got != "65536" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestALimitThatMayNotBeChangedIsNoFailure(t *testing.T) {
+	s := kernelWith(t, map[string]string{"net/ipv4/ip_forward": "1"})
+	// A link to a file that takes no writes, whoever writes.
+	path := filepath.Join(s.root, "fs/inotify/max_user_instances")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/proc/sys/kernel/cap_last_cap", path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.ReadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.raise(); err != nil {
+		t.Errorf("got %v", err)
+	}
+	if saved, err := s.load(); err != nil || len(saved) != 0 {
+		t.Errorf("nothing was changed, noted is %v, %v", saved, err)
+	}
+}
