@@ -14,7 +14,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -213,19 +212,15 @@ func (c *cluster) ingressPorts(ctx context.Context) (node string, plain, secure 
 	if err != nil {
 		return "", 0, 0, err
 	}
-	var told struct{ HTTPPort, HTTPSPort int32 }
-	if err := json.NewDecoder(bytes.NewReader(out)).Decode(&told); err != nil {
+	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n")) // the steps, then the result
+	var told struct {
+		NodeAddress         string
+		HTTPPort, HTTPSPort int32
+	}
+	if err := json.Unmarshal(lines[len(lines)-1], &told); err != nil {
 		return "", 0, 0, fmt.Errorf("read what `up` tells: %w", err)
 	}
-	config, err := c.config()
-	if err != nil {
-		return "", 0, 0, err
-	}
-	at, err := url.Parse(config.Host)
-	if err != nil {
-		return "", 0, 0, err
-	}
-	return at.Hostname(), told.HTTPPort, told.HTTPSPort, nil
+	return told.NodeAddress, told.HTTPPort, told.HTTPSPort, nil
 }
 
 // selfSigned is a certificate of a host with its key, as PEM.

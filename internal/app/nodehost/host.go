@@ -131,10 +131,15 @@ func (h *Host) runParts(ctx context.Context, ready func()) error {
 }
 
 // guard keeps pods let through other owners' firewalls. Whoever cannot be
-// told when one is loaded anew works on with what stood at the start.
+// told when one is loaded anew works on with what stood at the start. Where all
+// of our rules were removed the process starts anew, and makes them again.
 func (h *Host) guard(ctx context.Context) error {
 	log := h.logOf("firewall")
-	if err := podnet.Guard(ctx, h.cfg.Network(log)); err != nil {
+	err := podnet.Guard(ctx, h.cfg.Network(log))
+	if errors.Is(err, podnet.ErrFlushed) {
+		return fmt.Errorf("%w (nft flush ruleset?): they are made anew", err)
+	}
+	if err != nil {
 		log.Warn("reloads of other firewalls will not be noticed", "error", err)
 	}
 	<-ctx.Done()

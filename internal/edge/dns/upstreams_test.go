@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -8,10 +9,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	mdns "github.com/miekg/dns"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/edge/mirror"
@@ -147,5 +150,110 @@ func TestAnswersToSmallQuestionsAreSmall(t *testing.T) {
 		if reply.Len() > 4*q.Len() {
 			t.Errorf("%s: %d bytes answer %d", mdns.TypeToString[kind], reply.Len(), q.Len())
 		}
+	}
+}
+
+// Names that lead to each other, or on and on, end, within the cluster and by
+// way of a resolver elsewhere.
+func TestExternalNamesThatLoop(t *testing.T) {
+	z := NewZone("cluster.local")
+	alias := func(name, to string) {
+		svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}, Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: to}}
+		z.set(mirror.Key{Namespace: "shop", Name: name}, renderService(svc, nil, z.name))
+	}
+	alias("self", "self.shop.svc.cluster.local")
+	alias("ping", "pong.shop.svc.cluster.local")
+	alias("pong", "ping.shop.svc.cluster.local")
+	for i := range 20 {
+		alias(fmt.Sprint("chain", i), fmt.Sprintf("chain%d.shop.svc.cluster.local", i+1))
+	}
+	address, asked := resolver(t, func(q, m *mdns.Msg) {
+		m.Answer = []mdns.RR{&mdns.CNAME{Hdr: mdns.RR_Header{Name: q.Question[0].Name, Rrtype: mdns.TypeCNAME, Class: mdns.ClassINET, Ttl: 60}, Target: "out.shop.svc.cluster.local."}}
+	})
+	alias("out", "elsewhere.example")
+	r := NewResolver(z, NewForwarder([]string{address}))
+	for _, name := range []string{"self", "ping", "chain0", "out"} {
+		m := ask(r, name+".shop.svc.cluster.local.", mdns.TypeA)
+		if len(m.Answer) == 0 || len(m.Answer) > maxChain {
+			t.Errorf("%s: %s", name, short(m))
+		}
+	}
+	if asked.Load() != 1 {
+		t.Errorf("the resolver was asked %d times", asked.Load())
+	}
+}
+
+// The answer to a question is that of the endpoints as the last change left
+// them: nothing is kept of the zone's.
+func TestAnswersFollowEndpoints(t *testing.T) {
+	m := mirror.New("", slog.New(slog.DiscardHandler))
+	z := NewZone("cluster.local")
+	Follow(z, m)
+	r := NewResolver(z, NewForwarder(nil))
+	svc, all := headlessService()
+	m.Put(svc)
+	slice := all[0]
+	slice.ObjectMeta = metav1.ObjectMeta{Namespace: svc.Namespace, Name: "db-1", Labels: map[string]string{discoveryv1.LabelServiceName: svc.Name}}
+	m.Put(slice)
+	for i := range 10 {
+		address := fmt.Sprintf("10.244.7.%d", i)
+		slice = slice.DeepCopy()
+		slice.Endpoints = slice.Endpoints[:1]
+		slice.Endpoints[0].Addresses = []string{address}
+		m.Put(slice)
+		if got := short(ask(r, "db.shop.svc.cluster.local.", mdns.TypeA)); got != "NOERROR "+address {
+			t.Errorf("got %s, want %s", got, address)
+		}
+	}
+}
+
+// What is no question gets no answer, or a refusal, and the next question its
+// answer as before.
+func TestMalformedPackets(t *testing.T) {
+	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- NewServer(NewResolver(testZone(), NewForwarder(nil)), nil).Run(ctx, []net.PacketConn{udp}, nil)
+	}()
+	c, err := net.Dial("udp4", udp.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	good := new(mdns.Msg)
+	good.SetQuestion("web.shop.svc.cluster.local.", mdns.TypeA)
+	wire, err := good.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := append([]byte(nil), wire...)
+	answer[2] |= 0x80 // a response: to answer those would be a loop
+	var bad [][]byte
+	for n := range len(wire) {
+		bad = append(bad, wire[:n])
+	}
+	for _, count := range []int{4, 6, 8, 10} { // more sections than there are
+		p := append([]byte(nil), wire...)
+		p[count], p[count+1] = 0xff, 0xff
+		bad = append(bad, p)
+	}
+	pointer := append(append([]byte(nil), wire[:12]...), 0xc0, 12, 0, 1, 0, 1) // a name that points to itself
+	bad = append(bad, answer, pointer, make([]byte, 1200))
+	for _, p := range bad {
+		if _, err := c.Write(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reply, _, err := (&mdns.Client{Timeout: time.Minute}).Exchange(good, udp.LocalAddr().String())
+	if err != nil || short(reply) != "NOERROR 10.96.0.7" {
+		t.Errorf("%v, %v", reply, err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -2,11 +2,13 @@ package ingress
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -21,18 +23,20 @@ type Handler struct {
 	logger *slog.Logger
 	// metrics may be nil.
 	metrics *measure.Metrics
+	// id tells requests that were here already.
+	id string
 	// securePort is where TLS is served, for redirects; zero: at the usual one.
 	securePort atomic.Int64
 }
 
 // NewHandler makes a handler without routes; metrics may be nil.
 func NewHandler(b *Backends, metrics *measure.Metrics, logger *slog.Logger) *Handler {
-	h := &Handler{logger: logger, metrics: metrics, send: newBalancer(b, metrics)}
+	h := &Handler{logger: logger, metrics: metrics, id: rand.Text(), send: newBalancer(b, metrics)}
 	h.routes.Store(Build(nil, nil))
 	h.proxy = &httputil.ReverseProxy{
 		Transport:     h.send,
 		FlushInterval: -1, // streams flow as they come
-		Rewrite:       rewrite,
+		Rewrite:       h.rewrite,
 		ErrorHandler:  h.failed,
 		ErrorLog:      slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
@@ -76,6 +80,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // forward holds a request to its Ingress's rules and hands it to the Service.
 func (h *Handler) forward(w http.ResponseWriter, r *http.Request, target Target) {
+	if slices.Contains(r.Header.Values(passedHeader), h.id) {
+		http.Error(w, "508: the Service leads back to this Ingress", http.StatusLoopDetected)
+		return
+	}
 	r, cancel, done := target.apply(w, r, int(h.securePort.Load()))
 	defer cancel()
 	if done {
@@ -84,9 +92,14 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, target Target)
 	h.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), targetKey{}, target)))
 }
 
+// passedHeader names the edges that a request came through: an ExternalName may
+// lead back here. It is not Via, by which some backends compress no longer.
+const passedHeader = "X-Knarr-Edge"
+
 // rewrite tells the backend who asked, and for what. What a client claims of
 // itself in these headers is not passed on.
-func rewrite(p *httputil.ProxyRequest) {
+func (h *Handler) rewrite(p *httputil.ProxyRequest) {
+	p.Out.Header.Add(passedHeader, h.id)
 	p.SetXForwarded()
 	p.Out.Host = p.In.Host
 	p.Out.URL.Scheme = "http"

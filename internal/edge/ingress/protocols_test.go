@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -293,5 +294,51 @@ func TestCertificatesThatAreNoGood(t *testing.T) {
 		if got := shown(); got != tc.want {
 			t.Errorf("the certificate is %q, want %q", got, tc.want)
 		}
+	}
+}
+
+// A Service of type ExternalName may lead to the Ingress itself: requests for
+// it end instead of going round.
+func TestRequestsThatComeBackEnd(t *testing.T) {
+	w := serving(t, echo(t), nil)
+	host, text, _ := net.SplitHostPort(w.plain)
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.mirror.Put(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "loop"}, Spec: corev1.ServiceSpec{
+		Type: corev1.ServiceTypeExternalName, ExternalName: host, Ports: []corev1.ServicePort{{Port: int32(port)}}}})
+	ing := ingressOf("loop")
+	loop := networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "loop", Port: networkingv1.ServiceBackendPort{Number: int32(port)}}}
+	ing.Spec.DefaultBackend = &loop
+	w.mirror.Put(ing)
+	c := speaking(w, func(p *http.Protocols) { p.SetHTTP1(true) })
+	if res, body := get(t, c, "http://loop.example/"); res.StatusCode != http.StatusLoopDetected {
+		t.Errorf("%s %s", res.Status, body)
+	}
+	if res, _ := get(t, c, "http://web.example/"); res.StatusCode != http.StatusOK {
+		t.Errorf("another Service: %s", res.Status)
+	}
+}
+
+// A header flood by HTTP/2, whose frames are bounded together.
+func TestHeaderFloodByHTTP2(t *testing.T) {
+	w := serving(t, echo(t), nil)
+	c := speaking(w, func(p *http.Protocols) { p.SetHTTP2(true) })
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://web.example/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2000 {
+		req.Header.Set(fmt.Sprintf("X-%d", i), strings.Repeat("a", 100))
+	}
+	if res, err := c.Do(req); err == nil {
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("%s", res.Status)
+		}
+	}
+	if res, _ := get(t, c, "https://web.example/"); res.StatusCode != http.StatusOK {
+		t.Errorf("others: %s", res.Status)
 	}
 }

@@ -1,7 +1,9 @@
 package ingress
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -110,6 +112,39 @@ func TestDefaultBackendAndCertificates(t *testing.T) {
 		if ok != want || ok && key != (mirror.Key{Namespace: "ns", Name: "tls"}) {
 			t.Errorf("%s: %v, %v; want %v", host, key, ok, want)
 		}
+	}
+}
+
+// Where two Ingresses claim the same, the older has it, by name where they are
+// equally old; the rest of the younger one counts.
+func TestOverlappingHosts(t *testing.T) {
+	const prefix, exact = networkingv1.PathTypePrefix, networkingv1.PathTypeExact
+	aged := func(name string, minutes int, rules ...rule) *networkingv1.Ingress {
+		ing := ingressOf(name, rules...)
+		ing.CreationTimestamp = metav1.NewTime(time.Unix(1_700_000_000, 0).Add(-time.Duration(minutes) * time.Minute))
+		ing.Spec.TLS = []networkingv1.IngressTLS{{Hosts: []string{"Web.example"}, SecretName: name}}
+		return ing
+	}
+	all := []*networkingv1.Ingress{
+		aged("young", 1, rule{"web.example", "/", prefix, "young"}, rule{"web.example", "/more", prefix, "more"}, rule{"*.wild.example", "/", prefix, "young"}),
+		aged("old", 9, rule{"WEB.example", "/", prefix, "old"}, rule{"web.example", "/x", prefix, "old"}),
+		aged("b", 5, rule{"one.wild.example", "/", prefix, "b"}, rule{"web.example", "/x", exact, "b"}),
+		aged("a", 5, rule{"one.wild.example", "/", prefix, "a"}),
+	}
+	for range 2 {
+		r := Build(all, ourClass())
+		for _, tc := range []struct{ host, path, want string }{
+			{"web.example", "/", "old"}, {"web.example", "/more/x", "more"}, {"web.example", "/x", "b"}, {"web.example", "/x/y", "old"},
+			{"one.wild.example", "/", "a"}, {"two.wild.example", "/", "young"},
+		} {
+			if got, _ := r.Find(tc.host, tc.path); got.Service.Name != tc.want {
+				t.Errorf("%s%s leads to %q, want %q", tc.host, tc.path, got.Service.Name, tc.want)
+			}
+		}
+		if key, _ := r.Certificate("web.example"); key.Name != "old" {
+			t.Errorf("the certificate is %v", key)
+		}
+		slices.Reverse(all)
 	}
 }
 

@@ -184,6 +184,7 @@ func (x *besides) eventuallyOpen(when string) {
 func TestBesideOtherFirewalls(t *testing.T) {
 	for name, load := range map[string]func() error{"Docker": docker, "ufw": ufw, "firewalld": firewalld} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			x := newBesides(t)
 			x.eventuallyOpen("alone")
 			x.node.Do(load)
@@ -241,4 +242,41 @@ func TestNetworksOfFormerRulesAreReplaced(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// Whoever flushes the whole rule set is noticed; those who change their own
+// tables, or policies that change tables in turn, are not taken for that.
+func TestFlushedRulesAreNoticed(t *testing.T) {
+	x := newBesides(t)
+	ended := make(chan error, 1)
+	go func() { ended <- x.node.Try(func() error { return Guard(t.Context(), x.cfg) }) }()
+	x.node.Do(ufw)
+	x.eventuallyOpen("after ufw came") // so that Guard listens
+	x.node.Do(func() error {
+		conn, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		other := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "knarr-policy2"})
+		conn.DelTable(other)
+		if err := conn.Flush(); err != nil {
+			return err
+		}
+		return ufw()
+	})
+	x.eventuallyOpen("after a reload")
+	if len(ended) > 0 {
+		t.Fatalf("ended for a table that is not the Services': %v", <-ended)
+	}
+	x.node.Do(func() error {
+		conn, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		conn.FlushRuleset()
+		return conn.Flush()
+	})
+	if err := <-ended; !errors.Is(err, ErrFlushed) {
+		t.Errorf("ended by %v", err)
+	}
 }

@@ -9,14 +9,21 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/knarr-io/knarr/internal/network/ruleset"
 )
 
 // ourTables begins the names of the nftables tables of this program.
 const ourTables = "knarr"
 
+// ErrFlushed tells that somebody removed the rules of this program, as a
+// `nft flush ruleset` does, and with it any reload of the nftables service.
+var ErrFlushed = errors.New("the nftables tables were removed by somebody else")
+
 // Guard lets pods through other owners' firewalls again whenever one of them
 // comes or is loaded anew, until ctx ends. It works in the network namespace
-// of the thread that calls it, and returns an error when it cannot listen.
+// of the thread that calls it, and returns an error when it cannot listen, or
+// ErrFlushed.
 func Guard(ctx context.Context, c Config) error {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
@@ -46,6 +53,9 @@ func Guard(ctx context.Context, c Config) error {
 				return fmt.Errorf("pod network: listen to nftables: %w", err)
 			}
 			for _, m := range messages {
+				if m.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_DELTABLE && tableOf(m) == ruleset.TableName {
+					return ErrFlushed
+				}
 				changed = changed || foreign(m)
 				committed = committed || m.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN
 			}
@@ -61,15 +71,19 @@ func foreign(m netlink.Message) bool {
 	default:
 		return false
 	}
-	// The family's header, then attributes; the first names the table.
+	return !strings.HasPrefix(tableOf(m), ourTables)
+}
+
+// tableOf is the table that a message is about: the first attribute behind the
+// family's header.
+func tableOf(m netlink.Message) string {
 	const header, attribute = 4, 4
 	if len(m.Data) < header+attribute {
-		return false
+		return ""
 	}
 	size := int(binary.NativeEndian.Uint16(m.Data[header:]))
 	if size < attribute || header+size > len(m.Data) {
-		return false
+		return ""
 	}
-	table := strings.TrimRight(string(m.Data[header+attribute:header+size]), "\x00")
-	return !strings.HasPrefix(table, ourTables)
+	return strings.TrimRight(string(m.Data[header+attribute:header+size]), "\x00")
 }

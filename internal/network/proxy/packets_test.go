@@ -7,8 +7,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/nftables"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
@@ -259,6 +261,56 @@ func TestSessionAffinityKeepsTheEndpointUntilItGoes(t *testing.T) {
 	if got := l.who(l.c, "10.96.0.20:80"); got != other {
 		t.Errorf("after its endpoint went, the client should meet %q, met %q", other, got)
 	}
+}
+
+// A client that stays away for the time is forgotten, and spread like others.
+func TestSessionAffinityExpires(t *testing.T) {
+	l := newLab(t)
+	svc := service()
+	second := int32(1)
+	svc.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
+	svc.Spec.SessionAffinityConfig = &corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: &second}}
+	l.apply(svc, endpoint(podA, true), endpoint(podB, true))
+	met := map[string]bool{}
+	for deadline := time.Now().Add(time.Minute); len(met) < 2 && time.Now().Before(deadline); {
+		answer, err := l.c.Ask("10.96.0.20:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		met[answer[:1]] = true
+		for look := time.Tick(20 * time.Millisecond); l.clients() > 0; <-look { // while somebody is remembered
+			if !time.Now().Before(deadline) {
+				t.Fatal("a client is not forgotten")
+			}
+		}
+	}
+	if len(met) < 2 {
+		t.Errorf("a client that is forgotten again and again always meets %v", met)
+	}
+}
+
+// clients counts those that the kernel remembers.
+func (l *lab) clients() (n int) {
+	l.t.Helper()
+	conn, err := nftables.New(nftables.WithNetNSFd(l.node.FD()))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	sets, err := conn.GetSets(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: ruleset.TableName})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, s := range sets {
+		if !s.Dynamic {
+			continue
+		}
+		elements, err := conn.GetSetElements(s)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		n += len(elements)
+	}
+	return n
 }
 
 func TestRestartGoesOnFromWhatStands(t *testing.T) {
