@@ -2,6 +2,7 @@ package podnet
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -84,6 +85,60 @@ func TestAttachDetach(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// Without a size that was asked for, pods' links are as large as that by which
+// the machine reaches the world.
+func TestLinksAreAsLargeAsTheDefaultRoutes(t *testing.T) {
+	for _, tc := range []struct{ link, want int }{{0, 1500}, {1400, 1400}, {9000, 9000}} {
+		pod := makePod(t)
+		inNode(t, func() error {
+			if tc.link > 0 {
+				if err := worldBy(tc.link); err != nil {
+					return err
+				}
+			}
+			if err := Attach("0123456789abcdef", pod, netip.MustParseAddr("10.1.2.3"), 0); err != nil {
+				return err
+			}
+			for name, do := range map[string]func(func() error) error{"kn0123456789a": func(f func() error) error { return f() },
+				podLink: func(f func() error) error { return nspace.Do(pod, nspace.Net, f) }} {
+				err := do(func() error {
+					link, err := netlink.LinkByName(name)
+					if err == nil && link.Attrs().MTU != tc.want {
+						t.Errorf("beside a link of %d bytes %s has %d, want %d", tc.link, name, link.Attrs().MTU, tc.want)
+					}
+					return err
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// worldBy makes a link of a size that the default route leads by.
+func worldBy(mtu int) error {
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "world", MTU: mtu}, PeerName: "world2"}); err != nil {
+		return err
+	}
+	link, err := netlink.LinkByName("world")
+	if err != nil {
+		return err
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		return err
+	}
+	addr, err := netlink.ParseAddr("192.0.2.2/24")
+	if err != nil {
+		return err
+	}
+	if err := netlink.AddrAdd(link, addr); err != nil {
+		return err
+	}
+	return netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: net.IPv4(192, 0, 2, 1)})
 }
 
 func checkPod(t *testing.T, addr netip.Addr) error {

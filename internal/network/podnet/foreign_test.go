@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -150,13 +151,20 @@ func newBesides(t *testing.T) *besides {
 	return x
 }
 
-// open tells what does not answer.
+// shut tells what does not answer.
 func (x *besides) shut() (shut []string) {
+	var mu sync.Mutex
+	var asking sync.WaitGroup
 	for address, what := range map[string]string{"10.244.0.3:80": "another pod", "10.96.0.7:80": "a Service", "198.51.100.9:80": "the world", x.cfg.Node.String() + ":53": "the node"} {
-		if _, err := x.a.Ask(address); err != nil {
-			shut = append(shut, what)
-		}
+		asking.Go(func() {
+			if _, err := x.a.Ask(address); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				shut = append(shut, what)
+			}
+		})
 	}
+	asking.Wait()
 	return shut
 }
 

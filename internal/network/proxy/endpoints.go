@@ -43,6 +43,27 @@ func isEnding(c discoveryv1.EndpointConditions) bool {
 	return c.Serving != nil && *c.Serving && c.Terminating != nil && *c.Terminating
 }
 
+// leavingOf are the endpoints that end. With publishNotReadyAddresses they are
+// said to be ready to the last, and nobody can wait for them to leave.
+func leavingOf(all []*discoveryv1.EndpointSlice) map[netip.Addr]bool {
+	var out map[netip.Addr]bool
+	for _, slice := range all {
+		for i := range slice.Endpoints {
+			e := &slice.Endpoints[i]
+			if e.Conditions.Terminating == nil || !*e.Conditions.Terminating || len(e.Addresses) == 0 {
+				continue
+			}
+			if addr, err := netip.ParseAddr(e.Addresses[0]); err == nil {
+				if out == nil {
+					out = map[netip.Addr]bool{}
+				}
+				out[addr] = true
+			}
+		}
+	}
+	return out
+}
+
 // near are the endpoints whose hints name the node, or else its zone
 // (KEP-2433, KEP-4444). Hints count only where every endpoint has one, and one
 // of them names this place: half of the hints would overload few endpoints.

@@ -3,7 +3,9 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -260,6 +262,29 @@ func TestSessionAffinityKeepsTheEndpointUntilItGoes(t *testing.T) {
 	l.apply(svc, endpoint(map[string]string{"a": podA, "b": podB}[other], true))
 	if got := l.who(l.c, "10.96.0.20:80"); got != other {
 		t.Errorf("after its endpoint went, the client should meet %q, met %q", other, got)
+	}
+}
+
+// Nothing here passes a bridge, so that it makes no difference whether bridged
+// packets are shown to the rules of IP, as Docker and others have it. Where the
+// kernel cannot do that there is nothing to switch.
+func TestBridgedPacketsAreNoMatter(t *testing.T) {
+	const file = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+	l := newLab(t)
+	l.apply(service(), endpoint(podA, true), endpoint(podB, true))
+	for _, value := range []string{"0", "1"} {
+		l.node.Do(func() error {
+			if err := os.WriteFile(file, []byte(value), 0); !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			return nil
+		})
+		if got := l.who(l.c, "10.96.0.20:80"); got != "ab" {
+			t.Errorf("%s = %s: a Service leads to %q", file, value, got)
+		}
+		if got := l.who(l.a, podB+":8080"); got != "b" {
+			t.Errorf("%s = %s: a pod's address leads to %q", file, value, got)
+		}
 	}
 }
 

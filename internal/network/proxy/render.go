@@ -46,13 +46,14 @@ func RenderService(svc *corev1.Service, slices []*discoveryv1.EndpointSlice, her
 		return out
 	}
 	out.Health = healthOf(svc, slices, here)
+	leaving := leavingOf(slices)
 	for i := range svc.Spec.Ports {
 		port := &svc.Spec.Ports[i]
 		protocol, ok := protocolNumber(port.Protocol)
 		if !ok {
 			continue
 		}
-		p := portRender{svc: svc, port: port, protocol: protocol, out: &out,
+		p := portRender{svc: svc, port: port, protocol: protocol, leaving: leaving, out: &out,
 			id: chainID(svc.Namespace, svc.Name, port.Name, strconv.Itoa(int(port.Port)), string(port.Protocol))}
 		p.all, p.local, p.ready = endpointsOf(slices, port, here)
 		p.render()
@@ -98,12 +99,14 @@ type portRender struct {
 	all, local []ruleset.Target
 	// ready is false where all are endpoints that end, in want of others.
 	ready bool
-	out   *Rendered
+	// leaving are endpoints that end, whatever they are said to be besides.
+	leaving map[netip.Addr]bool
+	out     *Rendered
 }
 
 func (p *portRender) render() {
 	for _, t := range slices.Concat(p.all, p.local) {
-		if p.ready {
+		if p.ready && !p.leaving[t.Addr] {
 			p.out.Ready[t.Addr] = p.out.Ready[t.Addr] || p.protocol == unix.IPPROTO_UDP
 		}
 		p.out.Elements[ruleset.Key{Set: ruleset.Hairpin, Addr: t.Addr}] = ""

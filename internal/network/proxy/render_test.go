@@ -17,6 +17,13 @@ func ending(addr string) discoveryv1.Endpoint {
 	return e
 }
 
+// published is an endpoint of a Service with publishNotReadyAddresses.
+func published(e discoveryv1.Endpoint) discoveryv1.Endpoint {
+	yes := true
+	e.Conditions.Ready = &yes
+	return e
+}
+
 func TestEndingEndpointsServeOnlyInWantOfOthers(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
@@ -27,6 +34,7 @@ func TestEndingEndpointsServeOnlyInWantOfOthers(t *testing.T) {
 		{"living", []discoveryv1.Endpoint{endpoint(podA, true)}, 1, true},
 		{"one of two ends", []discoveryv1.Endpoint{ending(podA), endpoint(podB, true)}, 1, false},
 		{"the last one ends", []discoveryv1.Endpoint{ending(podA)}, 1, false},
+		{"ends, and is published whatever it is", []discoveryv1.Endpoint{published(ending(podA)), endpoint(podB, true)}, 2, false},
 		{"not ready", []discoveryv1.Endpoint{endpoint(podA, false)}, 0, false},
 	} {
 		svc := service()
