@@ -68,13 +68,14 @@ func (r *Controller) reconcile(ctx context.Context, name string) (reconcile.Resu
 	}
 	doc, err := json.Marshal(map[string]any{
 		"apiVersion": rbacv1.SchemeGroupVersion.String(), "kind": "ClusterRole",
-		"metadata": map[string]any{"name": name}, "rules": rules,
+		// The UID keeps a role that was deleted meanwhile from being made again.
+		"metadata": map[string]any{"name": name, "uid": role.UID}, "rules": rules,
 	})
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("encoding the rules: %w", err)
 	}
 	_, err = r.roles.Apply(ctx, "", name, doc, manager, true)
-	if apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // it is gone, which will be told
 		return reconcile.Result{}, nil
 	}
 	return reconcile.Result{}, err
