@@ -76,6 +76,24 @@ func eventually(t *testing.T, s *apitest.Server, code int, path string) {
 	}
 }
 
+// eventuallyRefused repeats a dry create until a changed schema refuses it.
+func eventuallyRefused(t *testing.T, s *apitest.Server, body string) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if got, _, _ := s.Do(t, "POST", widgets+"?dryRun=All", body); got == 422 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("still taken: %s", body)
+		}
+	}
+}
+
 func widget(version, name, spec string) string {
 	return fmt.Sprintf(`{"apiVersion":"example.com/%s","kind":"Widget","metadata":{"name":%q},"spec":%s}`, version, name, spec)
 }
