@@ -3,11 +3,15 @@ package ecosystem
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/knarr-io/knarr/test/e2e/harness"
 )
@@ -62,16 +66,28 @@ func (m module) chart(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, _, cut := strings.Cut(string(data), "\ndependencies:")
+	own, list, cut := strings.Cut(string(data), "\ndependencies:")
 	if !cut {
 		return dir
 	}
+	var there []map[string]any
+	if err := yaml.Unmarshal([]byte(list), &there); err != nil {
+		t.Fatal(err)
+	}
+	there = slices.DeleteFunc(there, func(d map[string]any) bool {
+		_, err := os.Stat(filepath.Join(dir, "charts", fmt.Sprint(d["name"])))
+		return err != nil
+	})
+	kept, err := yaml.Marshal(map[string]any{"dependencies": there})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{about, filepath.Join(dir, "Chart.lock")} {
-		if err := os.Remove(name); err != nil {
+		if err := os.Remove(name); err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(about, []byte(own+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(about, []byte(own+"\n"+string(kept)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -104,6 +120,9 @@ func tell(t *testing.T, namespace string) {
 		t.Log(k.Try(t, "get", "pods,events", "-o", "wide").Stdout)
 		for _, pod := range strings.Fields(k.Try(t, "get", "pods", "-o", "name").Stdout) {
 			t.Log(k.Try(t, "logs", pod, "--all-containers", "--tail=25"))
+			if out := k.Try(t, "logs", pod, "--previous", "--tail=25"); out.Err == nil {
+				t.Log("before it was restarted:", out)
+			}
 		}
 	})
 }
