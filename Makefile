@@ -82,9 +82,9 @@ robustness: build ## kill a server CRASHES= times (default 1000; needs root) whi
 robustness-short: build
 	$(ROBUSTNESS) -crashes=10
 
-BENCH_RUN = $(GO) run ./test/bench -knarr $(abspath $(KNARR)) -images $(abspath $(BIN)/images) $(if $(BENCH_DIR),-dir '$(BENCH_DIR)')
+BENCH_RUN = $(GO) run ./test/bench -knarr $(abspath $(KNARR)) -images $(abspath $(BIN)/images) $(if $(BENCH_DIR),-dir '$(BENCH_DIR)') $(if $(CONTAINERD),-containerd '$(CONTAINERD)')
 
-bench: build images ## measure DESIGN.md's budgets [ONLY= BENCH_DIR=]; writes docs/benchmarks.md and bin/bench.json
+bench: build images ## measure DESIGN.md's budgets [ONLY= BENCH_DIR= CONTAINERD=]; writes docs/benchmarks.md and bin/bench.json
 	$(BENCH_RUN) -data $(BIN)/bench.json $(if $(ONLY),-only '$(ONLY)')
 
 bench-upstream: build images ## measure in turns with upstream's control plane and node [ONLY= BENCH_DIR=]; writes docs/benchmarks-upstream.md

@@ -32,6 +32,7 @@ func main() {
 	flag.StringVar(&o.upstream, "upstream", "", "folder to build upstream's control plane in, which is then measured too")
 	flag.StringVar(&o.profiles, "profiles", "", "folder for CPU and heap profiles of the server")
 	flag.BoolVar(&o.beside, "beside", false, "measure although another cluster runs on the machine")
+	flag.StringVar(&o.containerd, "containerd", "", "folder with containerd's programs in bin/, to pull images beside Knarr")
 	only := flag.String("only", "", "measure what matches this regular expression alone, and write no report")
 	flag.Parse()
 	o.only = regexp.MustCompile(*only)
@@ -45,7 +46,7 @@ func main() {
 }
 
 type options struct {
-	knarr, images, dir, report, data, upstream, profiles string
+	knarr, images, dir, report, data, upstream, profiles, containerd string
 
 	only          *regexp.Regexp
 	whole, beside bool
@@ -78,6 +79,8 @@ func measurements() []measurement {
 		{name: "idle", cluster: measureIdle},
 		{name: "pod", cluster: measurePods},
 		{name: "replicas", cluster: measureReplicas},
+		{name: "node", cluster: measureNode},
+		{name: "images", cluster: measureImages},
 		{name: "policies", cluster: measurePolicies},
 		{name: "services", cluster: measureServices},
 		{name: "throughput", cluster: measureThroughput},
