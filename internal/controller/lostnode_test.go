@@ -101,3 +101,40 @@ func TestPodsOfADeletedNodeAreCollected(t *testing.T) {
 		rolledOut(t, c, "web")
 	})
 }
+
+// TestPodsOfANodeOutOfServiceGoAtOnce: a dead node's pods are being deleted,
+// and nobody confirms it, until its taint says that it is out of service.
+func TestPodsOfANodeOutOfServiceGoAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testkit.Start(t, testkit.Options{Nodes: 2})
+		openNodes(t, c, 2)
+		create(t, c, deployment("web", 4))
+		rolledOut(t, c, "web")
+		here := func() (n int) {
+			for _, pod := range list[*corev1.Pod](t, c, "default", labelsOf("web")) {
+				if pod.Spec.NodeName == "node-0" {
+					n++
+				}
+			}
+			return n
+		}
+		before := here()
+		c.Fleet.Silence("node-0", true)
+		testkit.Eventually(t, 10*time.Minute, "the lost node's pods are being deleted", func() bool {
+			for _, pod := range list[*corev1.Pod](t, c, "default", labelsOf("web")) {
+				if pod.Spec.NodeName == "node-0" && pod.DeletionTimestamp == nil {
+					return false
+				}
+			}
+			return true
+		})
+		if left := here(); left != before || before == 0 {
+			t.Fatalf("%d of %d pods are left before anybody vouches for their end", left, before)
+		}
+		edit(t, c, "", "node-0", func(n *corev1.Node) {
+			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeOutOfService, Value: "nodeshutdown", Effect: corev1.TaintEffectNoExecute})
+		})
+		testkit.Eventually(t, time.Minute, "they are gone", func() bool { return here() == 0 })
+		rolledOut(t, c, "web")
+	})
+}

@@ -47,7 +47,7 @@ func TestDeploymentStallsAndRecreates(t *testing.T) {
 	k := s.Kubectl
 	k.Run(t, "create", "deployment", "stuck", "--image="+nginx)
 	s.Rollout(t, "stuck")
-	k.Run(t, "patch", "deployment", "stuck", "-p", `{"spec":{"progressDeadlineSeconds":3,"template":{"spec":{"containers":[{"name":"nginx","image":"nowhere.invalid/nothing:1"}]}}}}`)
+	k.Run(t, "patch", "deployment", "stuck", "-p", `{"spec":{"progressDeadlineSeconds":3,"template":{"spec":{"containers":[{"name":"nginx","readinessProbe":{"httpGet":{"path":"/nowhere","port":80},"periodSeconds":1}}]}}}}`)
 	k.Fails(t, []string{"exceeded its progress deadline"}, "rollout", "status", "deployment/stuck", "--timeout=1m")
 	is(t, k.Run(t, "get", "deployment", "stuck", "-o", "jsonpath={.status.availableReplicas}"), "1")
 	k.Run(t, "rollout", "undo", "deployment/stuck")

@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -102,4 +105,42 @@ containers:
 	if table := s.Kubectl.Run(t, "get", "pod", "greedy"); !strings.Contains(table, "OOMKilled") && !strings.Contains(table, "Error") {
 		t.Errorf("kubectl get shows\n%s", table)
 	}
+}
+
+// A namespace's quota and limit range: what a container does not say it gets,
+// what is too much is refused in words that say why, also to a Deployment, and
+// room that is given back is used.
+func TestQuotaAndLimitRange(t *testing.T) {
+	t.Parallel()
+	s := cluster.Space(t)
+	k := s.Kubectl
+	s.Apply(t, `apiVersion: v1
+kind: LimitRange
+metadata: {name: sizes}
+spec:
+  limits:
+  - type: Container
+    default: {cpu: 100m, memory: 64Mi}
+    defaultRequest: {cpu: 50m, memory: 32Mi}
+    max: {cpu: 200m}
+---
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: share}
+spec:
+  hard: {requests.cpu: 100m, pods: "3"}
+`)
+	k.Run(t, "create", "deployment", "web", "--image="+busybox, "--replicas=3", "--", "sleep", "1000")
+	harness.Await(t, time.Minute, "two of three pods", func(context.Context) error {
+		out := k.Try(t, "get", "deployment", "web", "-o", `jsonpath={.status.availableReplicas} {.status.conditions[?(@.type=="ReplicaFailure")].message}`)
+		if !strings.HasPrefix(out.Stdout, "2 ") || !strings.Contains(out.Stdout, "exceeded quota: share, requested: requests.cpu=50m, used: requests.cpu=100m, limited: requests.cpu=100m") {
+			return fmt.Errorf("got %s", out)
+		}
+		return nil
+	})
+	is(t, k.Run(t, "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[0].spec.containers[0].resources.limits.cpu} {.items[0].spec.containers[0].resources.requests.memory}"), "100m 32Mi")
+	k.Fails(t, []string{"maximum cpu usage per Container is 200m, but limit is 500m"}, "run", "large", "--image="+busybox, "--overrides",
+		`{"spec":{"containers":[{"name":"large","image":"`+busybox+`","resources":{"limits":{"cpu":"500m"}}}]}}`)
+	k.Run(t, "patch", "resourcequota", "share", "-p", `{"spec":{"hard":{"requests.cpu":"150m"}}}`)
+	k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m")
 }

@@ -1,10 +1,12 @@
 // Package podgc removes pods that nobody else will: those of nodes that no
-// longer exist, those deleted before they had a node, and finished ones
-// beyond a bound. It writes the reason on the pod and deletes it at once.
+// longer exist, those being deleted on nodes that are out of service
+// (KEP-2268), those deleted before they had a node, and finished ones beyond a
+// bound. It writes the reason on the pod and deletes it at once.
 package podgc
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,7 +62,7 @@ func (r *Controller) Run(ctx context.Context) {
 		return
 	}
 	for _, pod := range r.podInf.List("", nil) { // those found at the start
-		if pod.Spec.NodeName != "" && !r.nodeThere(pod.Spec.NodeName) {
+		if pod.Spec.NodeName != "" && (!r.nodeThere(pod.Spec.NodeName) || r.stranded(pod)) {
 			r.loop.Enqueue(keyOf(pod))
 		}
 	}
@@ -79,6 +81,10 @@ func (r *Controller) podChanged(old, new *corev1.Pod) {
 		r.loop.Enqueue(keyOf(new))
 		return
 	}
+	if r.nodeInf.HasSynced() && r.stranded(new) {
+		r.loop.Enqueue(keyOf(new))
+		return
+	}
 	if new.Spec.NodeName != "" && (old == nil || old.Spec.NodeName == "") && r.nodeInf.HasSynced() && !r.nodeThere(new.Spec.NodeName) {
 		r.loop.Enqueue(keyOf(new))
 	}
@@ -91,9 +97,35 @@ func (r *Controller) nodeChanged(old, new *corev1.Node) {
 		}
 		return
 	}
+	if abandoned(new) && (old == nil || !abandoned(old)) {
+		for _, pod := range r.podInf.ByIndex(pods.ByNode, new.Name) {
+			if pod.DeletionTimestamp != nil {
+				r.loop.Enqueue(keyOf(pod))
+			}
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.mu.missing, new.Name)
+}
+
+// abandoned tells whether somebody vouches that nothing runs on a node any
+// more: its taint says so, and it is not ready.
+func abandoned(n *corev1.Node) bool {
+	ready := slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
+	return !ready && slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService })
+}
+
+// stranded tells of a pod that is being deleted and whose node will not
+// confirm it.
+func (r *Controller) stranded(pod *corev1.Pod) bool {
+	if pod.DeletionTimestamp == nil {
+		return false
+	}
+	node, ok := r.nodeInf.Get("", pod.Spec.NodeName)
+	return ok && abandoned(node)
 }
 
 // trackFinished counts finished pods and enqueues the oldest beyond the bound.
@@ -133,6 +165,11 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 		return reconcile.Result{}, r.remove(ctx, pod, "")
 	case pod.Spec.NodeName != "" && !r.nodeThere(pod.Spec.NodeName):
 		return r.orphaned(ctx, pod)
+	case r.stranded(pod):
+		if err := disrupt.Fail(ctx, r.pods, pod); err != nil {
+			return reconcile.Result{}, err
+		}
+		return reconcile.Result{}, r.remove(ctx, pod, "")
 	case pods.Finished(pod) && r.surplus(key):
 		return reconcile.Result{}, r.remove(ctx, pod, "")
 	}

@@ -146,7 +146,11 @@ func (r *Controller) claim(ctx context.Context, key target) error {
 		pods: r.podInf.ByIndex(storage.ByClaim, key.Namespace+"/"+key.Name),
 	})
 	if plan.bind != nil {
-		return r.bind(ctx, plan.bind, claim)
+		if err := r.bind(ctx, plan.bind, claim); err != nil {
+			return err
+		}
+		r.tell(claim, plan.note)
+		return nil
 	}
 	claim, err := r.prepare(ctx, claim, &plan)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
+	"github.com/knarr-io/knarr/internal/api/localvolume"
 	"github.com/knarr-io/knarr/internal/controller/internal/storage"
 )
 
@@ -93,9 +94,19 @@ func planBound(claim *corev1.PersistentVolumeClaim, w *world) claimPlan {
 	case v == nil:
 		return lost("ClaimLost", "Bound claim has lost its PersistentVolume. Data on the volume is lost!")
 	case v.Spec.ClaimRef == nil, v.Spec.ClaimRef.UID == claim.UID, storage.Refers(v, claim):
-		return claimPlan{bind: v}
+		return claimPlan{bind: v, note: growing(claim, v)}
 	}
 	return lost("ClaimMisbound", "Two claims are bound to the same volume, this one is bound incorrectly")
+}
+
+// growing says who is waited for where a bound claim asks for more than it
+// has; volumes on nodes' disks are the provisioner's to grow.
+func growing(claim *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) *note {
+	want, have := claim.Spec.Resources.Requests[corev1.ResourceStorage], claim.Status.Capacity[corev1.ResourceStorage]
+	if claim.Status.Phase != corev1.ClaimBound || want.Cmp(have) <= 0 || localvolume.Ours(v) {
+		return nil
+	}
+	return &note{false, "ExternalExpanding", "waiting for an external controller to expand this PVC"}
 }
 
 // planUnbound finds a volume for a claim that has none.

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/knarr-io/knarr/internal/api/localvolume"
 	"github.com/knarr-io/knarr/internal/controller/internal/storage"
 )
 
@@ -172,6 +173,38 @@ func TestPlanVolume(t *testing.T) {
 		got := planVolume(c.volume, c.claim)
 		if got.phase != c.phase || got.unbind != c.unbind || got.forget != c.forget {
 			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestGrowingClaimsWaitForTheirDriver(t *testing.T) {
+	grown := func(phase corev1.PersistentVolumeClaimPhase, request string) *corev1.PersistentVolumeClaim {
+		c := claim(func(c *corev1.PersistentVolumeClaim) { c.Spec.Resources.Requests = size(request) })
+		c.Annotations[storage.BindCompleted], c.Spec.VolumeName = "yes", "v"
+		c.Status = corev1.PersistentVolumeClaimStatus{Phase: phase, Capacity: size("1Gi")}
+		return c
+	}
+	foreign := volume("v", "1Gi", refers("1"))
+	ours := volume("pvc-1", "1Gi", refers("1"), func(v *corev1.PersistentVolume) {
+		v.Name, v.Spec.Local = "pvc-1", &corev1.LocalVolumeSource{Path: "/x"}
+		v.Annotations[storage.ProvisionedBy] = localvolume.Provisioner
+	})
+	for name, c := range map[string]struct {
+		claim  *corev1.PersistentVolumeClaim
+		volume *corev1.PersistentVolume
+		want   string
+	}{
+		"larger":           {grown(corev1.ClaimBound, "2Gi"), foreign, "ExternalExpanding"},
+		"as large":         {grown(corev1.ClaimBound, "1Gi"), foreign, ""},
+		"not yet bound":    {grown(corev1.ClaimPending, "2Gi"), foreign, ""},
+		"on a node's disk": {grown(corev1.ClaimBound, "2Gi"), ours, ""},
+	} {
+		got := ""
+		if n := growing(c.claim, c.volume); n != nil {
+			got = n.reason
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }

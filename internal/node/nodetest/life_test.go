@@ -160,6 +160,19 @@ func (w *world) hasEvent(reason, prefix string) bool {
 	})
 }
 
+// A pod with claims for devices is not run without them.
+func TestPodsWithoutTheirDevicesWait(t *testing.T) {
+	w := newWorld(t)
+	claim := "gpu"
+	w.create(pod("user", func(p *corev1.Pod) {
+		p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: claim, ResourceClaimName: &claim}}
+	}))
+	w.awaitEvent("FailedPrepareDynamicResources", "Failed to prepare dynamic resources: claim gpu: this node asks no drivers for devices")
+	if s := w.get("user").Status; s.Phase != corev1.PodPending {
+		t.Errorf("the pod is %s", s.Phase)
+	}
+}
+
 func TestMissingConfigMapIsAwaited(t *testing.T) {
 	w := newWorld(t)
 	w.create(pod("volume", func(p *corev1.Pod) {

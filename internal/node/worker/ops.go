@@ -81,8 +81,9 @@ func (w *Worker) mountVolumes(ctx context.Context) func() func() {
 	return func() func() {
 		defer w.tellHung(pod)()
 		var mounted map[string]volumes.Mounted
-		var err error
-		if !again {
+		missing := withoutDevices(pod)
+		err := missing
+		if err == nil && !again {
 			err = w.pullVolumes(ctx, pod)
 		}
 		if err == nil {
@@ -95,11 +96,24 @@ func (w *Worker) mountVolumes(ctx context.Context) func() func() {
 				w.volumes, w.view.VolumesReady, w.mounts = mounted, true, 0
 				delete(w.view.NotBefore, "")
 			case ctx.Err() == nil:
-				w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedMount", err.Error())
+				if missing != nil {
+					w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedPrepareDynamicResources", "Failed to prepare dynamic resources: "+missing.Error())
+				} else {
+					w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedMount", err.Error())
+				}
 				w.retryLater()
 			}
 		}
 	}
+}
+
+// withoutDevices fails for a pod with claims for devices: the node has no
+// drivers that could prepare them, and without them the pod must not run.
+func withoutDevices(pod *corev1.Pod) error {
+	if len(pod.Spec.ResourceClaims) == 0 {
+		return nil
+	}
+	return fmt.Errorf("claim %s: this node asks no drivers for devices: let the pod run on a node that does", pod.Spec.ResourceClaims[0].Name)
 }
 
 // tellHung tells an event when volumes take too long, again and again until

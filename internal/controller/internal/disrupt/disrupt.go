@@ -20,7 +20,19 @@ import (
 // Failed of a pod that is not finished. A pod that is gone needs no mark. It
 // patches the status, which is what its callers are allowed to do.
 func Mark(ctx context.Context, all client.Typed[*corev1.Pod], pod *corev1.Pod, reason, message string, fail bool) error {
-	status := plan(pod, reason, message, fail, time.Now())
+	return write(ctx, all, pod, plan(pod, reason, message, fail, time.Now()))
+}
+
+// Fail sets the phase Failed of a pod that is not finished, without a reason:
+// nothing disrupts it, it only cannot report its end itself.
+func Fail(ctx context.Context, all client.Typed[*corev1.Pod], pod *corev1.Pod) error {
+	if pods.Finished(pod) {
+		return nil
+	}
+	return write(ctx, all, pod, map[string]any{"phase": corev1.PodFailed})
+}
+
+func write(ctx context.Context, all client.Typed[*corev1.Pod], pod *corev1.Pod, status map[string]any) error {
 	if len(status) == 0 {
 		return nil
 	}
