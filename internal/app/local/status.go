@@ -122,8 +122,13 @@ func (r *reporter) cluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	namespaces, _, err := client.For[*corev1.Namespace](c).List(ctx, "", metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
 	r.nodeTable(nodes)
 	r.pods(pods)
+	r.namespaces(namespaces)
 	return nil
 }
 

@@ -175,3 +175,22 @@ func TestNeverAllowsTooMuch(t *testing.T) {
 		}
 	})
 }
+
+// An eviction stays noted while its pod may not have been seen, and no longer.
+func TestEvictionOfAnUnseenPodIsRemembered(t *testing.T) {
+	for name, c := range map[string]struct {
+		ago  time.Duration
+		late bool
+		want int
+	}{
+		"the pod may come yet": {time.Second, true, 1},
+		"the pod is gone":      {time.Second, false, 0},
+		"too long ago":         {deletionTimeout, true, 0},
+	} {
+		b := budget("1", "", map[string]time.Duration{"x": c.ago})
+		p, err := planStatus(b, view{covered: podsOf("rr"), late: c.late}, now)
+		if err != nil || len(p.status.DisruptedPods) != c.want || (p.recheck > 0) != (c.want > 0) {
+			t.Errorf("%s: %v, noted are %v, again after %s", name, err, p.status.DisruptedPods, p.recheck)
+		}
+	}
+}
