@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/apiserver/limits"
@@ -54,6 +55,19 @@ func TestTooManyOperations(t *testing.T) {
 	_, _, err := Apply(types.JSONPatchType, []byte(`{"a":1}`), []byte(patch), nil)
 	if !errors.IsRequestEntityTooLargeError(err) {
 		t.Fatalf("got %v", err)
+	}
+}
+
+func TestCopiesDoNotGrowWithoutEnd(t *testing.T) {
+	doc := `{"a":"` + strings.Repeat("x", limits.PatchCopies/3) + `"}`
+	patch := func(copies int) []byte {
+		return []byte("[" + strings.TrimSuffix(strings.Repeat(`{"op":"copy","from":"/a","path":"/b"},`, copies), ",") + "]")
+	}
+	if _, _, err := Apply(types.JSONPatchType, []byte(doc), patch(2), nil); err != nil {
+		t.Errorf("two copies: %v", err)
+	}
+	if _, _, err := Apply(types.JSONPatchType, []byte(doc), patch(4), nil); errors.ReasonForError(err) != metav1.StatusReasonInvalid {
+		t.Errorf("four copies: %v", err)
 	}
 }
 
