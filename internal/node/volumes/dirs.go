@@ -123,8 +123,8 @@ func checkType(path string, kind corev1.HostPathType) error {
 
 // claim resolves a bound claim to its volume, as far as the volume lies on
 // this machine (hostPath and local).
-func (m *Manager) claim(ctx context.Context, namespace, name string, readOnly bool) (Mounted, error) {
-	pvc, err := client.For[*corev1.PersistentVolumeClaim](m.client).Get(ctx, namespace, name)
+func (m *Manager) claim(ctx context.Context, pod *corev1.Pod, volume, name string, readOnly bool) (Mounted, error) {
+	pvc, err := client.For[*corev1.PersistentVolumeClaim](m.client).Get(ctx, pod.Namespace, name)
 	if err != nil {
 		return Mounted{}, fmt.Errorf("claim %q: %w", name, err)
 	}
@@ -147,6 +147,9 @@ func (m *Manager) claim(ctx context.Context, namespace, name string, readOnly bo
 		_, err = os.Stat(pv.Spec.Local.Path)
 	default:
 		err = fmt.Errorf("volume %q is of a type that this node has no plugin for", pv.Name)
+	}
+	if err == nil && pv.Spec.Local != nil && !device && !readOnly {
+		err = m.giveToGroup(pod, volume, mounted.HostPath)
 	}
 	mounted.ReadOnly = readOnly
 	mounted.Device = device

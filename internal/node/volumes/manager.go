@@ -116,9 +116,9 @@ func (m *Manager) mount(ctx context.Context, pod *corev1.Pod, v *corev1.Volume, 
 	case v.Image != nil:
 		return Mounted{Image: v.Image, ReadOnly: true}, nil
 	case v.PersistentVolumeClaim != nil:
-		return m.claim(ctx, pod.Namespace, v.PersistentVolumeClaim.ClaimName, v.PersistentVolumeClaim.ReadOnly)
+		return m.claim(ctx, pod, v.Name, v.PersistentVolumeClaim.ClaimName, v.PersistentVolumeClaim.ReadOnly)
 	case v.Ephemeral != nil:
-		return m.claim(ctx, pod.Namespace, pod.Name+"-"+v.Name, false)
+		return m.claim(ctx, pod, v.Name, pod.Name+"-"+v.Name, false)
 	case v.ConfigMap != nil, v.Secret != nil, v.DownwardAPI != nil, v.Projected != nil:
 		return m.files(ctx, pod, v, in)
 	}
