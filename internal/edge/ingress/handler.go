@@ -35,6 +35,7 @@ func NewHandler(b *Backends, metrics *measure.Metrics, logger *slog.Logger) *Han
 	h.routes.Store(Build(nil, nil))
 	h.proxy = &httputil.ReverseProxy{
 		Transport:     h.send,
+		BufferPool:    &buffers{},
 		FlushInterval: -1, // streams flow as they come
 		Rewrite:       h.rewrite,
 		ErrorHandler:  h.failed,

@@ -61,8 +61,8 @@ func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	body := req.Body
 	for _, address := range candidates {
-		attempt := req.Clone(req.Context())
-		attempt.URL.Scheme, attempt.URL.Host = scheme, address
+		attempt, to := req.WithContext(req.Context()), *req.URL // the headers are only read
+		to.Scheme, to.Host, attempt.URL = scheme, address, &to
 		if body != nil && body != http.NoBody {
 			attempt.Body = io.NopCloser(body) // a failed dial must not close it
 		}

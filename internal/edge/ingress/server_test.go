@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -186,4 +187,44 @@ func TestTLSWithASecretThatChanges(t *testing.T) {
 			t.Errorf("the certificate is %q, want %q", got, name)
 		}
 	}
+}
+
+// Requests go on while routes, endpoints and Services change under them.
+func TestChangesDropNoRequest(t *testing.T) {
+	w := newWorld(t)
+	a, b := echo(t), echo(t)
+	w.service("web", a)
+	w.service("other", b)
+	ingress := func(n int) *networkingv1.Ingress {
+		ing := ingressOf("a", rule{"web.example", "/", networkingv1.PathTypePrefix, []string{"web", "other"}[n%2]}, rule{fmt.Sprintf("%d.example", n), "/", networkingv1.PathTypePrefix, "web"})
+		ing.Annotations = map[string]string{maxBody: fmt.Sprint(1000 + n)}
+		return ing
+	}
+	w.mirror.Put(ingress(0))
+	var clients sync.WaitGroup
+	done := make(chan struct{})
+	for range 4 {
+		clients.Go(func() {
+			for asked := 0; ; asked++ {
+				select {
+				case <-done:
+					if asked > 0 {
+						return
+					}
+				default:
+				}
+				if code, body := w.get("web.example", "/x"); code != http.StatusOK || !strings.HasPrefix(body, "web.example/x hello") {
+					t.Errorf("%d %s", code, body)
+					return
+				}
+			}
+		})
+	}
+	for n := range 300 {
+		w.mirror.Put(ingress(n))
+		w.service("web", []string{a, b}[n%2])
+		w.service("other", []string{b, a}[n%2])
+	}
+	close(done)
+	clients.Wait()
 }
