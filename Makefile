@@ -18,7 +18,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 HELM_VERSION := helm.sh/helm/v4/internal/version.version=$(shell sed -nE 's|^.*helm.sh/helm/v4 (v4[^ ]*).*|\1|p' helm/go.mod)
 
 .DEFAULT_GOAL := build
-.PHONY: build run test test-vm unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile robustness robustness-short fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help containerd
+.PHONY: build run test test-vm unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile robustness robustness-short fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help containerd dist
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -94,6 +94,9 @@ bench-upstream: build images ## measure in turns with upstream's control plane a
 profile: build images ## CPU and heap profiles of the server under BENCH=, a measurement of make bench
 	@test -n '$(BENCH)' || { echo 'profile: say of what: make profile BENCH=api (or list, pod, ...)' >&2; exit 1; }
 	$(BENCH_RUN) -only '$(BENCH)' -profiles $(BIN)/profile
+
+dist: build ## packages for other machines: an archive and a .deb with man pages and completions, checksums; in bin/dist
+	tools/dist.sh $(KNARR) $(BIN)/dist
 
 conformance-images: # what upstream's suite names, as a layout that a registry serves
 	$(GO) run ./tools/image -layout $(BIN)/conformance/images test/conformance/images/*.yaml test/conformance/images/critest/*.yaml
