@@ -11,7 +11,7 @@ import (
 // path, as people have it, and the last up's outcome in /root/up.json.
 
 func install() step {
-	return script("install the program", "cp /opt/vm/knarr /usr/local/bin/knarr && knarr version | head -n 1")
+	return script("install the program", "ln -s /opt/vm/knarr /usr/local/bin/knarr && knarr version | head -n 1")
 }
 
 // upWith brings the cluster up by a command.
@@ -28,7 +28,8 @@ func up() step { return upWith("knarr up") }
 // readUp gives scripts the ports and the address of the last up.
 const readUp = `
 field() { tail -n 1 /root/up.json | sed -nE "s/.*\"$1\":\"?([^,\"}]*)\"?.*/\1/p"; }
-address=$(field nodeAddress) http=$(field httpPort) https=$(field httpsPort) api=$(field apiPort)
+address=$(ip -4 -o addr show dev eth0 | awk '{sub("/.*", "", $4); print $4; exit}')
+http=$(field httpPort) https=$(field httpsPort) api=$(field apiPort)
 fetch() { curl --silent --show-error --fail --max-time 10 --retry 15 --retry-delay 1 --retry-all-errors "$@"; }
 outside() { nsenter --net=/run/netns/outside "$@"; }
 inpod() { for i in 1 2 3 4 5; do knarr kubectl -n hello exec deployment/hello -- /hello fetch "$1" && return; sleep 1; done; return 1; }
@@ -99,6 +100,10 @@ for p in /var/lib/knarr /run/knarr /var/log/pods /etc/systemd/system/knarr* /run
 // footprint notes how the machine is; gone holds it against that.
 func footprint() step {
 	return step{name: "look at the machine", do: func(ctx context.Context, m *machine) (string, error) {
+		// A module that was loaded is nothing left behind, but what it shows would be.
+		if _, err := m.run(ctx, "modprobe -a nf_conntrack nf_tables"); err != nil {
+			return "", err
+		}
 		lines, err := m.footprint(ctx)
 		m.before = lines
 		return fmt.Sprintf("%d lines", len(lines)), err
@@ -127,20 +132,26 @@ func (m *machine) unchanged(ctx context.Context, allowed ...string) (string, err
 	if err != nil {
 		return "", err
 	}
-	var differences []string
+	if left := differences(m.before, now, allowed...); len(left) > 0 {
+		return "", fmt.Errorf("the machine is not as it was:\n%s", strings.Join(left, "\n"))
+	}
+	return "the machine is as it was", nil
+}
+
+// differences are lines that came, with a plus, or went. Those that begin with
+// one of the allowed words are left out.
+func differences(before, now []string, allowed ...string) []string {
+	var out []string
 	for _, d := range []struct {
 		sign     string
 		in, lack []string
-	}{{"+ ", now, m.before}, {"- ", m.before, now}} {
+	}{{"+ ", now, before}, {"- ", before, now}} {
 		for _, l := range d.in {
 			mine := slices.ContainsFunc(allowed, func(a string) bool { return strings.HasPrefix(l, a) })
 			if !slices.Contains(d.lack, l) && !mine {
-				differences = append(differences, d.sign+l)
+				out = append(out, d.sign+l)
 			}
 		}
 	}
-	if len(differences) > 0 {
-		return "", fmt.Errorf("the machine is not as it was:\n%s", strings.Join(differences, "\n"))
-	}
-	return "the machine is as it was", nil
+	return out
 }

@@ -66,7 +66,7 @@ func (l *line) hello(ctx context.Context) error {
 }
 
 // scriptTime bounds a script in the machine.
-const scriptTime = 5 * time.Minute
+const scriptTime = 10 * time.Minute
 
 // run executes a script as root and returns what it printed. It is an error if
 // the script fails.

@@ -16,7 +16,7 @@ import (
 
 // bootTime bounds a boot; software emulation takes minutes for what a
 // processor with virtualization does in seconds.
-const bootTime = 8 * time.Minute
+const bootTime = 15 * time.Minute
 
 // host is what machines are started with.
 type host struct {
@@ -70,7 +70,7 @@ func (h host) start(ctx context.Context, name string) (*machine, error) {
 	qemu := h.tools.command(ctx, "usr/bin/qemu-system-x86_64", "-nodefaults", "-display", "none", "-nic", "none",
 		"-L", filepath.Join(firmware, "qemu"), "-L", filepath.Join(firmware, "seabios"),
 		"-accel", accelerator(), "-cpu", "max", "-smp", "2", "-m", "3072", "-rtc", "base=utc",
-		"-kernel", h.image.kernel, "-initrd", h.image.initrd, "-append", "root=LABEL=root rw console=ttyS0 quiet panic=1 systemd.default_timeout_start_sec=900",
+		"-kernel", h.image.kernel, "-initrd", h.image.initrd, "-append", "root=LABEL=root rw console=ttyS0 quiet panic=1 systemd.default_timeout_start_sec=900 modprobe.blacklist=kvm_amd,kvm_intel,kvm",
 		"-drive", "file="+disk+",if=virtio,cache=unsafe", "-drive", "file="+h.files+",if=virtio,format=raw,readonly=on",
 		"-serial", "file:"+filepath.Join(dir, "console.log"),
 		"-device", "virtio-serial", "-chardev", "socket,id=line,server=on,wait=off,path="+socket, "-device", "virtserialport,chardev=line,name="+wire.Port,

@@ -30,7 +30,7 @@ func service() scenario {
 		name: "service", about: "a user with sudo whose processes end with the session; knarr install; a reboot",
 		steps: []step{
 			install(),
-			refused("a user without root", "su - passenger -c 'knarr up'", "needs root", "sudo"),
+			refused("a user without root", "su - passenger -c 'knarr up'", "need root", "sudo knarr up"),
 			script("sessions end their processes", `mkdir -p /etc/systemd/logind.conf.d
 				printf '[Login]\nKillUserProcesses=yes\n' >/etc/systemd/logind.conf.d/vm.conf
 				systemctl restart systemd-logind && echo "KillUserProcesses=yes"`),
@@ -132,7 +132,7 @@ func moving() scenario {
 			script("the clock jumps back", `date -s '-1 day'; sleep 5`),
 			ready("the example goes on"), reached(),
 			script("another address", `ip addr add 192.0.2.77/24 dev eth0; ip addr del 192.0.2.2/24 dev eth0; ip route replace default via 192.0.2.1; echo address=192.0.2.77 >/etc/vm/network; sync`),
-			up(), ready("the example goes on"), reached(),
+			ready("the example goes on"), reached(),
 			reboot("reboot", "systemctl reboot"),
 			up(), ready("the example is back"), reached(),
 			script("down", "knarr down --purge"),

@@ -54,7 +54,8 @@ func newRoot() *cobra.Command {
   knarr up                     bring the cluster up
   knarr kubectl get nodes      talk to it (a plain kubectl works as well)
   knarr status                 see what runs, and what does not
-  knarr down                   stop it; up brings the same cluster back`,
+  knarr down                   stop it; up brings the same cluster back
+  knarr install                have it start at boot, as a service`,
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.SetFlagErrorFunc(nameTheNearest)

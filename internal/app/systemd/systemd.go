@@ -59,6 +59,7 @@ func scope(pid int) []dbus.Property {
 		dbus.PropPids(uint32(pid)),
 		set("Delegate", true),
 		set("ManagedOOMPreference", "omit"),
+		set("CollectMode", "inactive-or-failed"), // so that its name is free again
 	}
 }
 
