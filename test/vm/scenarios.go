@@ -16,8 +16,8 @@ func plain() scenario {
 			install(), footprint(), up(), hello(), reached(), healthy(),
 			killed("server", "knarr-[0-9a-f-]* server", ""),
 			killed("edge", "knarr-[0-9a-f-]* edge", ""),
-			killed("runtime", "knarr-runtime serve", ""),
-			killed("knarr-keep", "knarr-keep --socket", "knarr up -o json >/root/up.json"),
+			killed("runtime", "[k]narr-runtime serve", ""),
+			killed("knarr-keep", "[k]narr-keep --socket", "knarr up -o json >/root/up.json"),
 			reboot("power cut", "sync; echo b >/proc/sysrq-trigger"),
 			up(), ready("the example is back"), reached(),
 			gone(),
@@ -38,7 +38,8 @@ func service() scenario {
 			upWith("su - captain -c 'sudo knarr up -o json'"),
 			script("the session ends, the cluster does not", `loginctl terminate-user captain || true
 				for i in $(seq 30); do loginctl list-sessions --no-legend | grep -q captain || break; sleep 1; done
-				cat /proc/$(pgrep -f 'knarr-keep --socket')/cgroup | grep -q /system.slice/knarr.scope
+				grep -q /system.slice/knarr.scope /proc/$(pidof knarr-keep)/cgroup
+				mkdir -p /root/.kube && ln -s /home/captain/.kube/config /root/.kube/config
 				su - captain -c 'knarr kubectl get --raw /readyz' && echo ", in knarr.scope"`),
 			script("install", `su - captain -c 'sudo knarr install'
 				systemctl is-enabled knarr.service && systemctl is-active knarr.service`),
@@ -47,7 +48,7 @@ func service() scenario {
 			ready("the example is back by itself"),
 			script("the unit", `systemctl is-active knarr.service
 				systemctl show -p Delegate -p KillMode knarr.service | tr '\n' ' '
-				grep -q /system.slice/knarr.service /proc/$(pgrep -f 'knarr-keep --socket')/cgroup
+				grep -q /system.slice/knarr.service /proc/$(pidof knarr-keep)/cgroup
 				journalctl -u knarr.service | grep -q 'Ready in' && echo "and its journal tells"`),
 			script("uninstall", `su - captain -c 'sudo knarr uninstall'
 				test ! -e /etc/systemd/system/knarr.service && ! pgrep -a knarr`),
