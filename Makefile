@@ -18,7 +18,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 HELM_VERSION := helm.sh/helm/v4/internal/version.version=$(shell sed -nE 's|^.*helm.sh/helm/v4 (v4[^ ]*).*|\1|p' helm/go.mod)
 
 .DEFAULT_GOAL := build
-.PHONY: build run test test-vm unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile robustness robustness-short fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help containerd dist
+.PHONY: build run test test-vm unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile robustness robustness-short soak soak-short fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help containerd dist
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,7 +37,7 @@ build: payload ## build bin/knarr with everything in it
 run: build hello-image ## bring a cluster up and show the hello example in it
 	examples/hello/run.sh $(KNARR)
 
-test: build unit race knarrtest clients e2e robustness-short ecosystem-short ## everything: unit tests, the race detector, and a real cluster
+test: build unit race knarrtest clients e2e soak-short robustness-short ecosystem-short ## everything: unit tests, the race detector, and a real cluster
 
 unit: ## tests of the tools' and the house's rules
 	$(GO) vet ./...
@@ -73,6 +73,14 @@ images: ## build the images that examples and tests use, from Debian's packages
 
 hello-image:
 	@$(GO) run ./tools/image -out $(BIN)/images examples/hello/image.yaml
+
+SOAK = $(GO) test -count=1 -timeout 48h ./test/soak -knarr=$(abspath $(KNARR)) -images=$(abspath $(BIN)/images)
+
+soak: build images ## work a cluster for MINUTES= (default 30; needs root) and hold what it took against what it had; writes bin/soak.md
+	$(SOAK) -v -minutes=$(or $(MINUTES),30) -report=$(abspath $(BIN))/soak.md
+
+soak-short: build images
+	$(SOAK) -minutes=2
 
 ROBUSTNESS = $(GO) test -count=1 -timeout 12h ./test/robustness -knarr=$(abspath $(KNARR)) -seed=$(or $(SEED),1) -results=$(abspath $(BIN))/robustness
 
