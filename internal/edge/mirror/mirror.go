@@ -23,6 +23,8 @@ import (
 // Key names an object.
 type Key struct{ Namespace, Name string }
 
+func (k Key) String() string { return k.Namespace + "/" + k.Name }
+
 // Topic is what a change is about.
 type Topic int
 
