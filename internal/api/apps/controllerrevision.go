@@ -27,6 +27,7 @@ func ControllerRevision() *api.Kind {
 		Main: api.RulesOf[*appsv1.ControllerRevision]{
 			Validate:       validateRevision,
 			ValidateUpdate: validateRevisionUpdate,
+			MetaAgain:      true,
 		},
 		Columns: []api.Column{
 			column.Name(),

@@ -25,7 +25,7 @@ const (
 
 func validateJob(j *batchv1.Job) field.ErrorList {
 	errs := validateHostName(j)
-	errs = append(errs, validateGenerated(j)...)
+	errs = append(errs, validateGenerated(j, true)...)
 	return append(errs, validateJobWithSelector(&j.Spec, nil, field.NewPath("spec"))...)
 }
 
@@ -43,15 +43,22 @@ func validateHostName(j *batchv1.Job) field.ErrorList {
 		"will not able to create pod with invalid DNS label: "+host)}
 }
 
-// validateGenerated refuses labels and selectors that only look generated.
-func validateGenerated(j *batchv1.Job) field.ErrorList {
+// validateGenerated refuses labels and selectors that only look generated. Jobs
+// older than the labels with a prefix need none of these.
+func validateGenerated(j *batchv1.Job, prefixed bool) field.ErrorList {
 	if valueOf(j.Spec.ManualSelector) || j.Spec.Selector == nil {
 		return nil
 	}
 	var errs field.ErrorList
 	path := field.NewPath("spec", "template", "metadata", "labels")
 	want := generatedLabels(j)
-	for _, key := range []string{oldControllerUID, oldJobName, batchv1.ControllerUidLabel, batchv1.JobNameLabel} {
+	keys := []string{oldControllerUID, oldJobName, batchv1.ControllerUidLabel, batchv1.JobNameLabel}
+	if !prefixed {
+		keys = keys[:2]
+		delete(want, batchv1.ControllerUidLabel)
+		delete(want, batchv1.JobNameLabel)
+	}
+	for _, key := range keys {
 		switch value, ok := j.Spec.Template.Labels[key]; {
 		case !ok:
 			errs = append(errs, field.Required(path.Key(key), fmt.Sprintf("must be '%s'", want[key])))
@@ -211,14 +218,12 @@ func validateReplacement(s *batchv1.JobSpec, path *field.Path) field.ErrorList {
 // job, once of the change.
 func validateJobUpdate(j, old *batchv1.Job) field.ErrorList {
 	path, s, was := field.NewPath("spec"), &j.Spec, &old.Spec
-	errs := validateGenerated(j)
+	_, hadUID := was.Template.Labels[batchv1.ControllerUidLabel]
+	_, hadName := was.Template.Labels[batchv1.JobNameLabel]
+	errs := validateGenerated(j, hadUID && hadName)
 	errs = append(errs, validateJobWithSelector(s, was, path)...)
 	errs = append(errs, validateJobWithSelector(s, was, path)...)
-	resized := indexed(s) && indexed(was) && valueOf(s.Completions) == valueOf(s.Parallelism) &&
-		s.Completions != nil && was.Completions != nil
-	if !resized {
-		errs = append(errs, validate.Immutable(s.Completions, was.Completions, path.Child("completions"))...)
-	}
+	errs = append(errs, sameCompletions(s, was, path)...)
 	errs = append(errs, validate.Immutable(s.Selector, was.Selector, path.Child("selector"))...)
 	errs = append(errs, sameTemplate(s, old, path.Child("template"))...)
 	errs = append(errs, validate.Immutable(s.CompletionMode, was.CompletionMode, path.Child("completionMode"))...)
@@ -237,18 +242,58 @@ func immutable[T any](value, old T, path *field.Path) field.ErrorList {
 	return field.ErrorList{field.Invalid(path, validate.Shown(value), "field is immutable")}
 }
 
-// sameTemplate lets the template change only in what directs pods to nodes,
-// and only while the job was suspended and has not started (KEP-2926).
+// sameCompletions lets only indexed jobs change their completions, together
+// with their parallelism (KEP-3715).
+func sameCompletions(s, was *batchv1.JobSpec, path *field.Path) field.ErrorList {
+	at := path.Child("completions")
+	switch {
+	case !indexed(s):
+		return validate.Immutable(s.Completions, was.Completions, at)
+	case s.Completions == nil || equality.Semantic.DeepEqual(s.Completions, was.Completions), *s.Completions == valueOf(s.Parallelism):
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at, *s.Completions, "can only be modified in tandem with "+path.Child("parallelism").String())}
+}
+
+// sameTemplate lets the template change only while the job is suspended and
+// has no pods: in what directs pods to nodes (KEP-2926), in labels and
+// annotations, and in what containers ask for (KEP-5440).
 func sameTemplate(s *batchv1.JobSpec, old *batchv1.Job, path *field.Path) field.ErrorList {
-	was := old.Spec.Template.DeepCopy()
-	if valueOf(old.Spec.Suspend) && old.Status.StartTime == nil {
-		t := &s.Template
-		was.Annotations, was.Labels = t.Annotations, t.Labels
-		was.Spec.NodeSelector, was.Spec.Tolerations = t.Spec.NodeSelector, t.Spec.Tolerations
-		was.Spec.SchedulingGates = t.Spec.SchedulingGates
-		if was.Spec.Affinity != nil || t.Spec.Affinity != nil {
-			was.Spec.Affinity = t.Spec.Affinity
+	idle := valueOf(old.Spec.Suspend) && old.Status.Active == 0 && (old.Status.StartTime == nil || isTrue(&old.Status, batchv1.JobSuspended))
+	if !idle {
+		return immutable(s.Template, old.Spec.Template, path)
+	}
+	now, was := &s.Template.Spec, old.Spec.Template.Spec.DeepCopy()
+	was.NodeSelector, was.Tolerations, was.SchedulingGates = now.NodeSelector, now.Tolerations, now.SchedulingGates
+	takeNodeAffinity(was, now)
+	takeResources(was.Containers, now.Containers)
+	takeResources(was.InitContainers, now.InitContainers)
+	return immutable(*now, *was, path.Child("spec"))
+}
+
+// takeNodeAffinity makes was differ from now in no affinity to nodes.
+func takeNodeAffinity(was, now *corev1.PodSpec) {
+	switch {
+	case was.Affinity == nil && now.Affinity == nil:
+	case was.Affinity == nil:
+		was.Affinity = &corev1.Affinity{NodeAffinity: now.Affinity.NodeAffinity}
+	case now.Affinity != nil:
+		was.Affinity.NodeAffinity = now.Affinity.NodeAffinity
+	default:
+		if was.Affinity.NodeAffinity = nil; *was.Affinity == (corev1.Affinity{}) {
+			was.Affinity = nil
 		}
 	}
-	return immutable(s.Template, *was, path)
+}
+
+// takeResources makes containers of the same name differ in no resources.
+func takeResources(was, now []corev1.Container) {
+	if len(was) != len(now) {
+		return
+	}
+	for i := range was {
+		if was[i].Name == now[i].Name {
+			was[i].Resources = now[i].Resources
+		}
+	}
 }

@@ -146,16 +146,20 @@ func (p *podCheck) volumeDevices(c *corev1.Container, at *field.Path) field.Erro
 			errs = append(errs, field.Invalid(idx.Child("name"), d.Name, "must be unique"))
 		}
 		errs = append(errs, p.blockVolume(d, idx)...)
-		switch {
-		case d.DevicePath == "":
+		if d.DevicePath == "" {
 			errs = append(errs, field.Required(idx.Child("devicePath"), ""))
-		case paths.Has(d.DevicePath):
-			errs = append(errs, field.Invalid(idx.Child("devicePath"), d.DevicePath, "must be unique"))
-		case len(noBacksteps(d.DevicePath, idx)) > 0:
-			errs = append(errs, field.Invalid(idx.Child("devicePath"), d.DevicePath, "can not contain backsteps ('..')"))
 		}
-		paths.Insert(d.DevicePath)
-		names.Insert(d.Name)
+		if paths.Has(d.DevicePath) {
+			errs = append(errs, field.Invalid(idx.Child("devicePath"), d.DevicePath, "must be unique"))
+		}
+		if len(noBacksteps(d.DevicePath, idx)) > 0 {
+			errs = append(errs, field.Invalid(idx.Child("devicePath"), d.DevicePath, "can not contain backsteps ('..')"))
+		} else {
+			paths.Insert(d.DevicePath)
+		}
+		if d.Name != "" {
+			names.Insert(d.Name)
+		}
 		if mounted.Has(d.Name) {
 			errs = append(errs, field.Invalid(idx.Child("name"), d.Name, "must not already exist in volumeMounts"))
 		}

@@ -28,6 +28,7 @@ func endpointsKind() *api.Kind {
 			Default:        defaultEndpoints,
 			Validate:       func(e *corev1.Endpoints) field.ErrorList { return validateEndpoints(e, nil) },
 			ValidateUpdate: validateEndpoints,
+			MetaAgain:      true,
 		},
 		Columns: []api.Column{
 			column.Name(),

@@ -97,6 +97,9 @@ func limitValues(item *corev1.LimitRangeItem, name corev1.ResourceName, at *fiel
 	def, hasDef := item.Default[name]
 	req, hasReq := item.DefaultRequest[name]
 	ratio, hasRatio := item.MaxLimitRequestRatio[name]
+	if item.Type == corev1.LimitTypePod { // has no defaults, and was told so
+		hasDef, hasReq = false, false
+	}
 	over := func(both bool, a, b resource.Quantity, list string, bad resource.Quantity, format string) {
 		if both && a.Cmp(b) > 0 {
 			errs = append(errs, field.Invalid(at.Child(list).Key(string(name)), bad.String(), fmt.Sprintf(format, a.String(), b.String())))

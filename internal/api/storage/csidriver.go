@@ -98,7 +98,7 @@ func countDriverChange(d, old *storagev1.CSIDriver) {
 
 // warnDriver warns of tokens that may be logged, unless that was so before.
 func warnDriver(d, old *storagev1.CSIDriver, isUpdate bool) []string {
-	if isUpdate && len(old.Spec.TokenRequests) > 0 && old.Spec.ServiceAccountTokenInSecrets == nil {
+	if isUpdate && equality.Semantic.DeepEqual(old.Spec.TokenRequests, d.Spec.TokenRequests) {
 		return nil
 	}
 	if len(d.Spec.TokenRequests) == 0 || d.Spec.ServiceAccountTokenInSecrets != nil {

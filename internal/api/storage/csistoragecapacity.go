@@ -18,7 +18,8 @@ func CSIStorageCapacity() *api.Kind {
 		New:        func() *storagev1.CSIStorageCapacity { return &storagev1.CSIStorageCapacity{} },
 		NewList:    func() runtime.Object { return &storagev1.CSIStorageCapacityList{} },
 		Main: api.RulesOf[*storagev1.CSIStorageCapacity]{
-			Validate: validateCapacity,
+			Validate:  validateCapacity,
+			MetaAgain: true,
 			Warn: func(c, _ *storagev1.CSIStorageCapacity, _ bool) []string {
 				return validate.WarnNodeLabelSelector(c.NodeTopology, field.NewPath("nodeTopology"))
 			},

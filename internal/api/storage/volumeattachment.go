@@ -1,11 +1,13 @@
 package storage
 
 import (
+	"math"
 	"time"
 
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -22,19 +24,14 @@ func VolumeAttachment() *api.Kind {
 		New:     func() *storagev1.VolumeAttachment { return &storagev1.VolumeAttachment{} },
 		NewList: func() runtime.Object { return &storagev1.VolumeAttachmentList{} },
 		Main: api.RulesOf[*storagev1.VolumeAttachment]{
-			PrepareCreate: func(a *storagev1.VolumeAttachment) { a.Status = storagev1.VolumeAttachmentStatus{} },
-			PrepareUpdate: func(a, old *storagev1.VolumeAttachment) { a.Status = old.Status },
-			Validate:      func(a *storagev1.VolumeAttachment) field.ErrorList { return validateAttachment(&a.Spec) },
-			ValidateUpdate: func(a, old *storagev1.VolumeAttachment) field.ErrorList {
-				errs := validateAttachment(&a.Spec)
-				if !equality.Semantic.DeepEqual(a.Spec, old.Spec) {
-					errs = append(errs, field.Invalid(field.NewPath("spec"), validate.Shown(a.Spec), "field is immutable"))
-				}
-				return errs
-			},
+			PrepareCreate:  func(a *storagev1.VolumeAttachment) { a.Status = storagev1.VolumeAttachmentStatus{} },
+			PrepareUpdate:  func(a, old *storagev1.VolumeAttachment) { a.Status = old.Status },
+			Validate:       func(a *storagev1.VolumeAttachment) field.ErrorList { return validateAttachment(&a.Spec) },
+			ValidateUpdate: validateAttachmentUpdate, MetaAsNew: true,
 		},
 		Status: &api.RulesOf[*storagev1.VolumeAttachment]{
-			PrepareUpdate: func(a, old *storagev1.VolumeAttachment) { a.Spec = old.Spec },
+			PrepareUpdate:  func(a, old *storagev1.VolumeAttachment) { a.Spec = old.Spec },
+			ValidateUpdate: validateAttachmentUpdate, MetaAsNew: true,
 		},
 		Columns: attachmentColumns(), Row: attachmentRow,
 	}.Kind()
@@ -57,6 +54,47 @@ func attachmentRow(a *storagev1.VolumeAttachment, now time.Time) []any {
 		a.Name, a.Spec.Attacher, valueOf(a.Spec.Source.PersistentVolumeName), a.Spec.NodeName,
 		a.Status.Attached, column.Since(a.CreationTimestamp, now),
 	}
+}
+
+func validateAttachmentUpdate(a, old *storagev1.VolumeAttachment) field.ErrorList {
+	errs := append(validateAttachment(&a.Spec), validateAttachmentStatus(&a.Status, field.NewPath("status"))...)
+	if !equality.Semantic.DeepEqual(a.Spec, old.Spec) {
+		errs = append(errs, field.Invalid(field.NewPath("spec"), validate.Shown(a.Spec), "field is immutable"))
+	}
+	return errs
+}
+
+// What drivers may tell of an attachment, in bytes.
+const (
+	maxAttachmentMetadata = 256 << 10
+	maxAttachmentMessage  = 1024
+)
+
+func validateAttachmentStatus(s *storagev1.VolumeAttachmentStatus, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	size := 0
+	for k, v := range s.AttachmentMetadata {
+		size += len(k) + len(v)
+	}
+	if size > maxAttachmentMetadata {
+		errs = append(errs, field.TooLong(path.Child("attachmentMetadata"), "", maxAttachmentMetadata))
+	}
+	errs = append(errs, validateVolumeError(s.AttachError, path.Child("attachError"))...)
+	return append(errs, validateVolumeError(s.DetachError, path.Child("detachError"))...)
+}
+
+func validateVolumeError(e *storagev1.VolumeError, path *field.Path) field.ErrorList {
+	if e == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	if len(e.Message) > maxAttachmentMessage {
+		errs = append(errs, field.TooLong(path.Child("message"), "", maxAttachmentMetadata)) // upstream names the other bound
+	}
+	if e.ErrorCode != nil && *e.ErrorCode < 0 {
+		errs = append(errs, field.Invalid(path.Child("errorCode"), *e.ErrorCode, validation.InclusiveRangeError(0, math.MaxInt32)))
+	}
+	return errs
 }
 
 func validateAttachment(s *storagev1.VolumeAttachmentSpec) field.ErrorList {
