@@ -288,6 +288,7 @@ func TestCertificatesThatAreNoGood(t *testing.T) {
 		{good, "good"}, // made for no host at all
 		{mixed, "Knarr Ingress, no certificate configured"},
 		{empty, "Knarr Ingress, no certificate configured"},
+		{tlsSecretUntil(t, "expired", time.Now().Add(-time.Hour)), "expired"},
 		{other, "other"},
 	} {
 		w.mirror.Put(tc.secret)

@@ -19,11 +19,16 @@ import (
 // its resourceVersion too.
 func tlsSecret(t *testing.T, commonName string) *corev1.Secret {
 	t.Helper()
+	return tlsSecretUntil(t, commonName, time.Now().Add(time.Hour))
+}
+
+func tlsSecretUntil(t *testing.T, commonName string, end time.Time) *corev1.Secret {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: commonName}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: commonName}, NotAfter: end}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
