@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"github.com/moby/sys/capability"
 	"golang.org/x/sys/unix"
 
+	"github.com/knarr-io/knarr/runtime/apparmor"
 	"github.com/knarr-io/knarr/runtime/cgroup"
 	"github.com/knarr-io/knarr/runtime/spec"
 )
@@ -26,7 +28,7 @@ func discoverHost(h *cgroup.Hierarchy, log *slog.Logger) (spec.Host, error) {
 	if err != nil {
 		return spec.Host{}, err
 	}
-	host := spec.Host{Capabilities: caps, MinOOMScore: -1000, Cgroup2: h.V2, AppArmor: appArmor(), UserNamespaces: userNamespaces(), SeccompProfile: readProfile}
+	host := spec.Host{Capabilities: caps, MinOOMScore: -1000, Cgroup2: h.V2, UserNamespaces: userNamespaces(), SeccompProfile: readProfile}
 	if !slices.Contains(caps, "CAP_SYS_RESOURCE") {
 		if host.MinOOMScore, err = ownOOMScore(); err != nil {
 			return host, err
@@ -70,9 +72,18 @@ func ownOOMScore() (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(data)))
 }
 
-func appArmor() bool {
-	data, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
-	return err == nil && strings.HasPrefix(string(data), "Y")
+// confine has containers run under AppArmor, where the kernel has it.
+func confine(ctx context.Context, host *spec.Host, log *slog.Logger) {
+	kernel := apparmor.Discover()
+	if !kernel.Enabled() {
+		return
+	}
+	host.AppArmor = kernel.Loaded
+	if err := kernel.EnsureDefault(ctx); err != nil {
+		log.Warn("containers without a profile of their own run without AppArmor", "error", err)
+		return
+	}
+	host.DefaultAppArmor = apparmor.Default
 }
 
 // userNamespaces says whether the kernel lets pods have users of their own,

@@ -61,8 +61,10 @@ type Host struct {
 	Cgroup2 bool
 	// UserNamespaces says that pods may have users of their own.
 	UserNamespaces bool
-	// AppArmor says that the kernel enforces AppArmor profiles.
-	AppArmor bool
+	// AppArmor says whether a profile is loaded; nil where the kernel enforces none.
+	AppArmor func(profile string) (bool, error)
+	// DefaultAppArmor is the profile of containers that choose none; empty for none.
+	DefaultAppArmor string
 	// SeccompProfile reads a local profile.
 	SeccompProfile func(path string) ([]byte, error)
 }
@@ -127,6 +129,6 @@ func secure(s *specs.Spec, in Input) error {
 		return fmt.Errorf("seccomp profile: %w", err)
 	}
 	s.Linux.Seccomp = profile
-	s.Process.ApparmorProfile = apparmorProfile(sc, in.Host)
-	return nil
+	s.Process.ApparmorProfile, err = apparmorProfile(sc, in.Host)
+	return err
 }

@@ -166,3 +166,45 @@ func TestBuildSeccompFollowsTheRequest(t *testing.T) {
 		}
 	}
 }
+
+func TestAppArmor(t *testing.T) {
+	profile := func(kind cri.SecurityProfile_ProfileType, name string) *cri.LinuxContainerSecurityContext {
+		return &cri.LinuxContainerSecurityContext{Apparmor: &cri.SecurityProfile{ProfileType: kind, LocalhostRef: name}}
+	}
+	old := func(text string) *cri.LinuxContainerSecurityContext {
+		return &cri.LinuxContainerSecurityContext{ApparmorProfile: text} //nolint:staticcheck // older agents
+	}
+	with := Host{DefaultAppArmor: "default", AppArmor: func(name string) (bool, error) { return name == "mine", nil }}
+	bare := Host{AppArmor: with.AppArmor}
+	for _, tc := range []struct {
+		name string
+		sc   *cri.LinuxContainerSecurityContext
+		host Host
+		want string
+		err  string
+	}{
+		{"none is chosen", nil, with, "default", ""},
+		{"the default", profile(cri.SecurityProfile_RuntimeDefault, ""), with, "default", ""},
+		{"the default, which is not loaded", profile(cri.SecurityProfile_RuntimeDefault, ""), bare, "", ""},
+		{"unconfined", profile(cri.SecurityProfile_Unconfined, ""), with, "", ""},
+		{"one's own", profile(cri.SecurityProfile_Localhost, "localhost/mine"), with, "mine", ""},
+		{"one that is not loaded", profile(cri.SecurityProfile_Localhost, "other"), with, "", "not loaded"},
+		{"the default by its old name", old("runtime/default"), with, "default", ""},
+		{"unconfined by its old name", old("unconfined"), with, "", ""},
+		{"one's own by its old name", old("localhost/mine"), with, "mine", ""},
+		{"none, without AppArmor", nil, Host{}, "", ""},
+		{"the default, without AppArmor", profile(cri.SecurityProfile_RuntimeDefault, ""), Host{}, "", ""},
+		{"one's own, without AppArmor", profile(cri.SecurityProfile_Localhost, "mine"), Host{}, "", "not supported"},
+	} {
+		got, err := apparmorProfile(tc.sc, tc.host)
+		if tc.err != "" {
+			if err == nil || !strings.Contains(err.Error(), tc.err) {
+				t.Errorf("%s: %v, want %s", tc.name, err, tc.err)
+			}
+			continue
+		}
+		if got != tc.want || err != nil {
+			t.Errorf("%s: %q, %v, want %q", tc.name, got, err, tc.want)
+		}
+	}
+}
