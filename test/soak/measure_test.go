@@ -112,7 +112,7 @@ func inside(t *testing.T) []figure {
 // has forgotten them; there a leak has added up, too.
 func history() int64 {
 	if length() < 10*time.Minute {
-		return 64 << 20
+		return 192 << 20
 	}
 	return 8 << 20
 }
