@@ -34,7 +34,7 @@ var upstreamModules = []struct {
 }
 
 // upstreamWait bounds how long one of upstream's programs may take to be ready.
-const upstreamWait = 2 * time.Minute
+const upstreamWait = 5 * time.Minute
 
 // upstream is upstream's control plane, in processes of its own, on loopback.
 type upstream struct {

@@ -11,15 +11,18 @@ import (
 	"syscall"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knarr-io/knarr/internal/client"
 )
 
 // nodeName is that of upstream's node.
 const nodeName = "upstream-node"
 
-// shimSockets is where containerd has the sockets of its shims, whatever its
-// configuration says.
-const shimSockets = "/run/containerd"
+// elsewhere are folders that containerd (sockets of its shims) and the kubelet
+// (links to logs) use, whatever their configuration says.
+var elsewhere = []string{"/run/containerd", "/var/log/containers"}
 
 // upstreamNode is a kubelet with Debian's containerd, runc and CNI plugins. It
 // keeps to a folder, a cgroup and links of its own, and puts the kernel's
@@ -27,7 +30,7 @@ const shimSockets = "/run/containerd"
 type upstreamNode struct {
 	*upstream
 	dir       string
-	fresh     bool // containerd's folder for sockets was not there before
+	fresh     []string // folders elsewhere that were not there before
 	processes map[string]*exec.Cmd
 	settings  settings
 }
@@ -39,8 +42,11 @@ func (b *bench) startNode(ctx context.Context) (_ *upstreamNode, err error) {
 		return nil, err
 	}
 	n := &upstreamNode{upstream: b.upstream, dir: dir, processes: map[string]*exec.Cmd{}}
-	_, err = os.Stat(shimSockets)
-	n.fresh = errors.Is(err, os.ErrNotExist)
+	for _, folder := range elsewhere {
+		if _, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
+			n.fresh = append(n.fresh, folder)
+		}
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.end(context.WithoutCancel(ctx)))
@@ -58,7 +64,27 @@ func (b *bench) startNode(ctx context.Context) (_ *upstreamNode, err error) {
 	if err := n.startContainerd(ctx, filepath.Join(b.images, "knarr.io_hello_1.tar"), filepath.Join(b.images, "registry.k8s.io_pause_3.10.2.tar")); err != nil {
 		return nil, err
 	}
-	return n, n.startKubelet(ctx)
+	address, err := b.cluster.nodeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return n, n.startKubelet(ctx, address)
+}
+
+// nodeAddress is the machine's, which a kubelet looks for by name otherwise.
+func (c *cluster) nodeAddress(ctx context.Context) (string, error) {
+	nodes, _, err := client.For[*corev1.Node](c.client).List(ctx, "", metav1.ListOptions{})
+	if err != nil {
+		return "", err
+	}
+	for _, n := range nodes {
+		for _, a := range n.Status.Addresses {
+			if a.Type == corev1.NodeInternalIP {
+				return a.Address, nil
+			}
+		}
+	}
+	return "", errors.New("the node has no address")
 }
 
 func (n *upstreamNode) at(name string) string { return filepath.Join(n.dir, name) }
@@ -120,9 +146,9 @@ func (n *upstreamNode) ctr(ctx context.Context, args ...string) error {
 	return nil
 }
 
-func (n *upstreamNode) startKubelet(ctx context.Context) error {
+func (n *upstreamNode) startKubelet(ctx context.Context, address string) error {
 	if err := n.spawn("kubelet", filepath.Join(n.bin, "kubelet"), "--kubeconfig="+n.path("kubeconfig"), "--config="+n.at("kubelet.yaml"),
-		"--root-dir="+n.at("kubelet"), "--cert-dir="+n.at("kubelet-certs"), "--hostname-override="+nodeName); err != nil {
+		"--root-dir="+n.at("kubelet"), "--cert-dir="+n.at("kubelet-certs"), "--hostname-override="+nodeName, "--node-ip="+address); err != nil {
 		return err
 	}
 	set, err := n.target().clientset(encodings[1])
@@ -161,8 +187,8 @@ func (n *upstreamNode) end(ctx context.Context) error {
 		late.Stop()
 	}
 	errs = append(errs, n.killShims(), n.unmount(), n.removeGroups(ctx), n.settings.restore(), os.RemoveAll(n.dir))
-	if n.fresh {
-		errs = append(errs, os.RemoveAll(shimSockets))
+	for _, folder := range n.fresh {
+		errs = append(errs, os.RemoveAll(folder))
 	}
 	return errors.Join(errs...)
 }

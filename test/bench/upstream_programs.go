@@ -50,14 +50,15 @@ func unpackPrograms(archive, dir string) error {
 
 func unpackProgram(in io.Reader, h *tar.Header, dir string) error {
 	for _, p := range nodePrograms {
-		if !p.files.MatchString(path.Clean(h.Name)) {
+		link := h.Typeflag == tar.TypeSymlink
+		if !p.files.MatchString(path.Clean(h.Name)) || link && path.Base(h.Linkname) == path.Base(h.Name) { // in another folder
 			continue
 		}
 		to := filepath.Join(dir, p.folder, path.Base(h.Name))
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
-		if h.Typeflag == tar.TypeSymlink {
+		if link {
 			return os.Symlink(path.Base(h.Linkname), to)
 		}
 		f, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
