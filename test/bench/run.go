@@ -27,7 +27,7 @@ func run(ctx context.Context, o options) (err error) {
 	if b.cluster, err = newCluster(o); err != nil {
 		return err
 	}
-	defer b.cluster.remove()
+	defer func() { b.cluster.remove() }() // the one that is there at the end
 	if o.upstream != "" {
 		if b.upstream, err = startUpstream(ctx, o.upstream, o.dir); err != nil {
 			return err
