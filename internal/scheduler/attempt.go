@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
@@ -57,7 +58,7 @@ func (s *Scheduler) choose(p *profile, pod *framework.Pod) (*trial, *framework.N
 	if st != nil {
 		return nil, nil, failAll(len(all), st)
 	}
-	t := &trial{cycle: c, pod: pod, filters: filters}
+	t := &trial{cycle: c, pod: pod, filters: filters, profile: p.name}
 	if node := s.stillNominated(t); node != nil {
 		return t, node, nil
 	}
@@ -84,32 +85,44 @@ func (s *Scheduler) stillNominated(t *trial) *framework.Node {
 	return node
 }
 
-// feasible looks through nodes, from where the last search ended, until it
-// has found enough.
+// feasible looks through nodes until it has found enough. Where the last pod
+// of this shape found none, nodes are asked again that changed since.
 func (s *Scheduler) feasible(t *trial, all []*framework.Node, enough int) ([]*framework.Node, *fitError) {
+	if t.recalled = s.recalled(t); t.recalled != nil {
+		s.askAgain(t, all)
+		if found := s.search(all, enough, func(n *framework.Node) bool { return t.recalled.said[n.Index] == nil }); len(found) > 0 {
+			return found, nil
+		}
+		return nil, refused(slices.Clone(t.recalled.said))
+	}
+	if found := s.search(all, enough, func(n *framework.Node) bool { return s.fits(t, n) }); len(found) > 0 {
+		return found, nil
+	}
+	failure := s.refusals(t, all)
+	t.recalled = s.remember(t, failure.statuses)
+	return nil, failure
+}
+
+// search looks through nodes, from where the last search ended.
+func (s *Scheduler) search(all []*framework.Node, enough int, fits func(*framework.Node) bool) []*framework.Node {
 	found := make([]*framework.Node, 0, enough)
 	seen := 0
 	for ; seen < len(all) && len(found) < enough; seen++ {
-		if node := all[(s.next+seen)%len(all)]; s.fits(t, node) {
+		if node := all[(s.next+seen)%len(all)]; fits(node) {
 			found = append(found, node)
 		}
 	}
 	s.next = (s.next + seen) % len(all)
-	if len(found) > 0 {
-		return found, nil
-	}
-	return nil, s.refusals(t, all)
+	return found
 }
 
 // refusals asks every node for its reason.
 func (s *Scheduler) refusals(t *trial, all []*framework.Node) *fitError {
-	failure := &fitError{nodes: len(all)}
+	statuses := make([]*framework.Status, len(all))
 	for _, node := range all {
-		if st := s.ask(t, node); st != nil {
-			failure.note(node, st)
-		}
+		statuses[node.Index] = s.ask(t, node)
 	}
-	return failure
+	return refused(statuses)
 }
 
 // sample is how many feasible nodes are enough; percent may be zero, for a

@@ -34,13 +34,21 @@ func (f *fitError) of(n *framework.Node) *framework.Status {
 	return nil
 }
 
-// note keeps a node's answer.
-func (f *fitError) note(n *framework.Node, st *framework.Status) {
-	if f.statuses == nil {
-		f.statuses = make([]*framework.Status, f.nodes)
+// refused is the failure of a pod that no node takes: each has its answer, by
+// Index. Equal ones that follow each other are counted at once.
+func refused(statuses []*framework.Status) *fitError {
+	f := &fitError{nodes: len(statuses), statuses: statuses}
+	for i := 0; i < len(statuses); {
+		next := i + 1
+		for next < len(statuses) && statuses[next] == statuses[i] {
+			next++
+		}
+		if statuses[i] != nil {
+			f.add(statuses[i], next-i)
+		}
+		i = next
 	}
-	f.statuses[n.Index] = st
-	f.add(st)
+	return f
 }
 
 // failAll is a failure that concerns every node alike.
@@ -55,7 +63,8 @@ func failAll(nodes int, st *framework.Status) *fitError {
 	return f
 }
 
-func (f *fitError) add(st *framework.Status) {
+// add counts an answer of so many nodes.
+func (f *fitError) add(st *framework.Status, nodes int) {
 	if f.reasons == nil {
 		f.reasons, f.plugins = map[string]int{}, map[string]bool{}
 	}
@@ -63,10 +72,10 @@ func (f *fitError) add(st *framework.Status) {
 		f.failed = fmt.Sprintf("running %q filter plugin: %s", st.Plugin, strings.Join(st.Reasons, ", "))
 	}
 	for _, r := range st.Reasons {
-		f.reasons[r]++
+		f.reasons[r] += nodes
 	}
 	f.plugins[st.Plugin] = true
-	f.told++
+	f.told += nodes
 }
 
 // Error is the text of the FailedScheduling event.

@@ -49,7 +49,15 @@ func (s *Scheduler) nominate(pod *framework.Pod, node string) {
 	}
 	n := s.nominated
 	n.byPod[pod.UID] = node
+	s.touch(node)
 	n.byNode[node] = append(n.byNode[node], &framework.Placed{Pod: pod.Pod, Usage: pod.Usage, Class: s.cluster.classes.Take(pod.Pod)})
+}
+
+// touch tells a node that other pods are nominated for it.
+func (s *Scheduler) touch(node string) {
+	if n := s.cluster.byName[node]; n != nil {
+		n.Touch()
+	}
 }
 
 func (s *Scheduler) unnominate(uid types.UID) {
@@ -59,6 +67,7 @@ func (s *Scheduler) unnominate(uid types.UID) {
 		return
 	}
 	delete(n.byPod, uid)
+	s.touch(node)
 	n.byNode[node] = slices.DeleteFunc(n.byNode[node], func(p *framework.Placed) bool {
 		if p.UID == uid {
 			s.cluster.classes.Drop(p.Class)
@@ -79,6 +88,10 @@ type trial struct {
 	// refuser is the filter that said no last: it is the likeliest to say so
 	// of the next node.
 	refuser int
+	// profile is the name of the pod's; recalled are the nodes' answers to pods
+	// of its shape, nil where none are known.
+	profile  string
+	recalled *answers
 }
 
 // fits is ask for those who do not want to know the reason.
@@ -108,6 +121,7 @@ func (s *Scheduler) ask(t *trial, node *framework.Node) *framework.Status {
 		return t.ask(node)
 	}
 	if others := s.nominated.on(node.Name, t.pod); len(others) > 0 {
+		before := t.cycle.View.Changes[node.Index]
 		for _, p := range others {
 			t.add(node, p)
 		}
@@ -115,6 +129,7 @@ func (s *Scheduler) ask(t *trial, node *framework.Node) *framework.Status {
 		for _, p := range others {
 			t.remove(node, p)
 		}
+		node.Undone(before)
 		if st != nil {
 			return st
 		}

@@ -95,10 +95,10 @@ func (s *Scheduler) candidates(t *trial, settings plugins.DefaultPreemption, fai
 	var found []*candidate
 	unbroken, enough, first := 0, settings.Enough(len(helpful)), s.random.IntN(len(helpful))
 	for i := range helpful {
-		c, st := s.victimsOn(t, helpful[(first+i)%len(helpful)], budgets, now)
+		c, st := s.recalledVictims(t, helpful[(first+i)%len(helpful)], budgets, now)
 		switch {
 		case st != nil:
-			told.add(st)
+			told.add(st, 1)
 			continue
 		case len(c.victims) == 0:
 			continue // it fits by now: not for preemption to say

@@ -25,6 +25,7 @@ type filter struct {
 	pre    framework.PreFilterer // nil: none
 	filter framework.Filterer    // nil: none
 	adjust framework.Adjuster    // nil: none
+	local  bool                  // the answer follows from the node and the pod's shape
 }
 
 type score struct {
@@ -42,7 +43,8 @@ func newProfile(p Profile, events *record.Recorder) *profile {
 		f, hasFilter := at[framework.Filterer](w, plugins.Filter)
 		if hasPre || hasFilter {
 			adjust, _ := w.Plugin.(framework.Adjuster)
-			out.filters = append(out.filters, filter{plugin: w.Plugin, pre: pre, filter: f, adjust: adjust})
+			_, local := w.Plugin.(framework.Local)
+			out.filters = append(out.filters, filter{plugin: w.Plugin, pre: pre, filter: f, adjust: adjust, local: local})
 		}
 		if v, ok := w.Plugin.(*plugins.VolumeBinding); ok {
 			out.volumes = v

@@ -81,6 +81,7 @@ type Scheduler struct {
 	queue     *queue.Queue
 	random    *rand.Rand
 	next      int // where the next search for nodes begins
+	recall    recall
 }
 
 // placement is a pod that counts on a node.

@@ -34,6 +34,8 @@ func (s *Scheduler) victimsOn(t *trial, node *framework.Node, budgets []*policyv
 	if len(lower) == 0 {
 		return nil, noVictims
 	}
+	before := t.cycle.View.Changes[node.Index]
+	defer func() { node.Undone(before) }()
 	for _, p := range lower {
 		t.remove(node, p)
 	}

@@ -78,7 +78,7 @@ func (c *cluster) changePolicies(ctx context.Context, count int) (figure, error)
 	var took []float64
 	_, cpu, err := t.usage(ctx, func(ctx context.Context) error {
 		for i := range policyChanges {
-			patch := fmt.Sprintf(`{"spec":{"ingress":[{"ports":[{"port":%d}]}]}}`, 1000+i)
+			patch := fmt.Sprintf(`{"spec":{"ingress":[{"ports":[{"port":%d}]}]}}`, 10_000+10*count+i) // no port twice: that would change nothing
 			begun := time.Now()
 			if _, err := client.For[*networkingv1.NetworkPolicy](c.client).Patch(ctx, namespace, policyOf(i).Name, types.MergePatchType, []byte(patch)); err != nil {
 				return fmt.Errorf("change a policy: %w", err)

@@ -35,6 +35,14 @@ type Filterer interface {
 	Filter(c *Cycle, pod *Pod, node *Node) *Status
 }
 
+// Local is a Filterer whose answer follows from the node, the pods that count
+// on it, and of the pod from what Shape holds: two pods of one shape hear the
+// same, until the node changes.
+type Local interface {
+	Filterer
+	Local()
+}
+
 // Adjuster is a PreFilterer whose notes count other pods: it takes one in (by
 // is 1) or out (-1), as preemption and nominated pods need it. The node counts
 // the pod already, or no more.

@@ -54,8 +54,23 @@ func NewNode(node *corev1.Node) *Node {
 	return n
 }
 
+// Touch tells that filters may answer otherwise than before.
+func (n *Node) Touch() {
+	if n.view != nil {
+		n.view.Changes[n.Index]++
+	}
+}
+
+// Undone tells that the node is again as it was at a count of its changes.
+func (n *Node) Undone(count uint64) {
+	if n.view != nil {
+		n.view.Changes[n.Index] = count
+	}
+}
+
 // SetNode takes a newer version of the node.
 func (n *Node) SetNode(node *corev1.Node) {
+	n.Touch()
 	n.Node, n.Cordoned = node, node.Spec.Unschedulable
 	n.Allocatable = ResourceOf(node.Status.Allocatable)
 	n.MaxPods = node.Status.Allocatable.Pods().Value()
@@ -85,6 +100,7 @@ func (n *Node) SetNode(node *corev1.Node) {
 // Add counts a pod in; one that is counted already is counted anew.
 func (n *Node) Add(p *Placed) {
 	n.Remove(p.UID)
+	n.Touch()
 	n.pods[p.UID] = p
 	n.count(&p.Usage, 1)
 	n.Ports = append(n.Ports, p.Ports...)
@@ -98,6 +114,7 @@ func (n *Node) Remove(uid types.UID) *Placed {
 	if p == nil {
 		return nil
 	}
+	n.Touch()
 	delete(n.pods, uid)
 	n.count(&p.Usage, -1)
 	n.group(p, -1)

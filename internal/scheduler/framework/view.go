@@ -5,6 +5,9 @@ type View struct {
 	Nodes []*Node
 	// Classes are those of the nodes' pods.
 	Classes *Classes
+	// Changes counts what happened to each node, by Index: as long as a number
+	// stays, so does every Local filter's answer. Only the framework writes it.
+	Changes []uint64
 
 	domains map[string]*Domains
 	holders map[string]int // nodes by image
@@ -25,7 +28,7 @@ type Domains struct {
 
 // NewView numbers the nodes. A node belongs to the newest view that it is in.
 func NewView(nodes []*Node, classes *Classes) *View {
-	v := &View{Nodes: nodes, Classes: classes}
+	v := &View{Nodes: nodes, Classes: classes, Changes: make([]uint64, len(nodes))}
 	for i, n := range nodes {
 		n.Index, n.view = i, v
 	}

@@ -33,6 +33,9 @@ func (p NodeAffinity) PreFilter(_ *framework.Cycle, pod *framework.Pod) *framewo
 	return nil
 }
 
+// Local implements framework.Local.
+func (NodeAffinity) Local() {}
+
 // Filter implements framework.Filterer.
 func (p NodeAffinity) Filter(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) *framework.Status {
 	if p.Added != nil && !p.Added.Match(node.Node) {

@@ -21,6 +21,9 @@ func (NodeName) PreFilter(_ *framework.Cycle, pod *framework.Pod) *framework.Sta
 	return nil
 }
 
+// Local implements framework.Local.
+func (NodeName) Local() {}
+
 // Filter implements framework.Filterer.
 func (p NodeName) Filter(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) *framework.Status {
 	if pod.Spec.NodeName == node.Name {
@@ -39,6 +42,9 @@ type NodeUnschedulable struct{}
 
 // Name implements framework.Plugin.
 func (NodeUnschedulable) Name() string { return "NodeUnschedulable" }
+
+// Local implements framework.Local.
+func (NodeUnschedulable) Local() {}
 
 // Filter implements framework.Filterer.
 func (p NodeUnschedulable) Filter(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) *framework.Status {

@@ -20,6 +20,9 @@ func (NodePorts) PreFilter(_ *framework.Cycle, pod *framework.Pod) *framework.St
 	return nil
 }
 
+// Local implements framework.Local.
+func (NodePorts) Local() {}
+
 // Filter implements framework.Filterer.
 func (p NodePorts) Filter(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) *framework.Status {
 	for _, want := range pod.Ports {

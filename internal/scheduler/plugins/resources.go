@@ -29,6 +29,9 @@ func (p NodeResourcesFit) ignores(name corev1.ResourceName) bool {
 // Name implements framework.Plugin.
 func (NodeResourcesFit) Name() string { return "NodeResourcesFit" }
 
+// Local implements framework.Local.
+func (NodeResourcesFit) Local() {}
+
 // Filter implements framework.Filterer.
 func (p NodeResourcesFit) Filter(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) *framework.Status {
 	short, beyond := 0, false

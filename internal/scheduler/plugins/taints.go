@@ -14,6 +14,9 @@ type TaintToleration struct{}
 // Name implements framework.Plugin.
 func (TaintToleration) Name() string { return "TaintToleration" }
 
+// Local implements framework.Local.
+func (TaintToleration) Local() {}
+
 // Filter implements framework.Filterer.
 func (p TaintToleration) Filter(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) *framework.Status {
 	for i := range node.Hard {
