@@ -40,8 +40,12 @@ func (r *rateOf) take(ctx context.Context, f fleet, step func(context.Context) e
 	return nil
 }
 
+// settling is how long after much work memory is looked at: what is in flight
+// ends, and the heap is given back.
+const settling = 15 * time.Second
+
 func (f fleet) memory(ctx context.Context) (memory, error) {
-	if err := pause(ctx, 5*time.Second); err != nil { // what is in flight ends
+	if err := pause(ctx, settling); err != nil {
 		return memory{}, err
 	}
 	return memoryOf(f.pids)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -78,7 +77,7 @@ func measureWrites(ctx context.Context, targets []*target) (results, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := pause(ctx, 5*time.Second); err != nil { // what is in flight ends
+		if err := pause(ctx, settling); err != nil {
 			return nil, err
 		}
 		m, err := memoryOf(t.pids)

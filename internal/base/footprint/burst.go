@@ -19,7 +19,7 @@ func AfterBursts(ctx context.Context, quiet time.Duration) {
 
 // rest is how long nothing is given back after something was: a process that
 // is collected every few seconds would use again what it gave.
-const rest = 30 * time.Second
+const rest = 10 * time.Second
 
 // leastExcess is what is worth a collection, in bytes.
 const leastExcess = 48 << 20
