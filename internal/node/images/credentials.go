@@ -18,7 +18,7 @@ import (
 	"github.com/knarr-io/knarr/internal/base/filewatch"
 )
 
-// Keyring holds registry credentials of a pod's image pull secrets.
+// Keyring holds registry credentials, such as those of a pod's image pull secrets.
 type Keyring struct {
 	entries []entry
 }
@@ -54,12 +54,16 @@ func NewKeyring(secrets []*corev1.Secret) (*Keyring, error) {
 			}
 		}
 	}
-	// The most specific entry is tried first.
+	k.sort()
+	return k, errors.Join(errs...)
+}
+
+// sort has the most specific entry tried first.
+func (k *Keyring) sort() {
 	sort.SliceStable(k.entries, func(i, j int) bool {
 		a, b := k.entries[i], k.entries[j]
 		return a.host+a.path > b.host+b.path
 	})
-	return k, errors.Join(errs...)
 }
 
 // nodeKeyring reads a file as `docker login` writes it, for all pods of the

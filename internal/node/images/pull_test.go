@@ -119,3 +119,34 @@ func TestCredentialsOfTheNode(t *testing.T) {
 		t.Error("a damaged file of credentials is not told")
 	}
 }
+
+// A program of the node is asked after the files, and one that fails is told
+// and done without.
+func TestCredentialsOfAProvider(t *testing.T) {
+	p := newPulls(t)
+	script := "#!/bin/sh\n" + `cat >/dev/null; echo '{"apiVersion":"credentialprovider.kubelet.k8s.io/v1","kind":"CredentialProviderResponse","cacheKeyType":"Global","auth":{"registry.example":{"username":"vault","password":"p"}}}'`
+	config := "apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders: [{name: vault, apiVersion: credentialprovider.kubelet.k8s.io/v1, matchImages: [registry.example], defaultCacheDuration: 1h}]\n"
+	if err := os.Mkdir(filepath.Join(p.dir, "credential-providers"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"credential-providers.yaml": config, "credential-providers/vault": script} {
+		if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.runtime.Fail("PullImage", errors.New("denied"))
+	if err := p.ensure("ann", corev1.PullIfNotPresent); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.asked(); !slices.Equal(got, []string{"ann", "vault"}) {
+		t.Errorf("the registry was asked as %q, want the pod's own first", got)
+	}
+	if err := os.WriteFile(filepath.Join(p.dir, "credential-providers.yaml"), []byte("kind: Pod"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	_, err := p.puller.Ensure(t.Context(), Request{Image: privateImage, Policy: corev1.PullAlways, Event: func(_, reason, _ string) { told = append(told, reason) }})
+	if err != nil || !slices.Contains(told, "CredentialProviderFailed") {
+		t.Errorf("a damaged configuration: events %v, %v", told, err)
+	}
+}

@@ -9,6 +9,7 @@ package images
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -57,14 +58,21 @@ type Puller struct {
 	verify  Verification
 	records records
 	// node is the file of the node's own credentials; empty for none.
-	node string
+	node      string
+	providers providers
 }
 
 // NewPuller makes a puller with room for the given number of pulls at a time.
 // It keeps in the folder who has proved to have access to which image.
-// node is a file of credentials that count for every pod, after the pod's own.
+// node is a file of credentials that count for every pod, after the pod's own;
+// beside it may lie credential-providers.yaml, whose programs are in the folder
+// credential-providers.
 func NewPuller(runtime *cri.Client, parallel int, verify Verification, dir, node string) *Puller {
-	return &Puller{node: node, runtime: runtime, slots: make(chan struct{}, max(parallel, 1)), verify: verify, records: records{dir: dir}}
+	p := &Puller{node: node, runtime: runtime, slots: make(chan struct{}, max(parallel, 1)), verify: verify, records: records{dir: dir}}
+	beside := filepath.Dir(node)
+	p.providers.config, p.providers.programs = filepath.Join(beside, "credential-providers.yaml"), filepath.Join(beside, "credential-providers")
+	p.providers.cache = map[string]cached{}
+	return p
 }
 
 // Removed forgets how an image came here that is here no more.
@@ -188,6 +196,11 @@ func (p *Puller) tryCredentials(ctx context.Context, r Request) (ref string, wit
 		return "", nil, err
 	}
 	list := append(r.Keyring.Lookup(r.Image), own.Lookup(r.Image)...)
+	more, err := p.providers.lookup(ctx, r.Image, time.Now())
+	if err != nil {
+		r.Event(corev1.EventTypeWarning, "CredentialProviderFailed", err.Error())
+	}
+	list = append(list, more...)
 	if len(list) == 0 {
 		ref, err = p.runtime.PullImage(ctx, r.Image, nil, r.Sandbox)
 		return ref, nil, err
