@@ -39,6 +39,18 @@ func endpoints(t *testing.T, c *testkit.Cluster, name string) []string {
 	return out
 }
 
+// onlySlice waits until a Service has one slice: the empty one of a Service
+// without pods goes after the first with endpoints has come.
+func onlySlice(t *testing.T, c *testkit.Cluster, name string) *discoveryv1.EndpointSlice {
+	t.Helper()
+	var all []*discoveryv1.EndpointSlice
+	testkit.Eventually(t, soon, "one slice of "+name, func() bool {
+		all = list[*discoveryv1.EndpointSlice](t, c, "default", map[string]string{discoveryv1.LabelServiceName: name})
+		return len(all) == 1
+	})
+	return all[0]
+}
+
 func counts(all []string, what string) int {
 	n := 0
 	for _, s := range all {
@@ -59,7 +71,7 @@ func TestSlicesFollowPods(t *testing.T) {
 	create(t, c, service("web"))
 	create(t, c, deployment("web", 3))
 	testkit.Eventually(t, soon, "three endpoints serve", func() bool { return counts(endpoints(t, c, "web"), serves) == 3 })
-	slice := list[*discoveryv1.EndpointSlice](t, c, "default", map[string]string{discoveryv1.LabelServiceName: "web"})[0]
+	slice := onlySlice(t, c, "web")
 	if !strings.HasPrefix(slice.Name, "web-") || slice.Labels["team"] != "blue" ||
 		slice.Labels[discoveryv1.LabelManagedBy] != "endpointslice-controller.k8s.io" || slice.AddressType != discoveryv1.AddressTypeIPv4 ||
 		len(slice.Ports) != 1 || *slice.Ports[0].Port != 8080 || *slice.Ports[0].Protocol != corev1.ProtocolTCP {
@@ -101,7 +113,7 @@ func TestHeadlessServiceAndUnreadyPods(t *testing.T) {
 	testkit.Eventually(t, soon, "the unready pod is published", func() bool {
 		return counts(endpoints(t, c, "db"), "ready=true serving=false terminating=false") == 1
 	})
-	slice := list[*discoveryv1.EndpointSlice](t, c, "default", map[string]string{discoveryv1.LabelServiceName: "db"})[0]
+	slice := onlySlice(t, c, "db")
 	if _, headless := slice.Labels[corev1.IsHeadlessService]; !headless || slice.Endpoints[0].Hostname == nil || *slice.Endpoints[0].Hostname != "db-0" {
 		t.Errorf("slice: %+v", slice)
 	}
