@@ -29,7 +29,7 @@ func rulesOf(c rules.Change) (n int) {
 // A pod that very many policies select: one more, or one less, is a small
 // change, and all of them are asked.
 func TestManyPoliciesOfOnePod(t *testing.T) {
-	const many = 1000
+	const many = 300
 	b, k := rules.NewBook(), newKernel()
 	b.SetPod(rules.Pod{Key: rules.Key{Namespace: "a", Name: "1"}, Addr: addr(1), Local: true})
 	for i := range many {
@@ -65,12 +65,12 @@ func TestManyPoliciesOfOnePod(t *testing.T) {
 	if err := b.SetPolicy(opens(many)); err != nil {
 		t.Fatal(err)
 	}
-	take("one more policy", 120)
+	take("one more policy", 80)
 	if !opened(many) {
 		t.Error("the last policy is not asked")
 	}
 	b.DropPolicy(rules.Key{Namespace: "a", Name: "p7"})
-	take("one policy less", 120)
+	take("one policy less", 80)
 	if opened(7) || !opened(8) {
 		t.Error("the policy that went is asked, or another one no longer")
 	}
