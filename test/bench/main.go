@@ -76,6 +76,7 @@ type measurement struct {
 func measurements() []measurement {
 	return []measurement{
 		{name: "start", cluster: measureStart},
+		{name: "alone", cluster: measureAlone},
 		{name: "idle", cluster: measureIdle},
 		{name: "pod", cluster: measurePods},
 		{name: "replicas", cluster: measureReplicas},
