@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api/validate"
@@ -41,9 +42,26 @@ func affinity(a *corev1.Affinity, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// ValidateNodeSelector checks a selector of nodes by labels and names.
+// ValidateNodeSelector checks a selector of nodes by labels and names, and
+// that nodes can have the labels' values.
 func ValidateNodeSelector(s *corev1.NodeSelector, path *field.Path) field.ErrorList {
-	return nodeSelector(s, path)
+	errs := nodeSelector(s, path)
+	for i := range s.NodeSelectorTerms {
+		for j, r := range s.NodeSelectorTerms[i].MatchExpressions {
+			at := path.Child("nodeSelectorTerms").Index(i).Child("matchExpressions").Index(j).Child("values")
+			for n, value := range r.Values {
+				for _, why := range validation.IsValidLabelValue(value) {
+					errs = append(errs, field.Invalid(at.Index(n), value, why))
+				}
+			}
+		}
+	}
+	return errs
+}
+
+// valuesFit tells whether nodes can have all values of a selector's labels.
+func valuesFit(s *corev1.NodeSelector) bool {
+	return len(ValidateNodeSelector(s, nil)) == len(nodeSelector(s, nil))
 }
 
 func nodeSelector(s *corev1.NodeSelector, path *field.Path) field.ErrorList {

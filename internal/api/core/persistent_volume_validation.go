@@ -13,6 +13,11 @@ import (
 )
 
 func validatePersistentVolume(v *corev1.PersistentVolume) field.ErrorList {
+	return volumeRules(v, false)
+}
+
+// volumeRules checks a volume; loose: see volumeAffinity.
+func volumeRules(v *corev1.PersistentVolume, loose bool) field.ErrorList {
 	spec, s := field.NewPath("spec"), &v.Spec
 	var errs field.ErrorList
 	errs = append(errs, requiredIf(len(s.AccessModes) == 0, spec.Child("accessModes"))...)
@@ -22,7 +27,7 @@ func validatePersistentVolume(v *corev1.PersistentVolume) field.ErrorList {
 		errs = append(errs, validate.OneOf(s.PersistentVolumeReclaimPolicy, spec.Child("persistentVolumeReclaimPolicy"),
 			corev1.PersistentVolumeReclaimDelete, corev1.PersistentVolumeReclaimRecycle, corev1.PersistentVolumeReclaimRetain)...)
 	}
-	affinityErrs := volumeAffinity(s.NodeAffinity, spec.Child("nodeAffinity"))
+	affinityErrs := volumeAffinity(s.NodeAffinity, loose, spec.Child("nodeAffinity"))
 	errs = append(errs, affinityErrs...)
 	count, sourceErrs := oneSource(persistentSources(s, v.Name, spec), spec)
 	errs = append(errs, sourceErrs...)
@@ -75,14 +80,18 @@ func wholeAmount(q resource.Quantity, at *field.Path) field.ErrorList {
 	return nil
 }
 
-func volumeAffinity(a *corev1.VolumeNodeAffinity, at *field.Path) field.ErrorList {
+// volumeAffinity checks where a volume can be used; loose lets values through
+// that no label can have.
+func volumeAffinity(a *corev1.VolumeNodeAffinity, loose bool, at *field.Path) field.ErrorList {
 	switch {
 	case a == nil:
 		return nil
 	case a.Required == nil:
 		return field.ErrorList{field.Required(at.Child("required"), "must specify required node constraints")}
+	case loose:
+		return nodeSelector(a.Required, at.Child("required"))
 	}
-	return nodeSelector(a.Required, at.Child("required"))
+	return ValidateNodeSelector(a.Required, at.Child("required"))
 }
 
 // persistentSources lists the sources in the order in which they are looked
@@ -90,7 +99,9 @@ func volumeAffinity(a *corev1.VolumeNodeAffinity, at *field.Path) field.ErrorLis
 func persistentSources(s *corev1.PersistentVolumeSpec, volume string, spec *field.Path) []source {
 	return []source{
 		{name: "hostPath", set: s.HostPath != nil, check: func(f *field.Path) field.ErrorList { return hostPath(s.HostPath, f) }},
-		{name: "gcePersistentDisk", set: s.GCEPersistentDisk != nil, check: func(f *field.Path) field.ErrorList { return gceDisk(s.GCEPersistentDisk, f) }},
+		{name: "gcePersistentDisk", set: s.GCEPersistentDisk != nil, check: func(*field.Path) field.ErrorList {
+			return gceDisk(s.GCEPersistentDisk, spec.Child("persistentDisk")) // upstream's name in errors of volumes
+		}},
 		{name: "awsElasticBlockStore", set: s.AWSElasticBlockStore != nil, check: func(f *field.Path) field.ErrorList { return awsDisk(s.AWSElasticBlockStore, f) }},
 		{name: "glusterfs", set: s.Glusterfs != nil, check: func(f *field.Path) field.ErrorList {
 			return glusterfs(s.Glusterfs.EndpointsName, s.Glusterfs.Path, f)
@@ -161,8 +172,12 @@ func persistentCSI(s *corev1.CSIPersistentVolumeSource, at *field.Path) field.Er
 		if r.ref == nil {
 			continue
 		}
-		errs = append(errs, requiredIf(r.ref.Name == "", at.Child(r.name, "name"))...)
-		errs = append(errs, requiredIf(r.ref.Namespace == "", at.Child(r.name, "namespace"))...)
+		errs = append(errs, objectName(r.ref.Name, at.Child(r.name, "name"))...)
+		if ns := at.Child(r.name, "namespace"); r.ref.Namespace == "" {
+			errs = append(errs, field.Required(ns, ""))
+		} else {
+			errs = append(errs, validate.Name(validate.Label, r.ref.Namespace, ns)...)
+		}
 	}
 	return errs
 }
@@ -170,8 +185,10 @@ func persistentCSI(s *corev1.CSIPersistentVolumeSource, at *field.Path) field.Er
 func validatePersistentVolumeUpdate(v, old *corev1.PersistentVolume) field.ErrorList {
 	// The volume as it is now is reported twice, as upstream does.
 	errs := validate.StrictMeta(v, false, nil)
-	errs = append(errs, validatePersistentVolume(v)...)
-	errs = append(errs, validatePersistentVolume(v)...)
+	had := old.Spec.NodeAffinity
+	loose := had != nil && had.Required != nil && !valuesFit(had.Required)
+	errs = append(errs, volumeRules(v, loose)...)
+	errs = append(errs, volumeRules(v, loose)...)
 	is, was := v.Spec.DeepCopy(), &old.Spec
 	if is.CSI != nil && was.CSI != nil && was.CSI.ControllerExpandSecretRef == nil {
 		is.CSI.ControllerExpandSecretRef = nil // it may be given later
