@@ -36,4 +36,7 @@ type Custom struct {
 	Convert func(ctx context.Context, objs []Object) ([]Object, error)
 	// Manager is the field manager of the kind's endpoint.
 	Manager func(subresource string) (*managedfields.FieldManager, error)
+	// Types merges objects of every version of the definition, as its schemas
+	// say of lists and maps.
+	Types func() (managedfields.TypeConverter, error)
 }

@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured/unstructuredscheme"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/managedfields"
 	kadmission "k8s.io/apiserver/pkg/admission"
 	kcel "k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating/patch"
@@ -67,7 +69,7 @@ func (m *mutator) again() bool {
 
 // patched gives the object as one mutation wants it.
 func (p *Policies) patched(ctx context.Context, step mutation, in *input, k *api.Kind) (map[string]any, error) {
-	types, err := p.types.TypeConverter(in.versioned.VersionedKind.GroupVersion())
+	types, err := p.typesOf(in.versioned.VersionedKind)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +85,14 @@ func (p *Policies) patched(ctx context.Context, step mutation, in *input, k *api
 		return nil, fmt.Errorf("a mutation gave a %T", out)
 	}
 	return content.Object, nil
+}
+
+// typesOf merge objects of a kind, built-in or custom.
+func (p *Policies) typesOf(kind schema.GroupVersionKind) (managedfields.TypeConverter, error) {
+	if k := p.kinds.Kind(kind); k != nil && k.Custom != nil {
+		return k.Custom.Types()
+	}
+	return p.types.TypeConverter(kind.GroupVersion())
 }
 
 // unstructuredObjects tell the patch library that objects are plain maps.

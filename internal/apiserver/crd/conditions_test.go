@@ -1,0 +1,67 @@
+package crd_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/knarr-io/knarr/internal/testkit/apitest"
+)
+
+// condition is a definition's condition as "status reason".
+func condition(t *testing.T, s *apitest.Server, name, kind string) string {
+	t.Helper()
+	all, _ := at(want(t, s, 200, "GET", definitions+"/"+name, ""), "status", "conditions").([]any)
+	for _, c := range all {
+		if at(c.(map[string]any), "type") == kind {
+			return fmt.Sprint(at(c.(map[string]any), "status"), " ", at(c.(map[string]any), "reason"))
+		}
+	}
+	return ""
+}
+
+// eventuallyHas waits until a condition stands so.
+func eventuallyHas(t *testing.T, s *apitest.Server, name, kind, wanted string) {
+	t.Helper()
+	deadline, tick := time.NewTimer(patience), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for condition(t, s, name, kind) != wanted {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("%s of %s is %q, want %q", kind, name, condition(t, s, name, kind), wanted)
+		}
+	}
+}
+
+// A definition tells whether its names are its own and whether it is served;
+// one whose names are taken is served when they are free.
+func TestConditionsOfDefinitions(t *testing.T) {
+	s := start(t)
+	named := func(plural, kind string) string {
+		return fmt.Sprintf(`{"metadata":{"name":"%[1]s.example.com"},"spec":{"group":"example.com","scope":"Namespaced","names":{"plural":%[1]q,"kind":%[2]q,"shortNames":["wi"]},
+"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object"}}}]}}`, plural, kind)
+	}
+	want(t, s, 201, "POST", definitions, named("widgets", "Widget"))
+	eventuallyHas(t, s, "widgets.example.com", "NamesAccepted", "True NoConflicts")
+	eventuallyHas(t, s, "widgets.example.com", "Established", "True InitialNamesAccepted")
+	first := want(t, s, 200, "GET", definitions+"/widgets.example.com", "")
+	if got := fmt.Sprint(at(first, "status", "storedVersions"), at(first, "status", "acceptedNames", "kind")); got != "[v1]Widget" {
+		t.Errorf("the status tells %s", got)
+	}
+	want(t, s, 201, "POST", definitions, named("gadgets", "Widget"))
+	eventuallyHas(t, s, "gadgets.example.com", "NamesAccepted", "False ListKindConflict")
+	eventuallyHas(t, s, "gadgets.example.com", "Established", "False NotAccepted")
+	want(t, s, 404, "GET", strings.Replace(widgets, "widgets", "gadgets", 1), "")
+
+	// An object with a finalizer holds up the definition, which says so.
+	want(t, s, 201, "POST", widgets, `{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"held","finalizers":["example.com/hold"]}}`)
+	want(t, s, 200, "DELETE", definitions+"/widgets.example.com", "")
+	eventuallyHas(t, s, "widgets.example.com", "Terminating", "True InstanceDeletionInProgress")
+	want(t, s, 403, "POST", widgets, `{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"late"}}`)
+	want(t, s, 200, "PATCH", widgets+"/held", `{"metadata":{"finalizers":null}}`, "Content-Type", "application/merge-patch+json")
+	eventually(t, s, 404, definitions+"/widgets.example.com")
+	eventuallyHas(t, s, "gadgets.example.com", "Established", "True InitialNamesAccepted")
+	eventually(t, s, 200, strings.Replace(widgets, "widgets", "gadgets", 1))
+}
