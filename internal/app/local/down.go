@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/knarr-io/knarr/internal/app/keep"
@@ -79,10 +80,20 @@ func Down(ctx context.Context, s Settings, target kubeconfig.Target, purge bool,
 		}
 	}
 	if purge {
-		once("remove the data", func() error { return os.RemoveAll(s.DataDir) })
+		once("remove the data", func() error { return errors.Join(os.RemoveAll(s.DataDir), removeEmpty(s.LogDir)) })
 	}
 	failed = append(failed, os.RemoveAll(s.RunDir))
 	return errors.Join(failed...)
+}
+
+// removeEmpty removes a folder that may hold what belongs to others, unless it
+// does.
+func removeEmpty(dir string) error {
+	err := os.Remove(dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EBUSY) {
+		return nil
+	}
+	return err
 }
 
 // onEach does a step of every node at the same time; errors are joined, so
