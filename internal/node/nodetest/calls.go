@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
@@ -65,6 +66,9 @@ func (r *Runtime) RemovePodSandbox(_ context.Context, req *runtimeapi.RemovePodS
 	}
 	if err := r.beginLocked("RemovePodSandbox", s.config.GetMetadata().GetName()); err != nil {
 		return nil, err
+	}
+	if _, err := os.Stat(s.config.GetLogDirectory()); err == nil {
+		r.mu.removedWithLogs++
 	}
 	maps.DeleteFunc(r.mu.containers, func(_ string, c *container) bool { return c.sandbox == id })
 	r.tellLocked(runtimeapi.ContainerEventType_CONTAINER_DELETED_EVENT, id, id)

@@ -56,6 +56,24 @@ func TestAgentRestartAdopts(t *testing.T) {
 	}
 }
 
+// The sandbox is what an agent that was killed finds of a pod that is gone:
+// nothing else of the pod may outlive it.
+func TestLogsGoBeforeTheSandbox(t *testing.T) {
+	w := newWorld(t)
+	made := w.create(pod("a"))
+	w.awaitReady("a")
+	logs := filepath.Join(w.dir, "logs", "default_a_"+string(made.UID))
+	if _, err := os.Stat(logs); err != nil {
+		t.Fatal(err)
+	}
+	now := int64(0)
+	w.delete("a", &now)
+	w.eventually("the sandbox is gone", func() bool { return w.runtime.Sandboxes() == 0 })
+	if _, err := os.Stat(logs); !errors.Is(err, os.ErrNotExist) || w.runtime.RemovedWithLogs() > 0 {
+		t.Errorf("the logs outlived the sandbox: %v, %d times", err, w.runtime.RemovedWithLogs())
+	}
+}
+
 func TestRuntimeRestart(t *testing.T) {
 	w := newWorld(t)
 	w.create(pod("a"))

@@ -36,6 +36,8 @@ type Runtime struct {
 		stubborn   map[string]bool
 		memory     map[string]uint64 // that containers take, by name
 		written    map[string]uint64
+		// removedWithLogs counts sandboxes that went before their logs.
+		removedWithLogs int
 	}
 	server *grpc.Server
 }
@@ -276,4 +278,12 @@ func (r *Runtime) UpdateRuntimeConfig(_ context.Context, req *runtimeapi.UpdateR
 	defer r.mu.Unlock()
 	r.mu.podCIDR = req.GetRuntimeConfig().GetNetworkConfig().GetPodCidr()
 	return &runtimeapi.UpdateRuntimeConfigResponse{}, nil
+}
+
+// RemovedWithLogs is how many sandboxes were removed while their logs were
+// there.
+func (r *Runtime) RemovedWithLogs() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mu.removedWithLogs
 }

@@ -62,17 +62,18 @@ func (w *Worker) preStop(pod *corev1.Pod, c *corev1.Container, id, podIP string,
 	}
 }
 
-// removeTraces makes the runtime forget the pod and removes its logs, when
-// the API has forgotten it already.
+// removeTraces removes the pod's logs and makes the runtime forget the pod,
+// when the API has forgotten it already. The sandbox goes last: as long as it
+// is listed an agent that was killed in between knows what it has to finish.
 func (w *Worker) removeTraces() {
+	err := os.RemoveAll(render.PodLogDir(w.deps.LogRoot, w.view.Pod))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		w.logger.Warn("pod's logs are not removed", "err", err)
+	}
 	for _, s := range w.view.Sandboxes {
 		if err := w.deps.Runtime.RemoveSandbox(w.ctx, s.GetId()); err != nil && w.ctx.Err() == nil {
 			w.logger.Warn("sandbox is not removed; the next listing tries again", "sandbox", s.GetId(), "err", err)
 		}
-	}
-	err := os.RemoveAll(render.PodLogDir(w.deps.LogRoot, w.view.Pod))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		w.logger.Warn("pod's logs are not removed", "err", err)
 	}
 }
 
