@@ -130,13 +130,21 @@ func (w *Worker) tellHung(pod *corev1.Pod) (done func()) {
 	if patience <= 0 {
 		patience = mountPatience
 	}
-	var timer *time.Timer
-	timer = time.AfterFunc(patience, func() {
-		w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedMount", fmt.Sprintf(
-			"Unable to attach or mount volumes: unmounted volumes=%v, unattached volumes=[], failed to process volumes=[]: still under way after %s", names, patience))
-		timer.Reset(patience)
-	})
-	return func() { timer.Stop() }
+	mounted := make(chan struct{})
+	go func() {
+		again := time.NewTicker(patience)
+		defer again.Stop()
+		for {
+			select {
+			case <-mounted:
+				return
+			case <-again.C:
+				w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedMount", fmt.Sprintf(
+					"Unable to attach or mount volumes: unmounted volumes=%v, unattached volumes=[], failed to process volumes=[]: still under way after %s", names, patience))
+			}
+		}
+	}()
+	return func() { close(mounted) }
 }
 
 // refresh brings volumes up to date when what they show has changed, and says
