@@ -154,17 +154,20 @@ func (p *DynamicResources) look(s *deviceState, i int, claim *resourcev1.Resourc
 
 // classes checks that a request's classes exist.
 func (p *DynamicResources) classes(r *resourcev1.DeviceRequest) *framework.Status {
-	wanted := map[string]string{}
 	if r.Exactly != nil {
-		wanted[r.Name] = r.Exactly.DeviceClassName
+		return p.class(r.Name, r.Exactly.DeviceClassName)
 	}
 	for _, sub := range r.FirstAvailable {
-		wanted[r.Name+"/"+sub.Name] = sub.DeviceClassName
-	}
-	for name, class := range wanted {
-		if _, err := p.Devices.Get(class); err != nil {
-			return framework.Fail(p.Name(), framework.Unresolvable, fmt.Sprintf("request %s: device class %s does not exist", name, class))
+		if st := p.class(resourceclaim.CreateSubRequestRef(r.Name, sub.Name), sub.DeviceClassName); st != nil {
+			return st
 		}
+	}
+	return nil
+}
+
+func (p *DynamicResources) class(request, name string) *framework.Status {
+	if _, err := p.Devices.Get(name); err != nil {
+		return framework.Fail(p.Name(), framework.Unresolvable, fmt.Sprintf("request %s: device class %s does not exist", request, name))
 	}
 	return nil
 }
