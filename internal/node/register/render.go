@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/component-helpers/nodedeclaredfeatures/features/inplacepodresize"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/knarr-io/knarr/internal/api/localvolume"
@@ -69,8 +70,15 @@ func nodeStatus(old *corev1.NodeStatus, cfg *Config, o *Observed, now time.Time)
 	if o.Runtime != nil {
 		s.RuntimeHandlers, s.Features = handlers(o.Runtime)
 	}
+	s.DeclaredFeatures = declaredFeatures()
 	setConditions(&s, o, now)
 	return s
+}
+
+// declaredFeatures are those of KEP-5328 that the node has, in order. It does
+// not restart all containers of a pod by a rule.
+func declaredFeatures() []string {
+	return []string{inplacepodresize.IPPRPodLevelResourcesFeatureGate, inplacepodresize.IPPRInitContainersFeatureGate}
 }
 
 // keepExtended keeps resources that device plugins or people have added.

@@ -2,6 +2,7 @@ package register
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -90,6 +91,9 @@ func TestStatusKeepsTransitionsAndExtendedResources(t *testing.T) {
 		if !c.LastTransitionTime.Time.Equal(epoch) || !c.LastHeartbeatTime.Time.Equal(epoch.Add(time.Hour)) {
 			t.Errorf("%+v", c)
 		}
+	}
+	if len(second.DeclaredFeatures) != 2 || !slices.IsSorted(second.DeclaredFeatures) {
+		t.Errorf("declared features %v", second.DeclaredFeatures)
 	}
 	if q := second.Capacity["example.com/gpu"]; q.Value() != 2 {
 		t.Errorf("an extended resource is lost: %v", second.Capacity)

@@ -66,7 +66,8 @@ func Chain(c Config) admission.Chain {
 	if c.Authorizer != nil {
 		out = append(out, certificateApproval(c.Authorizer), certificateSigning(c.Authorizer))
 	}
-	out = append(out, certificateSubjectRestriction(), defaultStorageClass(objects), defaultIngressClass(objects), podTopologyLabels(objects), podResize(objects))
+	out = append(out, certificateSubjectRestriction(), defaultStorageClass(objects), defaultIngressClass(objects), podTopologyLabels(objects),
+		declaredFeatures(objects), podResize(objects))
 	if c.ProtectVolumes {
 		out = append(out, protectVolumes())
 	}

@@ -28,7 +28,7 @@ func TestPodsTakeTheTopologyOfTheirNode(t *testing.T) {
 	if err := admit(t, chain, kinds, admission.Create, "pods", p, nil, anyone); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]string{corev1.LabelTopologyZone: "z", corev1.LabelTopologyRegion: "mine"}, p.Labels); diff != "" {
+	if diff := cmp.Diff(map[string]string{corev1.LabelTopologyZone: "z", corev1.LabelTopologyRegion: "r"}, p.Labels); diff != "" {
 		t.Errorf("a pod: -want +got:\n%s", diff)
 	}
 	for target, want := range map[string]string{"Node": "z", "": ""} {
@@ -73,5 +73,41 @@ func TestPodsGrowAsFarAsTheirNode(t *testing.T) {
 		case tt.cause != "" && !apierrors.HasStatusCause(err, tt.cause):
 			t.Errorf("%s: no cause %s in %v", name, tt.cause, err)
 		}
+	}
+}
+
+func TestPodsChangeAsTheirNodeCan(t *testing.T) {
+	able := node("able", nil)
+	able.Status.DeclaredFeatures = []string{"InPlacePodLevelResourcesVerticalScaling"}
+	chain, kinds := world(t, able, node("plain", nil))
+	const refused = `pod update requires features InPlacePodLevelResourcesVerticalScaling which are not available on node "plain"`
+	for name, tt := range map[string]struct {
+		node    string
+		cpu     string // of the whole pod; it had one
+		same    bool   // the generation
+		refusal string
+	}{
+		"a node that can":      {node: "able", cpu: "2"},
+		"one that cannot":      {node: "plain", cpu: "2", refusal: refused},
+		"nothing changed":      {node: "plain", cpu: "1"},
+		"not the spec":         {node: "plain", cpu: "2", same: true},
+		"no node yet":          {cpu: "2"},
+		"a node that is gone":  {node: "gone", cpu: "2", refusal: `node "gone" not found`},
+		"gone, nothing needed": {node: "gone", cpu: "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old := pod()
+			old.Spec.NodeName, old.Generation = tt.node, 1
+			old.Spec.Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}}
+			p := old.DeepCopy()
+			p.Spec.Resources.Requests[corev1.ResourceCPU] = resource.MustParse(tt.cpu)
+			if !tt.same {
+				p.Generation = 2
+			}
+			err := admit(t, chain, kinds, admission.Update, "pods", p, old, anyone)
+			if tt.refusal == "" && err != nil || tt.refusal != "" && (err == nil || !strings.Contains(err.Error(), tt.refusal)) {
+				t.Errorf("got %v, want %q", err, tt.refusal)
+			}
+		})
 	}
 }

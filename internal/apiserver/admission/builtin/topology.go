@@ -9,8 +9,8 @@ import (
 )
 
 // podTopologyLabels gives pods their node's zone and region (KEP-4742): pods
-// that are made with a node, and bindings, whose labels go to the pod. Labels
-// that are there already stay.
+// that are made with a node, and bindings, whose labels go to the pod. The
+// node's labels win over those that are there.
 func podTopologyLabels(l lookup) admission.Plugin {
 	return admission.Plugin{Name: "PodTopologyLabels", Mutate: func(_ context.Context, a *admission.Attributes) error {
 		if a.Operation != admission.Create {
@@ -37,7 +37,7 @@ func withTopology(l lookup, labels map[string]string, name string) map[string]st
 	}
 	for _, key := range []string{corev1.LabelTopologyZone, corev1.LabelTopologyRegion} {
 		value, has := node.Labels[key]
-		if _, kept := labels[key]; !has || kept {
+		if !has {
 			continue
 		}
 		if labels == nil {
