@@ -154,7 +154,7 @@ func (s *Server) recordResponse(r *http.Request, c *call, res verb.Result) {
 		return // the answer itself fails the same way
 	}
 	if body, err := encode(); err == nil {
-		c.record.ResponseBody(body)
+		c.record.ResponseBody(body.Bytes())
 	}
 }
 

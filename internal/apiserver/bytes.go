@@ -1,7 +1,7 @@
 package apiserver
 
 import (
-	"io"
+	"bytes"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/apiserver/codec"
@@ -19,18 +19,11 @@ func bareItem(item *cache.Item, k *api.Kind, f codec.Format) ([]byte, error) {
 	if k.View != nil {
 		key += " " + k.GVK.String()
 	}
-	return item.Encoded(key, func(w io.Writer) error {
-		bare, err := codec.Bare(verb.View(k, item), f)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(bare)
-		return err
-	})
+	return item.Encoded(key, func() ([]byte, error) { return codec.Bare(verb.View(k, item), f) })
 }
 
-// wholeList joins the encodings of a list's items to an answer.
-func wholeList(list *verb.List, k *api.Kind, f codec.Format, pretty bool) ([]byte, error) {
+// wholeList is a list's answer, made of the encodings of its items.
+func wholeList(list *verb.List, k *api.Kind, f codec.Format, pretty bool) (codec.Body, error) {
 	items := make([][]byte, len(list.Items))
 	for i, item := range list.Items {
 		bare, err := bareItem(item, k, f)
@@ -39,30 +32,19 @@ func wholeList(list *verb.List, k *api.Kind, f codec.Format, pretty bool) ([]byt
 		}
 		items[i] = bare
 	}
-	if k.Custom != nil {
-		return customList(list, k, f, pretty, items)
+	body, err := joined(list, k, f, items)
+	if err != nil || f == codec.Protobuf || f == codec.JSON && !pretty {
+		return body, err
 	}
-	if f == codec.JSON && !pretty {
-		return codec.WholeListJSON(listKind(k), list.ListMeta, items)
-	}
-	join := codec.ListJSON
-	if f == codec.Protobuf {
-		join = codec.ListProtobuf
-	}
-	bare, err := join(list.ListMeta, items)
-	if err != nil {
-		return nil, err
-	}
-	return codec.Wrap(bare, f, listKind(k), pretty)
+	return inOne(codec.Wrap(bytes.TrimSuffix(body.Bytes(), []byte("\n")), f, k.ListKind(), pretty))
 }
 
-func customList(list *verb.List, k *api.Kind, f codec.Format, pretty bool, items [][]byte) ([]byte, error) {
-	whole, err := codec.CustomListJSON(listKind(k), list.ListMeta, items)
-	if err != nil {
-		return nil, err
+func joined(list *verb.List, k *api.Kind, f codec.Format, items [][]byte) (codec.Body, error) {
+	if k.Custom != nil {
+		return codec.CustomList(k.ListKind(), list.ListMeta, items)
 	}
-	if f == codec.JSON && !pretty {
-		return append(whole, '\n'), nil
-	}
-	return codec.Wrap(whole, f, listKind(k), pretty)
+	return codec.List(k.ListKind(), list.ListMeta, items, f)
 }
+
+// inOne is a body of one piece.
+func inOne(body []byte, err error) (codec.Body, error) { return codec.Body{body}, err }

@@ -47,14 +47,16 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, c *call, res ve
 }
 
 // encoder makes the answer's body, in the form that the call's answer names.
-func (s *Server) encoder(r *http.Request, c *call, res verb.Result) (func() ([]byte, error), error) {
+func (s *Server) encoder(r *http.Request, c *call, res verb.Result) (func() (codec.Body, error), error) {
 	if status, isStatus := res.Object.(*metav1.Status); isStatus {
-		return func() ([]byte, error) { return codec.Encode(status, statusKind, c.answer.Format, c.answer.Pretty) }, nil
+		return func() (codec.Body, error) {
+			return inOne(codec.Encode(status, statusKind, c.answer.Format, c.answer.Pretty))
+		}, nil
 	}
 	if c.answer.Target != negotiate.Whole && transformable(res) {
 		return s.transformed(r, c, res)
 	}
-	return func() ([]byte, error) { return s.whole(c, res) }, nil
+	return func() (codec.Body, error) { return s.whole(c, res) }, nil
 }
 
 // transformable tells whether an answer has a table or metadata form.
@@ -64,7 +66,7 @@ func transformable(res verb.Result) bool {
 }
 
 // send writes a whole answer.
-func (s *Server) send(w http.ResponseWriter, r *http.Request, c *call, status int, format codec.Format, encode func() ([]byte, error)) error {
+func (s *Server) send(w http.ResponseWriter, r *http.Request, c *call, status int, format codec.Format, encode func() (codec.Body, error)) error {
 	body, err := encode()
 	if err != nil {
 		return notEncodable(err)
@@ -72,28 +74,28 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, c *call, status in
 	h := w.Header()
 	c.writeWarnings(h)
 	h.Set("Content-Type", format.MediaType())
-	if len(body) > gzipFrom && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if body.Len() > gzipFrom && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		h.Set("Content-Encoding", "gzip")
 		h.Add("Vary", "Accept-Encoding")
 		w.WriteHeader(status)
 		s.writeBody(w, func(to io.Writer) error { return compress(to, body) })
 		return nil
 	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)
 	s.writeBody(w, func(to io.Writer) error {
-		_, err := to.Write(body)
+		_, err := body.WriteTo(to)
 		return err
 	})
 	return nil
 }
 
-func compress(to io.Writer, body []byte) error {
+func compress(to io.Writer, body codec.Body) error {
 	z, err := gzip.NewWriterLevel(to, gzip.BestSpeed)
 	if err != nil {
 		return err
 	}
-	if _, err := z.Write(body); err != nil {
+	if _, err := body.WriteTo(z); err != nil {
 		return err
 	}
 	return z.Close()
@@ -110,7 +112,7 @@ func notEncodable(err error) error {
 }
 
 // whole encodes an answer as it is.
-func (s *Server) whole(c *call, res verb.Result) ([]byte, error) {
+func (s *Server) whole(c *call, res verb.Result) (codec.Body, error) {
 	f := c.answer.Format
 	switch {
 	case res.Item != nil:
@@ -118,19 +120,15 @@ func (s *Server) whole(c *call, res verb.Result) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return codec.Wrap(bare, f, res.Kind.GVK, c.answer.Pretty)
+		return inOne(codec.Wrap(bare, f, res.Kind.GVK, c.answer.Pretty))
 	case res.List != nil:
 		return wholeList(res.List, res.Kind, f, c.answer.Pretty)
 	}
-	return codec.Encode(res.Object, res.Object.GetObjectKind().GroupVersionKind(), f, c.answer.Pretty)
-}
-
-func listKind(k *api.Kind) schema.GroupVersionKind {
-	return k.ListKind()
+	return inOne(codec.Encode(res.Object, res.Object.GetObjectKind().GroupVersionKind(), f, c.answer.Pretty))
 }
 
 // transformed encodes an answer as a table or as bare metadata.
-func (s *Server) transformed(r *http.Request, c *call, res verb.Result) (func() ([]byte, error), error) {
+func (s *Server) transformed(r *http.Request, c *call, res verb.Result) (func() (codec.Body, error), error) {
 	objects, meta := contents(res)
 	var out runtime.Object
 	switch c.answer.Target {
@@ -152,8 +150,8 @@ func (s *Server) transformed(r *http.Request, c *call, res verb.Result) (func() 
 		}
 		out = table.Metadata(objects[0])
 	}
-	return func() ([]byte, error) {
-		return codec.Encode(out, out.GetObjectKind().GroupVersionKind(), c.answer.Format, c.answer.Pretty)
+	return func() (codec.Body, error) {
+		return inOne(codec.Encode(out, out.GetObjectKind().GroupVersionKind(), c.answer.Format, c.answer.Pretty))
 	}, nil
 }
 
@@ -211,8 +209,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		answer.Pretty = answer.Pretty || negotiate.Pretty(r.URL.Query().Get("pretty"), r.UserAgent())
 	}
-	_ = s.send(w, r, c, int(status.Code), answer.Format, func() ([]byte, error) {
-		return codec.Encode(&status, statusKind, answer.Format, answer.Pretty)
+	_ = s.send(w, r, c, int(status.Code), answer.Format, func() (codec.Body, error) {
+		return inOne(codec.Encode(&status, statusKind, answer.Format, answer.Pretty))
 	})
 }
 

@@ -19,16 +19,24 @@ func BenchmarkRequest(b *testing.B) {
 	if code, _, body := s.Do(b, http.MethodPost, maps, `{"metadata":{"name":"a"},"data":{"a":"1"}}`, "Content-Type", "application/json"); code != http.StatusCreated {
 		b.Fatalf("%d %s", code, body)
 	}
+	text := strings.Repeat("x", 1024)
+	n := 0
 	for _, c := range []struct{ name, method, path, media, body string }{
 		{"get", http.MethodGet, maps + "/a", "", ""},
+		{"create", http.MethodPost, maps, "application/json", `{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"c-%d"},"data":{"text":"` + text + `"}}`},
+		{"update", http.MethodPut, maps + "/a", "application/json", `{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a"},"data":{"n":"%d","text":"` + text + `"}}`},
 		{"patch", http.MethodPatch, maps + "/a", "application/merge-patch+json", `{"data":{"n":"%d"}}`},
+		{"apply", http.MethodPatch, maps + "/a?fieldManager=bench&force=true", "application/apply-patch+yaml",
+			`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"n":"%d","text":"` + text + `"}}`},
 	} {
 		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
 			begun := processTime(b)
-			for i := range b.N {
+			for range b.N {
 				body := c.body
 				if body != "" {
-					body = fmt.Sprintf(body, i)
+					n++
+					body = fmt.Sprintf(body, n)
 				}
 				req := httptest.NewRequestWithContext(b.Context(), c.method, c.path, strings.NewReader(body))
 				req.Header.Set("Authorization", "Bearer "+apitest.Token)
@@ -40,7 +48,7 @@ func BenchmarkRequest(b *testing.B) {
 					s.Handler().ServeHTTP(answer, req)
 				}()
 				<-done
-				if answer.Code != http.StatusOK {
+				if answer.Code != http.StatusOK && answer.Code != http.StatusCreated {
 					b.Fatalf("%d %s", answer.Code, answer.Body)
 				}
 			}

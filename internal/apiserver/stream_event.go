@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -23,8 +24,12 @@ type eventEncoder struct {
 	format  codec.Format
 	target  negotiate.Target
 	include table.Include
-	headed  bool // the columns of a table were sent
-	buf     []byte
+	headed  bool   // the columns of a table were sent
+	buf     []byte // of the last event
+	raw     []byte // of its object, in protobuf
+
+	headOf schema.GroupVersionKind
+	head   []byte // of headOf
 }
 
 func (e *eventEncoder) asTable(include string) error {
@@ -47,7 +52,7 @@ func (e *eventEncoder) event(k *api.Kind, ev *verb.Event) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.frame(ev.Type, bare, gvk)
+	return e.frame(ev.Type, bare, gvk), nil
 }
 
 // object is the event's object in its bare form, and its kind.
@@ -103,32 +108,33 @@ func (e *eventEncoder) failure(err error) []byte {
 	if encErr != nil {
 		return nil
 	}
-	out, encErr := e.frame(watch.Error, bare, statusKind)
-	if encErr != nil {
-		return nil
-	}
-	return out
+	return e.frame(watch.Error, bare, statusKind)
 }
 
-func (e *eventEncoder) frame(kind watch.EventType, bare []byte, gvk schema.GroupVersionKind) ([]byte, error) {
+// frame is valid until the next call.
+func (e *eventEncoder) frame(kind watch.EventType, bare []byte, gvk schema.GroupVersionKind) []byte {
 	if e.format != codec.Protobuf {
 		out := append(e.buf[:0], `{"type":"`...)
 		out = append(out, kind...)
 		out = append(out, `","object":`...)
-		out = codec.AppendJSON(out, bare, codec.Head(gvk))
+		if e.headOf != gvk {
+			e.headOf, e.head = gvk, codec.Head(gvk)
+		}
+		out = codec.AppendJSON(out, bare, e.head)
 		e.buf = append(out, '}', '\n')
-		return e.buf, nil
+		return e.buf
 	}
-	raw, err := codec.AppendProtobuf(nil, bare, gvk)
-	if err != nil {
-		return nil, err
-	}
-	ev := metav1.WatchEvent{Type: string(kind), Object: runtime.RawExtension{Raw: raw}}
-	msg, err := ev.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	e.buf = binary.BigEndian.AppendUint32(e.buf[:0], uint32(len(msg)))
-	e.buf = append(e.buf, msg...)
-	return e.buf, nil
+	e.raw = codec.AppendProtobuf(e.raw[:0], bare, gvk)
+	e.buf = appendEvent(e.buf[:0], kind, e.raw)
+	return e.buf
+}
+
+// appendEvent appends a metav1.WatchEvent behind its length: field 1 is the type
+// and field 2 a RawExtension, whose field 1 is the object.
+func appendEvent(dst []byte, kind watch.EventType, object []byte) []byte {
+	extension := 1 + protowire.SizeBytes(len(object))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(2+protowire.SizeBytes(len(kind))+protowire.SizeBytes(extension)))
+	dst = protowire.AppendString(protowire.AppendTag(dst, 1, protowire.BytesType), string(kind))
+	dst = protowire.AppendVarint(protowire.AppendTag(dst, 2, protowire.BytesType), uint64(extension))
+	return protowire.AppendBytes(protowire.AppendTag(dst, 1, protowire.BytesType), object)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"pgregory.net/rapid"
 
@@ -100,20 +101,56 @@ func TestListsAreJoinedFromTheirItems(t *testing.T) {
 			}
 			items = append(items, bare)
 		}
-		join := codec.ListJSON
-		if f == codec.Protobuf {
-			join = codec.ListProtobuf
-		}
-		got, err := join(list.ListMeta, items)
+		gvk := configMap.GroupVersion().WithKind("ConfigMapList")
+		body, err := codec.List(gvk, list.ListMeta, items, f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := codec.Bare(list, f)
+		want, err := codec.Encode(list, gvk, f, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(want, got) {
-			t.Fatalf("format %d\nwant %q\ngot  %q", f, want, got)
+		var sent bytes.Buffer
+		if n, err := body.WriteTo(&sent); err != nil || int(n) != body.Len() {
+			t.Fatalf("%d bytes of %d were written: %v", n, body.Len(), err)
+		}
+		if !bytes.Equal(want, body.Bytes()) || !bytes.Equal(want, sent.Bytes()) {
+			t.Fatalf("format %d\nwant %q\ngot  %q\nsent %q", f, want, body.Bytes(), sent.Bytes())
+		}
+	}
+}
+
+// The envelope is the library's.
+func TestProtobufEnvelope(t *testing.T) {
+	for _, bare := range [][]byte{{}, []byte("x"), bytes.Repeat([]byte("long"), 1000)} {
+		whole, err := codec.Wrap(bare, codec.Protobuf, schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := (&runtime.Unknown{TypeMeta: runtime.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"}, Raw: bare}).Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want = append([]byte("k8s\x00"), want...); !bytes.Equal(want, whole) {
+			t.Errorf("want %q\ngot  %q", want, whole)
+		}
+	}
+}
+
+// A body without fault is read past the library's decoder, to the same object.
+func TestFaultlessBodiesAreReadAsTheLibraryReads(t *testing.T) {
+	c := codec.New(catalog.New())
+	for _, body := range []string{bodies[0], `{"data":{"a":"b"}}`, `{"kind":"ConfigMap","apiVersion":"v1","binaryData":{"k":"aGk="},"immutable":true}`, "null", "{}"} {
+		fast, err := c.Decode([]byte(body), codec.JSON, configMap, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow, err := c.Decode([]byte(body), codec.JSON, configMap, false) // never takes the short way
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(slow, fast); diff != "" {
+			t.Errorf("%s (-library +ours)\n%s", body, diff)
 		}
 	}
 }

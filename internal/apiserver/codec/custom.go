@@ -62,16 +62,13 @@ func (c *Codec) decodeCustom(k *api.Kind, body []byte, format Format, strict boo
 	return out, nil
 }
 
-// CustomListJSON builds a list of custom resources. It says that it does not
+// CustomList builds a list of custom resources in JSON. It says that it does not
 // continue, where typed lists leave that out.
-func CustomListJSON(gvk schema.GroupVersionKind, meta metav1.ListMeta, items [][]byte) ([]byte, error) {
+func CustomList(gvk schema.GroupVersionKind, meta metav1.ListMeta, items [][]byte) (Body, error) {
 	m, err := json.Marshal(struct {
 		Continue           string `json:"continue"`
 		RemainingItemCount *int64 `json:"remainingItemCount,omitempty"`
 		ResourceVersion    string `json:"resourceVersion"`
 	}{meta.Continue, meta.RemainingItemCount, meta.ResourceVersion})
-	if err != nil {
-		return nil, err
-	}
-	return joinList(append(Head(gvk), ','), m, items), nil
+	return jsonList(gvk, m, items), err
 }

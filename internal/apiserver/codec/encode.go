@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
@@ -31,11 +33,8 @@ func (e *NotMarshalable) Error() string {
 // bytes of YAML are those of JSON until Wrap.
 func Bare(obj runtime.Object, format Format) ([]byte, error) {
 	if format != Protobuf {
-		var buf bytes.Buffer
-		if err := json.NewEncoder(&buf).Encode(obj); err != nil {
-			return nil, err
-		}
-		return stripTypeMeta(bytes.TrimRight(buf.Bytes(), "\n")), nil
+		whole, err := json.Marshal(obj)
+		return stripTypeMeta(whole), err
 	}
 	m, ok := obj.(Marshaler)
 	if !ok {
@@ -73,12 +72,18 @@ func stripTypeMeta(whole []byte) []byte {
 }
 
 // Head is what stands in front of an object's bare JSON, so that it says its
-// kind. The bare form's opening brace is part of the head.
+// kind. The bare form's opening brace is part of the head. Names of groups,
+// versions and kinds are ASCII: quoted for Go, they are for JSON.
 func Head(gvk schema.GroupVersionKind) []byte {
-	version, _ := json.Marshal(gvk.GroupVersion().String())
-	kind, _ := json.Marshal(gvk.Kind)
-	return fmt.Appendf(nil, `{"kind":%s,"apiVersion":%s`, kind, version)
+	out := make([]byte, 0, headRoom)
+	out = append(out, `{"kind":`...)
+	out = strconv.AppendQuote(out, gvk.Kind)
+	out = append(out, `,"apiVersion":`...)
+	return strconv.AppendQuote(out, gvk.GroupVersion().String())
 }
+
+// headRoom is what most heads fit into, in bytes.
+const headRoom = 96
 
 // AppendJSON appends an object in JSON, made of its bare form.
 func AppendJSON(dst, bare, head []byte) []byte {
@@ -97,26 +102,38 @@ func hasTypeMeta(bare []byte) bool {
 }
 
 // AppendProtobuf appends an object in its protobuf envelope.
-func AppendProtobuf(dst, bare []byte, gvk schema.GroupVersionKind) ([]byte, error) {
-	unknown := runtime.Unknown{TypeMeta: runtime.TypeMeta{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind}, Raw: bare}
-	envelope, err := unknown.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	dst = append(dst, protobufMagic...)
-	return append(dst, envelope...), nil
+func AppendProtobuf(dst, bare []byte, gvk schema.GroupVersionKind) []byte {
+	dst = append(appendEnvelope(dst, gvk, len(bare)), bare...)
+	return append(dst, envelopeEnd...)
 }
+
+// appendEnvelope appends what stands before an object of so many bytes: the
+// beginning of a runtime.Unknown, whose field 1 is the kind and field 2 the
+// object.
+func appendEnvelope(dst []byte, gvk schema.GroupVersionKind, size int) []byte {
+	version := gvk.GroupVersion().String()
+	dst = append(dst, protobufMagic...)
+	dst = protowire.AppendTag(dst, 1, protowire.BytesType)
+	dst = protowire.AppendVarint(dst, uint64(2+protowire.SizeBytes(len(version))+protowire.SizeBytes(len(gvk.Kind))))
+	dst = protowire.AppendString(protowire.AppendTag(dst, 1, protowire.BytesType), version)
+	dst = protowire.AppendString(protowire.AppendTag(dst, 2, protowire.BytesType), gvk.Kind)
+	dst = protowire.AppendTag(dst, 2, protowire.BytesType)
+	return protowire.AppendVarint(dst, uint64(size))
+}
+
+// envelopeEnd are a runtime.Unknown's fields 3 and 4, which are empty.
+const envelopeEnd = "\x1a\x00\x22\x00"
 
 // Wrap completes a bare encoding to a whole answer in the format. pretty
 // indents JSON.
 func Wrap(bare []byte, format Format, gvk schema.GroupVersionKind, pretty bool) ([]byte, error) {
 	switch format {
 	case Protobuf:
-		return AppendProtobuf(make([]byte, 0, len(bare)+64), bare, gvk)
+		return AppendProtobuf(make([]byte, 0, len(bare)+headRoom), bare, gvk), nil
 	case YAML:
 		return yaml.JSONToYAML(AppendJSON(nil, bare, Head(gvk)))
 	}
-	whole := AppendJSON(make([]byte, 0, len(bare)+96), bare, Head(gvk))
+	whole := AppendJSON(make([]byte, 0, len(bare)+headRoom), bare, Head(gvk))
 	if !pretty {
 		return append(whole, '\n'), nil
 	}

@@ -8,43 +8,30 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// ListJSON builds a bare list in JSON from its items' bare forms.
-func ListJSON(meta metav1.ListMeta, items [][]byte) ([]byte, error) {
-	return listJSON([]byte{'{'}, meta, items)
-}
-
-// WholeListJSON builds a list that says its kind, with the line's end, in one
-// piece: large lists are not copied once more.
-func WholeListJSON(gvk schema.GroupVersionKind, meta metav1.ListMeta, items [][]byte) ([]byte, error) {
-	out, err := listJSON(append(Head(gvk), ','), meta, items)
-	return append(out, '\n'), err
-}
-
-func listJSON(open []byte, meta metav1.ListMeta, items [][]byte) ([]byte, error) {
+// List builds a list that says its kind from its items' bare forms, in JSON or
+// protobuf. JSON ends with the line's end.
+func List(gvk schema.GroupVersionKind, meta metav1.ListMeta, items [][]byte, format Format) (Body, error) {
+	if format == Protobuf {
+		m, err := meta.Marshal()
+		return protobufList(gvk, m, items), err
+	}
 	m, err := json.Marshal(meta)
-	if err != nil {
-		return nil, err
-	}
-	return joinList(open, m, items), nil
+	return jsonList(gvk, m, items), err
 }
 
-func joinList(open, meta []byte, items [][]byte) []byte {
-	size := len(open) + len(meta) + 32
-	for _, item := range items {
-		size += len(item) + 1
-	}
-	out := make([]byte, 0, size)
-	out = append(out, open...)
-	out = append(out, `"metadata":`...)
-	out = append(out, meta...)
-	out = append(out, `,"items":[`...)
+func jsonList(gvk schema.GroupVersionKind, meta []byte, items [][]byte) Body {
+	open := append(Head(gvk), `,"metadata":`...)
+	open = append(open, meta...)
+	open = append(open, `,"items":[`...)
+	out := append(make(Body, 0, 2*len(items)+2), open)
+	comma := []byte{','}
 	for i, item := range items {
 		if i > 0 {
-			out = append(out, ',')
+			out = append(out, comma)
 		}
-		out = append(out, item...)
+		out = append(out, item)
 	}
-	return append(out, `]}`...)
+	return append(out, []byte("]}\n"))
 }
 
 // The fields of every typed list's protobuf message, with the wire type of
@@ -54,25 +41,21 @@ const (
 	listItemsTag = 2<<3 | 2
 )
 
-// ListProtobuf builds a bare list in protobuf from its items' bare forms.
-func ListProtobuf(meta metav1.ListMeta, items [][]byte) ([]byte, error) {
-	m, err := meta.Marshal()
-	if err != nil {
-		return nil, err
+func protobufList(gvk schema.GroupVersionKind, meta []byte, items [][]byte) Body {
+	// Tag and length of a field take at most so much. All lie in one piece of
+	// memory.
+	const most = 1 + binary.MaxVarintLen32
+	heads := make([]byte, 0, most*(len(items)+1))
+	head := func(tag byte, value []byte) []byte {
+		at := len(heads)
+		heads = binary.AppendUvarint(append(heads, tag), uint64(len(value)))
+		return heads[at:]
 	}
-	size := len(m) + 8
+	out := make(Body, 1, 2*len(items)+4) // the first piece tells the length of those behind it
+	out = append(out, head(listMetaTag, meta), meta)
 	for _, item := range items {
-		size += len(item) + 8
+		out = append(out, head(listItemsTag, item), item)
 	}
-	out := appendDelimited(make([]byte, 0, size), listMetaTag, m)
-	for _, item := range items {
-		out = appendDelimited(out, listItemsTag, item)
-	}
-	return out, nil
-}
-
-func appendDelimited(dst []byte, tag byte, value []byte) []byte {
-	dst = append(dst, tag)
-	dst = binary.AppendUvarint(dst, uint64(len(value)))
-	return append(dst, value...)
+	out[0] = appendEnvelope(nil, gvk, out.Len())
+	return append(out, []byte(envelopeEnd))
 }

@@ -90,11 +90,28 @@ func (m *Managers) makeLocked(_ *api.Kind, gvk schema.GroupVersionKind, subresou
 	if err != nil {
 		return nil, fmt.Errorf("schema of %s: %w", gvk.GroupVersion(), err)
 	}
-	fm, err := managedfields.NewDefaultFieldManager(types, m.scheme, m.scheme, m.scheme, gvk, gvk.GroupVersion(), subresource, reset)
+	fm, err := managedfields.NewDefaultFieldManager(types, converter{m.scheme}, m.scheme, m.scheme, gvk, gvk.GroupVersion(), subresource, reset)
 	if err != nil {
 		return nil, fmt.Errorf("field manager of %s: %w", gvk, err)
 	}
 	return fm, nil
+}
+
+// converter gives objects in the version that they have as they are. The
+// scheme copies them first, several times in a write; field managers read what
+// they convert and do not change it.
+type converter struct{ *runtime.Scheme }
+
+// ConvertToVersion is part of runtime.ObjectConvertor.
+func (c converter) ConvertToVersion(in runtime.Object, target runtime.GroupVersioner) (runtime.Object, error) {
+	if _, isUnstructured := in.(runtime.Unstructured); isUnstructured {
+		return c.UnsafeConvertToVersion(in, target) // makes a new object in any case
+	}
+	gvk := in.GetObjectKind().GroupVersionKind()
+	if same, ok := target.KindForGroupVersionKinds([]schema.GroupVersionKind{gvk}); ok && same == gvk {
+		return in, nil
+	}
+	return c.Scheme.ConvertToVersion(in, target)
 }
 
 func pathOf(names []string) fieldpath.Path {

@@ -1,10 +1,8 @@
 package cache
 
 import (
-	"bytes"
 	"container/list"
 	"errors"
-	"io"
 	"sync"
 	"sync/atomic"
 	"weak"
@@ -26,19 +24,17 @@ type encoding struct {
 	err  error
 }
 
-// Encoded is the item as encode writes it. It is made at most once per media
-// key while wanted, kept as long as the cache's byte budget allows, and shared
-// by all readers: the bytes must not be changed. An error is not kept.
-func (i *Item) Encoded(mediaKey string, encode func(io.Writer) error) ([]byte, error) {
+// Encoded is the item as encode makes it, which gives the bytes away. It is made
+// at most once per media key while wanted, kept as long as the cache's byte
+// budget allows, and shared by all readers: the bytes must not be changed. An
+// error is not kept.
+func (i *Item) Encoded(mediaKey string, encode func() ([]byte, error)) ([]byte, error) {
 	e := i.encoding(mediaKey)
 	made := false
 	e.once.Do(func() {
 		made = true
 		e.err = errEncodePanicked // stays where encode panics
-		var buf bytes.Buffer
-		buf.Grow(i.Size() + i.Size()/2 + 256)
-		e.err = encode(&buf)
-		e.data = bytes.Clone(buf.Bytes())
+		e.data, e.err = encode()
 	})
 	if e.err != nil {
 		i.forget(e)

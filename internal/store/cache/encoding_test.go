@@ -3,26 +3,22 @@ package cache
 import (
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 	"testing"
 )
 
-func write(data string) func(io.Writer) error {
-	return func(w io.Writer) error {
-		_, err := io.WriteString(w, data)
-		return err
-	}
+func write(data string) func() ([]byte, error) {
+	return func() ([]byte, error) { return []byte(data), nil }
 }
 
 func TestEncodedOnce(t *testing.T) {
 	f := newFixture(t, Options{})
 	item := f.create(f.configMaps(), configMap("a", "b", ""))
 	var made atomic.Int32
-	encode := func(w io.Writer) error {
+	encode := func() ([]byte, error) {
 		made.Add(1)
-		return write("bytes")(w)
+		return []byte("bytes"), nil
 	}
 	var wg sync.WaitGroup
 	for range 16 {
@@ -48,12 +44,12 @@ func TestEncodingErrorsAreNotKept(t *testing.T) {
 	f := newFixture(t, Options{})
 	item := f.create(f.configMaps(), configMap("a", "b", ""))
 	broken := errors.New("broken")
-	if _, err := item.Encoded("json", func(io.Writer) error { return broken }); !errors.Is(err, broken) {
+	if _, err := item.Encoded("json", func() ([]byte, error) { return nil, broken }); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
 	func() {
 		defer func() { _ = recover() }()
-		_, _ = item.Encoded("json", func(io.Writer) error { panic("broken") })
+		_, _ = item.Encoded("json", func() ([]byte, error) { panic("broken") })
 	}()
 	if _, err := item.Encoded("json", write("late")); !errors.Is(err, errEncodePanicked) {
 		t.Errorf("who shared an encoding that panicked got %v", err)
@@ -70,7 +66,7 @@ func TestEncodingBudget(t *testing.T) {
 	data := string(make([]byte, size))
 	used := func(key string) (hit bool) {
 		hit = true
-		if _, err := item.Encoded(key, func(w io.Writer) error { hit = false; return write(data)(w) }); err != nil {
+		if _, err := item.Encoded(key, func() ([]byte, error) { hit = false; return []byte(data), nil }); err != nil {
 			t.Fatal(err)
 		}
 		return hit
