@@ -7,13 +7,15 @@ import (
 	"time"
 )
 
-// AfterBursts gives heap back that a burst of work left behind, until ctx is
-// done. Go's own scavenger keeps what the last collection aimed at, which a
-// process that has become quiet does not reach again for minutes. It looks
-// when the heap was collected and then was not again for quiet: a process that
-// is busy, or that does nothing at all, pays nothing.
-func AfterBursts(ctx context.Context, quiet time.Duration) {
-	h := heap{worth: worthwhile, release: debug.FreeOSMemory, rest: rest, collected: make(chan struct{}, 1)}
+// FollowBursts fits the heap to the work, until ctx is done. While a burst lasts
+// the heap may grow further between two collections than Go lets it (pacer);
+// afterwards it gives back what the burst left behind. Go's own scavenger keeps
+// what the last collection aimed at, which a process that has become quiet does
+// not reach again for minutes. A burst lasts as long as collections follow each
+// other within quiet: a process that does nothing at all pays nothing.
+func FollowBursts(ctx context.Context, quiet time.Duration) {
+	p := newPacer()
+	h := heap{worth: worthwhile, release: debug.FreeOSMemory, pace: p.pace, rest: rest, collected: make(chan struct{}, 1)}
 	h.follow(ctx, quiet)
 }
 
@@ -39,6 +41,7 @@ func worthwhile() bool {
 type heap struct {
 	worth     func() bool
 	release   func()
+	pace      func(busy bool)
 	rest      time.Duration // after a release
 	collected chan struct{} // has one element after a collection
 }
@@ -60,7 +63,9 @@ func (h *heap) arm() {
 func (h *heap) follow(ctx context.Context, quiet time.Duration) {
 	for h.next(ctx) {
 		for h.within(ctx, quiet) {
+			h.pace(true)
 		}
+		h.pace(false)
 		if ctx.Err() != nil {
 			return
 		}

@@ -11,7 +11,7 @@ import (
 func followed(t *testing.T, worth bool, quiet time.Duration) <-chan struct{} {
 	t.Helper()
 	released := make(chan struct{}, 100)
-	h := heap{worth: func() bool { return worth }, collected: make(chan struct{}, 1), release: func() {
+	h := heap{worth: func() bool { return worth }, pace: func(bool) {}, collected: make(chan struct{}, 1), release: func() {
 		runtime.GC()
 		released <- struct{}{}
 	}}
@@ -36,7 +36,7 @@ func collectUntil(t *testing.T, happened <-chan struct{}) {
 		case <-happened:
 			return
 		case <-deadline.C:
-			t.Fatal("nothing was given back within a minute")
+			t.Fatal("nothing happened within a minute")
 		case <-again.C:
 		}
 	}
@@ -53,6 +53,29 @@ func TestNothingIsGivenBackThatIsNotWorthIt(t *testing.T) {
 	}
 	if len(released) > 0 {
 		t.Error("the heap was given back")
+	}
+}
+
+func TestABurstIsToldWithItsEnd(t *testing.T) {
+	busy, over := make(chan struct{}, 100), make(chan struct{}, 100)
+	h := heap{worth: func() bool { return false }, collected: make(chan struct{}, 1), pace: func(more bool) {
+		if more {
+			busy <- struct{}{}
+		} else {
+			over <- struct{}{}
+		}
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); h.follow(ctx, time.Hour) }()
+	collectUntil(t, busy)
+	if len(over) > 0 {
+		t.Error("the burst was over while it lasted")
+	}
+	cancel()
+	<-done
+	if len(over) == 0 {
+		t.Error("its end was not told")
 	}
 }
 
