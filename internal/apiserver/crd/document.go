@@ -9,6 +9,8 @@ import (
 	"k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kube-openapi/pkg/spec3"
 	"k8s.io/kube-openapi/pkg/validation/spec"
+
+	"github.com/knarr-io/knarr/internal/apiserver/openapi/operation"
 )
 
 // document is the OpenAPI document of one group and version.
@@ -110,7 +112,7 @@ func references(s *spec.Schema) []string {
 func (d document) containers() []common.RouteContainer {
 	var out []common.RouteContainer
 	for _, v := range d.versions {
-		out = append(out, container{v.routes()})
+		out = append(out, operation.Container("", v.routes()))
 	}
 	return out
 }

@@ -4,22 +4,17 @@ import (
 	"strings"
 
 	"k8s.io/kube-openapi/pkg/common"
+
+	"github.com/knarr-io/knarr/internal/apiserver/openapi/operation"
 )
 
-// operation names an operation: verb, scope, kind, subresource.
-func (v *versioned) operation(verb, sub string) string {
+// called names an operation: verb, scope, kind, subresource.
+func (v *versioned) called(verb, sub string) string {
 	scope := ""
 	if v.kind.Namespaced {
 		scope = "Namespaced"
 	}
-	return verb + scope + v.gvk.Kind + title(sub)
-}
-
-func title(word string) string {
-	if word == "" {
-		return ""
-	}
-	return strings.ToUpper(word[:1]) + word[1:]
+	return verb + scope + v.gvk.Kind + operation.Title(sub)
 }
 
 // describe says what an operation does.
@@ -36,16 +31,9 @@ func describe(verb, sub, kind string) string {
 	case "deletecollection":
 		return "delete collection of " + kind
 	case "create", "delete":
-		return verb + of + article(kind) + kind
+		return verb + of + operation.Article(kind) + kind
 	}
 	return verb + of + " the specified " + kind
-}
-
-func article(noun string) string {
-	if noun != "" && strings.ContainsRune("aeiou", rune(strings.ToLower(noun)[0])) {
-		return " an "
-	}
-	return " a "
 }
 
 // operationID puts group and version behind the verb of an operation's name.
@@ -55,7 +43,7 @@ func operationID(r common.Route) (string, []string, error) {
 	group, version := parts[0], parts[1]
 	var camel strings.Builder
 	for _, word := range strings.FieldsFunc(group, func(c rune) bool { return c == '.' || c == '-' }) {
-		camel.WriteString(title(word))
+		camel.WriteString(operation.Title(word))
 	}
 	name := r.OperationName()
 	end := strings.IndexFunc(name, func(c rune) bool { return c >= 'A' && c <= 'Z' })
@@ -68,5 +56,5 @@ func operationID(r common.Route) (string, []string, error) {
 		rest = "Collection" + rest
 	}
 	tag := camel.String()
-	return verb + camel.String() + title(version) + rest, []string{strings.ToLower(tag[:min(1, len(tag))]) + tag[min(1, len(tag)):] + "_" + version}, nil
+	return verb + camel.String() + operation.Title(version) + rest, []string{strings.ToLower(tag[:min(1, len(tag))]) + tag[min(1, len(tag)):] + "_" + version}, nil
 }

@@ -81,9 +81,18 @@ func modules(root string) (map[string]string, error) {
 	return out, nil
 }
 
-// program calls fn with every source file of the generator, in order.
+// program calls fn with every source file of the generator, in order: its own
+// folder, and what it shares with the server.
 func program(root string, fn func(name string, content []byte)) error {
-	dir := filepath.Join(root, "tools", "gen")
+	for _, dir := range []string{"tools/gen", "internal/apiserver/openapi/operation"} {
+		if err := eachSource(filepath.Join(root, filepath.FromSlash(dir)), fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func eachSource(dir string, fn func(name string, content []byte)) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:

@@ -86,7 +86,7 @@ func (g *Generator) V3() (map[string]Document, error) {
 	return out, nil
 }
 
-func (g *Generator) v3(c container) (*spec3.OpenAPI, error) {
+func (g *Generator) v3(c common.RouteContainer) (*spec3.OpenAPI, error) {
 	definitions, err := clone(g.definitions)
 	if err != nil {
 		return nil, err

@@ -6,17 +6,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
+	"k8s.io/kube-openapi/pkg/common"
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
+	"github.com/knarr-io/knarr/internal/apiserver/openapi/operation"
 )
 
-// containers are all routes, by the name of the document that they stand in:
+// containers are all operations, by the name of the document that they stand in:
 // "api/v1", "apis/apps", "apis/apps/v1", "version".
-func containers(c *catalog.Catalog) map[string]container {
-	out := map[string]container{}
-	add := func(name string, routes ...*route) {
-		out[name] = container{root: "/" + name, routes: routes}
-	}
+func containers(c *catalog.Catalog) map[string]common.RouteContainer {
+	out := map[string]common.RouteContainer{}
+	add := func(name string, all ...*operation.Operation) { out[name] = operation.Container("/"+name, all) }
 	add("api", about("/api/", "getAPIVersions", "get available API versions", metav1.APIVersions{}))
 	add("apis", about("/apis/", "getAPIVersions", "get available API versions", metav1.APIGroupList{}))
 	for _, g := range c.Groups() {
@@ -28,11 +28,11 @@ func containers(c *catalog.Catalog) map[string]container {
 		}
 		for _, v := range g.Versions {
 			name := root + "/" + v
-			routes := []*route{about("/"+name+"/", "getAPIResources", "get available resources", metav1.APIResourceList{})}
+			all := []*operation.Operation{about("/"+name+"/", "getAPIResources", "get available resources", metav1.APIResourceList{})}
 			for _, k := range c.InVersion(schema.GroupVersion{Group: g.Name, Version: v}) {
-				routes = append(routes, kindRoutes("/"+name, k)...)
+				all = append(all, kindOperations("/"+name, k)...)
 			}
-			add(name, routes...)
+			add(name, all...)
 		}
 	}
 	add("version", plain("/version/", "getCodeVersion", "get the version information for this server", "application/json", version.Info{}))
@@ -43,18 +43,18 @@ func containers(c *catalog.Catalog) map[string]container {
 	return out
 }
 
-func about(path, operation, doc string, model any) *route {
-	return &route{
-		method: http.MethodGet, path: path, operation: operation, doc: doc,
-		consumes: mediaTypes(), produces: mediaTypes(),
-		responses: []response{{http.StatusOK, "OK", model}},
+func about(path, name, doc string, model any) *operation.Operation {
+	return &operation.Operation{
+		Method: http.MethodGet, Path: path, Name: name, Text: doc,
+		Consumes: mediaTypes(), Produces: mediaTypes(),
+		Answers: operation.Answers(model, http.StatusOK),
 	}
 }
 
-func plain(path, operation, doc, mediaType string, model any) *route {
-	return &route{
-		method: http.MethodGet, path: path, operation: operation, doc: doc,
-		consumes: []string{"application/json"}, produces: []string{mediaType},
-		responses: []response{{http.StatusOK, "OK", model}},
+func plain(path, name, doc, mediaType string, model any) *operation.Operation {
+	return &operation.Operation{
+		Method: http.MethodGet, Path: path, Name: name, Text: doc,
+		Consumes: []string{"application/json"}, Produces: []string{mediaType},
+		Answers: operation.Answers(model, http.StatusOK),
 	}
 }

@@ -10,10 +10,11 @@ import (
 	"k8s.io/kube-openapi/pkg/common"
 
 	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/apiserver/openapi/operation"
 )
 
-// kindRoutes are all routes of a kind below root ("/apis/apps/v1").
-func kindRoutes(root string, k *api.Kind) []*route {
+// kindOperations are all operations on a kind below root ("/apis/apps/v1").
+func kindOperations(root string, k *api.Kind) []*operation.Operation {
 	b := builder{root: root, kind: k}
 	b.main()
 	if k.Status != nil {
@@ -22,14 +23,14 @@ func kindRoutes(root string, k *api.Kind) []*route {
 	for _, s := range k.Subresources {
 		b.subresource(s)
 	}
-	return b.routes
+	return b.operations
 }
 
-// builder collects the routes of a kind.
+// builder collects the operations of a kind.
 type builder struct {
-	root   string
-	kind   *api.Kind
-	routes []*route
+	root       string
+	kind       *api.Kind
+	operations []*operation.Operation
 }
 
 // target is what a route is about: an endpoint's path and the words that
@@ -81,7 +82,7 @@ func (b *builder) collection(resource, _ string) target {
 	t := target{path: b.root + "/" + resource, gvk: b.kind.GVK, model: b.kind.New()}
 	if b.kind.Namespaced {
 		t.path = b.root + "/namespaces/{namespace}/" + resource
-		t.params = []common.Parameter{inPath("namespace", "object name and auth scope, such as for teams and projects")}
+		t.params = []common.Parameter{operation.Namespace()}
 	}
 	return t
 }
@@ -89,7 +90,7 @@ func (b *builder) collection(resource, _ string) target {
 func (b *builder) item(resource, nameOf string) target {
 	t := b.collection(resource, nameOf)
 	t.path += "/{name}"
-	t.params = append(t.params, inPath("name", "name of the "+nameOf))
+	t.params = append(t.params, operation.Name(nameOf))
 	return t
 }
 
@@ -99,19 +100,19 @@ func (b *builder) op(verb string, t target, more string) string {
 	if b.kind.Namespaced && !t.allNamespaces {
 		scope = "Namespaced"
 	}
-	return verb + scope + b.kind.GVK.Kind + title(t.sub) + more + t.suffix
+	return verb + scope + b.kind.GVK.Kind + operation.Title(t.sub) + more + t.suffix
 }
 
-func (b *builder) add(r *route, t target) {
-	r.path, r.gvk = t.path, t.gvk
-	r.params = append(r.params, t.params...)
-	if r.consumes == nil {
-		r.consumes = []string{"*/*"}
+func (b *builder) add(o *operation.Operation, t target) {
+	o.Path, o.Kind = t.path, t.gvk
+	o.Params = append(o.Params, t.params...)
+	if o.Consumes == nil {
+		o.Consumes = []string{"*/*"}
 	}
-	if r.produces == nil {
-		r.produces = mediaTypes()
+	if o.Produces == nil {
+		o.Produces = mediaTypes()
 	}
-	b.routes = append(b.routes, r)
+	b.operations = append(b.operations, o)
 }
 
 func (b *builder) list(t target) {
@@ -120,58 +121,56 @@ func (b *builder) list(t target) {
 	if b.kind.HasVerb("watch") {
 		doc, produces = "list or watch objects of kind "+b.kind.GVK.Kind, allMediaTypes()
 	}
-	b.add(&route{
-		method: http.MethodGet, operation: b.op("list", t, ""), doc: doc, action: "list", produces: produces,
-		params:    append(options(metav1.ListOptions{}), pretty()),
-		responses: []response{{http.StatusOK, "OK", b.kind.NewList()}},
+	b.add(&operation.Operation{
+		Method: http.MethodGet, Name: b.op("list", t, ""), Text: doc, Action: "list", Produces: produces,
+		Params:  append(operation.Options(metav1.ListOptions{}), operation.Pretty()),
+		Answers: operation.Answers(b.kind.NewList(), http.StatusOK),
 	}, t)
 }
 
 func (b *builder) create(t target) {
-	b.add(&route{
-		method: http.MethodPost, operation: b.op("create", t, ""), action: "post",
-		doc:    "create" + ofSub(t.sub) + article(b.kind.GVK.Kind) + b.kind.GVK.Kind,
-		params: append(options(metav1.CreateOptions{}), pretty()), body: t.model,
-		responses: []response{
-			{http.StatusOK, "OK", t.model}, {http.StatusCreated, "Created", t.model}, {http.StatusAccepted, "Accepted", t.model},
-		},
+	b.add(&operation.Operation{
+		Method: http.MethodPost, Name: b.op("create", t, ""), Action: "post",
+		Text:   "create" + ofSub(t.sub) + operation.Article(b.kind.GVK.Kind) + b.kind.GVK.Kind,
+		Params: append(operation.Options(metav1.CreateOptions{}), operation.Pretty()), Body: t.model,
+		Answers: operation.Answers(t.model, http.StatusOK, http.StatusCreated, http.StatusAccepted),
 	}, t)
 }
 
 func (b *builder) deleteCollection(t target) {
-	params := append(options(metav1.DeleteOptions{}), options(metav1.ListOptions{}, "watch", "allowWatchBookmarks")...)
-	b.add(&route{
-		method: http.MethodDelete, operation: b.op("deletecollection", t, ""), action: "deletecollection",
-		doc:    "delete collection of " + b.kind.GVK.Kind,
-		params: append(unique(params), pretty()), body: metav1.DeleteOptions{}, bodyOptional: true,
-		responses: []response{{http.StatusOK, "OK", metav1.Status{}}},
+	params := append(operation.Options(metav1.DeleteOptions{}), operation.Options(metav1.ListOptions{}, "watch", "allowWatchBookmarks")...)
+	b.add(&operation.Operation{
+		Method: http.MethodDelete, Name: b.op("deletecollection", t, ""), Action: "deletecollection",
+		Text:   "delete collection of " + b.kind.GVK.Kind,
+		Params: append(unique(params), operation.Pretty()), Body: metav1.DeleteOptions{}, BodyOptional: true,
+		Answers: operation.Answers(metav1.Status{}, http.StatusOK),
 	}, t)
 }
 
 func (b *builder) read(t target) {
-	b.add(&route{
-		method: http.MethodGet, operation: b.op("read", t, ""), action: "get",
-		doc:       "read " + subOfThe(t.sub) + "the specified " + b.kind.GVK.Kind,
-		params:    []common.Parameter{pretty()},
-		responses: []response{{http.StatusOK, "OK", t.model}},
+	b.add(&operation.Operation{
+		Method: http.MethodGet, Name: b.op("read", t, ""), Action: "get",
+		Text:    "read " + subOfThe(t.sub) + "the specified " + b.kind.GVK.Kind,
+		Params:  []common.Parameter{operation.Pretty()},
+		Answers: operation.Answers(t.model, http.StatusOK),
 	}, t)
 }
 
 func (b *builder) replace(t target) {
-	b.add(&route{
-		method: http.MethodPut, operation: b.op("replace", t, ""), action: "put",
-		doc:    "replace " + subOfThe(t.sub) + "the specified " + b.kind.GVK.Kind,
-		params: append(options(metav1.UpdateOptions{}), pretty()), body: t.model,
-		responses: []response{{http.StatusOK, "OK", t.model}, {http.StatusCreated, "Created", t.model}},
+	b.add(&operation.Operation{
+		Method: http.MethodPut, Name: b.op("replace", t, ""), Action: "put",
+		Text:   "replace " + subOfThe(t.sub) + "the specified " + b.kind.GVK.Kind,
+		Params: append(operation.Options(metav1.UpdateOptions{}), operation.Pretty()), Body: t.model,
+		Answers: operation.Answers(t.model, http.StatusOK, http.StatusCreated),
 	}, t)
 }
 
 func (b *builder) patch(t target) {
-	b.add(&route{
-		method: http.MethodPatch, operation: b.op("patch", t, ""), action: "patch", consumes: patchTypes(),
-		doc:    "partially update " + subOfThe(t.sub) + "the specified " + b.kind.GVK.Kind,
-		params: append(options(metav1.PatchOptions{}), pretty()), body: metav1.Patch{},
-		responses: []response{{http.StatusOK, "OK", t.model}, {http.StatusCreated, "Created", t.model}},
+	b.add(&operation.Operation{
+		Method: http.MethodPatch, Name: b.op("patch", t, ""), Action: "patch", Consumes: patchTypes(),
+		Text:   "partially update " + subOfThe(t.sub) + "the specified " + b.kind.GVK.Kind,
+		Params: append(operation.Options(metav1.PatchOptions{}), operation.Pretty()), Body: metav1.Patch{},
+		Answers: operation.Answers(t.model, http.StatusOK, http.StatusCreated),
 	}, t)
 }
 
@@ -180,33 +179,33 @@ func (b *builder) remove(t target) {
 	if answersDeletedObject(b.kind.GroupResource()) {
 		model = t.model
 	}
-	b.add(&route{
-		method: http.MethodDelete, operation: b.op("delete", t, ""), action: "delete",
-		doc:    "delete" + article(b.kind.GVK.Kind) + b.kind.GVK.Kind,
-		params: append(options(metav1.DeleteOptions{}), pretty()), body: metav1.DeleteOptions{}, bodyOptional: true,
-		responses: []response{{http.StatusOK, "OK", model}, {http.StatusAccepted, "Accepted", model}},
+	b.add(&operation.Operation{
+		Method: http.MethodDelete, Name: b.op("delete", t, ""), Action: "delete",
+		Text:   "delete" + operation.Article(b.kind.GVK.Kind) + b.kind.GVK.Kind,
+		Params: append(operation.Options(metav1.DeleteOptions{}), operation.Pretty()), Body: metav1.DeleteOptions{}, BodyOptional: true,
+		Answers: operation.Answers(model, http.StatusOK, http.StatusAccepted),
 	}, t)
 }
 
 func (b *builder) watch(t target) {
 	t.path = b.watchPath(t.path)
-	b.add(&route{
-		method: http.MethodGet, operation: b.op("watch", t, ""), action: "watch", produces: allMediaTypes(),
-		doc: "watch changes to an object of kind " + b.kind.GVK.Kind +
+	b.add(&operation.Operation{
+		Method: http.MethodGet, Name: b.op("watch", t, ""), Action: "watch", Produces: allMediaTypes(),
+		Text: "watch changes to an object of kind " + b.kind.GVK.Kind +
 			". deprecated: use the 'watch' parameter with a list operation instead, filtered to a single item with the 'fieldSelector' parameter.",
-		params:    append(options(metav1.ListOptions{}), pretty()),
-		responses: []response{{http.StatusOK, "OK", metav1.WatchEvent{}}},
+		Params:  append(operation.Options(metav1.ListOptions{}), operation.Pretty()),
+		Answers: operation.Answers(metav1.WatchEvent{}, http.StatusOK),
 	}, t)
 }
 
 func (b *builder) watchList(t target) {
 	t.path = b.watchPath(t.path)
-	b.add(&route{
-		method: http.MethodGet, operation: b.op("watch", t, "List"), action: "watchlist", produces: allMediaTypes(),
-		doc: "watch individual changes to a list of " + b.kind.GVK.Kind +
+	b.add(&operation.Operation{
+		Method: http.MethodGet, Name: b.op("watch", t, "List"), Action: "watchlist", Produces: allMediaTypes(),
+		Text: "watch individual changes to a list of " + b.kind.GVK.Kind +
 			". deprecated: use the 'watch' parameter with a list operation instead.",
-		params:    append(options(metav1.ListOptions{}), pretty()),
-		responses: []response{{http.StatusOK, "OK", metav1.WatchEvent{}}},
+		Params:  append(operation.Options(metav1.ListOptions{}), operation.Pretty()),
+		Answers: operation.Answers(metav1.WatchEvent{}, http.StatusOK),
 	}, t)
 }
 

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
@@ -19,12 +18,12 @@ func operations(t *testing.T, root string, gvk schema.GroupVersionKind) []string
 		t.Fatalf("no kind %v", gvk)
 	}
 	var out []string
-	for _, r := range kindRoutes(root, k) {
-		id, _, err := operationID(r)
+	for _, o := range kindOperations(root, k) {
+		id, _, err := operationID(o.Route())
 		if err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, r.Method()+" "+r.Path()+" "+id)
+		out = append(out, o.Method+" "+o.Path+" "+id)
 	}
 	slices.Sort(out)
 	return out
@@ -62,31 +61,6 @@ func TestRoutesOfPods(t *testing.T) {
 	} {
 		if !slices.Contains(got, want) {
 			t.Errorf("no %s among %d operations", want, len(got))
-		}
-	}
-}
-
-func TestOptionsBecomeParameters(t *testing.T) {
-	types := map[string]string{}
-	for _, p := range options(metav1.DeleteOptions{}) {
-		types[p.Name()] = p.DataType()
-	}
-	for name, want := range map[string]string{
-		"dryRun": "string", "gracePeriodSeconds": "integer", "orphanDependents": "boolean", "propagationPolicy": "string",
-	} {
-		if types[name] != want {
-			t.Errorf("%s is a %q, want %q", name, types[name], want)
-		}
-	}
-	if _, ok := types["preconditions"]; ok {
-		t.Error("a structure became a query parameter")
-	}
-}
-
-func TestArticle(t *testing.T) {
-	for noun, want := range map[string]string{"Pod": " a ", "Ingress": " an ", "Endpoints": " ", "IngressClass": " an "} {
-		if got := article(noun); got != want {
-			t.Errorf("article(%q) = %q, want %q", noun, got, want)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 
 	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/apiserver/openapi/operation"
 )
 
 // subresource adds the routes of an endpoint below an object.
@@ -60,7 +61,7 @@ func (b *builder) model(s api.Subresource) any {
 }
 
 // connectOptions are the query options of endpoints that become a stream.
-func connectOptions(kind string) (documented, bool) {
+func connectOptions(kind string) (operation.Documented, bool) {
 	switch kind {
 	case "PodAttachOptions":
 		return corev1.PodAttachOptions{}, true
@@ -84,7 +85,7 @@ func isProxy(kind string) bool {
 
 // connect adds the methods of a streaming endpoint; a proxy has a path below
 // it, too, and takes every method.
-func (b *builder) connect(t target, of documented, proxy bool) {
+func (b *builder) connect(t target, of operation.Documented, proxy bool) {
 	methods := []string{http.MethodGet, http.MethodPost}
 	if proxy {
 		methods = append(methods, http.MethodDelete, http.MethodHead, http.MethodOptions, http.MethodPatch, http.MethodPut)
@@ -93,33 +94,31 @@ func (b *builder) connect(t target, of documented, proxy bool) {
 	if proxy {
 		t.path += "/{path}"
 		t.suffix = "WithPath"
-		t.params = append(t.params, inPath("path", "path to the resource"))
+		t.params = append(t.params, operation.InPath("path", "path to the resource"))
 		b.connectAt(t, of, methods)
 	}
 }
 
-func (b *builder) connectAt(t target, of documented, methods []string) {
+func (b *builder) connectAt(t target, of operation.Documented, methods []string) {
 	for _, method := range methods {
 		verb := "connect" + method[:1] + strings.ToLower(method[1:])
-		b.add(&route{
-			method: method, operation: b.op(verb, t, ""), action: "connect",
-			doc:      "connect " + method + " requests to " + t.sub + " of " + b.kind.GVK.Kind,
-			params:   options(of),
-			produces: []string{"*/*"},
-			responses: []response{
-				{http.StatusOK, "OK", "string"},
-			},
+		b.add(&operation.Operation{
+			Method: method, Name: b.op(verb, t, ""), Action: "connect",
+			Text:     "connect " + method + " requests to " + t.sub + " of " + b.kind.GVK.Kind,
+			Params:   operation.Options(of),
+			Produces: []string{"*/*"},
+			Answers:  operation.Answers("string", http.StatusOK),
 		}, t)
 	}
 }
 
 func (b *builder) log(t target) {
 	t.gvk = b.kind.GVK
-	b.add(&route{
-		method: http.MethodGet, operation: b.op("read", t, ""), action: "get",
-		doc:       "read log of the specified " + b.kind.GVK.Kind,
-		params:    append(options(corev1.PodLogOptions{}), pretty()),
-		produces:  append([]string{"text/plain"}, mediaTypes()...),
-		responses: []response{{http.StatusOK, "OK", "string"}},
+	b.add(&operation.Operation{
+		Method: http.MethodGet, Name: b.op("read", t, ""), Action: "get",
+		Text:     "read log of the specified " + b.kind.GVK.Kind,
+		Params:   append(operation.Options(corev1.PodLogOptions{}), operation.Pretty()),
+		Produces: append([]string{"text/plain"}, mediaTypes()...),
+		Answers:  operation.Answers("string", http.StatusOK),
 	}, t)
 }

@@ -1,10 +1,6 @@
 package openapi
 
-import (
-	"strings"
-
-	"k8s.io/apimachinery/pkg/runtime/schema"
-)
+import "k8s.io/apimachinery/pkg/runtime/schema"
 
 func mediaTypes() []string {
 	return []string{"application/json", "application/yaml", "application/vnd.kubernetes.protobuf"}
@@ -39,18 +35,6 @@ func answersDeletedObject(r schema.GroupResource) bool {
 	return false
 }
 
-// article is the indefinite article with a blank on each side; none for
-// plurals.
-func article(noun string) string {
-	if strings.HasSuffix(noun, "s") && !strings.HasSuffix(noun, "ss") {
-		return " "
-	}
-	if strings.ContainsRune("AEIOUaeiou", rune(noun[0])) {
-		return " an "
-	}
-	return " a "
-}
-
 // ofSub is " status of" or nothing.
 func ofSub(sub string) string {
 	if sub == "" {
@@ -65,11 +49,4 @@ func subOfThe(sub string) string {
 		return ""
 	}
 	return sub + " of "
-}
-
-func title(word string) string {
-	if word == "" {
-		return ""
-	}
-	return strings.ToUpper(word[:1]) + word[1:]
 }
