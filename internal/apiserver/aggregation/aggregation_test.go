@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -32,6 +33,7 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver/discovery"
 	"github.com/knarr-io/knarr/internal/apiserver/openapi"
 	"github.com/knarr-io/knarr/internal/apiserver/outbound"
+	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/testkit/apitest"
 )
 
@@ -51,7 +53,7 @@ type world struct {
 func newWorld(t *testing.T, answer http.HandlerFunc) *world {
 	t.Helper()
 	w := &world{}
-	w.backend = httptest.NewTLSServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+	w.backend = httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		switch {
 		case w.down.Load():
 			http.Error(out, "out of order", http.StatusInternalServerError)
@@ -63,6 +65,8 @@ func newWorld(t *testing.T, answer http.HandlerFunc) *world {
 			answer(out, r)
 		}
 	}))
+	w.backend.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12}
+	w.backend.StartTLS()
 	t.Cleanup(w.backend.Close)
 	var agg *aggregation.Aggregator
 	w.Server = apitest.Start(t, func(c *apiserver.Config) {
@@ -74,7 +78,7 @@ func newWorld(t *testing.T, answer http.HandlerFunc) *world {
 		check(t, err)
 		c.Handlers["/openapi/"] = docs
 		agg, err = aggregation.New(aggregation.Config{Own: []aggregation.Own{own()}, Kinds: c.Catalog, Objects: c.Cache, Client: client, Discovery: w.found, Documents: docs,
-			Certificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &tls.Certificate{}, nil }})
+			Certificate: frontProxy(t)})
 		check(t, err)
 		c.Aggregated = agg.Route
 	})
@@ -88,6 +92,17 @@ func newWorld(t *testing.T, answer http.HandlerFunc) *world {
 		}
 	})
 	return w
+}
+
+// frontProxy makes the certificate by which other servers know that it is the
+// aggregator who tells them of users.
+func frontProxy(t *testing.T) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	t.Helper()
+	authority, err := pki.Open(pki.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	check(t, err)
+	certificates, err := authority.Certificates(pki.ClientOrder("proxy", "front-proxy"))
+	check(t, err)
+	return certificates[0].ForClient
 }
 
 // own is a group that this server answers until somebody else does.
@@ -177,7 +192,11 @@ func eventually(t *testing.T, fn func() (string, bool)) string {
 func TestPassesRequestsOn(t *testing.T) {
 	w := newWorld(t, func(out http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		_, _ = fmt.Fprintf(out, "%s %s %s %v %q %s", r.Method, r.URL, r.Header.Get("X-Remote-User"), r.Header["X-Remote-Group"], r.Header.Get("Authorization"), body)
+		var by []string
+		for _, c := range r.TLS.PeerCertificates {
+			by = append(by, c.Subject.CommonName)
+		}
+		_, _ = fmt.Fprintf(out, "%s %s %s %v by %v %q %s", r.Method, r.URL, r.Header.Get("X-Remote-User"), r.Header["X-Remote-Group"], by, r.Header.Get("Authorization"), body)
 	})
 	w.register(t, `"insecureSkipTLSVerify":true`)
 	if got := w.await(t, "False", "ServiceNotFound"); got != `service/ext in "default" is not present` {
@@ -190,7 +209,7 @@ func TestPassesRequestsOn(t *testing.T) {
 	w.service(t)
 	w.await(t, "True", "Passed")
 	_, _, body = w.Do(t, http.MethodPost, "/apis/ext.example.com/v1/namespaces/n/things?x=y", "hello", "X-Remote-User", "mallory", "X-Remote-Group", "evil")
-	if want := `POST /apis/ext.example.com/v1/namespaces/n/things?x=y admin [system:masters] "" hello`; string(body) != want {
+	if want := `POST /apis/ext.example.com/v1/namespaces/n/things?x=y admin [system:masters] by [front-proxy] "" hello`; string(body) != want {
 		t.Errorf("the server saw %s, want %s", body, want)
 	}
 }

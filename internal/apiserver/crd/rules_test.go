@@ -37,7 +37,6 @@ func TestRules(t *testing.T) {
 		}
 	}
 	want(t, s, 201, "POST", widgets, widget("v1", "w", `{"name":"first","once":"a"}`))
-	const merge = "application/merge-patch+json"
 	for patch, text := range map[string]string{
 		`{"spec":{"name":"second"}}`: `spec.name: Invalid value: "second": a name stays`,
 		`{"spec":{"once":"b"}}`:      `spec.once: Invalid value: "b": set once`,
@@ -59,7 +58,6 @@ func TestRulesAreRatcheted(t *testing.T) {
 	want(t, s, 200, "PATCH", definitions+"/widgets.example.com", `[{"op":"add","path":"`+properties+`size/maximum","value":10},
 {"op":"add","path":"`+properties+`list/items/properties/v/x-kubernetes-validations","value":[{"rule":"self < 10","message":"small ones only"}]}]`, "Content-Type", "application/json-patch+json")
 	eventuallyRefused(t, s, widget("v1", "other", `{"size":11}`))
-	const merge = "application/merge-patch+json"
 	want(t, s, 200, "PATCH", widgets+"/w", `{"spec":{"color":"blue"}}`, "Content-Type", merge)
 	want(t, s, 200, "PATCH", widgets+"/w", `{"spec":{"list":[{"k":"b","v":2},{"k":"a","v":50}]}}`, "Content-Type", merge)
 	for patch, text := range map[string]string{

@@ -128,7 +128,6 @@ func TestSubresources(t *testing.T) {
 	if made["status"] != nil || at(made, "metadata", "generation") != 1.0 {
 		t.Errorf("a create keeps the status %v, generation %v", made["status"], at(made, "metadata", "generation"))
 	}
-	const merge = "application/merge-patch+json"
 	status := want(t, s, 200, "PATCH", widgets+"/w/status", `{"spec":{"size":9},"status":{"ready":2,"replicas":1,"selector":"a=b"},"metadata":{"labels":{"x":"y"}}}`, "Content-Type", merge)
 	if at(status, "spec", "size") != 1.0 || at(status, "status", "ready") != 2.0 || at(status, "metadata", "generation") != 1.0 || at(status, "metadata", "labels") != nil {
 		t.Errorf("a write of the status gives %v", status)
