@@ -18,7 +18,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 HELM_VERSION := helm.sh/helm/v4/internal/version.version=$(shell sed -nE 's|^.*helm.sh/helm/v4 (v4[^ ]*).*|\1|p' helm/go.mod)
 
 .DEFAULT_GOAL := build
-.PHONY: build run test test-vm unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile robustness robustness-short soak soak-short fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help containerd dist
+.PHONY: build run test test-vm arm64 unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile robustness robustness-short soak soak-short fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help containerd dist
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -103,8 +103,24 @@ profile: build images ## CPU and heap profiles of the server under BENCH=, a mea
 	@test -n '$(BENCH)' || { echo 'profile: say of what: make profile BENCH=api (or list, pod, ...)' >&2; exit 1; }
 	$(BENCH_RUN) -only '$(BENCH)' -profiles $(BIN)/profile
 
-dist: build ## packages for other machines: an archive and a .deb with man pages and completions, checksums; in bin/dist
-	tools/dist.sh $(KNARR) $(BIN)/dist
+dist: build arm64 ## packages for other machines, amd64 and arm64: an archive and a .deb with man pages and completions, checksums; in bin/dist
+	tools/dist.sh $(BIN)/dist $(KNARR) $(BIN)/arm64/knarr
+
+CROSS     := $(abspath .cache/cross)
+ARM64     := $(BIN)/arm64
+FOR_ARM64 := GOARCH=arm64 CC=$(CROSS)/cc PKG_CONFIG=$(CROSS)/pkg-config
+
+arm64: payload ## bin/arm64/knarr, built on amd64 and tried under qemu-user, both from Debian's packages unpacked below .cache/cross
+	$(GO) run ./tools/cross -out $(CROSS)
+	@mkdir -p $(ARM64)/bin $(ARM64)/helm
+	@$(FOR_ARM64) $(MAKE) --no-print-directory -C runtime OUT=$(abspath $(ARM64))/bin
+	@$(FOR_ARM64) $(GO) -C helm build -trimpath -buildvcs=false -ldflags '-s -w -X $(HELM_VERSION)' -o $(abspath $(ARM64))/knarr-helm helm.sh/helm/v4/cmd/helm
+	@gzip -nc $(ARM64)/knarr-helm >$(ARM64)/helm/knarr-helm.gz
+	@{ echo '{"Replace": {'; for f in bin/knarr-runtime bin/knarr-keep bin/knarr-pause helm/knarr-helm.gz; do \
+		echo "\"$(abspath internal/app/payload)/$$f\": \"$(abspath $(ARM64))/$$f\","; done; echo '"": ""}}'; } >$(ARM64)/overlay.json
+	$(FOR_ARM64) $(GO) build -trimpath -overlay $(ARM64)/overlay.json -ldflags '-s -w $(VERSIONS)' -o $(ARM64)/knarr ./cmd/knarr
+	$(CROSS)/run $(ARM64)/knarr version
+	$(CROSS)/run $(ARM64)/bin/knarr-runtime version
 
 conformance-images: # what upstream's suite names, as a layout that a registry serves
 	$(GO) run ./tools/image -layout $(BIN)/conformance/images test/conformance/images/*.yaml test/conformance/images/critest/*.yaml

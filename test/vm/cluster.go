@@ -10,6 +10,12 @@ import (
 // The steps that every cluster goes through. Scripts find the program in the
 // path, as people have it, and the last up's outcome in /root/up.json.
 
+// settled waits until the machine has started what it starts.
+func settled() step {
+	return script("booted", `systemctl is-system-running --wait >/dev/null || { systemctl --failed --no-legend; exit 1; }
+		. /etc/os-release; echo "$PRETTY_NAME, kernel $(uname -r), clock $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"`)
+}
+
 func install() step {
 	return script("install the program", "ln -s /opt/vm/knarr /usr/local/bin/knarr && knarr version | head -n 1")
 }
@@ -19,66 +25,59 @@ func upWith(command string) step {
 	if !strings.Contains(command, "-o json") {
 		command += " -o json"
 	}
-	return script("up", command+` >/root/up.json
-		tail -n 1 /root/up.json`)
+	return script("up", command+` >/root/up.json || { cat /root/up.json; exit 1; }
+		echo "node $(told node) at $(told nodeAddress), ready in $(told milliseconds) ms"`)
 }
 
 func up() step { return upWith("knarr up") }
 
-// readUp gives scripts the ports and the address of the last up.
-const readUp = `
-field() { tail -n 1 /root/up.json | sed -nE "s/.*\"$1\":\"?([^,\"}]*)\"?.*/\1/p"; }
-address=$(ip -4 -o addr show dev eth0 | awk '{sub("/.*", "", $4); print $4; exit}')
-http=$(field httpPort) https=$(field httpsPort) api=$(field apiPort)
-fetch() { curl --silent --show-error --fail --max-time 10 --retry 15 --retry-delay 1 --retry-all-errors "$@"; }
-outside() { nsenter --net=/run/netns/outside "$@"; }
-inpod() { for i in 1 2 3 4 5; do knarr kubectl -n hello exec deployment/hello -- /hello fetch "$1" && return; sleep 1; done; return 1; }
-`
-
 // hello shows the example. Its probes get more time than a second, for
 // emulated processors.
 func hello() step {
-	return script("the hello example", `knarr image import /opt/vm/hello.tar >/dev/null
+	return script("the hello example", `knarr image import /opt/vm/hello.tar
 		sed -E 's/^( *)(startup|readiness|liveness)Probe:$/&\n\1  timeoutSeconds: 30/' /opt/vm/hello.yaml | knarr kubectl apply -f -
-		knarr kubectl -n hello rollout status deployment/hello --timeout=180s`)
+		knarr kubectl -n hello rollout status deployment/hello --timeout=900s`)
 }
 
 // reached looks whether the example answers in each way that there is, and
 // whether its pods reach the world.
 func reached() step {
-	return script("reached from a pod, the machine and outside; the world from a pod", readUp+`
-		inpod http://hello.hello.svc.cluster.local | grep -q Hello
-		fetch "http://$address:30080" | grep -q Hello
-		fetch -H 'Host: hello.example' "http://$address:$http/" | grep -q Hello
-		inpod http://somewhere.example/ | grep -q greets
-		outside curl -sSf --max-time 10 --retry 15 --retry-delay 1 --retry-all-errors "http://$address:30080" | grep -q Hello
-		outside curl -sSf --max-time 10 --retry 15 --retry-delay 1 --retry-all-errors -H 'Host: hello.example' "http://$address:$http/" | grep -q Hello
+	return script("reached from a pod, the machine and outside; the world from a pod", `
+		await 300 says Hello inpod http://hello.hello.svc.cluster.local
+		await 300 says Hello fetch "http://$(address):30080"
+		await 300 says Hello fetch -H 'Host: hello.example' "http://$(address):$(told httpPort)/"
+		await 300 says greets inpod http://somewhere.example/
+		await 300 says Hello outside "http://$(address):30080"
+		await 300 says Hello outside -H 'Host: hello.example' "http://$(address):$(told httpPort)/"
 		echo "Service, NodePort and Ingress answer, and the world does"`)
 }
 
-func healthy() step { return script("status", "knarr status | tail -n 1") }
+func healthy() step { return script("status", "await 300 knarr status | tail -n 1") }
 
 // ready waits until the example is whole again and the API answers.
 func ready(name string) step {
-	return script(name, `for i in $(seq 30); do knarr kubectl get --raw /readyz >/dev/null 2>&1 && break; sleep 4; done
-		knarr kubectl wait --for=condition=Ready node --all --timeout=120s
-		knarr kubectl -n hello rollout status deployment/hello --timeout=180s`)
+	return script(name, `await 600 knarr kubectl get --raw /readyz
+		knarr kubectl wait --for=condition=Ready node --all --timeout=600s
+		knarr kubectl -n hello rollout status deployment/hello --timeout=600s`)
 }
 
 // killed kills a process of ours without warning and looks whether the pods
-// went on.
-func killed(what, pattern, then string) step {
-	return script("kill -9 of the "+what, readUp+`
+// went on, and whether people's requests were taken. then is what a person does
+// about it, if anything.
+func killed(what, pid, then string) step {
+	return script("kill -9 of the "+what, `
 		pods() { knarr kubectl -n hello get pods -o jsonpath='{range .items[*]}{.metadata.name} {.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].containerID}{"\n"}{end}' | sort; }
-		before=$(pods)
-		pid=$(pgrep -f '`+pattern+`' | head -n 1)
+		service() { knarr status | awk -v name=$1 '$2 == name {print $4}'; }
+		before=$(pods) pid=$(`+pid+`)
 		kill -9 $pid
+		fetch "http://$(address):30080" | grep Hello
+		fetch -H 'Host: hello.example' "http://$(address):$(told httpPort)/" | grep Hello
+		await 60 test ! -e /proc/$pid
 		`+then+`
-		fetch "http://$address:30080" >/dev/null
-		for i in $(seq 20); do sleep 5; knarr status >/root/status 2>&1 && break; done
-		knarr status
-		test "$before" = "$(pods)"
-		echo "the pods went on, and everything is healthy"`)
+		await 600 knarr status
+		after=$(pods)
+		test "$before" = "$after" || { printf 'before:\n%s\nafter:\n%s\n' "$before" "$after"; exit 1; }
+		echo "the pods went on and answered, and everything is healthy"`)
 }
 
 // footprintScript prints what a cluster could leave behind, a line each.

@@ -32,7 +32,7 @@ type machineImage struct{ disk, kernel, initrd string }
 // getImage makes the disk, unless there is one that was made of the same.
 func getImage(ctx context.Context, t tools, cache string) (machineImage, error) {
 	sum := sha256.New()
-	fmt.Fprintln(sum, guestPackages)
+	fmt.Fprintln(sum, guestPackages, setup)
 	err := eachGuestFile(func(path string, data []byte) error {
 		_, err := fmt.Fprintf(sum, "%s %d %s", path, len(data), data)
 		return err
@@ -92,8 +92,20 @@ func sources(ctx context.Context, t tools) ([]string, error) {
 	return lines, nil
 }
 
-// customize puts the test's own files over the packages', and leaves every
-// service off that a variant switches on.
+// setup leaves every service off that a variant switches on, and what runs once
+// a day, which a clock that jumps would start.
+const setup = `
+systemctl disable docker.service docker.socket containerd.service firewalld.service ufw.service systemd-resolved.service
+systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer e2scrub_reap.service
+systemctl enable vm-outside.service vm-guest.service
+useradd --create-home --shell /bin/bash captain && usermod -aG sudo captain
+useradd --create-home --shell /bin/bash passenger
+echo 'captain ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/captain
+rm -f /etc/resolv.conf && echo 'nameserver 192.0.2.1' >/etc/resolv.conf
+mkdir -p /opt/vm`
+
+// customize puts the test's own files over the packages', and sets the machine
+// up.
 func customize(ctx context.Context, _ tools, root string) error {
 	err := eachGuestFile(func(path string, data []byte) error {
 		target, mode := filepath.Join(root, path), fs.FileMode(0o644)
@@ -105,15 +117,7 @@ func customize(ctx context.Context, _ tools, root string) error {
 	if err != nil {
 		return err
 	}
-	setup := exec.CommandContext(ctx, "chroot", root, "sh", "-ec", `
-		systemctl disable docker.service docker.socket containerd.service firewalld.service ufw.service systemd-resolved.service
-		systemctl enable vm-outside.service vm-guest.service
-		useradd --create-home --shell /bin/bash captain && usermod -aG sudo captain
-		useradd --create-home --shell /bin/bash passenger
-		echo 'captain ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/captain
-		rm -f /etc/resolv.conf && echo 'nameserver 192.0.2.1' >/etc/resolv.conf
-		mkdir -p /opt/vm`)
-	if out, err := setup.CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "chroot", root, "sh", "-ec", setup).CombinedOutput(); err != nil {
 		return fmt.Errorf("set the machine up: %w: %s", err, out)
 	}
 	return nil

@@ -65,8 +65,8 @@ func (l *line) hello(ctx context.Context) error {
 	}
 }
 
-// scriptTime bounds a script in the machine.
-const scriptTime = 10 * time.Minute
+// scriptTime bounds a script in the machine, whose own waits are shorter.
+const scriptTime = 20 * time.Minute
 
 // run executes a script as root and returns what it printed. It is an error if
 // the script fails.

@@ -1,8 +1,8 @@
 // Command vm tries Knarr on machines that nobody prepared: it makes a Debian
 // with systemd, cgroup v2 and AppArmor from Debian's packages, boots it under
-// qemu, and goes through scenarios there, each on a fresh copy of the disk. It
-// writes docs/platforms.md. Nothing is installed on the machine that runs it:
-// qemu, too, is unpacked below the cache.
+// qemu once, and goes through scenarios there, each from the moment after that
+// boot, which qemu keeps. It writes docs/platforms.md. Nothing is installed on
+// the machine that runs it: qemu, too, is unpacked below the cache.
 //
 //	make test-vm [ONLY=regexp]
 //
@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -35,12 +36,9 @@ func main() {
 	flag.StringVar(&o.hello, "hello", "bin/images/knarr.io_hello_1.tar", "the image of the hello example")
 	flag.StringVar(&o.cache, "cache", ".cache/vm", "folder for packages and the machine's disk")
 	flag.StringVar(&o.report, "report", "docs/platforms.md", "where the report goes")
-	only := flag.String("only", "", "play what matches this regular expression alone, and write no report")
+	only := flag.String("only", "", "play what matches this regular expression alone; the report keeps what was seen of the others")
 	flag.Parse()
 	o.only = regexp.MustCompile(*only)
-	if *only != "" {
-		o.report = ""
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o); err != nil {
@@ -55,8 +53,12 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	defer h.close()
 	fmt.Printf("the machine is made (%.0f s); it runs with %s\n", time.Since(began).Seconds(), accelerator())
-	var results []result
+	kept, err := loadResults(o.cache)
+	if err != nil {
+		return err
+	}
 	var failed []error
 	for _, s := range scenarios() {
 		if !o.only.MatchString(s.name) {
@@ -64,25 +66,24 @@ func run(ctx context.Context, o options) error {
 		}
 		fmt.Println(s.name)
 		r := h.play(ctx, s)
-		fmt.Printf("  took %.0f s\n", r.took.Seconds())
-		if r.failed != nil {
-			fmt.Printf("  FAILED: %v\n", r.failed)
-			failed = append(failed, fmt.Errorf("%s: %w", s.name, r.failed))
-		}
-		results = append(results, r)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		fmt.Printf("  took %.0f s\n", r.Took.Seconds())
+		if r.Failed != "" {
+			fmt.Printf("  FAILED: %s\n", r.Failed)
+			failed = append(failed, fmt.Errorf("%s: %s", s.name, r.Failed))
+		}
+		kept[s.name] = r
+		failed = append(failed, saveResults(o.cache, kept), os.WriteFile(o.report, render(scenarios(), kept), 0o644))
 	}
-	if o.report != "" {
-		failed = append(failed, os.WriteFile(o.report, render(results, time.Since(began)), 0o644))
-	}
-	return errors.Join(failed...)
+	fmt.Printf("all of it took %.0f minutes\n", time.Since(began).Minutes())
+	return errors.Join(append(failed, h.close())...)
 }
 
 // prepare makes what every machine needs.
-func prepare(ctx context.Context, o options) (host, error) {
-	h := host{}
+func prepare(ctx context.Context, o options) (*host, error) {
+	h := &host{}
 	cache, err := filepath.Abs(o.cache)
 	if err != nil {
 		return h, err
@@ -101,11 +102,16 @@ func prepare(ctx context.Context, o options) (host, error) {
 		return h, err
 	}
 	h.files = filepath.Join(h.dir, "files")
+	version, err := exec.CommandContext(ctx, o.knarr, "version").Output()
+	if err != nil {
+		return h, fmt.Errorf("the program under test: %w", err)
+	}
+	h.program, _, _ = strings.Cut(string(version), " (")
 	return h, h.makeFiles(ctx, o)
 }
 
 // makeFiles makes the disk with the program under test.
-func (h host) makeFiles(ctx context.Context, o options) error {
+func (h *host) makeFiles(ctx context.Context, o options) error {
 	folder := filepath.Join(h.dir, "content")
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		return err

@@ -2,36 +2,70 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"time"
+	"io/fs"
+	"os"
+	"path/filepath"
 )
 
-// render writes the page of the results.
-func render(results []result, took time.Duration) []byte {
-	var b bytes.Buffer
-	b.WriteString(`# Platforms
-
-What ` + "`make test-vm`" + ` saw on machines that nobody prepared: each is booted anew under QEMU from a disk made of Debian's packages, with two processors and
-3 GiB, and linked to a network namespace that plays the world. This page is written by the run; nothing is ticked that it did not see.
-
-| machine | | steps | seconds |
-|---|---|---|---|
-`)
-	for _, r := range results {
-		outcome := fmt.Sprintf("%d held", len(r.seen))
-		if r.failed != nil {
-			outcome = fmt.Sprintf("FAILED after %d", len(r.seen))
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %.0f |\n", r.scenario.name, r.scenario.about, outcome, r.took.Seconds())
+// loadResults reads what earlier runs saw, by the names of scenarios.
+func loadResults(cache string) (map[string]result, error) {
+	kept := map[string]result{}
+	data, err := os.ReadFile(filepath.Join(cache, "results.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return kept, nil
 	}
-	fmt.Fprintf(&b, "\nThe whole took %.0f minutes, with %s.\n\n## Step by step\n", took.Minutes(), accelerationText())
-	for _, r := range results {
-		fmt.Fprintf(&b, "\n**%s**: %s\n\n", r.scenario.name, r.scenario.about)
-		for i, seen := range r.seen {
-			fmt.Fprintf(&b, "- %s: %s\n", r.scenario.steps[i].name, brief(seen))
+	if err == nil {
+		err = json.Unmarshal(data, &kept)
+	}
+	return kept, err
+}
+
+func saveResults(cache string, kept map[string]result) error {
+	data, err := json.MarshalIndent(kept, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(cache, "results.json"), data, 0o644)
+}
+
+// render writes the page of the scenarios' last results.
+func render(all []scenario, kept map[string]result) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `# Platforms
+
+What `+"`make test-vm`"+` saw on machines that nobody prepared: a disk made of Debian's packages, booted under QEMU (%s) with two processors
+and 3 GiB, and linked to a network namespace that plays the world. It boots once, and each machine below is that one, brought back to the moment after
+its boot (`+"`test/vm/machine.go:fresh`"+`); reboots and power cuts are further boots. The run writes this page; nothing is ticked that it did not see.
+
+| machine | | steps | seconds | version |
+|---|---|---|---|---|
+`, accelerationText())
+	for _, s := range all {
+		r, played := kept[s.name]
+		outcome := "not played yet"
+		switch {
+		case played && r.Failed != "":
+			outcome = fmt.Sprintf("FAILED after %d of %d", len(r.Seen), len(s.steps))
+		case played:
+			outcome = fmt.Sprintf("%d held", len(r.Seen))
 		}
-		if r.failed != nil {
-			fmt.Fprintf(&b, "- **failed**: %s\n", brief(lastLine(r.failed.Error())))
+		fmt.Fprintf(&b, "| %s | %s | %s | %.0f | %s |\n", s.name, s.about, outcome, r.Took.Seconds(), r.Program)
+	}
+	b.WriteString("\n## Step by step\n")
+	for _, s := range all {
+		r, played := kept[s.name]
+		if !played {
+			continue
+		}
+		fmt.Fprintf(&b, "\n**%s**: %s\n\n", s.name, s.about)
+		for _, seen := range r.Seen {
+			fmt.Fprintf(&b, "- %s: %s\n", seen.Step, brief(seen.What))
+		}
+		if r.Failed != "" {
+			fmt.Fprintf(&b, "- **failed**: %s\n", brief(lastLine(r.Failed)))
 		}
 	}
 	b.WriteString(notProved)

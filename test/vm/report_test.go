@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -9,17 +8,30 @@ import (
 
 func TestThePageTellsWhatWasSeen(t *testing.T) {
 	two := []step{{name: "up"}, {name: "down"}}
-	page := string(render([]result{
-		{scenario: scenario{name: "plain", about: "Debian", steps: two}, took: 61 * time.Second, seen: []string{"ready", "gone"}},
-		{scenario: scenario{name: "ufw", about: "ufw on", steps: two}, took: time.Minute, seen: []string{"ready"}, failed: errors.New("down: it\nhangs")},
-	}, 2*time.Minute))
+	all := []scenario{{name: "plain", about: "Debian", steps: two}, {name: "ufw", about: "ufw on", steps: two}, {name: "docker", about: "Docker", steps: two}}
+	cache := t.TempDir()
+	err := saveResults(cache, map[string]result{
+		"plain": {Program: "v1", Took: 61 * time.Second, Seen: []seen{{"up", "ready"}, {"down", "gone"}}},
+		"ufw":   {Program: "v2", Took: time.Minute, Seen: []seen{{"up", "ready"}}, Failed: "down: it\nhangs"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := loadResults(cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(render(all, kept))
 	for _, want := range []string{
-		"| plain | Debian | 2 held | 61 |", "| ufw | ufw on | FAILED after 1 | 60 |",
+		"| plain | Debian | 2 held | 61 | v1 |", "| ufw | ufw on | FAILED after 1 of 2 | 60 | v2 |", "| docker | Docker | not played yet |",
 		"- up: ready\n- down: gone\n", "- **failed**: hangs", "**SELinux enforcing**",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
 		}
+	}
+	if none, err := loadResults(t.TempDir()); err != nil || len(none) != 0 {
+		t.Errorf("nothing was played: got %v, %v", none, err)
 	}
 }
 

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -22,57 +25,88 @@ type step struct {
 	do   func(context.Context, *machine) (string, error)
 }
 
-// result is how a scenario went.
+// result is how a scenario went last.
 type result struct {
-	scenario scenario
-	took     time.Duration
-	// seen has a line for each step that held.
-	seen   []string
-	failed error
+	// Program is the version that was tried.
+	Program string
+	Took    time.Duration
+	// Seen has what each step saw that held, in order.
+	Seen []seen
+	// Failed is what a step did not find; empty where all held.
+	Failed string
 }
 
-// play boots a machine and goes through the scenario.
-func (h host) play(ctx context.Context, s scenario) result {
+type seen struct{ Step, What string }
+
+// play goes through the scenario on a fresh machine.
+func (h *host) play(ctx context.Context, s scenario) result {
 	began := time.Now()
-	r := result{scenario: s}
-	m, err := h.start(ctx, s.name)
+	r := result{Program: h.program}
+	m, err := h.fresh(ctx)
 	if err != nil {
-		r.failed = err
+		r.Failed = err.Error()
 		return r
 	}
 	for _, st := range s.steps {
 		start := time.Now()
-		seen, err := st.do(ctx, m)
+		what, err := st.do(ctx, m)
 		if err != nil {
-			r.failed = fmt.Errorf("%s: %w", st.name, err)
-			m.explain(ctx)
+			r.Failed = fmt.Sprintf("%s: %v", st.name, err)
+			m.explain(ctx, s.name)
 			break
 		}
-		fmt.Printf("  %s: %s (%.0f s)\n", st.name, seen, time.Since(start).Seconds())
-		r.seen = append(r.seen, seen)
+		fmt.Printf("  %s: %s (%.0f s)\n", st.name, what, time.Since(start).Seconds())
+		r.Seen = append(r.Seen, seen{st.name, what})
 	}
-	if err := m.stop(); err != nil && r.failed == nil {
-		r.failed = err
-	}
-	r.took = time.Since(began)
+	r.Took = time.Since(began)
 	return r
 }
 
-// explain prints what helps to understand a failure.
-func (m *machine) explain(ctx context.Context) {
+// explain puts what helps to understand a failure into a file beside the
+// console, and prints its end.
+func (m *machine) explain(ctx context.Context, name string) {
 	out, err := m.run(ctx, `set +e
-		for log in /var/lib/knarr/log/*.log; do echo "== $log"; tail -n 25 $log; done
-		echo == journal; journalctl -b --no-pager -n 40
-		echo == pods; timeout 20 knarr kubectl get pods -A -o wide; timeout 20 knarr kubectl get events -A
-		echo == status; timeout 20 knarr status`)
-	fmt.Printf("  --- the machine says (%v)\n%s\n", err, tail(out, 16000))
+		echo == processes; ps -eo pid,stat,etimes,time,args --sort=-time | head -n 40; cat /proc/loadavg; df -h /
+		echo == pods; timeout 60 knarr kubectl get pods -A -o wide; timeout 60 knarr kubectl get events -A
+		echo == status; timeout 60 knarr status
+		echo == journal; journalctl -b --no-pager -n 400
+		for log in /var/lib/knarr/log/*.log; do echo "== $log"; tail -n 60 $log; done`)
+	file := filepath.Join(m.dir, strings.ReplaceAll(name, " ", "-")+".failed")
+	if writeErr := os.WriteFile(file, []byte(out), 0o644); writeErr != nil {
+		err = errors.Join(err, writeErr)
+	}
+	fmt.Printf("  --- the machine says (%v; all of it is in %s)\n%s\n", err, file, tail(out, 8000))
 }
+
+// prelude is what scripts are written with:
+//
+//   - await SECONDS COMMAND repeats it until it succeeds, and shows the last
+//     try. Its bounds are for an emulated machine whose host is busy;
+//   - told FIELD is what the last up told of itself, in /root/up.json;
+//   - fetch, outside and inpod reach a URL from the machine, from the world
+//     beyond its link, and from the example's pod.
+const prelude = `
+await() {
+	local last end=$((SECONDS + $1)); shift
+	until last=$("$@" 2>&1); do
+		((SECONDS < end)) || { echo "$* did not succeed: $last"; return 1; }
+		sleep 1
+	done
+	printf '%s\n' "$last"
+}
+told() { tail -n 1 /root/up.json | sed -nE "s/.*\"$1\":\"?([^,\"}]*)\"?.*/\1/p"; }
+address() { ip -4 -o addr show dev eth0 | awk '{sub("/.*", "", $4); print $4; exit}'; }
+fetch() { curl --silent --show-error --fail --max-time 60 "$@"; }
+outside() { nsenter --net=/run/netns/outside curl --silent --show-error --fail --max-time 60 "$@"; }
+inpod() { knarr kubectl -n hello exec deployment/hello -- /hello fetch "$1"; }
+says() { local word=$1; shift; "$@" | grep "$word"; }
+`
 
 // script is a step that succeeds where its script does; what it sees is the
 // last line of output.
 func script(name, text string) step {
 	return step{name: name, do: func(ctx context.Context, m *machine) (string, error) {
-		out, err := m.run(ctx, text)
+		out, err := m.run(ctx, prelude+text)
 		return lastLine(out), err
 	}}
 }
@@ -85,7 +119,7 @@ func lastLine(text string) string {
 // refused is a step whose script must fail, with all of the words.
 func refused(name, text string, words ...string) step {
 	return step{name: name, do: func(ctx context.Context, m *machine) (string, error) {
-		out, err := m.run(ctx, text)
+		out, err := m.run(ctx, prelude+text)
 		if err == nil {
 			return "", fmt.Errorf("it was let through: %s", out)
 		}

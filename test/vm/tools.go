@@ -30,22 +30,7 @@ func getTools(ctx context.Context, cache string) (tools, error) {
 	if err != nil {
 		return t, fmt.Errorf("fetch qemu from Debian's packages: %w", err)
 	}
-	part := t.root + ".part"
-	if err := os.RemoveAll(part); err != nil {
-		return t, err
-	}
-	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
-		if err := errors.Join(os.MkdirAll(filepath.Join(part, "usr", name), 0o755), os.Symlink("usr/"+name, filepath.Join(part, name))); err != nil {
-			return t, err
-		}
-	}
-	for _, deb := range debs {
-		unpack := exec.CommandContext(ctx, "sh", "-ec", `dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink -C "$2"`, "sh", deb, part)
-		if out, err := unpack.CombinedOutput(); err != nil {
-			return t, fmt.Errorf("unpack %s: %w: %s", filepath.Base(deb), err, out)
-		}
-	}
-	return t, os.Rename(part, t.root)
+	return t, debian.Unpack(ctx, debs, t.root)
 }
 
 // command runs a program of the packages with their libraries, not the

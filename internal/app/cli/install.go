@@ -15,6 +15,7 @@ import (
 	"github.com/knarr-io/knarr/internal/app/payload"
 	"github.com/knarr-io/knarr/internal/app/progress"
 	"github.com/knarr-io/knarr/internal/app/systemd"
+	"github.com/knarr-io/knarr/internal/base/remedy"
 )
 
 // programPath is where the program is put if it lies where a service should
@@ -64,10 +65,10 @@ that runs already goes on. "knarr uninstall" undoes it.`,
 // canInstall refuses where there is nothing to install into.
 func canInstall() error {
 	if os.Geteuid() != 0 {
-		return errors.New("services of the machine belong to root\n    what to do: run it again with sudo")
+		return remedy.New("services of the machine belong to root", "run it again with sudo")
 	}
 	if !systemd.Running() {
-		return errors.New("systemd does not run on this machine\n    what to do: have your service manager run `knarr up --foreground`, which stops the cluster on SIGTERM")
+		return remedy.New("systemd does not run on this machine", "have your service manager run `knarr up --foreground`, which stops the cluster on SIGTERM")
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/knarr-io/knarr/internal/base/remedy"
 )
 
 // Image is an image of the node.
@@ -98,7 +100,7 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader) 
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "dial" {
-			return nil, fmt.Errorf("the runtime does not answer: %w\n    what to do: bring the cluster up with `knarr up`, and run this as root", op.Err)
+			return nil, remedy.For(fmt.Errorf("the runtime does not answer: %w", op.Err), "bring the cluster up with `knarr up`, and run this as root")
 		}
 		return nil, fmt.Errorf("ask the runtime: %w", err)
 	}

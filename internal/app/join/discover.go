@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/url"
 	"time"
+
+	"github.com/knarr-io/knarr/internal/base/remedy"
 )
 
 // dialTime bounds the search for the server.
@@ -37,11 +39,28 @@ func Discover(ctx context.Context, server string, t Token) ([]byte, error) {
 	}}
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
-		return nil, fmt.Errorf("reach the server at %s: %w", server, err)
+		return nil, unreached(server, err)
 	}
 	defer conn.Close()
 	authority := pinned(conn.(*tls.Conn).ConnectionState().PeerCertificates, t)
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Raw}), nil
+}
+
+// errFingerprint: the server shows no authority that the token names.
+var errFingerprint = remedy.New("the server is not of the cluster that the token is for: its authority has another fingerprint",
+	"take the address and the token from the same `knarr token create`")
+
+// unreached says why the server is not, and what to do about it.
+func unreached(server string, err error) error {
+	failed := fmt.Errorf("reach the server at %s: %w", server, err)
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return remedy.For(failed, "compare the clocks of both machines (timedatectl): one of them is wrong")
+	case errors.As(err, new(x509.HostnameError)):
+		return remedy.For(failed, "use an address or a name of the server that its certificate is for")
+	}
+	return remedy.For(failed, "look whether the server runs (`knarr status` there), whether the address is right, and whether a firewall lets the port through")
 }
 
 // pinned is the authority that the token names; nil where it is not shown.
@@ -57,7 +76,7 @@ func pinned(chain []*x509.Certificate, t Token) *x509.Certificate {
 func verify(chain []*x509.Certificate, host string, t Token) error {
 	authority := pinned(chain, t)
 	if authority == nil {
-		return errors.New("the server is not of the cluster that the token is for: its authority has another fingerprint")
+		return errFingerprint
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(authority)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
+	"github.com/knarr-io/knarr/internal/base/remedy"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/csr"
 	"github.com/knarr-io/knarr/internal/controller/certificates"
@@ -47,6 +47,7 @@ func (n Node) user() string { return "system:node:" + n.Name }
 // connect reaches the API with a bearer token or a certificate.
 func (n Node) connect(auth rest.Config) (*client.Client, error) {
 	auth.Host, auth.TLSClientConfig.CAData, auth.QPS = n.Server, n.CA, -1
+	auth.Proxy = client.Direct
 	kinds := catalog.New()
 	transport, err := client.NewHTTPS(&auth, kinds)
 	if err != nil {
@@ -65,7 +66,7 @@ func (n Node) Cluster(ctx context.Context, t Token) (map[string]string, error) {
 	about, err := client.For[*corev1.ConfigMap](c).Get(ctx, metav1.NamespaceSystem, ClusterConfigMap)
 	switch {
 	case apierrors.IsUnauthorized(err):
-		return nil, errors.New("the server does not know the token: it has expired, or was taken back\n    what to do: make another one there with `knarr token create`")
+		return nil, remedy.New("the server does not know the token: it has expired, or was taken back", "make another one there with `knarr token create`")
 	case err != nil:
 		return nil, fmt.Errorf("ask what the cluster is like: %w", err)
 	}

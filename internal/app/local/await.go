@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	mdns "github.com/miekg/dns"
@@ -22,9 +23,6 @@ import (
 	"github.com/knarr-io/knarr/internal/app/keep"
 	"github.com/knarr-io/knarr/internal/client"
 )
-
-// readyTime bounds the wait for a cluster to be ready.
-const readyTime = 90 * time.Second
 
 // services starts every node's keep, unless one runs, and everything under it.
 // already tells that all of it ran before as it is wanted.
@@ -113,23 +111,17 @@ func (s Settings) startKeep(ctx context.Context, p programs, logger *slog.Logger
 // await waits until the API, the node, the default service account and the
 // cluster DNS are ready, and shows when each was.
 func (u *upper) await(ctx context.Context, a Credentials) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
-	defer cancel()
 	config := a.config(u.server())
 	transport, err := client.NewHTTPS(config, catalog.New())
 	if err != nil {
 		return err
 	}
 	c := client.New(transport, catalog.New())
-	group, ctx := errgroup.WithContext(ctx)
+	w := u.watchStart(ctx)
 	api := make(chan struct{})
-	show := func(name string, f func(context.Context) error) {
-		step := u.board.Step(name)
-		group.Go(func() error { return step.End(f(ctx)) })
-	}
-	show("API", func(ctx context.Context) error {
+	w.step("API", func(ctx context.Context) error {
 		defer close(api)
-		return awaitAPI(ctx, config)
+		return awaitAPI(ctx, config, w.news)
 	})
 	after := func(f func(context.Context) error) func(context.Context) error {
 		return func(ctx context.Context) error {
@@ -138,30 +130,30 @@ func (u *upper) await(ctx context.Context, a Credentials) error {
 		}
 	}
 	for _, n := range u.live() {
-		show("node "+n.NodeName, after(func(ctx context.Context) error {
+		w.step("node "+n.NodeName, after(func(ctx context.Context) error {
 			if err := awaitLease(ctx, c, n.NodeName, u.started[n.NodeName]); err != nil {
 				return err
 			}
-			return awaitNode(ctx, c, n.NodeName, time.Time{})
+			return awaitNode(ctx, c, n.NodeName, time.Time{}, w.news)
 		}))
 	}
 	if n := u.Simulate.count(); n > 0 {
-		show(fmt.Sprintf("%d simulated nodes", n), after(func(ctx context.Context) error { return awaitSimulated(ctx, c, n) }))
+		w.step(fmt.Sprintf("%d simulated nodes", n), after(func(ctx context.Context) error { return awaitSimulated(ctx, c, n, w.news) }))
 	}
-	show("service accounts", after(func(ctx context.Context) error { return awaitAccount(ctx, c) }))
-	show("cluster DNS", after(func(ctx context.Context) error { return awaitDNS(ctx, u.DNS.String()+":53", u.Domain) }))
-	return group.Wait()
+	w.step("service accounts", after(func(ctx context.Context) error { return awaitAccount(ctx, c) }))
+	w.step("cluster DNS", after(func(ctx context.Context) error { return awaitDNS(ctx, u.DNS.String()+":53", u.Domain) }))
+	return w.wait()
 }
 
 // awaitAPI asks for readiness: keep holds the socket, so that the question
 // waits for the server instead of being refused.
-func awaitAPI(ctx context.Context, config *rest.Config) error {
+func awaitAPI(ctx context.Context, config *rest.Config, news func(string)) error {
 	transport, err := rest.TransportFor(config)
 	if err != nil {
 		return err
 	}
 	httpClient := &http.Client{Transport: transport}
-	var last string
+	last := errors.New("it has not answered")
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+"/readyz", nil)
 		if err != nil {
@@ -174,13 +166,15 @@ func awaitAPI(ctx context.Context, config *rest.Config) error {
 			if res.StatusCode == http.StatusOK {
 				return nil
 			}
-			last = string(body)
-		} else {
-			last = err.Error()
+			err = errors.New(strings.TrimSpace(string(body)))
+			news(err.Error())
+		}
+		if ctx.Err() == nil {
+			last = err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the API server is not ready: %s", last)
+			return fmt.Errorf("the API server is not ready: %w", unanswered(ctx, last))
 		case <-time.After(20 * time.Millisecond): // it restarts, or is not whole yet
 		}
 	}
@@ -189,14 +183,18 @@ func awaitAPI(ctx context.Context, config *rest.Config) error {
 // follow watches objects of a kind by name until done says so. A watch that
 // breaks, as when the server restarts, is begun again.
 func follow[T api.Object](ctx context.Context, c *client.Client, namespace, name string, done func(T) bool) error {
+	var last error
 	for {
 		found, err := followOnce(ctx, c, namespace, name, done)
 		if found {
 			return nil
 		}
+		if ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
+			return unanswered(ctx, last)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -238,10 +236,11 @@ func awaitLease(ctx context.Context, c *client.Client, name string, since time.T
 }
 
 // awaitNode waits until the node is ready, and its agent said so since.
-func awaitNode(ctx context.Context, c *client.Client, name string, since time.Time) error {
+func awaitNode(ctx context.Context, c *client.Client, name string, since time.Time, news func(string)) error {
 	missing := "it has not registered"
 	err := follow(ctx, c, "", name, func(n *corev1.Node) bool {
 		missing = unready(n, since)
+		news(name + ": " + missing)
 		return missing == ""
 	})
 	if err != nil {
@@ -295,10 +294,12 @@ func awaitDNS(ctx context.Context, server, domain string) error {
 		if err == nil && len(answer.Answer) > 0 {
 			return nil
 		}
-		last = err
+		if ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the cluster DNS at %s does not know the API: %w", server, errors.Join(last, ctx.Err()))
+			return fmt.Errorf("the cluster DNS at %s does not know the API: %w", server, unanswered(ctx, last))
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

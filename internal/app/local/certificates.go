@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/knarr-io/knarr/internal/base/pki"
+	"github.com/knarr-io/knarr/internal/base/remedy"
 )
 
 // Certificates are those that keep the cluster on this machine going, or its
@@ -15,7 +16,7 @@ func Certificates(s Settings) ([]pki.Status, error) {
 		return nil, err
 	}
 	if !known {
-		return nil, fmt.Errorf("there is no cluster in %s\n    what to do: bring one up with `knarr up`", s.DataDir)
+		return nil, remedy.New("there is no cluster in "+s.DataDir, "bring one up with `knarr up`")
 	}
 	folder := s.PKI()
 	if s.Server != "" {

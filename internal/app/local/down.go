@@ -20,6 +20,7 @@ import (
 	"github.com/knarr-io/knarr/internal/app/keep"
 	"github.com/knarr-io/knarr/internal/app/payload"
 	"github.com/knarr-io/knarr/internal/app/progress"
+	"github.com/knarr-io/knarr/internal/base/remedy"
 	"github.com/knarr-io/knarr/internal/kubeconfig"
 	"github.com/knarr-io/knarr/internal/node/cri"
 	"github.com/knarr-io/knarr/internal/node/volumes"
@@ -33,7 +34,7 @@ const maxGrace = 10 * time.Second
 // Each part is undone even where another one fails.
 func Down(ctx context.Context, s Settings, target kubeconfig.Target, purge bool, board *progress.Board, logger *slog.Logger) error {
 	if os.Geteuid() != 0 {
-		return errors.New("a cluster's containers belong to root\n    what to do: run it again with sudo")
+		return remedy.New("a cluster's containers belong to root", "run it again with sudo")
 	}
 	if _, err := os.Stat(s.DataDir); errors.Is(err, fs.ErrNotExist) {
 		board.Step("nothing to stop").Done("no cluster in " + s.DataDir)
@@ -115,7 +116,7 @@ func onEach(ctx context.Context, nodes []downer, f func(context.Context, downer)
 }
 
 // errStillUp: a step has failed, or was interrupted, and services go on.
-var errStillUp = errors.New("the cluster is not quite down\n    what to do: run it again")
+var errStillUp = remedy.New("the cluster is not quite down", "run it again")
 
 // downer takes one node down.
 type downer struct {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/knarr-io/knarr/internal/app/netspace"
+	"github.com/knarr-io/knarr/internal/base/remedy"
 )
 
 // Further is a node on this machine besides the first: an agent with runtime,
@@ -121,8 +122,8 @@ func (s *Settings) grow() error {
 	case s.Count > maxNodes:
 		return fmt.Errorf("--nodes %d: one machine takes %d at most", s.Count, maxNodes)
 	case s.Count != 0 && s.Count < have:
-		return fmt.Errorf("the cluster has %d nodes on this machine, --nodes %d are wanted\n    what to do: take one away with `knarr node rm %s`, or leave --nodes out",
-			have, s.Count, s.Further[len(s.Further)-1].Name)
+		return remedy.For(fmt.Errorf("the cluster has %d nodes on this machine, --nodes %d are wanted", have, s.Count),
+			"take one away with `knarr node rm %s`, or leave --nodes out", s.Further[len(s.Further)-1].Name)
 	}
 	for number := 2; 1+len(s.Further) < s.Count; number++ {
 		taken := func(f Further) bool { return f.Number == number }

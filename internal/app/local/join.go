@@ -12,18 +12,17 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/knarr-io/knarr/internal/app/join"
 	"github.com/knarr-io/knarr/internal/app/keep"
 	"github.com/knarr-io/knarr/internal/app/machine"
 	"github.com/knarr-io/knarr/internal/app/progress"
+	"github.com/knarr-io/knarr/internal/base/remedy"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/network/peers"
 )
 
 // errNoToken: a machine that was not in the cluster yet needs one.
-var errNoToken = errors.New("this machine has not joined yet: --token is needed\n    what to do: make one on the server with `knarr token create`")
+var errNoToken = remedy.New("this machine has not joined yet: --token is needed", "make one on the server with `knarr token create`")
 
 // Join makes this machine a node of the cluster at s.Server, by a token the
 // first time, and returns when the node is ready for pods. Afterwards Up, Down
@@ -69,9 +68,9 @@ func (j *joiner) decide() error {
 	}
 	switch {
 	case known && before.Server == "":
-		return fmt.Errorf("this machine runs a cluster of its own in %s\n    what to do: take it away with `knarr down --purge`, or choose another --data-dir", j.DataDir)
+		return remedy.New("this machine runs a cluster of its own in "+j.DataDir, "take it away with `knarr down --purge`, or choose another --data-dir")
 	case known && before.Server != j.Server:
-		return fmt.Errorf("this machine has joined %s\n    what to do: leave that first with `knarr down --purge`", before.Server)
+		return remedy.New("this machine has joined "+before.Server, "leave that first with `knarr down --purge`")
 	case known:
 		address := j.NodeAddress
 		j.Settings = before.into(j.Settings)
@@ -106,7 +105,7 @@ func (j *joiner) start(ctx context.Context) (already bool, err error) {
 		return false, err
 	}
 	if err := j.await(ctx); err != nil {
-		return false, fmt.Errorf("%w\n    what to do: look into %s", err, filepath.Join(j.logs(), "*.log"))
+		return false, remedy.For(err, "look into %s", filepath.Join(j.logs(), "*.log"))
 	}
 	return already, nil
 }
@@ -179,17 +178,14 @@ func (s Settings) writePapers(ca []byte, p join.Papers) error {
 
 // await waits for the node, as itself: it may read its own Node.
 func (j *joiner) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
-	defer cancel()
 	c, err := clientOf(j.NodeKubeconfig())
 	if err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	node, dns := j.board.Step("node "+j.NodeName), j.board.Step("cluster DNS")
-	group.Go(func() error { return node.End(awaitNode(ctx, c, j.NodeName, j.started[j.NodeName])) })
-	group.Go(func() error { return dns.End(awaitDNS(ctx, j.DNS.String()+":53", j.Domain)) })
-	return group.Wait()
+	w := j.watchStart(ctx)
+	w.step("node "+j.NodeName, func(ctx context.Context) error { return awaitNode(ctx, c, j.NodeName, j.started[j.NodeName], w.news) })
+	w.step("cluster DNS", func(ctx context.Context) error { return awaitDNS(ctx, j.DNS.String()+":53", j.Domain) })
+	return w.wait()
 }
 
 // retryPapers is the pause after certificates could not be renewed: a third of

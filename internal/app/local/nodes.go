@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/app/progress"
+	"github.com/knarr-io/knarr/internal/base/remedy"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/kubeconfig"
 )
@@ -62,14 +63,14 @@ func NodeRemove(ctx context.Context, s Settings, name string, board *progress.Bo
 // change finds the node and holds the cluster's lock while f works.
 func change(s Settings, name string, f func(Settings, Further) error) error {
 	if os.Geteuid() != 0 {
-		return errors.New("a cluster's containers belong to root\n    what to do: run it again with sudo")
+		return remedy.New("a cluster's containers belong to root", "run it again with sudo")
 	}
 	st, known, err := loadState(s.stateFile())
 	if err != nil {
 		return err
 	}
 	if !known {
-		return fmt.Errorf("there is no cluster in %s: bring one up with `knarr up`", s.DataDir)
+		return remedy.New("there is no cluster in "+s.DataDir, "bring one up with `knarr up`")
 	}
 	s = st.into(s)
 	if err := os.MkdirAll(s.RunDir, 0o711); err != nil {
@@ -92,7 +93,7 @@ func change(s Settings, name string, f func(Settings, Further) error) error {
 	if name == s.NodeName {
 		return fmt.Errorf("node %s runs the server: `knarr down` stops it", name)
 	}
-	return fmt.Errorf("no node %q lives on this machine\n    what to do: see the names with `knarr status`", name)
+	return remedy.New(fmt.Sprintf("no node %q lives on this machine", name), "see the names with `knarr status`")
 }
 
 // noteFurther writes a changed node into the state file.
@@ -145,7 +146,7 @@ func (s Settings) deleteNode(ctx context.Context, name string) error {
 	}
 	err = client.For[*corev1.Node](c).Delete(ctx, "", name, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("delete the Node %s: %w\n    what to do: bring the cluster up, and run it again", name, err)
+		return remedy.For(fmt.Errorf("delete the Node %s: %w", name, err), "bring the cluster up, and run it again")
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func Proxies(environ []string) []string {
 
 // runtimeFlags say where the runtime keeps things; cleanup wants them too.
 func (s Settings) runtimeFlags() []string {
-	return []string{"--root", s.runtimeRoot(), "--state", s.runtimeState(), "--cgroup-parent", s.CgroupParent}
+	return []string{"--root", s.runtimeRoot(), "--state", s.runtimeState(), "--cgroup-parent", s.podGroup(unified)}
 }
 
 func (s Settings) registryFlags() []string {
@@ -142,7 +142,7 @@ func (s Settings) Flags() []string {
 		"--http-port", port(s.HTTPPort), "--https-port", port(s.HTTPSPort), "--load-balancer", s.LoadBalancer,
 		"--pod-network", s.Pods.String(), "--service-network", s.Services.String(),
 		"--cluster-dns", s.DNS.String(), "--cluster-domain", s.Domain,
-		"--node-network", s.NodeNetwork.String(), "--overlay", s.Overlay, "--cgroup-parent", s.CgroupParent, "--log-level", s.LogLevel,
+		"--node-network", s.NodeNetwork.String(), "--overlay", s.Overlay, "--cgroup-parent", s.podGroup(unified), "--log-level", s.LogLevel,
 	}
 	if s.CertificateLife > 0 {
 		flags = append(flags, "--certificate-life", s.CertificateLife.String())

@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -38,12 +37,12 @@ func (s *Simulation) flags() []string {
 }
 
 // awaitSimulated waits until so many simulated nodes are ready.
-func awaitSimulated(ctx context.Context, c *client.Client, want int) error {
+func awaitSimulated(ctx context.Context, c *client.Client, want int, news func(string)) error {
 	ready := map[string]bool{}
 	for len(ready) < want {
-		err := countSimulated(ctx, c, want, ready)
+		err := countSimulated(ctx, c, want, ready, news)
 		if ctx.Err() != nil {
-			return fmt.Errorf("%d of %d simulated nodes are ready: %w", len(ready), want, errors.Join(err, ctx.Err()))
+			return fmt.Errorf("%d of %d simulated nodes are ready: %w", len(ready), want, unanswered(ctx, err))
 		}
 	}
 	return nil
@@ -51,7 +50,7 @@ func awaitSimulated(ctx context.Context, c *client.Client, want int) error {
 
 // countSimulated notes the nodes that are ready until there are enough, or the
 // watch ends.
-func countSimulated(ctx context.Context, c *client.Client, want int, ready map[string]bool) error {
+func countSimulated(ctx context.Context, c *client.Client, want int, ready map[string]bool, news func(string)) error {
 	stream, err := client.For[*corev1.Node](c).Watch(ctx, "", metav1.ListOptions{LabelSelector: "type=" + simulated.Type})
 	if err != nil {
 		select { // the server restarts
@@ -73,6 +72,7 @@ func countSimulated(ctx context.Context, c *client.Client, want int, ready map[s
 				}
 			}
 		}
+		news(fmt.Sprintf("%d simulated nodes", len(ready)))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/knarr-io/knarr/internal/base/remedy"
 	"github.com/knarr-io/knarr/internal/kubeconfig"
 )
 
@@ -100,7 +101,7 @@ func (s Settings) state() state {
 }
 
 // errNewer: the data directory was written by a newer Knarr.
-var errNewer = errors.New("the cluster was made by a newer Knarr: use that version, or another --data-dir")
+var errNewer = remedy.New("the cluster was made by a newer Knarr", "use that version, or another --data-dir")
 
 // loadState reads the file; known is false where there is no cluster yet.
 func loadState(path string) (st state, known bool, err error) {
@@ -109,13 +110,13 @@ func loadState(path string) (st state, known bool, err error) {
 		return state{}, false, nil
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return state{}, false, fmt.Errorf("read the cluster's state: %w\n    what to do: it belongs to root, run it again with sudo", err)
+		return state{}, false, remedy.For(fmt.Errorf("read the cluster's state: %w", err), "it belongs to root, run it again with sudo")
 	}
 	if err != nil {
 		return state{}, false, fmt.Errorf("read the cluster's state: %w", err)
 	}
 	if err := json.Unmarshal(data, &st); err != nil {
-		return state{}, false, fmt.Errorf("the cluster's state in %s is damaged; restore the file, or start over with `knarr down --purge`: %w", path, err)
+		return state{}, false, remedy.For(fmt.Errorf("the cluster's state in %s is damaged: %w", path, err), "restore the file, or start over with `knarr down --purge`")
 	}
 	if st.Version > stateVersion {
 		return state{}, false, fmt.Errorf("%s has format %d: %w", path, st.Version, errNewer)
@@ -152,7 +153,7 @@ func writeFile(path string, data []byte, mode fs.FileMode, owner int) error {
 }
 
 // errBusy: another up or down is at work.
-var errBusy = errors.New("another `knarr up` or `knarr down` is at work on this cluster; wait for it to end")
+var errBusy = remedy.New("another `knarr up` or `knarr down` is at work on this cluster", "wait for it to end")
 
 // lock keeps others from bringing the cluster up or down at the same time.
 func lock(path string) (unlock func(), err error) {

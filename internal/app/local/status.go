@@ -19,17 +19,19 @@ import (
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/api/simulated"
 	"github.com/knarr-io/knarr/internal/app/keep"
+	"github.com/knarr-io/knarr/internal/base/remedy"
 	"github.com/knarr-io/knarr/internal/client"
 )
 
-// askTime bounds each question that Status asks.
-const askTime = 3 * time.Second
+// askTime bounds each question that Status asks. A machine that is busy takes
+// seconds for an answer, and is not down.
+const askTime = 10 * time.Second
 
 // Status writes what runs, what is unhealthy and why, and until when the
 // certificates are good. healthy is false where something needs care.
 func Status(ctx context.Context, s Settings, out io.Writer) (healthy bool, err error) {
 	if os.Geteuid() != 0 {
-		return false, fmt.Errorf("the cluster's keys belong to root\n    what to do: run it again with sudo")
+		return false, remedy.New("the cluster's keys belong to root", "run it again with sudo")
 	}
 	st, known, err := loadState(s.stateFile())
 	if err != nil {
@@ -168,6 +170,7 @@ func configOf(path string) (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
 	}
+	config.Proxy = client.Direct
 	return config, nil
 }
 

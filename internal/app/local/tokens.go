@@ -15,6 +15,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api/jointoken"
 	"github.com/knarr-io/knarr/internal/app/join"
+	"github.com/knarr-io/knarr/internal/base/remedy"
 	"github.com/knarr-io/knarr/internal/client"
 )
 
@@ -116,7 +117,7 @@ func RemoveToken(ctx context.Context, s Settings, id string) error {
 	id, _, _ = strings.Cut(id, ".")
 	err = secrets.Delete(ctx, metav1.NamespaceSystem, jointoken.NamePrefix+id, metav1.DeleteOptions{})
 	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("there is no token %q\n    what to do: see them with `knarr token ls`", id)
+		return remedy.New(fmt.Sprintf("there is no token %q", id), "see them with `knarr token ls`")
 	}
 	if err != nil {
 		return fmt.Errorf("take the token back: %w", err)

@@ -20,6 +20,7 @@ import (
 	"github.com/knarr-io/knarr/internal/app/preflight"
 	"github.com/knarr-io/knarr/internal/app/progress"
 	"github.com/knarr-io/knarr/internal/base/pki"
+	"github.com/knarr-io/knarr/internal/base/remedy"
 	"github.com/knarr-io/knarr/internal/kubeconfig"
 	"github.com/knarr-io/knarr/internal/network/podnet"
 )
@@ -130,7 +131,7 @@ func passable(dir string) error {
 			return err
 		}
 		if info.Mode().Perm()&0o001 == 0 {
-			return fmt.Errorf("the data cannot lie below %s: only its owner can enter that, and the edge runs as an unprivileged user\n    what to do: choose another --data-dir, or chmod o+x %s", dir, dir)
+			return remedy.New("the data cannot lie below "+dir+": only its owner can enter that, and the edge runs as an unprivileged user", "choose another --data-dir, or chmod o+x "+dir)
 		}
 		dir = filepath.Dir(dir)
 	}
@@ -165,7 +166,8 @@ func (u *upper) decide(running []keep.Status) error {
 			u.NodeNetwork = before.NodeNetwork
 		}
 		if u.Pods != before.Pods || u.Services != before.Services || u.Domain != before.Domain {
-			return fmt.Errorf("the cluster was made with pod network %s, service network %s and domain %s, which cannot change: `knarr down --purge` starts over", before.Pods, before.Services, before.Domain)
+			return remedy.New(fmt.Sprintf("the cluster was made with pod network %s, service network %s and domain %s, which cannot change", before.Pods, before.Services, before.Domain),
+				"leave these flags out, or start over with `knarr down --purge`")
 		}
 	}
 	if u.NodeName == "" {
@@ -200,10 +202,10 @@ func (u *upper) ports(running []keep.Status) error {
 	}
 	var taken []int
 	for _, p := range []struct {
-		what, service string
-		port          *int
+		what, service, flag string
+		port                *int
 	}{
-		{"the API", serviceServer, &u.APIPort}, {"HTTP", serviceEdge, &u.HTTPPort}, {"HTTPS", serviceEdge, &u.HTTPSPort},
+		{"the API", serviceServer, "api-port", &u.APIPort}, {"HTTP", serviceEdge, "http-port", &u.HTTPPort}, {"HTTPS", serviceEdge, "https-port", &u.HTTPSPort},
 	} {
 		if u.isAgent() && p.service == serviceServer {
 			continue
@@ -211,7 +213,7 @@ func (u *upper) ports(running []keep.Status) error {
 		if !isRunning(p.service) {
 			free, err := machine.FreePort(*p.port, func(n int) bool { return slices.Contains(taken, n) })
 			if err != nil {
-				return fmt.Errorf("a port for %s: %w", p.what, err)
+				return remedy.For(fmt.Errorf("a port for %s: %w", p.what, err), "choose another one with --%s", p.flag)
 			}
 			if free != *p.port {
 				u.moved = append(u.moved, fmt.Sprintf("port %d is taken by %s: %s is on %d", *p.port, machine.ListenerOf(*p.port), p.what, free))
@@ -236,7 +238,7 @@ func (u *upper) start(ctx context.Context) (already bool, err error) {
 		return false, err
 	}
 	if err := u.await(ctx, credentials); err != nil {
-		return false, fmt.Errorf("%w\n    what to do: look into %s", err, filepath.Join(u.logs(), "*.log"))
+		return false, remedy.For(err, "look into %s", filepath.Join(u.logs(), "*.log"))
 	}
 	step = u.board.Step("write the kubeconfig")
 	return already, step.End(kubeconfig.Merge(ctx, u.target, credentials.entry(u.server())))

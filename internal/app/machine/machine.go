@@ -13,6 +13,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/knarr-io/knarr/internal/base/remedy"
 )
 
 // NodeName is the machine's host name as a node's name: lower case.
@@ -23,7 +25,7 @@ func NodeName() (string, error) {
 	}
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	if name == "" || name == "localhost" {
-		return "", errors.New("the machine has no host name: give one with --node-name")
+		return "", remedy.New("the machine has no host name", "give it a name with --node-name")
 	}
 	return name, nil
 }
@@ -65,19 +67,19 @@ func NodeAddress() (netip.Addr, error) {
 const loopback = 1
 
 // ErrNoAddress: the machine has no network now.
-var ErrNoAddress = errors.New("the machine has no IPv4 address besides loopback: give one with --node-address")
+var ErrNoAddress = remedy.New("the machine has no IPv4 address besides loopback", "give one with --node-address")
 
 // AddressTowards is the IPv4 address that this machine sends from to a host.
 func AddressTowards(host string) (netip.Addr, error) {
 	// Connecting UDP looks for a route and sends nothing.
 	conn, err := net.Dial("udp4", net.JoinHostPort(host, "9"))
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("there is no way to %s: %w", host, err)
+		return netip.Addr{}, remedy.For(fmt.Errorf("there is no way to %s: %w", host, err), "look at this machine's network, and whether the server's name and address are right")
 	}
 	defer conn.Close()
 	addr := conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr()
 	if !usable(addr) {
-		return netip.Addr{}, fmt.Errorf("this machine would talk to %s from %s, where nobody reaches it: give its address with --node-address", host, addr)
+		return netip.Addr{}, remedy.New(fmt.Sprintf("this machine would talk to %s from %s, where nobody reaches it", host, addr), "give its address with --node-address")
 	}
 	return addr, nil
 }
@@ -101,5 +103,5 @@ func FreePort(wanted int, taken func(int) bool) (int, error) {
 			return 0, fmt.Errorf("try port %d: %w", port, err)
 		}
 	}
-	return 0, fmt.Errorf("ports %d to %d are all taken: choose another one", wanted, wanted+portsToTry-1)
+	return 0, fmt.Errorf("ports %d to %d are all taken", wanted, min(wanted+portsToTry-1, 65535))
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/knarr-io/knarr/internal/app/local"
 	"github.com/knarr-io/knarr/internal/app/machine"
 	"github.com/knarr-io/knarr/internal/app/version"
+	"github.com/knarr-io/knarr/internal/base/remedy"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/network/peers"
 	"github.com/knarr-io/knarr/internal/network/podnet"
@@ -173,8 +174,8 @@ func (h *Host) RunAgent(ctx context.Context, ready func()) error {
 	c := &h.cfg
 	listener, err := net.Listen("tcp", fmt.Sprintf(":%d", c.KubeletPort))
 	if err != nil {
-		return fmt.Errorf("the node agent's port %d cannot be listened on (%s has it?): %w\n    what to do: stop that, or choose another port with --kubelet-port",
-			c.KubeletPort, machine.ListenerOf(c.KubeletPort), err)
+		return remedy.For(fmt.Errorf("the node agent's port %d cannot be listened on (%s has it?): %w", c.KubeletPort, machine.ListenerOf(c.KubeletPort), err),
+			"stop that, or choose another port with --kubelet-port")
 	}
 	kubelet, warnings, err := nodeconfig.Load(c.NodeConfig)
 	if err != nil {

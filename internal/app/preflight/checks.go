@@ -19,7 +19,11 @@ func root(context.Context, Config) *problem {
 	if os.Geteuid() == 0 {
 		return nil
 	}
-	return &problem{what: "a cluster's containers need root", remedy: "run it again with sudo: sudo " + strings.Join(quoted(os.Args), " ")}
+	return noRoot(os.Args)
+}
+
+func noRoot(args []string) *problem {
+	return &problem{what: "a cluster's containers need root", remedy: "run it again with sudo: sudo " + strings.Join(quoted(args), " ")}
 }
 
 func quoted(args []string) []string {
@@ -47,7 +51,11 @@ func namespaces(context.Context, Config) *problem {
 	if err == nil {
 		return nil
 	}
-	return &problem{what: "the kernel refuses new namespaces: " + err.Error() + kernelText("CONFIG_NAMESPACES", "CONFIG_NET_NS", "CONFIG_IPC_NS", "CONFIG_UTS_NS", "CONFIG_PID_NS"),
+	return noNamespaces(err, kernelText("CONFIG_NAMESPACES", "CONFIG_NET_NS", "CONFIG_IPC_NS", "CONFIG_UTS_NS", "CONFIG_PID_NS"))
+}
+
+func noNamespaces(err error, kernel string) *problem {
+	return &problem{what: "the kernel refuses new namespaces: " + err.Error() + kernel,
 		remedy: "inside a container, start it privileged (docker run --privileged); else use a kernel with CONFIG_NAMESPACES, CONFIG_NET_NS, CONFIG_IPC_NS and CONFIG_UTS_NS"}
 }
 
@@ -56,8 +64,7 @@ var controllers = []string{"cpu", "memory", "pids"}
 
 func cgroups(context.Context, Config) *problem {
 	if data, err := os.ReadFile("/sys/fs/cgroup/cgroup.controllers"); err == nil {
-		have := strings.Fields(string(data))
-		return missing(have, "enable them for the root cgroup: echo +cpu +memory +pids > /sys/fs/cgroup/cgroup.subtree_control; some systems need cgroup_enable=memory on the kernel's command line")
+		return missing(strings.Fields(string(data)), unified)
 	}
 	var have []string
 	for _, c := range append([]string{"freezer", "devices"}, controllers...) {
@@ -65,8 +72,14 @@ func cgroups(context.Context, Config) *problem {
 			have = append(have, c)
 		}
 	}
-	return missing(have, "mount the cgroup file system: systemd does it at boot; without systemd, apt-get install cgroupfs-mount && cgroupfs-mount")
+	return missing(have, mounted)
 }
+
+// What to do about controllers that are missing, in either kind of hierarchy.
+const (
+	unified = "enable them for the root cgroup: echo +cpu +memory +pids > /sys/fs/cgroup/cgroup.subtree_control; some systems need cgroup_enable=memory on the kernel's command line"
+	mounted = "mount the cgroup file system: systemd does it at boot; without systemd, apt-get install cgroupfs-mount && cgroupfs-mount"
+)
 
 func missing(have []string, remedy string) *problem {
 	var lack []string
@@ -91,12 +104,12 @@ func overlay(_ context.Context, cfg Config) *problem {
 	base := existing(cfg.DataDir)
 	dir, err := os.MkdirTemp(base, ".knarr-probe-")
 	if err != nil {
-		return &problem{what: "nothing can be written below " + base + ": " + err.Error(), remedy: "choose another place with --data-dir"}
+		return notWritten(base, err)
 	}
 	defer os.RemoveAll(dir)
 	for _, name := range []string{"lower", "upper", "work", "merged"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
-			return &problem{what: err.Error(), remedy: "choose another place with --data-dir"}
+			return notWritten(base, err)
 		}
 	}
 	err = apart(unix.CLONE_NEWNS, func() error {
@@ -113,7 +126,15 @@ func overlay(_ context.Context, cfg Config) *problem {
 	if err == nil {
 		return nil
 	}
-	return &problem{what: "overlayfs cannot be mounted below " + base + ": " + err.Error() + kernelText("CONFIG_OVERLAY_FS"),
+	return noOverlay(base, err, kernelText("CONFIG_OVERLAY_FS"))
+}
+
+func notWritten(base string, err error) *problem {
+	return &problem{what: "nothing can be written below " + base + ": " + err.Error(), remedy: "free some space there, or choose another place with --data-dir"}
+}
+
+func noOverlay(base string, err error, kernel string) *problem {
+	return &problem{what: "overlayfs cannot be mounted below " + base + ": " + err.Error() + kernel,
 		remedy: "load the module (modprobe overlay), or put the data on ext4 or xfs with --data-dir: an overlay cannot lie on another overlay"}
 }
 
@@ -136,8 +157,12 @@ func packets(context.Context, Config) *problem {
 	if err == nil {
 		return nil
 	}
-	return &problem{what: "the kernel lacks a part of nftables: " + err.Error() + kernelText("CONFIG_NF_TABLES", "CONFIG_NF_TABLES_IPV4", "CONFIG_NFT_NAT",
-		"CONFIG_NFT_MASQ", "CONFIG_NFT_CT", "CONFIG_NFT_NUMGEN", "CONFIG_NFT_FIB_IPV4", "CONFIG_NFT_REJECT"),
+	return noPackets(err, kernelText("CONFIG_NF_TABLES", "CONFIG_NF_TABLES_IPV4", "CONFIG_NFT_NAT",
+		"CONFIG_NFT_MASQ", "CONFIG_NFT_CT", "CONFIG_NFT_NUMGEN", "CONFIG_NFT_FIB_IPV4", "CONFIG_NFT_REJECT"))
+}
+
+func noPackets(err error, kernel string) *problem {
+	return &problem{what: "the kernel lacks a part of nftables: " + err.Error() + kernel,
 		remedy: "load the modules (modprobe -a nf_tables nft_chain_nat nft_masq nft_numgen nft_fib_ipv4 nft_reject_ipv4), or use a kernel of 5.10 or newer with them"}
 }
 
@@ -148,7 +173,11 @@ func links(context.Context, Config) *problem {
 	if err == nil {
 		return nil
 	}
-	return &problem{what: "a virtual Ethernet link cannot be made: " + err.Error() + kernelText("CONFIG_VETH"), remedy: "load the module: modprobe veth"}
+	return noLinks(err, kernelText("CONFIG_VETH"))
+}
+
+func noLinks(err error, kernel string) *problem {
+	return &problem{what: "a virtual Ethernet link cannot be made: " + err.Error() + kernel, remedy: "load the module: modprobe veth"}
 }
 
 func seccomp(context.Context, Config) *problem {
@@ -160,13 +189,17 @@ func seccomp(context.Context, Config) *problem {
 }
 
 func space(_ context.Context, cfg Config) *problem {
-	const want = 512 << 20
 	base := existing(cfg.DataDir)
 	var st unix.Statfs_t
 	if err := unix.Statfs(base, &st); err != nil {
-		return &problem{what: err.Error(), remedy: "choose another place with --data-dir"}
+		return notWritten(base, err)
 	}
-	free := st.Bavail * uint64(st.Bsize)
+	return room(base, st.Bavail*uint64(st.Bsize))
+}
+
+// room judges the bytes that are free.
+func room(base string, free uint64) *problem {
+	const want = 512 << 20
 	if free >= want {
 		return nil
 	}

@@ -5,9 +5,9 @@ package preflight
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"sync"
+
+	"github.com/knarr-io/knarr/internal/base/remedy"
 )
 
 // Finding is the outcome of one check.
@@ -77,14 +77,11 @@ func finding(c check, ctx context.Context, cfg Config) Finding {
 
 // Err joins the fatal findings into one error, nil where there is none.
 func Err(findings []Finding) error {
-	var failed []string
+	var failed []error
 	for _, f := range findings {
 		if f.Fatal {
-			failed = append(failed, fmt.Sprintf("%s: %s\n    what to do: %s", f.Name, f.Problem, f.Remedy))
+			failed = append(failed, remedy.New(f.Name+": "+f.Problem, f.Remedy))
 		}
 	}
-	if len(failed) == 0 {
-		return nil
-	}
-	return errors.New(strings.Join(failed, "\n"))
+	return errors.Join(failed...)
 }

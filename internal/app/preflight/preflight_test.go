@@ -32,13 +32,6 @@ func TestEveryProblemHasARemedy(t *testing.T) {
 	}
 }
 
-func TestMissingControllersAreNamed(t *testing.T) {
-	p := missing([]string{"cpu"}, "r")
-	if p == nil || p.what != "no cgroup controller for memory, pids" {
-		t.Errorf("got %+v", p)
-	}
-}
-
 func TestDeepestExistingFolder(t *testing.T) {
 	dir := t.TempDir()
 	if got := existing(filepath.Join(dir, "a", "b")); got != dir {

@@ -7,6 +7,7 @@ import (
 	"github.com/knarr-io/knarr/internal/app/local"
 	"github.com/knarr-io/knarr/internal/app/machine"
 	"github.com/knarr-io/knarr/internal/app/sockets"
+	"github.com/knarr-io/knarr/internal/base/remedy"
 )
 
 // apiListener is the socket that the supervisor handed over, or one of our
@@ -21,8 +22,8 @@ func apiListener(s local.Settings) (net.Listener, error) {
 	}
 	l, err := net.Listen("tcp", fmt.Sprintf(":%d", s.APIPort))
 	if err != nil {
-		return nil, fmt.Errorf("port %d cannot be listened on (%s has it?): %w\n    what to do: stop that, or choose another port with --api-port",
-			s.APIPort, machine.ListenerOf(s.APIPort), err)
+		return nil, remedy.For(fmt.Errorf("port %d cannot be listened on (%s has it?): %w", s.APIPort, machine.ListenerOf(s.APIPort), err),
+			"stop that, or choose another port with --api-port")
 	}
 	return l, nil
 }

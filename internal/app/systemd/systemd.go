@@ -10,11 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
+
+	"github.com/knarr-io/knarr/internal/base/remedy"
 )
 
 // Running tells whether systemd manages this machine (sd_booted(3)).
@@ -27,8 +28,9 @@ func Running() bool {
 // transient scope of the system: the end of a session takes the session's
 // processes along, and systemd-oomd ends the heaviest group there is. The
 // scope goes when its last process has ended. A scope of that name that stands
-// takes the process in.
-func Scope(ctx context.Context, name string, pid int) error {
+// takes the process in, into the group inside it that subgroup names, such as
+// /services; empty for none.
+func Scope(ctx context.Context, name, subgroup string, pid int) error {
 	conn, err := dbus.NewSystemdConnectionContext(ctx)
 	if err != nil {
 		return fmt.Errorf("speak with systemd: %w", err)
@@ -37,7 +39,7 @@ func Scope(ctx context.Context, name string, pid int) error {
 	done := make(chan string, 1)
 	_, err = conn.StartTransientUnitContext(ctx, name, "fail", scope(pid), done)
 	if errorName(err) == errUnitExists {
-		if err := conn.AttachProcessesToUnit(ctx, name, "", []uint32{uint32(pid)}); err != nil {
+		if err := conn.AttachProcessesToUnit(ctx, name, subgroup, []uint32{uint32(pid)}); err != nil {
 			return fmt.Errorf("put process %d into %s: %w", pid, name, err)
 		}
 		return nil
@@ -47,6 +49,9 @@ func Scope(ctx context.Context, name string, pid int) error {
 	}
 	return finished(ctx, name, done)
 }
+
+// stopTime is how long a shutdown waits for a scope's processes.
+const stopTime = 15 * time.Second
 
 // scope are the properties of a transient scope.
 func scope(pid int) []dbus.Property {
@@ -59,6 +64,10 @@ func scope(pid int) []dbus.Property {
 		dbus.PropPids(uint32(pid)),
 		set("Delegate", true),
 		set("ManagedOOMPreference", "omit"),
+		// A shutdown ends the service first, which takes the cluster down in order,
+		// and does not wait for containers that ignore its signal.
+		dbus.PropBefore(UnitName),
+		set("TimeoutStopUSec", uint64(stopTime/time.Microsecond)),
 		set("CollectMode", "inactive-or-failed"), // so that its name is free again
 	}
 }
@@ -81,31 +90,8 @@ func finished(ctx context.Context, unit string, done <-chan string) error {
 		return fmt.Errorf("wait for %s: %w", unit, ctx.Err())
 	case outcome := <-done:
 		if outcome != "done" {
-			return fmt.Errorf("%s: systemd's job ended as %q\n    what to do: look into journalctl -u %s", unit, outcome, unit)
+			return remedy.New(fmt.Sprintf("%s: systemd's job ended as %q", unit, outcome), "look into journalctl -u "+unit)
 		}
 		return nil
 	}
-}
-
-// InService tells whether the caller runs in a service of the system's already,
-// which no session ends.
-func InService() bool {
-	data, err := os.ReadFile("/proc/self/cgroup")
-	return err == nil && inUnit(string(data), UnitName)
-}
-
-// inUnit looks for a unit in the groups of a process, as /proc/PID/cgroup has
-// them: id, controllers and path, a line each.
-func inUnit(groups, unit string) bool {
-	for line := range strings.Lines(groups) {
-		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(fields) == 3 && (fields[1] == "" || fields[1] == "name=systemd") {
-			for dir := fields[2]; dir != "/" && dir != "."; dir = filepath.Dir(dir) {
-				if filepath.Base(dir) == unit {
-					return true
-				}
-			}
-		}
-	}
-	return false
 }

@@ -5,26 +5,6 @@ import (
 	"testing"
 )
 
-func TestUnitsOfAProcess(t *testing.T) {
-	for _, c := range []struct {
-		groups string
-		want   bool
-	}{
-		{"0::/system.slice/knarr.service\n", true},
-		{"0::/system.slice/knarr.service/below\n", true},
-		{"0::/user.slice/user-1000.slice/session-1.scope\n", false},
-		{"0::/system.slice/knarr.service-not\n", false},
-		{"5:cpu:/system.slice/knarr.service\n0::/\n", false},
-		{"1:name=systemd:/system.slice/knarr.service\n", true},
-		{"", false},
-		{"garbage", false},
-	} {
-		if got := inUnit(c.groups, UnitName); got != c.want {
-			t.Errorf("%q: got %v", c.groups, got)
-		}
-	}
-}
-
 func TestWordsOfACommandLine(t *testing.T) {
 	for word, want := range map[string]string{
 		"--data-dir":   "--data-dir",
@@ -47,7 +27,7 @@ func TestTheUnitSaysWhatItRuns(t *testing.T) {
 	text := s.unit()
 	for _, want := range []string{
 		"\nExecStart=/usr/local/bin/knarr up --foreground --data-dir \"/srv/my data\"\n",
-		"\nDelegate=yes\n", "\nKillMode=process\n", "\nType=notify\n", "\nWantedBy=multi-user.target\n", "\nEnvironment=HOME=/root\n", "\nEnvironmentFile=-/srv/100%%/env\n",
+		"\nDelegate=yes\n", "\nKillMode=process\n", "\nType=notify\n", "\nStartLimitIntervalSec=0\n", "\nWantedBy=multi-user.target\n", "\nEnvironment=HOME=/root\n", "\nEnvironmentFile=-/srv/100%%/env\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the unit lacks %q:\n%s", want, text)

@@ -34,7 +34,8 @@ type Service struct {
 
 // unit is the unit's text (systemd.unit(5), systemd.service(5)). Only the first
 // process gets the signal to stop: it takes the cluster down in order. What
-// goes on when it is killed is taken up by its next life.
+// goes on when it is killed is taken up by its next life. Starts are tried
+// without end: what a boot lacks at first, as the right time, comes.
 func (s Service) unit() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Written by knarr install; knarr uninstall removes it.
@@ -42,6 +43,7 @@ func (s Service) unit() string {
 Description=Knarr, a Kubernetes cluster of this machine
 Wants=network-online.target
 After=network-online.target time-sync.target firewalld.service ufw.service docker.service
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify
@@ -49,7 +51,7 @@ ExecStart=%s
 Delegate=yes
 KillMode=process
 Restart=on-failure
-RestartSec=1
+RestartSec=2
 TimeoutStartSec=5min
 TimeoutStopSec=2min
 LimitNOFILE=1048576

@@ -26,6 +26,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/knarr-io/knarr/internal/base/remedy"
 )
 
 const (
@@ -77,7 +79,8 @@ type Authority struct {
 
 // Open loads the authorities and the signing key of a directory and makes
 // those that are missing. A file that is there and cannot be understood is an
-// error, never replaced: that would cut every client off.
+// error, never replaced: that would cut every client off. So is a clock that
+// stands before an authority's beginning.
 func Open(opts Options) (*Authority, error) {
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("certificate directory: %w", err)
@@ -132,6 +135,10 @@ func (a *Authority) loadCA(name, commonName string, life time.Duration, files []
 	cert, key, err := parsePair(data)
 	if err != nil {
 		return nil, nil, fmt.Errorf("certificate authority %s: %w", filepath.Join(a.dir, name), err)
+	}
+	if now := time.Now(); now.Before(cert.NotBefore) { // nothing that it signs would be believed
+		return nil, nil, remedy.For(fmt.Errorf("this machine's clock says %s, and the cluster's authority began %s", now.UTC().Format(time.DateTime), cert.NotBefore.UTC().Format(time.DateTime)),
+			"set the clock: timedatectl tells how it stands")
 	}
 	return caOf(cert, key), files, nil
 }

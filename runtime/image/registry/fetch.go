@@ -308,7 +308,11 @@ func classify(ep endpoint, err error) error {
 	if errors.As(err, &te) {
 		kind = classifyStatus(te)
 	}
-	return fault.As(kind, fmt.Errorf("%s: %w", ep.host, err))
+	err = fmt.Errorf("%s: %w", ep.host, err)
+	if do := advice(kind, err); do != "" {
+		err = fmt.Errorf("%w (what to do: %s)", err, do)
+	}
+	return fault.As(kind, err)
 }
 
 func classifyStatus(te *transport.Error) fault.Kind {
