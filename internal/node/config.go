@@ -32,8 +32,9 @@ type Config struct {
 	Addresses []string
 	// Version that the node tells, as v1.36.0.
 	Version string
-	Labels  map[string]string // more labels of the Node; may be nil
-	Taints  []corev1.Taint    // of a new Node; may be nil
+	// Labels and Annotations are more ones of the Node; they may be nil.
+	Labels, Annotations map[string]string
+	Taints              []corev1.Taint // of a new Node; may be nil
 	// Kubelet are the settings of a configuration file; the defaults where nil.
 	Kubelet *nodeconfig.Settings
 

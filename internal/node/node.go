@@ -96,7 +96,7 @@ func (n *Node) wire(ctx context.Context) error {
 	k := cfg.Kubelet
 	n.registrar = register.New(register.Config{
 		Name: cfg.NodeName, Hostname: cfg.Hostname, Addresses: cfg.Addresses, Port: cfg.Port, Version: cfg.Version,
-		MaxPods: k.PodLimit(n.machine.CPUs), Labels: cfg.Labels, Taints: cfg.Taints, LocalVolumes: volumes.LocalDir(cfg.RootDir),
+		MaxPods: k.PodLimit(n.machine.CPUs), Labels: cfg.Labels, Annotations: cfg.Annotations, Taints: cfg.Taints, LocalVolumes: volumes.LocalDir(cfg.RootDir),
 		Reserved: k.Reserved, Eviction: k.Eviction, Machine: n.machine, PodCIDR: cfg.PodCIDR,
 		Pressure:     func(c corev1.NodeConditionType) bool { return n.eviction.Has(c) },
 		Stopping:     n.stopping.Load,

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/test/e2e/harness"
@@ -16,13 +17,14 @@ import (
 // otherNode is the node of the machine that joins.
 const otherNode = "other"
 
-// A second machine joins by the command that a token comes with, runs pods,
-// goes and comes back; what is not a token of this cluster lets nobody in.
+// A second machine joins, by the command that a token comes with, a cluster of
+// one with two nodes; pods of all three reach each other. It goes and comes
+// back; what is not a token of this cluster lets nobody in.
 func TestMachineJoins(t *testing.T) {
 	t.Parallel()
 	c := ownCluster(t, func(c *harness.Cluster) { t.Logf("server:\n%s", c.ServiceLog("server")) })
-	if out := c.Up(t.Context()); out.Err != nil {
-		t.Fatalf("up: %s", out)
+	if out := c.Up(t.Context(), "--nodes", "2"); out.Err != nil {
+		t.Fatalf("up --nodes 2: %s", out)
 	}
 	told := c.Run(t, harness.Input{Argv: []string{c.Knarr, "token", "create", "--description", "the second machine"}})
 	server, token := joinCommand(t, told)
@@ -45,10 +47,12 @@ func TestMachineJoins(t *testing.T) {
 		}
 	}
 	s := c.Space(t)
-	s.Apply(t, onNode(harness.NodeName, answering("one"))+onNode(otherNode, answering("two"))+service("two"))
-	one, two := s.Ready(t, "one"), s.Ready(t, "two")
-	is(t, s.Exec(t, "one", "wget", "-q", "-O-", "http://"+two.Status.PodIP+":8080/"), "two")
-	is(t, s.Exec(t, "two", "wget", "-q", "-O-", "http://"+one.Status.PodIP+":8080/"), "one")
+	s.Apply(t, onNode(harness.NodeName, answering("one"))+onNode(otherNode, answering("two"))+onNode(node2, answering("three"))+service("two")+service("three"))
+	one, two, three := s.Ready(t, "one"), s.Ready(t, "two"), s.Ready(t, "three")
+	for _, p := range []struct{ from, to *corev1.Pod }{{one, two}, {two, one}, {two, three}, {three, two}} {
+		is(t, s.Exec(t, p.from.Name, "wget", "-q", "-O-", "http://"+p.to.Status.PodIP+":8080/"), p.to.Name)
+	}
+	is(t, s.Exec(t, "two", "wget", "-q", "-O-", "http://three."+s.Name+".svc.cluster.local:8080/"), "three")
 	is(t, s.Exec(t, "two", "wget", "-q", "-O-", "http://two."+s.Name+".svc.cluster.local:8080/"), "two")
 	hasWords(t, s.Kubectl.Run(t, "get", "--raw", "/api/v1/nodes/"+otherNode+"/proxy/stats/summary"), "two")
 	status := other.Run(t, harness.Input{Argv: []string{other.Knarr, "status"}})

@@ -20,6 +20,7 @@ func newAgent() *cobra.Command {
 	}
 	c.register(cmd.Flags())
 	c.registerServer(cmd.Flags())
+	cmd.Flags().StringVar(&c.Behind, "behind", "", "node that other machines reach this one by (what `knarr up --nodes` sets for nodes in namespaces)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := c.read(cmd); err != nil {
 			return err

@@ -47,7 +47,7 @@ func (s Settings) node(f Further) Settings {
 	n.LogDir = filepath.Join(n.DataDir, "pods")
 	n.CgroupParent = s.CgroupParent + "-node" + strconv.Itoa(f.Number)
 	n.Namespace = filepath.Join(n.RunDir, "net")
-	n.NodeName, n.NodeAddress, n.AddressFixed = f.Name, s.meshAddress(f.Number), true
+	n.NodeName, n.NodeAddress, n.AddressFixed, n.Behind = f.Name, s.meshAddress(f.Number), true, s.NodeName
 	n.RuntimeEndpoint = ""                                                      // a runtime of another maker lives in the first node's network
 	n.Further, n.Access, n.Simulate, n.SchedulerConfig = nil, Access{}, nil, "" // the server alone asks for these
 	return n

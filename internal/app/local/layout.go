@@ -75,9 +75,10 @@ type Settings struct {
 	Count int
 	// Further are the nodes besides the first.
 	Further []Further
-	// Namespace pins the network namespace of a further node; empty for the
-	// first. BinDir is where programs lie if not below DataDir.
-	Namespace, BinDir string
+	// Namespace pins the network namespace of a further node, and Behind is the
+	// name of the first node, by which other machines reach it; both are empty for
+	// the first. BinDir is where programs lie if not below DataDir.
+	Namespace, Behind, BinDir string
 }
 
 // The folders and files of a cluster. Everything below DataDir but the

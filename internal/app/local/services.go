@@ -96,6 +96,9 @@ func (s Settings) agentService(p programs) keep.Service {
 	if s.Server != "" {
 		argv = append(argv, "--server", s.Server)
 	}
+	if s.Behind != "" {
+		argv = append(argv, "--behind", s.Behind)
+	}
 	return keep.Service{Name: serviceAgent, Restart: "always", Log: filepath.Join(s.logs(), "agent.log"), StopGraceMillis: stopGraceMillis, Argv: argv}
 }
 

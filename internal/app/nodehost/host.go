@@ -99,7 +99,8 @@ func (h *Host) RunNetwork(ctx context.Context, ready func()) error {
 	informers := client.NewInformers(h.cfg.Proxy, log)
 	pods := client.NewInformers(h.cfg.Node, log)
 	h.proxy = proxy.New(proxy.Config{Node: h.cfg.NodeName, Informers: informers, Pods: pods, Table: table, Forget: proxy.ForgetUDP, ForgetPort: proxy.ForgetUDPPort, Logger: log})
-	h.peers = peers.New(peers.Config{Node: h.cfg.NodeName, Address: h.cfg.NodeAddress, Mode: peers.Mode(h.cfg.Overlay), Informers: informers, Logger: h.logOf("routes")})
+	h.peers = peers.New(peers.Config{Node: h.cfg.NodeName, Address: h.cfg.NodeAddress, Behind: h.cfg.Behind, Mode: peers.Mode(h.cfg.Overlay),
+		Informers: informers, Logger: h.logOf("routes")})
 	h.policies = policy.New(policy.Config{Node: h.cfg.NodeName, DNS: h.cfg.DNS, Client: h.cfg.Proxy, Informers: informers, Local: pods,
 		Kernel: judge, Logger: h.logOf("policy")})
 	ctx, cancel := context.WithCancel(ctx)
@@ -185,12 +186,16 @@ func (h *Host) RunAgent(ctx context.Context, ready func()) error {
 	for _, w := range warnings {
 		h.logOf("node").Warn(w)
 	}
+	annotations := map[string]string{}
+	if c.Behind != "" {
+		annotations[peers.Behind] = c.Behind
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	agent, err := node.Start(ctx, node.Config{
 		Kubelet: kubelet,
 		Client:  c.Node, Logger: h.logOf("node"),
-		NodeName: c.NodeName, Addresses: []string{c.NodeAddress.String()}, Version: version.Get().Kubernetes + "+knarr",
+		NodeName: c.NodeName, Annotations: annotations, Addresses: []string{c.NodeAddress.String()}, Version: version.Get().Kubernetes + "+knarr",
 		RuntimeEndpoint: c.RuntimeSocket(), RootDir: c.NodeRoot(), LogDir: c.LogDir, StaticPods: c.StaticPods(),
 		CgroupRoot: strings.Trim(c.CgroupParent, "/"),
 		ClusterDNS: []string{c.DNS.String()}, ClusterDomain: c.Domain,

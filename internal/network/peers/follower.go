@@ -16,9 +16,11 @@ import (
 
 // Config says what a follower works with.
 type Config struct {
-	// Node is this node's name, Address its own.
+	// Node is this node's name, Address its own. Behind is the node that other
+	// machines reach it by; empty where they reach it themselves.
 	Node    string
 	Address netip.Addr
+	Behind  string
 	Mode    Mode
 	// Informers read Nodes; they are started by their owner.
 	Informers *client.Informers
@@ -47,8 +49,8 @@ type Follower struct {
 func New(cfg Config) *Follower {
 	f := &Follower{cfg: cfg, nodes: client.InformerFor[*corev1.Node](cfg.Informers), wake: make(chan struct{}, 1),
 		applied: map[string]Peer{}, told: map[string]string{}, dirty: map[string]struct{}{},
-		router: router{mode: cfg.Mode, address: cfg.Address, links: map[string]int{}, logger: cfg.Logger}}
-	f.own = f.ownRange
+		router: router{mode: cfg.Mode, node: cfg.Node, behind: cfg.Behind, address: cfg.Address, links: map[string]int{}, logger: cfg.Logger}}
+	f.peer = f.read
 	f.nodes.OnChange(func(old, new *corev1.Node) {
 		if old != nil && new != nil && PeerOf(old).Equal(PeerOf(new)) {
 			return // a heartbeat
@@ -64,12 +66,12 @@ func New(cfg Config) *Follower {
 	return f
 }
 
-func (f *Follower) ownRange() (netip.Prefix, bool) {
-	n, ok := f.nodes.Get("", f.cfg.Node)
-	if !ok || len(PeerOf(n).Ranges) == 0 {
-		return netip.Prefix{}, false
+// read is a node as the cluster holds it now; incomplete if there is none.
+func (f *Follower) read(name string) Peer {
+	if n, ok := f.nodes.Get("", name); ok {
+		return PeerOf(n)
 	}
-	return PeerOf(n).Ranges[0], true
+	return Peer{}
 }
 
 // Other is a node besides this one, and where its agent is reached.
@@ -183,23 +185,32 @@ func (f *Follower) requeue(names []string) {
 	}
 }
 
-// step brings the routes of changed nodes up to date and returns those that
-// could not be. When this node itself changes, all others are looked at: the
-// tunnel's own end is of its range.
-func (f *Follower) step() (failed []string) {
+// concerned are the changed nodes and those that are reached by them. When this
+// node itself changes, or the one that it is behind, all others are concerned:
+// the tunnel's own end is of its range.
+func (f *Follower) concerned() map[string]struct{} {
 	dirty := f.take()
-	if _, own := dirty[f.cfg.Node]; own {
-		delete(dirty, f.cfg.Node)
+	_, own := dirty[f.cfg.Node]
+	_, first := dirty[f.cfg.Behind]
+	if own || first {
 		for _, n := range f.nodes.List("", nil) {
 			dirty[n.Name] = struct{}{}
 		}
-		delete(dirty, f.cfg.Node)
 	}
-	for name := range dirty {
-		next := Peer{}
-		if n, ok := f.nodes.Get("", name); ok {
-			next = PeerOf(n)
+	for name, p := range f.applied {
+		if _, moved := dirty[p.Behind]; moved {
+			dirty[name] = struct{}{}
 		}
+	}
+	delete(dirty, f.cfg.Node)
+	return dirty
+}
+
+// step brings the routes of the nodes that are concerned up to date and returns
+// those that could not be.
+func (f *Follower) step() (failed []string) {
+	for name := range f.concerned() {
+		next := f.read(name)
 		if err := f.change(name, f.applied[name], next); err != nil {
 			if f.told[name] != err.Error() { // once, not with every try
 				f.told[name] = err.Error()
@@ -225,7 +236,7 @@ func (f *Follower) dropForeign() error {
 	}
 	wanted := map[netip.Prefix]bool{}
 	for _, n := range f.nodes.List("", nil) {
-		for _, r := range PeerOf(n).Ranges {
+		for _, r := range PeerOf(n).networks() {
 			wanted[r] = n.Name != f.cfg.Node
 		}
 	}

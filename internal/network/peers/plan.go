@@ -9,28 +9,55 @@ import (
 	"github.com/knarr-io/knarr/internal/api/simulated"
 )
 
-// Peer is another node: where it is and which pods it has. It is comparable
-// by Equal.
+// Behind is the annotation of a node that only the other nodes of its machine
+// reach directly: the name of the one among them that all others reach it by.
+const Behind = "knarr.io/behind"
+
+// Peer is another node: where it is, behind which node if behind any, and
+// which pods it has. It is comparable by Equal.
 type Peer struct {
 	Address netip.Addr
+	Behind  string
 	Ranges  []netip.Prefix
 }
 
 // Equal tells whether two peers are reached alike.
 func (p Peer) Equal(q Peer) bool {
-	return p.Address == q.Address && slices.Equal(p.Ranges, q.Ranges)
+	return p.Address == q.Address && p.Behind == q.Behind && slices.Equal(p.Ranges, q.Ranges)
 }
 
 // Complete tells that there is something to route and somewhere to.
 func (p Peer) Complete() bool { return p.Address.IsValid() && len(p.Ranges) > 0 }
 
+// networks are what other machines route to a node: its pods and, as nothing
+// else tells the way to a node behind another one, its own address.
+func (p Peer) networks() []netip.Prefix {
+	if p.Behind == "" || !p.Complete() {
+		return p.Ranges
+	}
+	return append([]netip.Prefix{netip.PrefixFrom(p.Address, p.Address.BitLen())}, p.Ranges...)
+}
+
+// hop is the node that packets for a peer are handed to: the peer itself where
+// both are on one machine or behind nobody, else the one that this node is
+// behind, else the one that the peer is behind.
+func hop(self, selfBehind, peer, peerBehind string) string {
+	switch {
+	case selfBehind != "" && selfBehind != peer && selfBehind != peerBehind:
+		return selfBehind
+	case peerBehind != "" && peerBehind != self && peerBehind != selfBehind:
+		return peerBehind
+	}
+	return peer
+}
+
 // PeerOf reads a Node: its first internal IPv4 address and its IPv4 ranges.
 // What cannot be read is left out. No way leads to a simulated node.
 func PeerOf(n *corev1.Node) Peer {
-	var p Peer
 	if simulated.Is(n) {
-		return p
+		return Peer{}
 	}
+	p := Peer{Behind: n.Annotations[Behind]}
 	for _, a := range n.Status.Addresses {
 		addr, err := netip.ParseAddr(a.Address)
 		if a.Type == corev1.NodeInternalIP && err == nil && addr.Is4() {

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -10,9 +11,11 @@ import (
 // router carries changes of peers out. One goroutine uses it.
 type router struct {
 	mode    Mode
+	node    string
+	behind  string // the node that others reach this one by; empty for none
 	address netip.Addr
-	// own is this node's first pod range, once it has one.
-	own    func() (netip.Prefix, bool)
+	// peer reads another node, or this one; incomplete if there is none.
+	peer   func(name string) Peer
 	links  map[string]int // on which nodes are reached
 	logger *slog.Logger
 }
@@ -20,9 +23,9 @@ type router struct {
 // change routes a node's ranges and takes away those that it no longer has.
 func (r *router) change(name string, old, next Peer) error {
 	var failed []error
-	for _, pods := range old.Ranges {
-		if !next.Complete() || !slices.Contains(next.Ranges, pods) {
-			failed = append(failed, unroute(pods))
+	for _, network := range old.networks() {
+		if !next.Complete() || !slices.Contains(next.networks(), network) {
+			failed = append(failed, unroute(network))
 		}
 	}
 	if old.Complete() && old.Address != next.Address {
@@ -38,34 +41,41 @@ func (r *router) reach(name string, p Peer) error {
 	if p.Address == r.address {
 		return nil
 	}
-	link, shared, err := shares(p.Address)
+	networks, by := p.Ranges, p
+	if first := hop(r.node, r.behind, name, p.Behind); first != name {
+		networks, by = p.networks(), r.peer(first)
+		if !by.Complete() {
+			return fmt.Errorf("it is reached by node %q, which has no address or no pod range yet", first)
+		}
+	}
+	link, shared, err := shares(by.Address)
 	if err != nil {
 		return err
 	}
 	switch choose(r.mode, shared) {
 	case straight:
 		r.links[name] = link
-		return eachRange(p, func(pods netip.Prefix) error { return routeStraight(pods, p.Address, link) })
+		return each(networks, func(n netip.Prefix) error { return routeStraight(n, by.Address, link) })
 	case unreached:
-		r.logger.Warn("a node shares no link with this one, and tunnels are off: others must route its pods", "address", p.Address)
+		r.logger.Warn("a node shares no link with this one, and tunnels are off: others must route its pods", "address", by.Address)
 		return nil
 	}
-	own, ok := r.own()
-	if !ok {
+	own := r.peer(r.node)
+	if !own.Complete() {
 		return nil // this node has no pods yet; its own change comes back here
 	}
-	through, err := tunnelTo(r.address, own)
+	through, err := tunnelTo(r.address, own.Ranges[0])
 	if err != nil {
 		return err
 	}
 	r.links[name] = through.Attrs().Index
-	return eachRange(p, func(pods netip.Prefix) error { return routeTunnel(through, pods, p.Address) })
+	return each(networks, func(n netip.Prefix) error { return routeTunnel(through, n, by) })
 }
 
-func eachRange(p Peer, f func(netip.Prefix) error) error {
+func each(networks []netip.Prefix, f func(netip.Prefix) error) error {
 	var failed []error
-	for _, r := range p.Ranges {
-		failed = append(failed, f(r))
+	for _, n := range networks {
+		failed = append(failed, f(n))
 	}
 	return errors.Join(failed...)
 }

@@ -19,7 +19,9 @@ var (
 	peerC = peerOf("203.0.113.3", "10.1.3.0/24")
 )
 
-func peerOf(address, pods string) Peer { return Peer{netip.MustParseAddr(address), ranges(pods)} }
+func peerOf(address, pods string) Peer {
+	return Peer{Address: netip.MustParseAddr(address), Ranges: ranges(pods)}
+}
 
 func ranges(texts ...string) (out []netip.Prefix) {
 	for _, t := range texts {
@@ -63,7 +65,7 @@ func gateway(t *testing.T, s *nettest.Space, addr string) {
 
 func routerOf(p Peer, mode Mode) *router {
 	return &router{mode: mode, address: p.Address, links: map[string]int{}, logger: slog.New(slog.DiscardHandler),
-		own: func() (netip.Prefix, bool) { return p.Ranges[0], true }}
+		peer: func(string) Peer { return p }}
 }
 
 // apply has each node know the other.
@@ -128,7 +130,7 @@ func TestPodsOfNodesOnOneLink(t *testing.T) {
 	a, c := nettest.New(t), nettest.New(t)
 	a.Node("192.0.2.9")
 	c.Node("192.0.2.8")
-	own := Peer{netip.MustParseAddr("203.0.113.2"), peerA.Ranges}
+	own := peerOf("203.0.113.2", "10.1.1.0/24")
 	wire(t, a, own.Address.String(), c, peerC.Address.String())
 	podA, podC := a.Pod("10.1.1.5"), c.Pod("10.1.3.5")
 	podC.Answer(80, "c")

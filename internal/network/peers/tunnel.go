@@ -76,17 +76,17 @@ func mtuOf(address netip.Addr) (int, error) {
 	return 0, fmt.Errorf("the node's address %s is on no link of this machine", address)
 }
 
-// routeTunnel sends a range of a node through the tunnel.
-func routeTunnel(link *netlink.Vxlan, r netip.Prefix, node netip.Addr) error {
-	index, mac, gateway := link.Attrs().Index, net.HardwareAddr(tunnelMAC(node)), gatewayOf(r)
+// routeTunnel sends a network through the tunnel to a node.
+func routeTunnel(link *netlink.Vxlan, n netip.Prefix, node Peer) error {
+	index, mac, gateway := link.Attrs().Index, net.HardwareAddr(tunnelMAC(node.Address)), gatewayOf(node.Ranges[0])
 	neighbour := &netlink.Neigh{LinkIndex: index, Family: unix.AF_INET, State: netlink.NUD_PERMANENT, IP: gateway.AsSlice(), HardwareAddr: mac}
 	if err := netlink.NeighSet(neighbour); err != nil {
 		return fmt.Errorf("neighbour %s: %w", gateway, err)
 	}
-	if err := netlink.NeighSet(forward(index, node)); err != nil {
-		return fmt.Errorf("far end %s: %w", node, err)
+	if err := netlink.NeighSet(forward(index, node.Address)); err != nil {
+		return fmt.Errorf("far end %s: %w", node.Address, err)
 	}
-	return replaceRoute(&netlink.Route{Dst: network(r), Gw: gateway.AsSlice(), LinkIndex: index})
+	return replaceRoute(&netlink.Route{Dst: network(n), Gw: gateway.AsSlice(), LinkIndex: index})
 }
 
 // forward says behind which node a hardware address is.
@@ -105,11 +105,9 @@ func leaveTunnel(p Peer) error {
 	if err != nil {
 		return fmt.Errorf("tunnel: %w", err)
 	}
-	failed := []error{ignoreGone(netlink.NeighDel(forward(link.Attrs().Index, p.Address)))}
-	for _, r := range p.Ranges {
-		failed = append(failed, ignoreGone(netlink.NeighDel(&netlink.Neigh{LinkIndex: link.Attrs().Index, Family: unix.AF_INET, IP: gatewayOf(r).AsSlice()})))
-	}
-	return errors.Join(failed...)
+	index := link.Attrs().Index
+	return errors.Join(ignoreGone(netlink.NeighDel(forward(index, p.Address))),
+		ignoreGone(netlink.NeighDel(&netlink.Neigh{LinkIndex: index, Family: unix.AF_INET, IP: gatewayOf(p.Ranges[0]).AsSlice()})))
 }
 
 func ignoreGone(err error) error {

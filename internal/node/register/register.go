@@ -37,6 +37,7 @@ type Config struct {
 	Version        string   // as v1.36.0
 	MaxPods        int64
 	Labels         map[string]string
+	Annotations    map[string]string
 	Taints         []corev1.Taint
 	// LeaseSeconds is how long the lease holds; it is renewed four times as
 	// often. ReportEvery is how often an unchanged status is written, MaxImages

@@ -37,6 +37,9 @@ func nodeMeta(node *corev1.Node, cfg *Config) {
 	for k, v := range cfg.Labels {
 		node.Labels[k] = v
 	}
+	for k, v := range cfg.Annotations {
+		metav1.SetMetaDataAnnotation(&node.ObjectMeta, k, v)
+	}
 	if cfg.LocalVolumes != "" {
 		metav1.SetMetaDataAnnotation(&node.ObjectMeta, localvolume.Folder, cfg.LocalVolumes)
 	}
