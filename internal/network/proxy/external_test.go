@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"syscall"
 	"testing"
@@ -93,14 +94,94 @@ func TestSourceRangesLetOnlyTheirClientsIn(t *testing.T) {
 func TestExternalAddresses(t *testing.T) {
 	const external = "203.0.113.80"
 	l := newLab(t)
+	l.node.Do(func() error { return routed(netip.MustParsePrefix(external + "/32")) })
 	client := l.node.Pod(clientIP)
 	svc := service()
-	svc.Spec.ExternalIPs = []string{external}
+	svc.Spec.ExternalIPs = []string{external, nodeIP}
 	l.apply(svc, endpoint(podA, true))
-	l.expect(client, external+":80", "a "+nodeIP)
+	for _, from := range []*nettest.Space{client, l.c, l.node} {
+		for _, ip := range svc.Spec.ExternalIPs {
+			l.expect(from, ip+":80", "a "+nodeIP)
+		}
+	}
 	svc.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
 	l.apply(svc, endpoint(podA, true))
 	l.expect(client, external+":80", "a "+clientIP)
+	l.expect(l.c, external+":80", "a "+podC)
+	l.apply(svc)
+	for _, from := range []*nettest.Space{client, l.c, l.node} {
+		if got, err := from.Ask(external + ":80"); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("without endpoints: %q, %v; want connection refused", got, err)
+		}
+	}
+	l.apply(service(), endpoint(podA, true))
+	if got, err := client.Ask(nodeIP + ":80"); err == nil {
+		t.Errorf("an address that was taken back answers %q", got)
+	}
+}
+
+// Of two Services with one external address and port the first by name has it
+// until it goes, however many endpoints each has.
+func TestSharedExternalAddress(t *testing.T) {
+	const external = "203.0.113.80"
+	l := newLab(t)
+	client := l.node.Pod(clientIP)
+	put := func(name, cluster string, addresses ...string) {
+		r := newRendered()
+		if len(addresses) > 0 {
+			svc := service()
+			svc.Name, svc.Spec.ClusterIP, svc.Spec.ClusterIPs, svc.Spec.ExternalIPs = name, cluster, []string{cluster}, []string{external}
+			var all []discoveryv1.Endpoint
+			for _, a := range addresses {
+				all = append(all, endpoint(a, true))
+			}
+			r = RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, all)}, Place{Node: "n1"})
+		}
+		if err := l.table.Apply(l.book.set(owner{namespace: "ns", name: name}, r, newChange())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("second", "10.96.0.21", podA, podB)
+	if got := l.who(client, external+":80"); got != "ab" {
+		t.Errorf("alone it is answered by %q", got)
+	}
+	put("first", "10.96.0.20", podA)
+	if got := l.who(client, external+":80"); got != "a" {
+		t.Errorf("the first by name has the address; %q answer", got)
+	}
+	put("first", "")
+	if got := l.who(client, external+":80"); got != "ab" {
+		t.Errorf("after the first went it is answered by %q", got)
+	}
+}
+
+// A pod's host ports lead to it on every address of the node, or on the one
+// that they name; the client keeps its address.
+func TestHostPorts(t *testing.T) {
+	l := newLab(t)
+	client := l.node.Pod(clientIP)
+	pod := &corev1.Pod{Status: corev1.PodStatus{PodIP: podA}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{
+		{HostPort: 8088, ContainerPort: 8080}, {HostPort: 8089, ContainerPort: 8080, HostIP: nodeIP}, {HostPort: 8090, ContainerPort: 8080, HostIP: otherIP},
+	}}}}}
+	own := owner{pod: true, namespace: "ns", name: "a"}
+	if err := l.table.Apply(l.book.set(own, RenderHostPorts(pod), newChange())); err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range []string{":8088", ":8089"} {
+		l.expect(client, nodeIP+port, "a "+clientIP)
+		l.expect(l.c, nodeIP+port, "a "+podC)
+		l.expect(l.a, nodeIP+port, "a "+nodeIP)
+		l.expect(l.node, nodeIP+port, "a "+nodeIP)
+	}
+	if got, err := client.Ask(nodeIP + ":8090"); err == nil {
+		t.Errorf("another address's port answers %q", got)
+	}
+	if err := l.table.Apply(l.book.set(own, newRendered(), newChange())); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := client.Ask(nodeIP + ":8088"); err == nil {
+		t.Errorf("the port of a pod that is gone answers %q", got)
+	}
 }
 
 // With the policy Local a client keeps its address and meets local endpoints

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net"
+	"net/netip"
 
 	"github.com/vishvananda/netlink"
 	corev1 "k8s.io/api/core/v1"
@@ -35,11 +36,14 @@ func sliceOf(svc *corev1.Service, endpoints []discoveryv1.Endpoint) *discoveryv1
 	}
 }
 
-func routeServices() error {
+func routeServices() error { return routed(netip.MustParsePrefix("10.96.0.0/16")) }
+
+// routed gives the node a way to addresses that are nobody's.
+func routed(to netip.Prefix) error {
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return err
 	}
 	return netlink.RouteAdd(&netlink.Route{LinkIndex: lo.Attrs().Index, Scope: netlink.SCOPE_LINK, Src: net.ParseIP(nodeIP),
-		Dst: &net.IPNet{IP: net.IPv4(10, 96, 0, 0).To4(), Mask: net.CIDRMask(16, 32)}})
+		Dst: &net.IPNet{IP: to.Addr().AsSlice(), Mask: net.CIDRMask(to.Bits(), 32)}})
 }
