@@ -9,24 +9,16 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	otherruntime "github.com/knarr-io/knarr/test/containerd"
 )
 
 // containerd is one that only pulls images, with folders of its own on the
 // disk that is measured.
 type containerd struct {
-	bin, dir, version string
-	process           *exec.Cmd
+	bin, dir, socket, version string
+	process                   *exec.Cmd
 }
-
-const pullerConfig = `version = 2
-root = "%[1]s/root"
-state = "%[1]s/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
-[grpc]
-  address = "%[1]s/containerd.sock"
-[plugins."io.containerd.internal.v1.opt"]
-  path = "%[1]s/opt"
-`
 
 // startContainerd starts the programs that the option -containerd names.
 func (c *cluster) startContainerd(ctx context.Context) (*containerd, error) {
@@ -34,8 +26,10 @@ func (c *cluster) startContainerd(ctx context.Context) (*containerd, error) {
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return nil, err
 	}
-	config := filepath.Join(d.dir, "config.toml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, pullerConfig, d.dir), 0o600); err != nil {
+	setup := otherruntime.Setup{Dir: d.dir}
+	d.socket = setup.Socket()
+	config, err := setup.Write()
+	if err != nil {
 		return nil, err
 	}
 	out, err := exec.CommandContext(ctx, filepath.Join(d.bin, "containerd"), "--version").Output()
@@ -65,7 +59,7 @@ func (c *cluster) startContainerd(ctx context.Context) (*containerd, error) {
 }
 
 func (d *containerd) ctr(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, filepath.Join(d.bin, "ctr"), append([]string{"-a", filepath.Join(d.dir, "containerd.sock")}, args...)...)
+	cmd := exec.CommandContext(ctx, filepath.Join(d.bin, "ctr"), append([]string{"-a", d.socket}, args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("ctr %s: %w: %s", strings.Join(args, " "), err, out)
 	}

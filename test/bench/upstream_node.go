@@ -33,6 +33,8 @@ type upstreamNode struct {
 	fresh     []string // folders elsewhere that were not there before
 	processes map[string]*exec.Cmd
 	settings  settings
+	// containerdConfig is a file.
+	containerdConfig string
 }
 
 // startNode gives upstream's control plane a node that has the images.
@@ -124,7 +126,7 @@ func (n *upstreamNode) await(ctx context.Context, name string, done func(context
 }
 
 func (n *upstreamNode) startContainerd(ctx context.Context, archives ...string) error {
-	if err := n.spawn("containerd", n.at("bin/containerd"), "--config", n.at("containerd.toml")); err != nil {
+	if err := n.spawn("containerd", n.at("bin/containerd"), "--config", n.containerdConfig); err != nil {
 		return err
 	}
 	if err := n.await(ctx, "containerd", func(ctx context.Context) error { return n.ctr(ctx, "version") }); err != nil {

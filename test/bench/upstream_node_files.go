@@ -15,35 +15,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	otherruntime "github.com/knarr-io/knarr/test/containerd"
 )
-
-// containerdConfig keeps containerd to the folder; restrict_oom_score_adj lets
-// it run where root may not raise processes above others.
-const containerdConfig = `version = 2
-root = "%[1]s/root"
-state = "%[1]s/state"
-[grpc]
-  address = "%[1]s/containerd.sock"
-[plugins."io.containerd.internal.v1.opt"]
-  path = "%[1]s/opt"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "registry.k8s.io/pause:3.10.2"
-  disable_apparmor = true
-  restrict_oom_score_adj = true
-  netns_mounts_under_state_dir = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "%[1]s/cni"
-    conf_dir = "%[1]s/net"
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-    runtime_type = "io.containerd.runc.v2"
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-      BinaryName = "%[1]s/bin/runc"
-`
-
-// podNetwork is a routed link for each pod, of a range that nobody else has.
-const podNetwork = `{"cniVersion": "0.4.0", "name": "pods", "plugins": [
-  {"type": "ptp", "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.201.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}], "dataDir": "%[1]s/addresses"}}]}
-`
 
 // kubeletConfig is upstream's defaults, kept to the folder and to a cgroup.
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
@@ -75,19 +49,11 @@ func (n *upstreamNode) writeNodeFiles() error {
 	if err := n.eachGroup(func(dir string) error { return os.Mkdir(dir, 0o755) }); err != nil {
 		return err
 	}
-	for name, text := range map[string]string{
-		"containerd.toml":   fmt.Sprintf(containerdConfig, n.dir),
-		"net/pods.conflist": fmt.Sprintf(podNetwork, n.dir),
-		"kubelet.yaml":      fmt.Sprintf(kubeletConfig, n.dir, n.group(), ports[0]),
-	} {
-		if err := os.MkdirAll(filepath.Dir(n.at(name)), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(n.at(name), []byte(text), 0o600); err != nil {
-			return err
-		}
+	setup := otherruntime.Setup{Dir: n.dir, Runc: n.at("bin/runc"), Plugins: n.at("cni"), Pods: "10.201.0.0/24"}
+	if n.containerdConfig, err = setup.Write(); err != nil {
+		return err
 	}
-	return nil
+	return os.WriteFile(n.at("kubelet.yaml"), fmt.Appendf(nil, kubeletConfig, n.dir, n.group(), ports[0]), 0o600)
 }
 
 // group is the cgroup of the node's pods.
