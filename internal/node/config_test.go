@@ -60,46 +60,11 @@ func TestHostResolver(t *testing.T) {
 
 // What the node tells at /configz is a file that makes the same settings.
 func TestConfigzIsTheSettings(t *testing.T) {
-	given, warnings, err := nodeconfig.Parse([]byte(`
-apiVersion: kubelet.config.k8s.io/v1beta1
-kind: KubeletConfiguration
-staticPodPath: /etc/manifests
-maxPods: 200
-podsPerCore: 10
-podPidsLimit: 512
-systemReserved: {cpu: 100m, memory: 1Gi}
-kubeReserved: {cpu: 50m, ephemeral-storage: 2Gi}
-enforceNodeAllocatable: [none]
-evictionHard: {memory.available: 300Mi}
-evictionSoft: {nodefs.available: 20%}
-evictionSoftGracePeriod: {nodefs.available: 2m}
-evictionMinimumReclaim: {memory.available: 10Mi}
-evictionPressureTransitionPeriod: 30s
-evictionMaxPodGracePeriod: 90
-imageMinimumGCAge: 5m
-imageMaximumGCAge: 240h
-imageGCHighThresholdPercent: 70
-imageGCLowThresholdPercent: 60
-containerLogMaxSize: 1Mi
-containerLogMaxFiles: 3
-containerLogMonitorInterval: 5s
-shutdownGracePeriod: 30s
-shutdownGracePeriodCriticalPods: 10s
-maxParallelImagePulls: 7
-crashLoopBackOff: {maxContainerRestartPeriod: 20s}
-imagePullCredentialsVerificationPolicy: NeverVerifyAllowlistedImages
-preloadedImagesVerificationAllowlist: [example.test/a]
-clusterDNS: [192.0.2.10]
-clusterDomain: example.test
-resolvConf: /run/resolv.conf
-nodeLeaseDurationSeconds: 20
-nodeStatusReportFrequency: 1m
-nodeStatusMaxImages: -1
-providerID: x://1
-cpuCFSQuota: false
-allowedUnsafeSysctls: [kernel.msg*]
-seccompDefault: true
-`))
+	text, err := os.ReadFile("nodeconfig/testdata/all.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	given, warnings, err := nodeconfig.Parse(text)
 	if err != nil || len(warnings) != 0 {
 		t.Fatal(warnings, err)
 	}

@@ -33,55 +33,23 @@ func TestEmptyFileIsTheDefault(t *testing.T) {
 }
 
 func TestFieldsAreActedOn(t *testing.T) {
-	s, warnings, err := Parse([]byte(head + `
-staticPodPath: /etc/manifests
-maxPods: 200
-podsPerCore: 10
-podPidsLimit: 512
-systemReserved: {cpu: 100m, memory: 200Mi}
-kubeReserved: {cpu: 50m, ephemeral-storage: 1Gi, pid: "100"}
-enforceNodeAllocatable: [none]
-evictionHard: {memory.available: 300Mi}
-evictionSoft: {nodefs.available: 20%}
-evictionSoftGracePeriod: {nodefs.available: 2m}
-evictionPressureTransitionPeriod: 30s
-evictionMaxPodGracePeriod: 90
-imageGCHighThresholdPercent: 70
-imageGCLowThresholdPercent: 60
-imageMinimumGCAge: 5m
-imageMaximumGCAge: 240h
-containerLogMaxSize: 1Mi
-containerLogMaxFiles: 3
-containerLogMonitorInterval: 5s
-shutdownGracePeriod: 30s
-shutdownGracePeriodCriticalPods: 10s
-serializeImagePulls: false
-maxParallelImagePulls: 7
-crashLoopBackOff: {maxContainerRestartPeriod: 20s}
-imagePullCredentialsVerificationPolicy: AlwaysVerify
-clusterDNS: [192.0.2.10]
-clusterDomain: example.test
-resolvConf: /run/resolv.conf
-nodeLeaseDurationSeconds: 20
-nodeStatusReportFrequency: 1m
-nodeStatusMaxImages: -1
-providerID: x://1
-cpuCFSQuota: false
-allowedUnsafeSysctls: [kernel.msg*]
-seccompDefault: true
-`))
+	text, err := os.ReadFile("testdata/all.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, warnings, err := Parse(text)
 	if err != nil || len(warnings) != 0 {
 		t.Fatal(warnings, err)
 	}
 	want := &Settings{
 		StaticPods: "/etc/manifests", MaxPods: 200, PodsPerCore: 10, PodPIDs: 512, Reserved: s.Reserved,
 		Eviction: eviction.Config{Transition: 30 * time.Second, MaxPodGrace: 90 * time.Second, Thresholds: []eviction.Threshold{
-			{Signal: eviction.MemoryAvailable, Value: eviction.Value{Quantity: 300 << 20}},
+			{Signal: eviction.MemoryAvailable, Value: eviction.Value{Quantity: 300 << 20}, Reclaim: eviction.Value{Quantity: 10 << 20}},
 			{Signal: eviction.NodeFsAvailable, Value: eviction.Value{Share: 0.2}, Grace: 2 * time.Minute},
 		}},
 		Images:        images.Policy{High: 70, Low: 60, MinAge: 5 * time.Minute, MaxAge: 240 * time.Hour},
 		Shutdown:      []ShutdownGrace{{math.MinInt32, 20 * time.Second}, {2_000_000_000, 10 * time.Second}},
-		ParallelPulls: 7, CrashDelay: 20 * time.Second, Verify: images.Verification{Policy: images.AlwaysVerify},
+		ParallelPulls: 7, CrashDelay: 20 * time.Second, Verify: images.Verification{Policy: images.NeverVerifyAllowlisted, Allowed: []string{"example.test/a"}},
 		ClusterDNS: []string{"192.0.2.10"}, ClusterDomain: "example.test", ResolvConf: "/run/resolv.conf",
 		LeaseSeconds: 20, ReportEvery: time.Minute, MaxImages: -1, ProviderID: "x://1", UnsafeSysctls: []string{"kernel.msg*"}, DefaultSeccomp: true,
 	}
