@@ -31,10 +31,14 @@ func (m *Manager) Stop(ctx context.Context, c *Container, timeout time.Duration)
 			c.logger(m.cfg.Log).Warn("unknown stop signal: using SIGTERM", "signal", c.Meta.StopSignal)
 			sig = unix.SIGTERM
 		}
+		deadline := time.Now().Add(timeout)
+		if ended, err := m.awaitHandler(ctx, c, sig, timeout/2); ended || err != nil {
+			return err
+		}
 		if err := c.Status().Process.Signal(sig); err != nil {
 			return fmt.Errorf("signal container %s: %w", c.Meta.ID, err)
 		}
-		if ended, err := m.waitEnded(ctx, c, timeout); ended || err != nil {
+		if ended, err := m.waitEnded(ctx, c, time.Until(deadline)); ended || err != nil {
 			return err
 		}
 	}
@@ -46,6 +50,33 @@ func (m *Manager) Stop(ctx context.Context, c *Container, timeout time.Duration)
 		return fault.New(fault.DeadlineExceeded, "container %s does not end though it was killed", c.Meta.ID)
 	}
 	return err
+}
+
+// The pauses between looks at whether a stop signal would be lost.
+const (
+	firstLook = time.Millisecond
+	lastLook  = 100 * time.Millisecond
+)
+
+// awaitHandler waits, for so long at most, while the kernel would drop the
+// signal: a program that has just begun may be about to handle it, and would
+// otherwise be killed at the end of its time without ever having been asked.
+// The kernel tells nobody of a handler, so that one has to look.
+func (m *Manager) awaitHandler(ctx context.Context, c *Container, sig unix.Signal, most time.Duration) (ended bool, err error) {
+	deadline := time.Now().Add(most)
+	for pause := firstLook; ; pause = min(2*pause, lastLook) {
+		lost, err := c.Status().Process.Drops(sig)
+		if err != nil {
+			return false, fmt.Errorf("look at container %s: %w", c.Meta.ID, err)
+		}
+		left := time.Until(deadline)
+		if !lost || left <= 0 {
+			return false, nil
+		}
+		if ended, err := m.waitEnded(ctx, c, min(pause, left)); ended || err != nil {
+			return ended, err
+		}
+	}
 }
 
 func (m *Manager) kill(c *Container) error {

@@ -76,6 +76,12 @@ func TestStopAsksThenKills(t *testing.T) {
 	if st := n.status(polite); st.GetExitCode() != 0 || st.GetReason() != "Completed" {
 		t.Errorf("asked: %v", st)
 	}
+	late := p.run("late", []string{"late"}, nil)
+	n.eventually("it does not listen yet", func() bool { return strings.Contains(n.log(late, "stdout"), "deaf") })
+	n.must(n.runtime.StopContainer(n.ctx(), &cri.StopContainerRequest{ContainerId: late, Timeout: 30}))
+	if st := n.status(late); st.GetExitCode() != 0 || st.GetReason() != "Completed" {
+		t.Errorf("asked before it listened: %v", st)
+	}
 	deaf := p.run("deaf", []string{"serve", "127.0.0.1:1"}, func(c *cri.ContainerConfig) { c.StopSignal = cri.Signal_SIGWINCH })
 	n.must(n.runtime.StopContainer(n.ctx(), &cri.StopContainerRequest{ContainerId: deaf, Timeout: 1}))
 	if st := n.status(deaf); st.GetExitCode() != 137 {
@@ -102,6 +108,14 @@ func TestProcessOptions(t *testing.T) {
 	}
 	if u := st.GetUser().GetLinux(); u.GetUid() != 1000 || fmt.Sprint(u.GetSupplementalGroups()) != "[1000 2000 77]" {
 		t.Errorf("user: %v", u)
+	}
+	st = n.ended(p.run("strict", []string{"env"}, func(c *cri.ContainerConfig) {
+		c.Linux.SecurityContext.RunAsUsername = "app"
+		c.Linux.SecurityContext.SupplementalGroups = []int64{77}
+		c.Linux.SecurityContext.SupplementalGroupsPolicy = cri.SupplementalGroupsPolicy_Strict
+	}))
+	if u := st.GetUser().GetLinux(); fmt.Sprint(u.GetSupplementalGroups()) != "[1000 77]" {
+		t.Errorf("user without the groups of its image: %v", u)
 	}
 	id = p.run("caps", []string{"status"}, func(c *cri.ContainerConfig) {
 		c.Linux.SecurityContext.NoNewPrivs = true

@@ -22,7 +22,7 @@ func main() {
 	}
 	commands := map[string]func([]string) int{
 		"print": printLines, "exit": exit, "wait": wait, "hog": hog, "serve": serve, "dial": dial,
-		"cat": cat, "env": env, "status": status, "spawn": spawn, "echo": echo, "write": write, "try": try,
+		"cat": cat, "env": env, "status": status, "spawn": spawn, "echo": echo, "write": write, "try": try, "late": late,
 	}
 	run, ok := commands[os.Args[1]]
 	if !ok {
@@ -64,6 +64,14 @@ func wait([]string) int {
 	fmt.Println("waiting")
 	<-c
 	return 0
+}
+
+// late is deaf to SIGTERM for a moment, and then as wait.
+func late([]string) int {
+	signal.Ignore(syscall.SIGTERM)
+	fmt.Println("deaf")
+	<-time.After(time.Second / 2)
+	return wait(nil)
 }
 
 // hog takes memory, in MiB, and touches it.
