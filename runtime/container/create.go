@@ -84,7 +84,8 @@ func (m *Manager) build(c *Container, sb *sandbox.Sandbox, img *image.Image) err
 		return err
 	}
 	defer users.close()
-	rootfs, err := m.mountRootfs(c.Meta.ID, c.Meta.Layers, users)
+	labels := m.cfg.Host.SELinux.Labels(c.Config.GetLinux().GetSecurityContext(), sb.ID)
+	rootfs, err := m.mountRootfs(c.Meta.ID, c.Meta.Layers, users, labels)
 	if err != nil {
 		return err
 	}
@@ -93,8 +94,12 @@ func (m *Manager) build(c *Container, sb *sandbox.Sandbox, img *image.Image) err
 		return err
 	}
 	c.Meta.User = user
-	mounts, err := m.resolveMounts(c, users)
+	mounts, err := m.resolveMounts(c, users, labels)
 	if err != nil {
+		return err
+	}
+	files := spec.Files{ResolvConf: sb.ResolvConf(), Hostname: sb.Hostname(), Hosts: sb.Hosts(), Shm: sb.Shm()}
+	if err := relabel(labels, files.ResolvConf, files.Hostname, files.Hosts, files.Shm); err != nil {
 		return err
 	}
 	devices, err := resolveDevices(c.Config)
@@ -107,8 +112,7 @@ func (m *Manager) build(c *Container, sb *sandbox.Sandbox, img *image.Image) err
 	}
 	c.Meta.OwnPID = ns.PID == "" && !ns.HostPID
 	s, err := spec.Build(spec.Input{Container: c.Config, Sandbox: sb.Config, Image: img.Config, User: user, Rootfs: rootfs,
-		CgroupPath: c.Meta.Cgroup, Namespaces: ns, Mounts: mounts, Devices: devices, Host: m.cfg.Host,
-		Files: spec.Files{ResolvConf: sb.ResolvConf(), Hostname: sb.Hostname(), Hosts: sb.Hosts(), Shm: sb.Shm()}})
+		CgroupPath: c.Meta.Cgroup, Namespaces: ns, Mounts: mounts, Devices: devices, Labels: labels, Host: m.cfg.Host, Files: files})
 	if err != nil {
 		return err
 	}

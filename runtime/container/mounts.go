@@ -24,8 +24,9 @@ const (
 )
 
 // resolveMounts finds the sources of the container's mounts. A missing folder
-// of the host is made; images are mounted.
-func (m *Manager) resolveMounts(c *Container, users *users) ([]spec.Mount, error) {
+// of the host is made; images are mounted; what CRI says so of gets the
+// container's label.
+func (m *Manager) resolveMounts(c *Container, users *users, labels spec.Labels) ([]spec.Mount, error) {
 	var out []spec.Mount
 	for i, cm := range c.Config.GetMounts() {
 		if cm.GetContainerPath() == "" {
@@ -34,6 +35,11 @@ func (m *Manager) resolveMounts(c *Container, users *users) ([]spec.Mount, error
 		source, err := m.mountSource(c, i, cm, users)
 		if err != nil {
 			return nil, fmt.Errorf("mount %s: %w", cm.GetContainerPath(), err)
+		}
+		if cm.GetSelinuxRelabel() && cm.GetImage().GetImage() == "" {
+			if err := relabel(labels, source); err != nil {
+				return nil, fmt.Errorf("mount %s: %w", cm.GetContainerPath(), err)
+			}
 		}
 		out = append(out, spec.Mount{Source: source, Destination: filepath.Join("/", cm.GetContainerPath()),
 			Mapped:            users != nil && len(cm.GetUidMappings()) > 0 && cm.GetImage().GetImage() == "",

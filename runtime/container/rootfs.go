@@ -10,7 +10,10 @@ import (
 	"strings"
 
 	"github.com/cyphar/filepath-securejoin/pathrs-lite"
+	"github.com/opencontainers/selinux/go-selinux/label"
 	"golang.org/x/sys/unix"
+
+	"github.com/knarr-io/knarr/runtime/spec"
 )
 
 // maxMountOptions is how long the options of mount(2) may be: a page.
@@ -22,7 +25,7 @@ func (m *Manager) rootfs(id string) string { return filepath.Join(m.state(id), "
 func (m *Manager) Upper(id string) string { return filepath.Join(m.dir(id), "upper") }
 
 // mountRootfs mounts the container's root file system and returns where.
-func (m *Manager) mountRootfs(id string, layers []string, users *users) (string, error) {
+func (m *Manager) mountRootfs(id string, layers []string, users *users, labels spec.Labels) (string, error) {
 	lower, err := m.cfg.Images.Lower(layers)
 	if err != nil {
 		return "", err
@@ -48,17 +51,19 @@ func (m *Manager) mountRootfs(id string, layers []string, users *users) (string,
 	if err := users.own(upper); err != nil {
 		return "", err
 	}
-	if err := mountOverlay(target, lower, upper, work); err != nil {
+	if err := mountOverlay(target, lower, upper, work, labels.File); err != nil {
 		return "", fmt.Errorf("mount root file system: %w", err)
 	}
 	return target, nil
 }
 
-// mountOverlay leaves out syncing of the upper layer, which dies with its container.
-func mountOverlay(target string, lower []string, upper, work string) error {
+// mountOverlay leaves out syncing of the upper layer, which dies with its
+// container. All files have the SELinux label context, unless that is empty.
+func mountOverlay(target string, lower []string, upper, work, context string) error {
 	options := "lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + upper + ",workdir=" + work + ",index=off"
+	options = label.FormatMountLabel(options, context)
 	if len(options) > maxMountOptions {
-		return mountLongOverlay(target, lower, upper, work)
+		return mountLongOverlay(target, lower, upper, work, context)
 	}
 	err := unix.Mount("overlay", target, "overlay", 0, options+",volatile")
 	if errors.Is(err, unix.EINVAL) { // before Linux 5.10
@@ -68,7 +73,7 @@ func mountOverlay(target string, lower []string, upper, work string) error {
 }
 
 // mountLongOverlay adds the lower layers one by one, which needs Linux 6.8.
-func mountLongOverlay(target string, lower []string, upper, work string) error {
+func mountLongOverlay(target string, lower []string, upper, work, context string) error {
 	ctx, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return err
@@ -79,7 +84,7 @@ func mountLongOverlay(target string, lower []string, upper, work string) error {
 			return fmt.Errorf("%d layers need Linux 6.8 or newer: %w", len(lower), err)
 		}
 	}
-	for _, kv := range [][2]string{{"upperdir", upper}, {"workdir", work}} {
+	for _, kv := range [][2]string{{"upperdir", upper}, {"workdir", work}, {"context", context}} {
 		if kv[1] == "" {
 			continue
 		}
@@ -115,9 +120,23 @@ func mountImage(target string, lower []string) error {
 	}
 	options := "lowerdir=" + strings.Join(lower, ":")
 	if len(options) > maxMountOptions {
-		return mountLongOverlay(target, lower, "", "")
+		return mountLongOverlay(target, lower, "", "", "")
 	}
 	return unix.Mount("overlay", target, "overlay", unix.MS_RDONLY, options)
+}
+
+// relabel gives files, and what is below them, the container's SELinux label.
+// File systems that keep no labels stay as they are.
+func relabel(labels spec.Labels, paths ...string) error {
+	for _, p := range paths {
+		if p == "" {
+			continue
+		}
+		if err := label.Relabel(p, labels.File, false); err != nil && !errors.Is(err, unix.ENOTSUP) {
+			return fmt.Errorf("label %s for SELinux: %w", p, err)
+		}
+	}
+	return nil
 }
 
 // unmount takes a mount away. What is not mounted, or not there, is no error.

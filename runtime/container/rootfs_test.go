@@ -45,7 +45,7 @@ func TestMountsOfAnyDepth(t *testing.T) {
 	for _, count := range []int{1, 3, 120} {
 		lower := layers(t, count)
 		target, upper, work, image := folder(t, "rootfs"), folder(t, "upper"), folder(t, "work"), folder(t, "image")
-		if err := mountOverlay(target, lower, upper, work); err != nil {
+		if err := mountOverlay(target, lower, upper, work, ""); err != nil {
 			t.Fatalf("%d layers: %v", count, err)
 		}
 		if err := mountImage(image, lower); err != nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/moby/sys/capability"
+	"github.com/opencontainers/selinux/go-selinux"
 	"golang.org/x/sys/unix"
 
 	"github.com/knarr-io/knarr/runtime/apparmor"
@@ -84,6 +85,20 @@ func confine(ctx context.Context, host *spec.Host, log *slog.Logger) {
 		return
 	}
 	host.DefaultAppArmor = apparmor.Default
+}
+
+// policyOf is what SELinux has for containers, where it is.
+func policyOf(log *slog.Logger) spec.SELinux {
+	if !selinux.GetEnabled() {
+		return spec.SELinux{}
+	}
+	process, file := selinux.ContainerLabels()
+	if process == "" {
+		log.Warn("containers that ask for an SELinux context run without: the policy has none for containers; install the system's package container-selinux")
+		return spec.SELinux{}
+	}
+	selinux.ReleaseLabel(process) // levels are given by pods, not by the library
+	return spec.SELinux{Process: process, File: file}
 }
 
 // userNamespaces says whether the kernel lets pods have users of their own,

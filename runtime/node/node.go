@@ -137,6 +137,7 @@ func build(ctx context.Context, cfg Config, boot string, k *keeper.Keeper) (*cri
 		return nil, err
 	}
 	confine(ctx, &host, cfg.Log)
+	host.SELinux = policyOf(cfg.Log)
 	if host.UserNamespaces && !passable(cfg.State) {
 		cfg.Log.Warn("pods cannot have users of their own: only root can enter the folder of running state", "state", cfg.State)
 		host.UserNamespaces = false

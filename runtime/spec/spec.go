@@ -27,7 +27,9 @@ type Input struct {
 	Mounts []Mount
 	// Devices are the devices that the container gets besides the usual ones.
 	Devices []Device
-	Host    Host
+	// Labels are those of SELinux.
+	Labels Labels
+	Host   Host
 }
 
 // User is the identity that the container's process runs with, resolved in its image.
@@ -65,6 +67,7 @@ type Host struct {
 	AppArmor func(profile string) (bool, error)
 	// DefaultAppArmor is the profile of containers that choose none; empty for none.
 	DefaultAppArmor string
+	SELinux         SELinux
 	// SeccompProfile reads a local profile.
 	SeccompProfile func(path string) ([]byte, error)
 }
@@ -81,6 +84,7 @@ func Build(in Input) (*specs.Spec, error) {
 		return nil, err
 	}
 	s.Process = process
+	s.Process.SelinuxLabel, s.Linux.MountLabel = in.Labels.Process, in.Labels.File
 	s.Mounts = buildMounts(in)
 	s.Linux.RootfsPropagation = rootPropagation(in.Mounts)
 	s.Linux.Namespaces = buildNamespaces(in)

@@ -79,7 +79,7 @@ func kernelConfig(release string) string {
 	return ""
 }
 
-// selinux warns where it enforces: the runtime gives containers no labels.
+// selinux warns where it enforces: containers get a label only where they ask.
 func selinux(context.Context, Config) *problem {
 	state, err := os.ReadFile("/sys/fs/selinux/enforce")
 	if err != nil {
@@ -92,7 +92,7 @@ func enforcing(state []byte) *problem {
 	if string(bytes.TrimSpace(state)) != "1" {
 		return nil
 	}
-	return &problem{what: "SELinux is enforcing, and containers get no labels of their own", tolerable: true,
+	return &problem{what: "SELinux is enforcing, and only containers with seLinuxOptions get labels of their own", tolerable: true,
 		remedy: "where a pod is refused its files (ausearch -m avc tells), use permissive mode: setenforce 0"}
 }
 

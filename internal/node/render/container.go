@@ -76,10 +76,10 @@ func withOwnFiles(in ContainerInput) []*runtimeapi.Mount {
 		taken[m.ContainerPath] = true
 	}
 	if in.HostsFile != "" && !taken["/etc/hosts"] {
-		mounts = append(mounts, &runtimeapi.Mount{ContainerPath: "/etc/hosts", HostPath: in.HostsFile})
+		mounts = append(mounts, &runtimeapi.Mount{ContainerPath: "/etc/hosts", HostPath: in.HostsFile, SelinuxRelabel: true})
 	}
 	if path := messagePath(in.Container); in.MessageFile != "" && !taken[path] {
-		mounts = append(mounts, &runtimeapi.Mount{ContainerPath: path, HostPath: in.MessageFile})
+		mounts = append(mounts, &runtimeapi.Mount{ContainerPath: path, HostPath: in.MessageFile, SelinuxRelabel: true})
 	}
 	if in.Users != nil {
 		for _, m := range mounts {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,6 +41,9 @@ type Mounted struct {
 	Image *corev1.ImageVolumeSource
 	// Device is set for a claim of block mode.
 	Device bool
+	// Own is set for a folder that the node made for it: the runtime may label it
+	// for the pod.
+	Own bool
 }
 
 // Error is a volume that could not be prepared.
@@ -102,6 +106,7 @@ func (m *Manager) Mount(ctx context.Context, pod *corev1.Pod, in Input) (map[str
 		if err != nil {
 			return nil, &Error{Volume: v.Name, Err: err}
 		}
+		mounted.Own = v.HostPath == nil && strings.HasPrefix(mounted.HostPath, m.root+"/")
 		out[v.Name] = mounted
 	}
 	return out, nil

@@ -57,7 +57,9 @@ func (s *start) mount(index int, m corev1.VolumeMount, volume volumes.Mounted, e
 			return nil, fmt.Errorf("failed to prepare subPath for volumeMount %q of container %q: %w", m.Name, s.c.Name, err)
 		}
 	}
-	return render.Mount(m, path, volume.ReadOnly), nil
+	out := render.Mount(m, path, volume.ReadOnly)
+	out.SelinuxRelabel = volume.Own
+	return out, nil
 }
 
 // expandPath expands a subPathExpr; a name without a value is an error.
