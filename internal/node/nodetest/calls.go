@@ -267,3 +267,25 @@ func (r *Runtime) ListImages(context.Context, *runtimeapi.ListImagesRequest) (*r
 	}
 	return out, nil
 }
+
+// RemoveImage forgets an image.
+func (r *Runtime) RemoveImage(_ context.Context, req *runtimeapi.RemoveImageRequest) (*runtimeapi.RemoveImageResponse, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id := req.GetImage().GetImage()
+	if err := r.beginLocked("RemoveImage", id); err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(r.mu.images, func(_ string, image *runtimeapi.Image) bool { return image.Id == id })
+	return &runtimeapi.RemoveImageResponse{}, nil
+}
+
+// ImageFsInfo names the file system that KeepImagesIn chose.
+func (r *Runtime) ImageFsInfo(context.Context, *runtimeapi.ImageFsInfoRequest) (*runtimeapi.ImageFsInfoResponse, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mu.imageDir == "" {
+		return nil, status.Error(codes.Unimplemented, "images lie nowhere")
+	}
+	return &runtimeapi.ImageFsInfoResponse{ImageFilesystems: []*runtimeapi.FilesystemUsage{{FsId: &runtimeapi.FilesystemIdentifier{Mountpoint: r.mu.imageDir}}}}, nil
+}

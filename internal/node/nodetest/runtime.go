@@ -36,6 +36,7 @@ type Runtime struct {
 		stubborn   map[string]bool
 		memory     map[string]uint64 // that containers take, by name
 		written    map[string]uint64
+		imageDir   string // on the images' file system
 		// removedWithLogs counts sandboxes that went before their logs.
 		removedWithLogs int
 	}
@@ -75,6 +76,20 @@ func (r *Runtime) AddImage(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.mu.images[name] = &runtimeapi.Image{Id: "sha256:" + name, RepoTags: []string{name}, Size: 1 << 20}
+}
+
+// PutImage makes an image present that has a tag.
+func (r *Runtime) PutImage(image *runtimeapi.Image) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.images[image.GetRepoTags()[0]] = image
+}
+
+// KeepImagesIn says on which file system images lie.
+func (r *Runtime) KeepImagesIn(dir string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.imageDir = dir
 }
 
 // Serve answers on the socket until Stop.
@@ -119,6 +134,19 @@ func (r *Runtime) PodCIDR() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.mu.podCIDR
+}
+
+// Mounts are those of the running containers of that name.
+func (r *Runtime) Mounts(name string) []*runtimeapi.Mount {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []*runtimeapi.Mount
+	for _, c := range r.mu.containers {
+		if c.config.Metadata.Name == name && c.status.State == runtimeapi.ContainerState_CONTAINER_RUNNING {
+			out = append(out, c.config.Mounts...)
+		}
+	}
+	return out
 }
 
 // Containers counts containers by state.

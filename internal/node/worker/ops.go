@@ -95,13 +95,17 @@ func (w *Worker) mountVolumes(ctx context.Context) func() func() {
 			case err == nil:
 				w.volumes, w.view.VolumesReady, w.mounts = mounted, true, 0
 				delete(w.view.NotBefore, "")
+				if !again {
+					w.forgetVolumePulls(pod)
+				}
 			case ctx.Err() == nil:
-				if missing != nil {
+				w.retryLater()
+				switch {
+				case missing != nil:
 					w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedPrepareDynamicResources", "Failed to prepare dynamic resources: "+missing.Error())
-				} else {
+				case !w.volumePullFailed(pod, err):
 					w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedMount", err.Error())
 				}
-				w.retryLater()
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,11 +42,9 @@ func (w *Worker) pullImage(a podstate.Action) func() func() {
 			case err == nil:
 				w.view.Images[c.Name] = image.GetId()
 				w.users[c.Name] = imageUser(image.GetUid().GetValue(), image.GetUid() != nil, image.GetUsername())
-				delete(w.pulls, c.Name)
-				delete(w.pullRetry, c.Name)
-				w.clearPullFailure(c.Name)
+				w.forgetPull(c.Name)
 			case errors.As(err, &failure):
-				w.pullFailed(pod, c, failure)
+				w.pullFailed(pod, c, c.Image, failure)
 			}
 		}
 	}
@@ -67,40 +66,41 @@ func (w *Worker) forgetImages(old, pod *corev1.Pod) {
 			continue
 		}
 		delete(w.view.Images, c.Name)
-		delete(w.view.NotBefore, c.Name)
-		delete(w.pulls, c.Name)
-		delete(w.pullRetry, c.Name)
-		w.clearPullFailure(c.Name)
+		w.forgetPull(c.Name)
 	}
 }
 
-// clearPullFailure takes back what the state said of the image, and leaves
-// other reasons to wait.
-func (w *Worker) clearPullFailure(container string) {
+// forgetPull forgets the back-off of a container's pulls. It takes back what
+// the state said of the image, and leaves other reasons to wait.
+func (w *Worker) forgetPull(container string) {
+	delete(w.view.NotBefore, container)
+	delete(w.pulls, container)
+	delete(w.pullRetry, container)
 	switch w.view.Waiting[container].Reason {
 	case images.ReasonPull, images.ReasonBackOff, images.ReasonNeverPull, images.ReasonInvalidName, images.ReasonInspect:
 		delete(w.view.Waiting, container)
 	}
 }
 
-func (w *Worker) pullFailed(pod *corev1.Pod, c *corev1.Container, f *images.Failure) {
+// pullFailed has a container wait for an image: its own, or that of a volume.
+func (w *Worker) pullFailed(pod *corev1.Pod, c *corev1.Container, image string, f *images.Failure) {
 	w.view.Waiting[c.Name] = podstate.Waiting{Reason: f.Reason, Message: f.Message}
 	w.deps.containerEvent(pod, c.Name, corev1.EventTypeWarning, "Failed", "Error: "+f.Reason)
 	delay := podstate.FirstDelay
 	if f.Reason == images.ReasonPull {
 		delay = min(max(2*w.pulls[c.Name], podstate.FirstDelay), podstate.MaxDelay)
 		w.pulls[c.Name] = delay
-		time.AfterFunc(backOffShown, func() { w.post(func() { w.showBackOff(pod, c, f) }) })
+		time.AfterFunc(backOffShown, func() { w.post(func() { w.showBackOff(pod, c, image, f) }) })
 	}
 	w.pullRetry[c.Name] = time.Now().Add(delay)
 	w.view.NotBefore[c.Name] = w.pullRetry[c.Name]
 }
 
-func (w *Worker) showBackOff(pod *corev1.Pod, c *corev1.Container, f *images.Failure) {
+func (w *Worker) showBackOff(pod *corev1.Pod, c *corev1.Container, image string, f *images.Failure) {
 	if w.view.Waiting[c.Name].Reason != images.ReasonPull {
 		return
 	}
-	words := fmt.Sprintf("Back-off pulling image %q", c.Image)
+	words := fmt.Sprintf("Back-off pulling image %q", image)
 	w.view.Waiting[c.Name] = podstate.Waiting{Reason: images.ReasonBackOff, Message: words + ": " + f.Error()}
 	w.deps.containerEvent(pod, c.Name, corev1.EventTypeNormal, "BackOff", words)
 	w.deps.containerEvent(pod, c.Name, corev1.EventTypeWarning, "Failed", "Error: "+images.ReasonBackOff)
@@ -146,4 +146,29 @@ func (w *Worker) pullVolumes(ctx context.Context, pod *corev1.Pod) error {
 		}
 	}
 	return nil
+}
+
+// volumePullFailed has the containers wait that mount the volume, and tells
+// whether the cause is its image.
+func (w *Worker) volumePullFailed(pod *corev1.Pod, err error) bool {
+	var failed *volumes.Error
+	var failure *images.Failure
+	if !errors.As(err, &failed) || !errors.As(err, &failure) {
+		return false
+	}
+	at := slices.IndexFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == failed.Volume })
+	for c := range render.Containers(pod) {
+		if slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == failed.Volume }) {
+			w.pullFailed(pod, c, pod.Spec.Volumes[at].Image.Reference, failure)
+			w.view.NotBefore[""] = w.pullRetry[c.Name]
+		}
+	}
+	return true
+}
+
+// forgetVolumePulls ends what failed pulls of volumes' images left.
+func (w *Worker) forgetVolumePulls(pod *corev1.Pod) {
+	for c := range render.Containers(pod) {
+		w.forgetPull(c.Name)
+	}
 }
