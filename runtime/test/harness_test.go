@@ -80,8 +80,8 @@ type node struct {
 	logs    string
 	// handler is the runtime handler of new pods.
 	handler string
-	// settings are further flags of the runtime.
-	settings []string
+	// settings are further flags of the runtime, env more of its environment.
+	settings, env []string
 }
 
 // newNode makes a node; prepare comes before anything runs.
@@ -149,7 +149,7 @@ func (n *node) runtimeArgs(command string) []string {
 func (n *node) startRuntime() {
 	n.t.Helper()
 	_, err := n.keep.Start(wire.Service{Name: "runtime", Argv: append(n.runtimeArgs("serve"), n.settings...),
-		Env: []string{"PATH=" + os.Getenv("PATH"), "GOTRACEBACK=all"}, Log: n.path("runtime.log"), BackoffMaxMillis: 100})
+		Env: append([]string{"PATH=" + os.Getenv("PATH"), "GOTRACEBACK=all"}, n.env...), Log: n.path("runtime.log"), BackoffMaxMillis: 100})
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -86,6 +86,37 @@ func TestMountPropagation(t *testing.T) {
 	}
 }
 
+// Below a read-only mount another one may be writable, unless it is read-only
+// recursively.
+func TestRecursiveReadOnly(t *testing.T) {
+	n := newNode(t)
+	n.load()
+	dir := t.TempDir()
+	below := filepath.Join(dir, "below")
+	if err := os.Mkdir(below, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("x", below, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(below, unix.MNT_DETACH)
+	p := n.runPod("rro", nil)
+	id := p.run("main", []string{"wait"}, func(c *cri.ContainerConfig) {
+		c.Mounts = []*cri.Mount{{HostPath: dir, ContainerPath: "/ro", Readonly: true}, {HostPath: dir, ContainerPath: "/rro", Readonly: true, RecursiveReadOnly: true}}
+	})
+	for path, want := range map[string]int{"/ro/x": 1, "/ro/below/x": 0, "/rro/x": 1, "/rro/below/x": 1} {
+		if out, code := n.exec(id, "write", path, "y"); code != want || want == 1 && !strings.Contains(out, "read-only") {
+			t.Errorf("%s: %d %q, want %d", path, code, out, want)
+		}
+	}
+	writable := &cri.ContainerConfig{Metadata: &cri.ContainerMetadata{Name: "refused"}, Image: &cri.ImageSpec{Image: imageName},
+		Mounts: []*cri.Mount{{HostPath: dir, ContainerPath: "/rro", RecursiveReadOnly: true}}}
+	_, err := n.runtime.CreateContainer(n.ctx(), &cri.CreateContainerRequest{PodSandboxId: p.id, SandboxConfig: p.config, Config: writable})
+	if status.Code(err) != codes.InvalidArgument {
+		t.Errorf("a writable mount that is recursively read-only: %v", err)
+	}
+}
+
 func TestReopenLog(t *testing.T) {
 	n := newNode(t)
 	n.load()
