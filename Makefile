@@ -116,8 +116,8 @@ arm64: payload ## bin/arm64/knarr, built on amd64 and tried under qemu-user, bot
 	@$(FOR_ARM64) $(MAKE) --no-print-directory -C runtime OUT=$(abspath $(ARM64))/bin
 	@$(FOR_ARM64) $(GO) -C helm build -trimpath -buildvcs=false -ldflags '-s -w -X $(HELM_VERSION)' -o $(abspath $(ARM64))/knarr-helm helm.sh/helm/v4/cmd/helm
 	@gzip -nc $(ARM64)/knarr-helm >$(ARM64)/helm/knarr-helm.gz
-	@{ echo '{"Replace": {'; for f in bin/knarr-runtime bin/knarr-keep bin/knarr-pause helm/knarr-helm.gz; do \
-		echo "\"$(abspath internal/app/payload)/$$f\": \"$(abspath $(ARM64))/$$f\","; done; echo '"": ""}}'; } >$(ARM64)/overlay.json
+	@{ sep='{"Replace": {'; for f in bin/knarr-runtime bin/knarr-keep bin/knarr-pause helm/knarr-helm.gz; do \
+		printf '%s"%s": "%s"' "$$sep" '$(abspath internal/app/payload)'/$$f '$(abspath $(ARM64))'/$$f; sep=', '; done; echo '}}'; } >$(ARM64)/overlay.json
 	$(FOR_ARM64) $(GO) build -trimpath -overlay $(ARM64)/overlay.json -ldflags '-s -w $(VERSIONS)' -o $(ARM64)/knarr ./cmd/knarr
 	$(CROSS)/run $(ARM64)/knarr version
 	$(CROSS)/run $(ARM64)/bin/knarr-runtime version

@@ -40,19 +40,21 @@ What `+"`make test-vm`"+` saw on machines that nobody prepared: a disk made of D
 and 3 GiB, and linked to a network namespace that plays the world. It boots once, and each machine below is that one, brought back to the moment after
 its boot (`+"`test/vm/machine.go:fresh`"+`); reboots and power cuts are further boots. The run writes this page; nothing is ticked that it did not see.
 
-| machine | | steps | seconds | version |
+| machine | | steps | seconds (the host's load) | version |
 |---|---|---|---|---|
 `, accelerationText())
 	for _, s := range all {
+		fmt.Fprintf(&b, "| %s | %s | ", s.name, s.about)
 		r, played := kept[s.name]
-		outcome := "not played yet"
-		switch {
-		case played && r.Failed != "":
-			outcome = fmt.Sprintf("FAILED after %d of %d", len(r.Seen), len(s.steps))
-		case played:
-			outcome = fmt.Sprintf("%d held", len(r.Seen))
+		if !played {
+			b.WriteString("not played yet | | |\n")
+			continue
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %.0f | %s |\n", s.name, s.about, outcome, r.Took.Seconds(), r.Program)
+		outcome := fmt.Sprintf("%d held", len(r.Seen))
+		if r.Failed != "" {
+			outcome = fmt.Sprintf("FAILED after %d of %d", len(r.Seen), len(s.steps))
+		}
+		fmt.Fprintf(&b, "%s | %.0f (%.1f) | %s |\n", outcome, r.Took.Seconds(), r.Load, r.Program)
 	}
 	b.WriteString("\n## Step by step\n")
 	for _, s := range all {

@@ -11,7 +11,7 @@ func TestThePageTellsWhatWasSeen(t *testing.T) {
 	all := []scenario{{name: "plain", about: "Debian", steps: two}, {name: "ufw", about: "ufw on", steps: two}, {name: "docker", about: "Docker", steps: two}}
 	cache := t.TempDir()
 	err := saveResults(cache, map[string]result{
-		"plain": {Program: "v1", Took: 61 * time.Second, Seen: []seen{{"up", "ready"}, {"down", "gone"}}},
+		"plain": {Program: "v1", Took: 61 * time.Second, Load: 1.5, Seen: []seen{{"up", "ready"}, {"down", "gone"}}},
 		"ufw":   {Program: "v2", Took: time.Minute, Seen: []seen{{"up", "ready"}}, Failed: "down: it\nhangs"},
 	})
 	if err != nil {
@@ -23,7 +23,7 @@ func TestThePageTellsWhatWasSeen(t *testing.T) {
 	}
 	page := string(render(all, kept))
 	for _, want := range []string{
-		"| plain | Debian | 2 held | 61 | v1 |", "| ufw | ufw on | FAILED after 1 of 2 | 60 | v2 |", "| docker | Docker | not played yet |",
+		"| plain | Debian | 2 held | 61 (1.5) | v1 |", "| ufw | ufw on | FAILED after 1 of 2 | 60 (0.0) | v2 |", "| docker | Docker | not played yet | | |",
 		"- up: ready\n- down: gone\n", "- **failed**: hangs", "**SELinux enforcing**",
 	} {
 		if !strings.Contains(page, want) {

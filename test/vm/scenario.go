@@ -30,6 +30,8 @@ type result struct {
 	// Program is the version that was tried.
 	Program string
 	Took    time.Duration
+	// Load is how many processes wanted the host's processors meanwhile.
+	Load float64
 	// Seen has what each step saw that held, in order.
 	Seen []seen
 	// Failed is what a step did not find; empty where all held.
@@ -58,8 +60,16 @@ func (h *host) play(ctx context.Context, s scenario) result {
 		fmt.Printf("  %s: %s (%.0f s)\n", st.name, what, time.Since(start).Seconds())
 		r.Seen = append(r.Seen, seen{st.name, what})
 	}
-	r.Took = time.Since(began)
+	r.Took, r.Load = time.Since(began), load()
 	return r
+}
+
+// load is the host's over the last minutes (proc(5), /proc/loadavg).
+func load() (now float64) {
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		_, _ = fmt.Sscanf(string(text), "%f %f", new(float64), &now)
+	}
+	return now
 }
 
 // explain puts what helps to understand a failure into a file beside the

@@ -33,7 +33,7 @@ func limited() step {
 		test "$(cat $group/memory.max)" = 67108864
 		cat /proc/$pid/attr/current | grep enforce
 		grep -x 'Seccomp:	2' /proc/$pid/status
-		echo "memory.max in ${group#/sys/fs/cgroup}, AppArmor and seccomp"`)
+		echo "memory.max below system.slice/knarr.scope/pods, AppArmor and seccomp"`)
 }
 
 func service() scenario {

@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -34,6 +35,9 @@ func main() {
 }
 
 func run(ctx context.Context, out string) error {
+	if runtime.GOARCH != "amd64" {
+		return fmt.Errorf("this compiles on amd64; here, on %s, make build does", runtime.GOARCH)
+	}
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
