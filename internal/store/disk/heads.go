@@ -1,42 +1,36 @@
 package disk
 
-import (
-	"hash/maphash"
+import "github.com/knarr-io/knarr/internal/store"
 
-	"github.com/knarr-io/knarr/internal/store"
-)
-
-// headSlots is how many keys the writer remembers where the options do not say.
-const headSlots = 4096
+// mostHeads is how many keys the writer remembers where the options do not say;
+// each takes some tens of bytes beside the key itself.
+const mostHeads = 64 << 10
 
 // heads remembers when keys that were written lately were last written, so
-// that the guards of their next write need no look into the database. It
-// forgets a key when another one takes its slot. It belongs to the writer.
+// that the guards of their next write need no look into the database, which
+// would read and decompress a block of every level. Where there are too many
+// it forgets any. It belongs to the writer.
 type heads struct {
-	seed  maphash.Seed
-	slots []head
+	most  int
+	known map[string]store.Revision // zero where the key was deleted
 }
 
-// head is a key's newest state; modified is zero where it was deleted.
-type head struct {
-	key      string
-	modified store.Revision
-}
-
-func newHeads(slots int) heads { return heads{seed: maphash.MakeSeed(), slots: make([]head, slots)} }
-
-func (h *heads) slot(key string) *head {
-	return &h.slots[maphash.String(h.seed, key)%uint64(len(h.slots))]
-}
+func newHeads(most int) heads { return heads{most: most, known: make(map[string]store.Revision)} }
 
 func (h *heads) get(key string) (modified store.Revision, ok bool) {
-	s := h.slot(key)
-	return s.modified, s.key == key
+	modified, ok = h.known[key]
+	return modified, ok
 }
 
 // committed takes in what a durable batch changed.
 func (h *heads) committed(modified map[string]store.Revision) {
 	for key, rev := range modified {
-		*h.slot(key) = head{key, rev}
+		h.known[key] = rev
+	}
+	for key := range h.known {
+		if len(h.known) <= h.most {
+			return
+		}
+		delete(h.known, key)
 	}
 }

@@ -43,7 +43,7 @@ type Options struct {
 	// failed for good: it must be closed and opened again.
 	OnFailure func(error)
 
-	heads int // slots of the writer's memory; tests make it forget
+	heads int // keys in the writer's memory; tests make it forget
 }
 
 func (o Options) withDefaults() Options {
@@ -61,7 +61,7 @@ func (o Options) withDefaults() Options {
 	o.Ballast = orDefault(o.Ballast, 32<<20)
 	o.CacheSize = orDefault(o.CacheSize, 8<<20)
 	o.MemTableSize = orDefault(o.MemTableSize, 4<<20)
-	o.heads = orDefault(o.heads, headSlots)
+	o.heads = orDefault(o.heads, mostHeads)
 	return o
 }
 
