@@ -12,7 +12,8 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver/admission/celenv"
 )
 
-// expression is CEL with the types that it may give.
+// expression is CEL with the types that it may give. What is only a variable is
+// compiled as of any type: its own was checked when the policy was written.
 type expression struct {
 	text  string
 	types []*cel.Type
@@ -20,7 +21,7 @@ type expression struct {
 
 func (e expression) GetExpression() string { return e.text }
 
-func (e expression) ReturnTypes() []*cel.Type { return e.types }
+func (e expression) ReturnTypes() []*cel.Type { return append(e.types, cel.DynType) }
 
 // variable is an expression that others use by name.
 type variable struct {
@@ -47,14 +48,13 @@ type programs struct {
 	declared  kcel.OptionalVariableDeclarations
 }
 
-// newPrograms shares the environments of all policies, unless the policy has
-// variables: these are part of an environment of its own.
+// newPrograms defines the policy's variables.
 func newPrograms(hasParams bool, variables []admissionregistrationv1.Variable) (*programs, error) {
-	p := &programs{compiler: celenv.Plain{}, declared: kcel.OptionalVariableDeclarations{HasParams: hasParams, HasAuthorizer: true}}
+	p := &programs{compiler: celenv.Plain(), declared: kcel.OptionalVariableDeclarations{HasParams: hasParams, HasAuthorizer: true}}
 	if len(variables) == 0 {
 		return p, nil
 	}
-	c, err := kcel.NewCompositedCompiler(celenv.Base())
+	c, err := celenv.Composed()
 	if err != nil {
 		return nil, err
 	}

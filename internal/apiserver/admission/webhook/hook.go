@@ -110,7 +110,7 @@ func conditionsOf(s source, kind kind) matchconditions.Matcher {
 	for i := range s.conditions {
 		expressions[i] = (*matchconditions.MatchCondition)(&s.conditions[i])
 	}
-	filter := celenv.Plain{}.CompileCondition(expressions,
+	filter := celenv.Plain().CompileCondition(expressions,
 		kcel.OptionalVariableDeclarations{HasAuthorizer: true}, environment.StoredExpressions)
 	return matchconditions.NewMatcher(filter, s.failure, "webhook", kind.metric(), s.name)
 }
