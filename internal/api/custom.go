@@ -29,6 +29,9 @@ type Custom struct {
 	// What is malformed is dropped. Where no webhook is needed for it the
 	// object is converted to the storage version.
 	Restore func(obj Object) error
+	// Compact lets an object that is about to be shared have in common with
+	// others what it has alike. Its content stays as it is.
+	Compact func(obj Object)
 	// Convert gives objects of any version of the definition as this kind, in
 	// their order. It may call a webhook: it blocks until ctx ends, and its
 	// errors are API status errors. It is nil where the conversion is pure:

@@ -16,14 +16,15 @@ import (
 
 // definition is what one CustomResourceDefinition brings about: a kind for each
 // version, all over the same stored objects. It is immutable
-// but for the mark of its end.
+// but for the mark of its end and the field sets of its objects.
 type definition struct {
 	crd      *v1.CustomResourceDefinition
 	versions []*versioned
 	storage  *versioned
 	// types merges applied configurations of every version.
 	types func() (managedfields.TypeConverter, error)
-	hook  *webhook // nil without conversion by webhook
+	hook  *webhook  // nil without conversion by webhook
+	sets  fieldSets // of all objects
 	names v1.CustomResourceDefinitionNames
 	// terminating is set once the definition is being deleted.
 	terminating atomic.Bool

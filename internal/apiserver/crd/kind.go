@@ -33,7 +33,7 @@ func (v *versioned) declare(names v1.CustomResourceDefinitionNames, preferred bo
 		Custom: &api.Custom{
 			Definition: crd.Name, ListKind: names.ListKind, Preferred: preferred, Storage: v.spec.Storage,
 			Terminating: v.definition.terminating.Load,
-			Coerce:      v.coerceBody, Restore: v.restore, Manager: v.manager, Types: v.definition.types,
+			Coerce:      v.coerceBody, Restore: v.restore, Compact: v.definition.sets.compact, Manager: v.manager, Types: v.definition.types,
 		},
 	}
 	if v.definition.hook != nil {

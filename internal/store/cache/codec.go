@@ -87,6 +87,7 @@ func (c *codec) decode(key string, data []byte) (api.Object, error) {
 		if err := c.kind.Custom.Restore(obj); err != nil {
 			return nil, fmt.Errorf("decoding a stored %s: %w", c.kind.GVK.Kind, err)
 		}
+		c.kind.Custom.Compact(obj)
 		return obj, nil
 	}
 	c.identify(obj)

@@ -18,10 +18,13 @@ func gadget(mark string) *api.Kind {
 		Group: "example.com", Version: "v1", Name: "Gadget", Resource: "gadgets", Namespaced: true,
 		New: func() *unstructured.Unstructured { return &unstructured.Unstructured{} },
 	}.Kind()
-	k.Custom = &api.Custom{Restore: func(obj api.Object) error {
-		obj.(*unstructured.Unstructured).Object["mark"] = mark
-		return nil
-	}}
+	k.Custom = &api.Custom{
+		Restore: func(obj api.Object) error {
+			obj.(*unstructured.Unstructured).Object["mark"] = mark
+			return nil
+		},
+		Compact: func(api.Object) {},
+	}
 	return k
 }
 

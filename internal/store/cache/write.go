@@ -50,6 +50,9 @@ func (r *Resource) put(ctx context.Context, key string, expect store.Expect, obj
 	if err != nil {
 		return nil, err
 	}
+	if r.kind.Custom != nil {
+		r.kind.Custom.Compact(obj)
+	}
 	item := r.newItem(key, obj, len(value))
 	op := store.Op{Key: key, Value: value, Expect: expect, Note: item}
 	if r.kind.TTL != nil {
