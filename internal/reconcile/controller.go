@@ -92,6 +92,24 @@ func (c *Controller[K]) Run(ctx context.Context) {
 	workers.Wait()
 }
 
+// Source is what a controller decides by, an informer mostly.
+type Source interface {
+	// WaitSynced blocks until the source knows the present; it fails when ctx
+	// ends.
+	WaitSynced(ctx context.Context) error
+}
+
+// RunSynced is Run from when all sources know the present: decisions by a part
+// of the world would be wrong.
+func (c *Controller[K]) RunSynced(ctx context.Context, sources ...Source) {
+	for _, s := range sources {
+		if s.WaitSynced(ctx) != nil {
+			return
+		}
+	}
+	c.Run(ctx)
+}
+
 // one works on the next key; false when the queue is closed.
 func (c *Controller[K]) one(ctx context.Context) bool {
 	key, waited, ok := c.queue.next()

@@ -43,10 +43,7 @@ func New(c *client.Client, inf *client.Informers, types Types, opts reconcile.Op
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.informer.WaitSynced(ctx) != nil {
-		return
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.informer)
 }
 
 func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {

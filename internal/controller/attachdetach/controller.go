@@ -119,13 +119,7 @@ func ours(a *storagev1.VolumeAttachment) bool {
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	for _, wait := range []func(context.Context) error{r.nodeInf.WaitSynced, r.podInf.WaitSynced, r.claimInf.WaitSynced, r.volumeInf.WaitSynced,
-		r.driverInf.WaitSynced, r.attachedInf.WaitSynced} {
-		if wait(ctx) != nil {
-			return
-		}
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.nodeInf, r.podInf, r.claimInf, r.volumeInf, r.driverInf, r.attachedInf)
 }
 
 func (r *Controller) reconcile(ctx context.Context, node string) (reconcile.Result, error) {

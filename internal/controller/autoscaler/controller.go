@@ -71,10 +71,7 @@ func New(c *client.Client, inf *client.Informers, get Get, events *record.Record
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.hpaInf.WaitSynced(ctx) != nil || r.podInf.WaitSynced(ctx) != nil {
-		return
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.hpaInf, r.podInf)
 }
 
 func (r *Controller) resource(gk schema.GroupKind) (schema.GroupResource, bool) {

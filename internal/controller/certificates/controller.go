@@ -64,10 +64,7 @@ func (r *Controller) enqueue(req signingRequest) { r.loop.Enqueue(reconcile.Key{
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.inf.WaitSynced(ctx) != nil || r.nodes.WaitSynced(ctx) != nil || r.ingresses.WaitSynced(ctx) != nil {
-		return
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.inf, r.nodes, r.ingresses)
 }
 
 func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {

@@ -49,9 +49,7 @@ func New(c *client.Client, inf *client.Informers, opts reconcile.Options) *Contr
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.informer.WaitSynced(ctx) == nil {
-		r.loop.Run(ctx)
-	}
+	r.loop.RunSynced(ctx, r.informer)
 }
 
 func (r *Controller) reconcile(ctx context.Context, name string) (reconcile.Result, error) {

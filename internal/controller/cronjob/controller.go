@@ -53,10 +53,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.cronInf.WaitSynced(ctx) != nil || r.jobInf.WaitSynced(ctx) != nil {
-		return
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.cronInf, r.jobInf)
 }
 
 func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {

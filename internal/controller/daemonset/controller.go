@@ -64,10 +64,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.setInf.WaitSynced(ctx) != nil || r.podInf.WaitSynced(ctx) != nil || r.nodeInf.WaitSynced(ctx) != nil || r.revInf.WaitSynced(ctx) != nil {
-		return
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.setInf, r.podInf, r.nodeInf, r.revInf)
 }
 
 // nodeChanged wakes the sets for which a node came, went or changed its mind;

@@ -58,10 +58,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.depInf.WaitSynced(ctx) != nil || r.setInf.WaitSynced(ctx) != nil || r.podInf.WaitSynced(ctx) != nil {
-		return
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.depInf, r.setInf, r.podInf)
 }
 
 // setChanged enqueues the Deployments that a set belongs to, belonged to, or

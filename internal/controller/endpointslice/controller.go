@@ -65,14 +65,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	for _, wait := range []func(context.Context) error{
-		r.svcInf.WaitSynced, r.podInf.WaitSynced, r.sliceInf.WaitSynced, r.nodeInf.WaitSynced,
-	} {
-		if wait(ctx) != nil {
-			return
-		}
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.svcInf, r.podInf, r.sliceInf, r.nodeInf)
 }
 
 func (r *Controller) serviceChanged(old, new *corev1.Service) {

@@ -57,12 +57,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	for _, wait := range []func(context.Context) error{r.svcInf.WaitSynced, r.epInf.WaitSynced, r.sliceInf.WaitSynced} {
-		if wait(ctx) != nil {
-			return
-		}
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.svcInf, r.epInf, r.sliceInf)
 }
 
 // serviceChanged wakes where the Service came, went, or gained or lost its

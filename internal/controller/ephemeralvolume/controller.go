@@ -54,10 +54,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.podInf.WaitSynced(ctx) != nil || r.claimInf.WaitSynced(ctx) != nil {
-		return
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.podInf, r.claimInf)
 }
 
 func (r *Controller) claim(namespace, name string) *corev1.PersistentVolumeClaim {

@@ -85,14 +85,7 @@ func New(c *client.Client, inf *client.Informers, cfg Config, events *record.Rec
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	for _, wait := range []func(context.Context) error{
-		r.svcInf.WaitSynced, r.nodes.WaitSynced, r.pods.WaitSynced, r.slices.WaitSynced, r.ingresses.WaitSynced, r.classes.WaitSynced,
-	} {
-		if wait(ctx) != nil {
-			return
-		}
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.svcInf, r.nodes, r.pods, r.slices, r.ingresses, r.classes)
 }
 
 // claimsOf are the values under which a Service of ours is found.

@@ -91,9 +91,7 @@ func holdsContent(kind *api.Kind) bool {
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.informer.WaitSynced(ctx) == nil {
-		r.loop.Run(ctx)
-	}
+	r.loop.RunSynced(ctx, r.informer)
 }
 
 // contentChanged wakes a namespace that waits for the object to go.

@@ -51,9 +51,7 @@ func New(c *client.Client, inf *client.Informers, network netip.Prefix, perNode 
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.informer.WaitSynced(ctx) == nil {
-		r.loop.Run(ctx)
-	}
+	r.loop.RunSynced(ctx, r.informer)
 }
 
 func (r *Controller) changed(old, new *corev1.Node) {

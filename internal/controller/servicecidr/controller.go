@@ -37,10 +37,7 @@ func New(c *client.Client, inf *client.Informers, opts reconcile.Options) *Contr
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.ranges.WaitSynced(ctx) != nil || r.addresses.WaitSynced(ctx) != nil {
-		return
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.ranges, r.addresses)
 }
 
 // rangeChanged wakes the range and those that share addresses with it.

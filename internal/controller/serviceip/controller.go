@@ -65,12 +65,7 @@ func New(c *client.Client, inf *client.Informers, ports Ports, events Events, op
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	for _, wait := range []func(context.Context) error{r.services.WaitSynced, r.addresses.WaitSynced, r.ranges.WaitSynced} {
-		if wait(ctx) != nil {
-			return
-		}
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.services, r.addresses, r.ranges)
 }
 
 // settleTime is how long the API server has for the second of its two writes:

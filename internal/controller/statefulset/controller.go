@@ -58,10 +58,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.setInf.WaitSynced(ctx) != nil || r.podInf.WaitSynced(ctx) != nil || r.claimInf.WaitSynced(ctx) != nil || r.revInf.WaitSynced(ctx) != nil {
-		return
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.setInf, r.podInf, r.claimInf, r.revInf)
 }
 
 // claimChanged wakes the set that a claim's name speaks of, where there is

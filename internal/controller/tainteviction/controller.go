@@ -57,10 +57,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.nodeInf.WaitSynced(ctx) != nil || r.podInf.WaitSynced(ctx) != nil {
-		return
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.nodeInf, r.podInf)
 }
 
 func (r *Controller) nodeChanged(old, new *corev1.Node) {

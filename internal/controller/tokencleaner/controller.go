@@ -43,10 +43,7 @@ func New(c *client.Client, inf *client.Informers, opts reconcile.Options) *Contr
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.tokens.WaitSynced(ctx) != nil {
-		return
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.tokens)
 }
 
 func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {

@@ -41,10 +41,7 @@ func New(c *client.Client, inf *client.Informers, opts reconcile.Options) *Contr
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	if r.jobInf.WaitSynced(ctx) != nil {
-		return
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.jobInf)
 }
 
 func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {

@@ -57,10 +57,7 @@ func New[T api.Object](name string, c *client.Client, inf *client.Informers, rul
 
 // Run works until ctx ends.
 func (r *Controller[T]) Run(ctx context.Context) {
-	if r.namespaces.WaitSynced(ctx) != nil || r.informer.WaitSynced(ctx) != nil {
-		return
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.namespaces, r.informer)
 }
 
 func (r *Controller[T]) reconcile(ctx context.Context, namespace string) (reconcile.Result, error) {
