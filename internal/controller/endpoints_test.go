@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"github.com/knarr-io/knarr/internal/api/simulated"
 	"github.com/knarr-io/knarr/internal/testkit"
 )
 
@@ -97,26 +96,6 @@ func TestSlicesFollowPods(t *testing.T) {
 		_, there := get[*corev1.Endpoints](t, c, "default", "web")
 		return !there && len(list[*discoveryv1.EndpointSlice](t, c, "default", map[string]string{discoveryv1.LabelServiceName: "web"})) == 0
 	})
-}
-
-func TestHeadlessServiceAndUnreadyPods(t *testing.T) {
-	c := testkit.Start(t, testkit.Options{Nodes: 1})
-	create(t, c, service("db", func(s *corev1.Service) {
-		s.Spec.ClusterIP, s.Spec.PublishNotReadyAddresses = corev1.ClusterIPNone, true
-	}))
-	create(t, c, &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db-0", Labels: labelsOf("db"), Annotations: map[string]string{simulated.Hold: "yes"}},
-		Spec: corev1.PodSpec{
-			Hostname: "db-0", Subdomain: "db", Containers: []corev1.Container{{Name: "c", Image: "example/image:1"}},
-		},
-	})
-	testkit.Eventually(t, soon, "the unready pod is published", func() bool {
-		return counts(endpoints(t, c, "db"), "ready=true serving=false terminating=false") == 1
-	})
-	slice := onlySlice(t, c, "db")
-	if _, headless := slice.Labels[corev1.IsHeadlessService]; !headless || slice.Endpoints[0].Hostname == nil || *slice.Endpoints[0].Hostname != "db-0" {
-		t.Errorf("slice: %+v", slice)
-	}
 }
 
 func TestLargeServiceIsSpreadOverSlices(t *testing.T) {

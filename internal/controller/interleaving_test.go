@@ -7,9 +7,11 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/testkit"
@@ -69,13 +71,24 @@ func healthy(p *corev1.Pod) int64 {
 	return 0
 }
 
+func evict(t *testing.T, c *testkit.Cluster, name string) error {
+	t.Helper()
+	_, err := client.For[*corev1.Pod](c.Admin).Act(t.Context(), "default", name, "eviction",
+		&policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}})
+	return err
+}
+
 // Whoever evicts what and when, and however late the controllers hear of it:
 // at no revision are there fewer healthy pods than the budget wants.
 func TestBudgetHoldsAgainstManyEvictors(t *testing.T) {
-	const replicas, least, evictors, wanted = 6, 4, 4, 24
+	const replicas, least, evictors, evictions = 6, 4, 4, 24
 	c := testkit.Start(t, testkit.Options{Nodes: 3})
 	seen := follow(c, replicas, healthy)
-	create(t, c, disruptionBudget("web", count(fmt.Sprint(least)), nil))
+	wanted := intstr.FromInt32(least)
+	create(t, c, &policyv1.PodDisruptionBudget{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
+		Spec:       policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: labelsOf("web")}, MinAvailable: &wanted},
+	})
 	create(t, c, deployment("web", replicas))
 	rolledOut(t, c, "web")
 	var mu sync.Mutex
@@ -84,7 +97,7 @@ func TestBudgetHoldsAgainstManyEvictors(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		gone += more
-		return gone >= wanted
+		return gone >= evictions
 	}
 	var running sync.WaitGroup
 	for seed := range evictors {

@@ -75,10 +75,11 @@ func TestJobLife(t *testing.T) {
 	two, now := int32(2), int32(0)
 	create(t, c, newJob("work", func(j *batchv1.Job) { j.Spec.Completions, j.Spec.Parallelism = &two, &two }))
 	names := running(t, c, "work", 2)
-	j, _ := get[*batchv1.Job](t, c, "default", "work")
-	if j.Status.StartTime == nil {
-		t.Errorf("status: %+v", j.Status)
-	}
+	var j *batchv1.Job
+	testkit.Eventually(t, soon, "the job has its start", func() bool {
+		j, _ = get[*batchv1.Job](t, c, "default", "work")
+		return j.Status.StartTime != nil
+	})
 	for _, name := range names {
 		pod, _ := get[*corev1.Pod](t, c, "default", name)
 		if len(pod.Finalizers) != 1 || pod.Finalizers[0] != "batch.kubernetes.io/job-tracking" {

@@ -59,3 +59,27 @@ func TestVolumesAreMadeOnTheNodeOfTheFirstPod(t *testing.T) {
 	remove[*corev1.PersistentVolumeClaim](t, c, "default", "data", metav1.DeletePropagationBackground)
 	gone[*corev1.PersistentVolume](t, c, "", name)
 }
+
+func volumeClaim(name string) *corev1.PersistentVolumeClaim {
+	none := ""
+	return &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Spec: corev1.PersistentVolumeClaimSpec{
+		StorageClassName: &none, AccessModes: []corev1.PersistentVolumeAccessMode{"ReadWriteOnce"},
+		Resources: corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{"storage": resource.MustParse("1Gi")}},
+	}}
+}
+
+func claimPhase(t *testing.T, c *testkit.Cluster, name string, phase corev1.PersistentVolumeClaimPhase) {
+	t.Helper()
+	testkit.Eventually(t, soon, "claim "+name+" is "+string(phase), func() bool {
+		claim, ok := get[*corev1.PersistentVolumeClaim](t, c, "default", name)
+		return ok && claim.Status.Phase == phase
+	})
+}
+
+func deleteNow(t *testing.T, c *testkit.Cluster, pod string) {
+	t.Helper()
+	now := int64(0)
+	if err := client.For[*corev1.Pod](c.Admin).Delete(t.Context(), "default", pod, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+		t.Fatal(err)
+	}
+}

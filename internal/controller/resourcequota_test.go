@@ -2,7 +2,6 @@ package controller_test
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 
@@ -26,32 +25,6 @@ func used(t *testing.T, c *testkit.Cluster, name corev1.ResourceName, want strin
 		have, told := q.Status.Used[name]
 		return told && have.Cmp(resource.MustParse(want)) == 0
 	})
-}
-
-func TestQuotaFollowsWhatIsThere(t *testing.T) {
-	c := testkit.Start(t, testkit.Options{NoScheduler: true, CheckMutation: true})
-	create(t, c, quotaOf(corev1.ResourceList{"requests.cpu": resource.MustParse("1"), "count/deployments.apps": resource.MustParse("1"), "pods": resource.MustParse("5")}))
-	used(t, c, "pods", "0")
-	bare := podOf("bare")
-	if _, err := client.For[*corev1.Pod](c.Admin).Create(t.Context(), bare.DeepCopy()); err == nil || !strings.HasSuffix(err.Error(), "is forbidden: failed quota: q: must specify requests.cpu for: c") {
-		t.Error("a pod without a request: ", err)
-	}
-	bare.Spec.Containers[0].Resources.Requests = corev1.ResourceList{"cpu": resource.MustParse("600m")}
-	create(t, c, bare.DeepCopy())
-	used(t, c, "requests.cpu", "600m")
-	second := bare.DeepCopy()
-	second.Name = "second"
-	_, err := client.For[*corev1.Pod](c.Admin).Create(t.Context(), second)
-	if err == nil || err.Error() != `pods "second" is forbidden: exceeded quota: q, requested: requests.cpu=600m, used: requests.cpu=600m, limited: requests.cpu=1` {
-		t.Error("a pod above the quota: ", err)
-	}
-	create(t, c, deployment("one", 0))
-	if _, err := client.For[*corev1.ResourceQuota](c.Admin).Get(t.Context(), "default", "q"); err != nil {
-		t.Error(err)
-	}
-	used(t, c, "count/deployments.apps", "1")
-	remove[*corev1.Pod](t, c, "default", "bare", metav1.DeletePropagationBackground)
-	used(t, c, "requests.cpu", "0")
 }
 
 func podOf(name string) *corev1.Pod {

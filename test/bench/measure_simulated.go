@@ -84,7 +84,7 @@ func measureHuge(ctx context.Context, c *cluster) ([]figure, error) {
 }
 
 // measureNodeLoss lets a node of some hundred pods fail. Most of the time is
-// the grace that the control plane gives a node, which is 40 s as upstream's.
+// the grace that the control plane gives a node, which is 50 s as upstream's.
 func measureNodeLoss(ctx context.Context, c *cluster) ([]figure, error) {
 	f, err := c.simulate(ctx, 55, 11, 500)
 	if err != nil {

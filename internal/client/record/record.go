@@ -33,6 +33,7 @@ const (
 	flushTimeout = 2 * time.Second
 	writeTimeout = 10 * time.Second
 	mostMessage  = 1024 // bytes, as the API allows
+	nameTries    = 8
 )
 
 // Recorder writes the events of one component. Run must be running for them
@@ -177,12 +178,21 @@ func (r *Recorder) put(ctx context.Context, merged *correlator, rep *report) {
 		}
 		entry.count, entry.first = 1, rep.at // it expired: begin anew
 	}
-	event := r.event(rep, entry)
-	if _, err := r.events.Create(ctx, event); err != nil {
+	err := r.create(ctx, rep, entry)
+	for try := 1; apierrors.IsAlreadyExists(err) && try < nameTries; try++ {
+		rep.at = rep.at.Add(1) // another component told of the object in the same nanosecond
+		err = r.create(ctx, rep, entry)
+	}
+	if err != nil {
 		r.failed(err)
 		return
 	}
 	entry.name = eventName(rep)
+}
+
+func (r *Recorder) create(ctx context.Context, rep *report, entry *entry) error {
+	_, err := r.events.Create(ctx, r.event(rep, entry))
+	return err
 }
 
 // failed leaves an event unwritten: events are best effort, and those of a

@@ -58,12 +58,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	for _, wait := range []func(context.Context) error{r.claimInf.WaitSynced, r.volumeInf.WaitSynced, r.classInf.WaitSynced, r.nodeInf.WaitSynced} {
-		if wait(ctx) != nil {
-			return
-		}
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.claimInf, r.volumeInf, r.classInf, r.nodeInf)
 }
 
 func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
@@ -109,8 +104,9 @@ func (r *Controller) provision(ctx context.Context, claim *corev1.PersistentVolu
 	return nil
 }
 
-// grow gives a volume the size that its claim asks for; a folder needs no
-// more than that.
+// grow gives a volume the size that its claim asks for. A folder needs no more
+// than that, so the claim never waits: it is told of the end of the expansion
+// (KEP-1790) with no condition before it.
 func (r *Controller) grow(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
 	v, ok := r.volumeInf.Get("", claim.Spec.VolumeName)
 	if !ok || !grown(claim, v) && !behind(claim, v) {
@@ -126,6 +122,7 @@ func (r *Controller) grow(ctx context.Context, claim *corev1.PersistentVolumeCla
 	}
 	next := claim.DeepCopy()
 	next.Status.Capacity = v.Spec.Capacity.DeepCopy()
+	next.Status.AllocatedResources = v.Spec.Capacity.DeepCopy()
 	if _, err = r.claims.UpdateStatus(ctx, next); err == nil {
 		r.events.Eventf(claim, corev1.EventTypeNormal, "FileSystemResizeSuccessful", "volume %s has its new size", v.Name)
 	}

@@ -65,12 +65,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	for _, wait := range []func(context.Context) error{r.claimInf.WaitSynced, r.volumeInf.WaitSynced, r.classInf.WaitSynced, r.podInf.WaitSynced} {
-		if wait(ctx) != nil {
-			return
-		}
-	}
-	r.loop.Run(ctx)
+	r.loop.RunSynced(ctx, r.claimInf, r.volumeInf, r.classInf, r.podInf)
 }
 
 func (r *Controller) claimChanged(old, new *corev1.PersistentVolumeClaim) {
@@ -160,6 +155,7 @@ func (r *Controller) claim(ctx context.Context, key target) error {
 	if changed {
 		claim = claim.DeepCopy()
 		claim.Status.Phase = plan.phase
+		claim.Status.AccessModes, claim.Status.Capacity = nil, nil // those of a volume that it has no more
 		if claim, err = r.claims.UpdateStatus(ctx, claim); err != nil {
 			return err
 		}
