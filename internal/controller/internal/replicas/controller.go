@@ -46,7 +46,7 @@ func New[T api.Object](kind Kind[T], c *client.Client, inf *client.Informers, ev
 	own.AddIndex(r.setInf)
 	own.AddIndex(r.podInf)
 	r.setInf.OnChange(own.Enqueuer[T](r.loop.Enqueue))
-	r.podInf.OnChange(own.Waker(kind.GVK.Kind, r.loop.Enqueue, own.Adopters[T, *corev1.Pod](r.setInf, func(obj T) (labels.Selector, error) {
+	r.podInf.OnChange(own.Waker(kind.GVK.Kind, r.podChanged, own.Adopters[T, *corev1.Pod](r.setInf, func(obj T) (labels.Selector, error) {
 		return metav1.LabelSelectorAsSelector(kind.View(obj).Spec.Selector)
 	})))
 	return r
@@ -54,10 +54,34 @@ func New[T api.Object](kind Kind[T], c *client.Client, inf *client.Informers, ev
 
 // Run works until ctx ends.
 func (r *Controller[T]) Run(ctx context.Context) {
-	if r.setInf.WaitSynced(ctx) != nil || r.podInf.WaitSynced(ctx) != nil {
+	r.loop.RunSynced(ctx, r.setInf, r.podInf)
+}
+
+// perPod is for how long changes of a set's pods are gathered, for each of
+// them: a run costs what the set has, not what changed of it. Small sets do
+// not wait, and none waits longer than mostGathering.
+const (
+	perPod        = 200 * time.Microsecond
+	mostGathering = 200 * time.Millisecond
+	smallSet      = 50
+)
+
+// podChanged makes a set due on behalf of one of its pods.
+func (r *Controller[T]) podChanged(key reconcile.Key) {
+	obj, ok := r.setInf.Get(key.Namespace, key.Name)
+	if !ok {
+		r.loop.Enqueue(key)
 		return
 	}
-	r.loop.Run(ctx)
+	r.loop.EnqueueAfter(key, gathering(int(desired(r.kind.View(obj)))))
+}
+
+// gathering is how long the changes of a set of so many pods are gathered.
+func gathering(pods int) time.Duration {
+	if pods < smallSet {
+		return 0
+	}
+	return min(time.Duration(pods)*perPod, mostGathering)
 }
 
 func (r *Controller[T]) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
