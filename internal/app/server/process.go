@@ -104,7 +104,7 @@ func Run(ctx context.Context, o Options) error {
 		if err := footprint.Release(); err != nil {
 			o.Logger.Warn("memory of the start-up was not given back", "error", err)
 		}
-		footprint.FollowBursts(ctx, quietTime)
+		footprint.FollowBursts(ctx, quietTime, p.cache.Rest)
 	}()
 	return group.Run(ctx)
 }

@@ -11,11 +11,18 @@ import (
 // the heap may grow further between two collections than Go lets it (pacer);
 // afterwards it gives back what the burst left behind. Go's own scavenger keeps
 // what the last collection aimed at, which a process that has become quiet does
-// not reach again for minutes. A burst lasts as long as collections follow each
-// other within quiet: a process that does nothing at all pays nothing.
-func FollowBursts(ctx context.Context, quiet time.Duration) {
+// not reach again for minutes. A burst begins with a collection and lasts as
+// long as the next comes within quiet, or much is allocated in that time; a
+// process that does nothing at all pays nothing.
+//
+// Before heap is given back, letGo drops what was kept in case that it is
+// wanted.
+func FollowBursts(ctx context.Context, quiet time.Duration, letGo func()) {
 	p := newPacer()
-	h := heap{worth: worthwhile, release: debug.FreeOSMemory, pace: p.pace, rest: rest, collected: make(chan struct{}, 1)}
+	h := heap{allocated: allocated, worth: worthwhile, pace: p.pace, rest: rest, collected: make(chan struct{}, 1), release: func() {
+		letGo()
+		debug.FreeOSMemory()
+	}}
 	h.follow(ctx, quiet)
 }
 
@@ -23,8 +30,12 @@ func FollowBursts(ctx context.Context, quiet time.Duration) {
 // is collected every few seconds would use again what it gave.
 const rest = 10 * time.Second
 
-// leastExcess is what is worth a collection, in bytes.
+// leastExcess is what is worth a collection, and what a quiet process allocates
+// less than, in bytes.
 const leastExcess = 48 << 20
+
+// allocated is how many bytes the process has allocated since it began.
+func allocated() uint64 { return read("/gc/heap/allocs:bytes") }
 
 // worthwhile tells whether much more of the heap is held than was in use when
 // it was collected last.
@@ -39,6 +50,7 @@ func worthwhile() bool {
 
 // heap follows the collections of the process's heap.
 type heap struct {
+	allocated func() uint64
 	worth     func() bool
 	release   func()
 	pace      func(busy bool)
@@ -62,7 +74,7 @@ func (h *heap) arm() {
 
 func (h *heap) follow(ctx context.Context, quiet time.Duration) {
 	for h.next(ctx) {
-		for h.within(ctx, quiet) {
+		for h.busy(ctx, quiet) {
 			h.pace(true)
 		}
 		h.pace(false)
@@ -104,16 +116,20 @@ func (h *heap) next(ctx context.Context) bool {
 	}
 }
 
-// within tells whether there is a collection within the time.
-func (h *heap) within(ctx context.Context, quiet time.Duration) bool {
+// busy tells, after the time at the latest, whether the process is busy. A large
+// heap is collected every few seconds only, however much is done: what is
+// allocated counts, too.
+func (h *heap) busy(ctx context.Context, quiet time.Duration) bool {
 	h.arm()
+	before := h.allocated()
 	late := time.NewTimer(quiet)
 	defer late.Stop()
 	select {
 	case <-h.collected:
 		return true
 	case <-late.C:
+		return h.allocated()-before >= leastExcess
 	case <-ctx.Done():
+		return false
 	}
-	return false
 }

@@ -7,11 +7,14 @@ import (
 	"time"
 )
 
+// nothing is what an idle process allocates.
+func nothing() uint64 { return 0 }
+
 // followed runs a follower whose release is told on the channel.
 func followed(t *testing.T, worth bool, quiet time.Duration) <-chan struct{} {
 	t.Helper()
 	released := make(chan struct{}, 100)
-	h := heap{worth: func() bool { return worth }, pace: func(bool) {}, collected: make(chan struct{}, 1), release: func() {
+	h := heap{allocated: nothing, worth: func() bool { return worth }, pace: func(bool) {}, collected: make(chan struct{}, 1), release: func() {
 		runtime.GC()
 		released <- struct{}{}
 	}}
@@ -58,7 +61,7 @@ func TestNothingIsGivenBackThatIsNotWorthIt(t *testing.T) {
 
 func TestABurstIsToldWithItsEnd(t *testing.T) {
 	busy, over := make(chan struct{}, 100), make(chan struct{}, 100)
-	h := heap{worth: func() bool { return false }, collected: make(chan struct{}, 1), pace: func(more bool) {
+	h := heap{allocated: nothing, worth: func() bool { return false }, collected: make(chan struct{}, 1), pace: func(more bool) {
 		if more {
 			busy <- struct{}{}
 		} else {
@@ -86,6 +89,14 @@ func TestAHeapThatIsCollectedAgainIsNotQuiet(t *testing.T) {
 	}
 	if len(released) > 0 {
 		t.Error("the heap of a busy process was given back")
+	}
+}
+
+func TestAProcessThatAllocatesMuchIsBusy(t *testing.T) {
+	var total uint64
+	h := heap{allocated: func() uint64 { total += leastExcess; return total }, collected: make(chan struct{}, 1)}
+	if !h.busy(t.Context(), time.Millisecond) {
+		t.Error("it is held for quiet")
 	}
 }
 

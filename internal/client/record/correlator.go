@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,7 +14,7 @@ const (
 	similarWindow   = 10 * time.Minute
 	budgetBurst     = 25
 	budgetPerSecond = 1.0 / 300
-	remembered      = 4096
+	remembered      = 4096 / writers // by each, which share the objects
 	combinedPrefix  = "(combined from similar events): "
 )
 
@@ -45,9 +46,10 @@ type entry struct {
 	count   int32
 }
 
-// similar holds the different messages of one reason of one object.
+// similar holds the different messages of one reason of one object, the oldest
+// first: mostly one.
 type similar struct {
-	messages map[string]bool
+	messages []string
 	last     time.Time
 }
 
@@ -87,18 +89,17 @@ func (c *correlator) take(rep *report) (e *entry, ok bool) {
 func (c *correlator) combine(alike similarKey, rep *report) (string, eventKey) {
 	s := c.similar.get(alike)
 	if s == nil || rep.at.Sub(s.last) > similarWindow {
-		s = &similar{messages: map[string]bool{}}
+		s = &similar{}
 		c.similar.put(alike, s)
 	}
 	s.last = rep.at
-	s.messages[rep.message] = true
+	if !slices.Contains(s.messages, rep.message) {
+		s.messages = append(s.messages, rep.message)
+	}
 	if len(s.messages) < similarMost {
 		return rep.message, eventKey{similar: alike, message: rep.message}
 	}
-	for m := range s.messages { // one goes, so that memory stays bounded
-		delete(s.messages, m)
-		break
-	}
+	s.messages = slices.Delete(s.messages, 0, 1) // so that memory stays bounded
 	return combinedPrefix + rep.message, eventKey{similar: alike}
 }
 

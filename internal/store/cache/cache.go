@@ -67,6 +67,7 @@ type Cache struct {
 	options Options
 	limits  limits
 	budget  budget
+	sets    *fieldSets
 	gate    progress.Gate
 	// unopened are values that could not be decrypted while loading.
 	unopened unopened
@@ -98,6 +99,7 @@ func Open(ctx context.Context, st store.Store, kinds []*api.Kind, options Option
 		store: st, options: options,
 		limits:  limits{count: options.HistoryCount, bytes: options.HistoryBytes, age: options.HistoryAge},
 		budget:  budget{limit: options.EncodingBudget},
+		sets:    newFieldSets(),
 		stopped: make(chan struct{}),
 	}
 	all := newRegistry(len(kinds))
@@ -145,6 +147,11 @@ func (c *Cache) WaitFor(ctx context.Context, rev store.Revision) error {
 
 // EncodedBytes is what encodings hold of their budget.
 func (c *Cache) EncodedBytes() int64 { return c.budget.held() }
+
+// Rest gives up the encodings that nobody asked for again since it was last
+// called: those of objects that a burst of work wrote once are not wanted when
+// it is over.
+func (c *Cache) Rest() { c.budget.rest() }
 
 // Close ends all watches with store.ErrClosed and stops following the store,
 // which stays open.

@@ -108,12 +108,32 @@ func (b *budget) evictLocked() {
 			b.order.MoveToBack(front)
 			continue
 		}
-		if e != nil {
-			e.item.forget(e)
-		}
-		b.order.Remove(front)
-		b.bytes -= entry.size
+		b.dropLocked(front, entry, e)
 	}
+}
+
+// rest gives up what was not used since it, or the budget, last came by.
+func (b *budget) rest() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for front, next := b.order.Front(), (*list.Element)(nil); front != nil; front = next {
+		next = front.Next()
+		entry := front.Value.(budgeted)
+		e := entry.encoding.Value()
+		if e != nil && e.used.Swap(false) {
+			continue
+		}
+		b.dropLocked(front, entry, e)
+	}
+}
+
+// dropLocked takes an entry out; its encoding is nil where its item is gone.
+func (b *budget) dropLocked(at *list.Element, entry budgeted, e *encoding) {
+	if e != nil {
+		e.item.forget(e)
+	}
+	b.order.Remove(at)
+	b.bytes -= entry.size
 }
 
 // held is the bytes that count against the budget.

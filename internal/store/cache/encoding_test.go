@@ -85,3 +85,32 @@ func TestEncodingBudget(t *testing.T) {
 		t.Error("what was not used for long is still there")
 	}
 }
+
+func TestRestGivesUpWhatWasWantedOnce(t *testing.T) {
+	f := newFixture(t, Options{})
+	item := f.create(f.configMaps(), configMap("a", "b", ""))
+	encode := func(key string) {
+		if data, err := item.Encoded(key, write(key)); err != nil || string(data) != key {
+			t.Fatalf("Encoded = %q, %v", data, err)
+		}
+	}
+	held := func(want ...string) {
+		t.Helper()
+		bytes := 0
+		for _, key := range want {
+			bytes += len(key)
+		}
+		if got := f.cache.EncodedBytes(); got != int64(bytes) {
+			t.Errorf("%d bytes are held, want those of %v", got, want)
+		}
+	}
+	encode("once")
+	encode("again")
+	encode("again")
+	held("once", "again")
+	f.cache.Rest()
+	held("again")
+	encode("once")
+	f.cache.Rest()
+	held()
+}

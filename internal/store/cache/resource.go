@@ -167,6 +167,9 @@ func (r *Resource) close() {
 
 // newItem describes an object that lies, or is to lie, under the key.
 func (r *Resource) newItem(key string, obj api.Object, size int) *Item {
+	if r.kind.Custom == nil {
+		r.cache.sets.share(obj)
+	}
 	item := &Item{Object: obj, key: key, resource: r, size: int32(size)}
 	if len(r.kind.IndexedFields) > 0 {
 		item.index = indexValues(r.kind, obj)
