@@ -29,6 +29,11 @@ type Handler struct {
 	securePort atomic.Int64
 }
 
+// gatherTime is how long parts of an answer of known length are gathered, so
+// that a small one leaves with its head at once. What has no known length, as
+// streams, flows as it comes.
+const gatherTime = 10 * time.Millisecond
+
 // NewHandler makes a handler without routes; metrics may be nil.
 func NewHandler(b *Backends, metrics *measure.Metrics, logger *slog.Logger) *Handler {
 	h := &Handler{logger: logger, metrics: metrics, id: rand.Text(), send: newBalancer(b, metrics)}
@@ -36,7 +41,7 @@ func NewHandler(b *Backends, metrics *measure.Metrics, logger *slog.Logger) *Han
 	h.proxy = &httputil.ReverseProxy{
 		Transport:     h.send,
 		BufferPool:    &buffers{},
-		FlushInterval: -1, // streams flow as they come
+		FlushInterval: gatherTime,
 		Rewrite:       h.rewrite,
 		ErrorHandler:  h.failed,
 		ErrorLog:      slog.NewLogLogger(logger.Handler(), slog.LevelDebug),

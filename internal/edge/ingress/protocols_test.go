@@ -343,3 +343,32 @@ func TestHeaderFloodByHTTP2(t *testing.T) {
 		t.Errorf("others: %s", res.Status)
 	}
 }
+
+// An answer whose length is known and that takes its time is not held back.
+func TestSlowAnswersFlow(t *testing.T) {
+	more := make(chan struct{})
+	backend := backendOf(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "10")
+		_, _ = io.WriteString(w, "first")
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-more:
+		case <-r.Context().Done():
+		}
+		_, _ = io.WriteString(w, " last")
+	})
+	w := serving(t, backend, nil)
+	res, err := speaking(w, func(p *http.Protocols) { p.SetHTTP1(true) }).Get("http://web.example/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	first := make([]byte, 5)
+	if _, err := io.ReadFull(res.Body, first); err != nil || string(first) != "first" {
+		t.Fatalf("%q, %v", first, err)
+	}
+	close(more)
+	if rest, err := io.ReadAll(res.Body); err != nil || string(rest) != " last" {
+		t.Errorf("%q, %v", rest, err)
+	}
+}

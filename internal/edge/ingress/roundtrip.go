@@ -32,8 +32,16 @@ func newBalancer(b *Backends, metrics *measure.Metrics) *balancer {
 	var one, two http.Protocols
 	one.SetHTTP1(true)
 	two.SetUnencryptedHTTP2(true)
-	return &balancer{backends: b, metrics: metrics, http1: newTransport(&one), http2: newTransport(&two), secure: newSecureTransports(b.mirror)}
+	return &balancer{backends: b, metrics: metrics, http1: newDirect(newTransport(&one)), http2: newTransport(&two), secure: newSecureTransports(b.mirror)}
 }
+
+// Bounds of connections to endpoints.
+const (
+	headTime     = 5 * time.Minute // for the head of an answer
+	lineTime     = 60 * time.Second
+	maxIdle      = 1024
+	maxIdleOfOne = 64 // of one endpoint
+)
 
 func newTransport(protocols *http.Protocols) *http.Transport {
 	dialer := &net.Dialer{Timeout: 3 * time.Second, KeepAlive: 30 * time.Second}
@@ -41,10 +49,10 @@ func newTransport(protocols *http.Protocols) *http.Transport {
 		Protocols:             protocols,
 		DialContext:           dialer.DialContext,
 		TLSHandshakeTimeout:   5 * time.Second,
-		MaxIdleConnsPerHost:   64,
-		MaxIdleConns:          1024,
-		IdleConnTimeout:       60 * time.Second,
-		ResponseHeaderTimeout: 5 * time.Minute,
+		MaxIdleConnsPerHost:   maxIdleOfOne,
+		MaxIdleConns:          maxIdle,
+		IdleConnTimeout:       lineTime,
+		ResponseHeaderTimeout: headTime,
 		DisableCompression:    true, // the client's own wishes are passed on
 	}
 }
