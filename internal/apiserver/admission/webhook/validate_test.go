@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 func TestDenies(t *testing.T) {
@@ -172,4 +174,20 @@ func TestNamespaceSelector(t *testing.T) {
 	w.refused(t, http.MethodPost, "/api/v1/namespaces", `{"metadata":{"name":"n","labels":{"guarded":"yes"}}}`, 403)
 	w.must(t, http.MethodPatch, "/api/v1/namespaces/open", `{"metadata":{"labels":{"guarded":"yes"}}}`, http.StatusOK, "Content-Type", "application/merge-patch+json")
 	w.refused(t, http.MethodPost, "/api/v1/namespaces/open/configmaps", configMap("one"), 403)
+}
+
+// A validating webhook is asked about the object that is then stored, identity
+// and all: controllers find it by the uid that their webhook saw.
+func TestTheQuestionIsAboutWhatIsStored(t *testing.T) {
+	w := newWorld(t, func(string, *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse { return allow() })
+	w.configure(t, "Validating", "a", w.hook("a.example.com", "/a", `"configmaps"`, `"CREATE"`, ""))
+	stored := w.must(t, http.MethodPost, configMaps, `{"metadata":{"generateName":"one-"}}`, http.StatusCreated)
+	asked := &unstructured.Unstructured{}
+	if err := asked.UnmarshalJSON(w.requests()[0].Object.Raw); err != nil {
+		t.Fatal(err)
+	}
+	stored.SetResourceVersion("")
+	if diff := cmp.Diff(asked.Object, stored.Object); diff != "" || asked.GetUID() == "" {
+		t.Error(diff)
+	}
 }
