@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -221,9 +222,27 @@ func (d downer) pods(ctx context.Context) error {
 // when they run again, unless everything goes.
 func (d downer) volumes() error {
 	if d.purge {
-		return volumes.Cleanup(d.NodeRoot())
+		return errors.Join(d.removeKnownLogs(), volumes.Cleanup(d.NodeRoot()))
 	}
 	return volumes.Unmount(d.NodeRoot())
+}
+
+// removeKnownLogs removes the log folders of the pods that have a folder in the
+// node's: a runtime that was stopped before no longer tells of them. Folders
+// are named NAMESPACE_NAME_UID, and others may have theirs there.
+func (d downer) removeKnownLogs() error {
+	logs, err := os.ReadDir(d.LogDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	failed := []error{err}
+	for _, l := range logs {
+		uid := l.Name()[strings.LastIndex(l.Name(), "_")+1:]
+		if uid != "" && uid != l.Name() && exists(filepath.Join(d.NodeRoot(), "pods", uid)) {
+			failed = append(failed, os.RemoveAll(filepath.Join(d.LogDir, l.Name())))
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // podUID is the label by which node agents know their pods.
