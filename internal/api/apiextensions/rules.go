@@ -122,10 +122,10 @@ func both(d, old *v1.CustomResourceDefinition, check func(in, was *apiextensions
 // looking whether there is one. The schema itself is refused all the same.
 func forgetFieldsWithoutSchema(in *apiextensions.CustomResourceDefinition) {
 	forget := func(fields *[]apiextensions.SelectableField, v *apiextensions.CustomResourceValidation) {
-		if v == nil || v.OpenAPIV3Schema == nil {
-			return
+		if v == nil {
+			return // the library says so
 		}
-		if _, err := structural.NewStructural(v.OpenAPIV3Schema); err != nil {
+		if schema, err := structural.NewStructural(v.OpenAPIV3Schema); err != nil || schema == nil {
 			*fields = nil
 		}
 	}

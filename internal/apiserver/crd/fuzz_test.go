@@ -17,6 +17,7 @@ func FuzzDefinition(f *testing.F) {
 	f.Add([]byte(definition(none, `,"r":{"type":"integer","x-kubernetes-validations":[{"rule":"self > 1"}]}`)))
 	f.Add([]byte(definition(none, `,"l":{"type":"array","items":{"type":"array","items":{"type":"string","x-kubernetes-validations":[{"rule":"self.contains(self)"}]}}}`)))
 	f.Add([]byte(definition(none, `,"x":{"$ref":"#"}`)))
+	f.Add([]byte(`{"spec":{"versions":[{"selectableFields":[{"jsonPath":".spec.color"}],"schema":{}}]}}`))
 	kind := apiextensions.CustomResourceDefinition()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d := &v1.CustomResourceDefinition{}
