@@ -18,7 +18,7 @@ VERSIONS    := $(foreach package,k8s.io/component-base/version k8s.io/client-go/
 HELM_VERSION := helm.sh/helm/v4/internal/version.version=$(shell sed -nE 's|^.*helm.sh/helm/v4 (v4[^ ]*).*|\1|p' helm/go.mod)
 
 .DEFAULT_GOAL := build
-.PHONY: build run test test-vm arm64 unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile robustness robustness-short soak soak-short fuzz oracle conformance conformance-images critest generate lint deps payload images hello-image clean help containerd dist
+.PHONY: build run test test-vm arm64 unit race knarrtest clients e2e ecosystem ecosystem-short ecosystem-images bench bench-upstream profile robustness robustness-short soak soak-short fuzz fuzz-short oracle conformance conformance-images critest generate lint deps payload images hello-image clean help containerd dist
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,7 +37,7 @@ build: payload ## build bin/knarr with everything in it
 run: build hello-image ## bring a cluster up and show the hello example in it
 	examples/hello/run.sh $(KNARR)
 
-test: build unit race knarrtest clients e2e soak-short robustness-short ecosystem-short ## everything: unit tests, the race detector, and a real cluster
+test: build unit race fuzz-short knarrtest clients e2e soak-short robustness-short ecosystem-short ## everything: unit tests, the race detector, and a real cluster
 
 unit: ## tests of the tools' and the house's rules
 	$(GO) vet ./...
@@ -144,7 +144,11 @@ fuzz: ## run every fuzz target for FUZZTIME (default 30s) each; PACKAGES= choose
 	@tools/fuzz.sh $(GO) $(or $(FUZZTIME),30s) $(or $(PACKAGES),./internal/...)
 	@$(if $(PACKAGES),,cd runtime && ../tools/fuzz.sh $(GO) $(or $(FUZZTIME),30s) ./...)
 
+fuzz-short: # a few seconds of each target that reads what strangers send
+	@tools/fuzz-short.sh $(GO)
+
 oracle: ## hold defaults, validation and scheduling against upstream's own, N= cases a kind (default 10000), KIND= chooses [SEED=]
+	$(GO) -C test/oracle test ./...
 	$(GO) -C test/oracle run . -n $(or $(N),10000) -seed $(or $(SEED),1) -kind '$(KIND)'
 	$(GO) -C test/oracle run ./scheduling -n $(or $(N),2000) -seed $(or $(SEED),1)
 
