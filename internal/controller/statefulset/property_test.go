@@ -53,7 +53,7 @@ func TestOrderAndIdentity(t *testing.T) {
 
 func step(t *rapid.T, w *world) {
 	ordinal := rapid.IntRange(0, 6).Draw(t, "ordinal")
-	switch rapid.IntRange(0, 9).Draw(t, "what") {
+	switch rapid.IntRange(0, 10).Draw(t, "what") {
 	case 0:
 		w.edit(func(set *appsv1.StatefulSet) {
 			set.Spec.Template.Spec.Containers[0].Image = rapid.SampledFrom([]string{"v1", "v2", "v3"}).Draw(t, "image")
@@ -71,6 +71,11 @@ func step(t *rapid.T, w *world) {
 		w.see(ordinal)
 	case 7:
 		w.ready(ordinal)
+	case 8: // all is well: an update may begin
+		for ordinal := range 7 {
+			w.ready(ordinal)
+			w.see(ordinal)
+		}
 	default:
 		check(t, w)
 	}
