@@ -211,6 +211,22 @@ func (c *statusCheck) conditions() {
 			c.condition(r.why)
 		}
 	}
+	c.successCriteria()
+}
+
+// successCriteria are the rules that hold whatever was there before.
+func (c *statusCheck) successCriteria() {
+	has := func(t batchv1.JobConditionType) bool { return isTrue(c.now, t) }
+	met := has(batchv1.JobSuccessCriteriaMet)
+	if met && has(batchv1.JobFailed) {
+		c.condition("cannot set SuccessCriteriaMet=True and Failed=true conditions")
+	}
+	if met && has(batchv1.JobFailureTarget) {
+		c.condition("cannot set SuccessCriteriaMet=True and FailureTarget=true conditions")
+	}
+	if c.job.Spec.SuccessPolicy != nil && !met && has(batchv1.JobComplete) {
+		c.condition("cannot set Complete=True for Job with SuccessPolicy unless SuccessCriteriaMet=True")
+	}
 }
 
 func (c *statusCheck) condition(why string) {

@@ -2,7 +2,6 @@ package core
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api/validate"
@@ -66,13 +65,13 @@ func volumeMode(m *corev1.PersistentVolumeMode, path *field.Path) field.ErrorLis
 	return validate.OneOf(*m, path.Child("volumeMode"), corev1.PersistentVolumeBlock, corev1.PersistentVolumeFilesystem)
 }
 
-// anyGroup tells whether a spec already names an API group that is none.
+// anyGroup tells whether a spec already names an API group, good or not: then
+// a change may name any.
 func anyGroup(s *corev1.PersistentVolumeClaimSpec) bool {
 	if s == nil {
 		return false
 	}
-	wrong := func(group *string) bool { return group != nil && len(validation.IsDNS1123Subdomain(*group)) > 0 }
-	return s.DataSource != nil && wrong(s.DataSource.APIGroup) || s.DataSourceRef != nil && wrong(s.DataSourceRef.APIGroup)
+	return s.DataSource != nil && s.DataSource.APIGroup != nil || s.DataSourceRef != nil && s.DataSourceRef.APIGroup != nil
 }
 
 func dataSources(s *corev1.PersistentVolumeClaimSpec, anyGroup bool, path *field.Path) field.ErrorList {

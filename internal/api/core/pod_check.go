@@ -20,3 +20,12 @@ type podCheck struct {
 	// claims are the names of the pod's resource claims.
 	claims sets.Set[string]
 }
+
+// isStatic tells a pod that mirrors one which its node has from elsewhere.
+func (p *podCheck) isStatic() bool {
+	if !p.isPod {
+		return false
+	}
+	_, mirrors := p.meta.Annotations[corev1.MirrorPodAnnotationKey]
+	return mirrors
+}

@@ -81,6 +81,11 @@ func (p *podCheck) resourceClaims(path *field.Path) field.ErrorList {
 	p.claims = names
 	for i := range p.spec.ResourceClaims {
 		c, at := &p.spec.ResourceClaims[i], path.Index(i)
+		if p.isStatic() {
+			errs = append(errs, field.Forbidden(field.NewPath(""), "static pods do not support resource claims"))
+			names.Insert(c.Name)
+			continue
+		}
 		switch {
 		case c.Name == "":
 			errs = append(errs, field.Required(at.Child("name"), ""))
