@@ -2,6 +2,7 @@ package validate
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 
 // Labels checks keys and values of a label map.
 func Labels(labels map[string]string, path *field.Path) field.ErrorList {
-	return metavalidation.ValidateLabels(labels, path)
+	return inKeyOrder(metavalidation.ValidateLabels(labels, path))
 }
 
 // LabelKey checks one label key.
@@ -24,7 +25,7 @@ func LabelKey(key string, path *field.Path) field.ErrorList {
 
 // LabelSelector checks a selector, values included; nil is valid.
 func LabelSelector(s *metav1.LabelSelector, path *field.Path) field.ErrorList {
-	return metavalidation.ValidateLabelSelector(s, metavalidation.LabelSelectorValidationOptions{}, path)
+	return inKeyOrder(metavalidation.ValidateLabelSelector(s, metavalidation.LabelSelectorValidationOptions{}, path))
 }
 
 // UserAnnotations checks what pods hand to signers with their requests: keys
@@ -42,5 +43,32 @@ func UserAnnotations(annotations map[string]string, path *field.Path) field.Erro
 
 // Annotations checks keys and the total size of annotations.
 func Annotations(annotations map[string]string, path *field.Path) field.ErrorList {
-	return apimachinery.ValidateAnnotations(annotations, path)
+	return inKeyOrder(apimachinery.ValidateAnnotations(annotations, path))
+}
+
+// inKeyOrder sorts the errors about labels and annotations, which the library
+// finds in the order in which a map happens to be read.
+func inKeyOrder(errs field.ErrorList) field.ErrorList {
+	for first := 0; first < len(errs); {
+		end := first + 1
+		for end < len(errs) && errs[end].Field == errs[first].Field {
+			end++
+		}
+		if ofMap.MatchString(errs[first].Field) {
+			slices.SortStableFunc(errs[first:end], func(a, b *field.Error) int { return strings.Compare(keyOf(a), keyOf(b)) })
+		}
+		first = end
+	}
+	return errs
+}
+
+// ofMap are the fields that are maps.
+var ofMap = regexp.MustCompile(`(^|\.)(labels|matchLabels|annotations)$`)
+
+// keyOf is what an error is about; what is wrong with a map as a whole comes last.
+func keyOf(e *field.Error) string {
+	if text, ok := e.BadValue.(string); ok && e.Type == field.ErrorTypeInvalid {
+		return text
+	}
+	return "\xff"
 }

@@ -20,7 +20,7 @@ func meta(rules *api.Rules, obj api.Object, namespaced bool) field.ErrorList {
 	if rules.Meta == api.MetaLast {
 		rule = path.ValidatePathSegmentName
 	}
-	errs := apimachinery.ValidateObjectMetaAccessor(obj, namespaced, rule, at)
+	errs := inKeyOrder(apimachinery.ValidateObjectMetaAccessor(obj, namespaced, rule, at))
 	return append(errs, finalizers(rules, obj, at)...)
 }
 
@@ -41,15 +41,15 @@ func finalizers(rules *api.Rules, obj api.Object, path *field.Path) field.ErrorL
 	return errs
 }
 
-// MetaUpdate checks the metadata of a changed object against the old one.
-func MetaUpdate(rules *api.Rules, obj, old api.Object) field.ErrorList {
+// metaUpdate checks the metadata of a changed object against the old one.
+func metaUpdate(rules *api.Rules, obj, old api.Object) field.ErrorList {
 	if rules.Meta == api.MetaLast {
 		return nil
 	}
 	if rules.MetaAsNew {
 		return meta(rules, obj, old.GetNamespace() != "")
 	}
-	errs := apimachinery.ValidateObjectMetaAccessorUpdate(obj, old, field.NewPath("metadata"))
+	errs := inKeyOrder(apimachinery.ValidateObjectMetaAccessorUpdate(obj, old, field.NewPath("metadata")))
 	errs = append(errs, finalizers(rules, obj, field.NewPath("metadata"))...)
 	if rules.MetaAgain {
 		errs = append(errs, meta(rules, obj, old.GetNamespace() != "")...)
@@ -83,7 +83,7 @@ func Create(k *api.Kind, obj api.Object) field.ErrorList {
 func Update(rules *api.Rules, obj, old api.Object) field.ErrorList {
 	var errs field.ErrorList
 	if !rules.OwnMeta {
-		errs = MetaUpdate(rules, obj, old)
+		errs = metaUpdate(rules, obj, old)
 	}
 	if rules.ValidateUpdate != nil {
 		errs = append(errs, rules.ValidateUpdate(obj, old)...)

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 
-	apimachinery "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
 // accept reads an object that a webhook converted. A webhook may change
@@ -81,9 +81,9 @@ func checkTexts(name string, value any) (map[string]any, error) {
 	}
 	var errs field.ErrorList
 	if name == "labels" {
-		errs = metavalidation.ValidateLabels(typed, field.NewPath("metadata", "labels"))
+		errs = validate.Labels(typed, field.NewPath("metadata", "labels"))
 	} else {
-		errs = apimachinery.ValidateAnnotations(typed, field.NewPath("metadata", "annotation"))
+		errs = validate.Annotations(typed, field.NewPath("metadata", "annotation"))
 	}
 	return texts, errs.ToAggregate()
 }
