@@ -54,7 +54,7 @@ clients: build ## client-go and controller-runtime, as others use them, against 
 	KNARRTEST_BINARY=$(abspath $(KNARR)) $(GO) -C test/clients test -count=1 ./...
 
 e2e: build images ## a real cluster with real containers (needs root)
-	$(GO) test -count=1 -parallel 8 -timeout 30m ./test/e2e/... -knarr=$(abspath $(KNARR)) -images=$(abspath $(BIN)/images)
+	$(GO) test -count=1 -timeout 30m ./test/e2e/... -knarr=$(abspath $(KNARR)) -images=$(abspath $(BIN)/images)
 
 ECOSYSTEM = $(GO) test -count=1 -timeout 60m ./test/ecosystem -knarr=$(abspath $(KNARR)) -images=$(abspath $(BIN)/ecosystem)
 
@@ -92,7 +92,7 @@ robustness-short: build
 
 BENCH_RUN = $(GO) run ./test/bench -knarr $(abspath $(KNARR)) -images $(abspath $(BIN)/images) $(if $(BENCH_DIR),-dir '$(BENCH_DIR)') $(if $(CONTAINERD),-containerd '$(CONTAINERD)')
 
-bench: build images ## measure DESIGN.md's budgets [ONLY= BENCH_DIR= CONTAINERD=]; writes docs/benchmarks.md and bin/bench.json
+bench: build images ## measure, each figure beside its budget [ONLY= BENCH_DIR= CONTAINERD=]; writes docs/benchmarks.md and bin/bench.json
 	$(BENCH_RUN) -data $(BIN)/bench.json $(if $(ONLY),-only '$(ONLY)')
 
 bench-upstream: build images ## measure in turns with upstream's control plane and node [ONLY= BENCH_DIR=]; writes docs/benchmarks-upstream.md
@@ -159,5 +159,5 @@ lint: ## static analysis (golangci-lint must be installed)
 	golangci-lint run ./...
 
 clean: ## remove what was built
-	rm -rf $(BIN) dist
+	rm -rf $(BIN)
 	find $(PAYLOAD) $(dir $(HELM)) -type f ! -name PLACEHOLDER -delete

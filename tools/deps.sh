@@ -3,7 +3,7 @@
 # packages, where it is missing. Where it may not, it prints the line to run.
 set -euo pipefail
 
-need=(gcc make pkg-config libseccomp-dev)
+need=(gcc make pkg-config libseccomp-dev curl)
 missing=()
 for package in "${need[@]}"; do
 	dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

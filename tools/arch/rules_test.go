@@ -111,12 +111,9 @@ var skewed = map[string]bool{"k8s.io/klog/v2": true, "k8s.io/kube-openapi": true
 
 func TestKubernetesLibrariesAreOfOneMinorVersion(t *testing.T) {
 	for _, mod := range []string{"go.mod", "runtime/go.mod"} {
-		text, err := os.ReadFile(filepath.Join("..", "..", mod))
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := read(t, filepath.Join("..", "..", mod))
 		found := 0
-		for _, m := range regexp.MustCompile(`(?m)^\s*(k8s\.io/\S+) (\S+)`).FindAllStringSubmatch(string(text), -1) {
+		for _, m := range regexp.MustCompile(`(?m)^\s*(k8s\.io/\S+) (\S+)`).FindAllStringSubmatch(text, -1) {
 			found++
 			if !skewed[m[1]] && !strings.HasPrefix(m[2], "v0.36.") {
 				t.Errorf("%s: %s is at %s: every k8s.io module stays at v0.36, the API that Knarr serves", mod, m[1], m[2])
@@ -128,22 +125,49 @@ func TestKubernetesLibrariesAreOfOneMinorVersion(t *testing.T) {
 	}
 }
 
+// documents are the paths of what people read.
+func documents(t *testing.T) []string {
+	t.Helper()
+	docs, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(docs) < 10 {
+		t.Fatalf("only %d documents found: %v", len(docs), err)
+	}
+	return append(docs, "../../README.md", "../../CONTRIBUTING.md", "../../SCOPE.md")
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // link is `path` or `path.go:Symbol` in the documents.
 var link = regexp.MustCompile("`((?:internal|runtime|cmd|tools|test|examples)/[A-Za-z0-9_./-]+?)(?::([A-Za-z0-9_]+))?`")
 
 func TestDocumentsPointAtCodeThatExists(t *testing.T) {
-	docs, err := filepath.Glob("../../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	docs = append(docs, "../../README.md", "../../CONTRIBUTING.md", "../../SCOPE.md")
-	for _, doc := range docs {
-		text, err := os.ReadFile(doc)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+	for _, doc := range documents(t) {
+		for _, m := range link.FindAllStringSubmatch(read(t, doc), -1) {
 			checkLink(t, filepath.Base(doc), m[1], m[2])
+		}
+	}
+}
+
+// page is a link from one document to another, without its anchor.
+var page = regexp.MustCompile(`\]\(([^):#]+)`)
+
+func TestDocumentsLeadToEachOther(t *testing.T) {
+	index := read(t, "../../docs/README.md")
+	for _, doc := range documents(t) {
+		for _, m := range page.FindAllStringSubmatch(read(t, doc), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(doc), m[1])); err != nil {
+				t.Errorf("%s leads to %s, which does not exist", filepath.Base(doc), m[1])
+			}
+		}
+		if name := filepath.Base(doc); !strings.Contains(index, name+")") {
+			t.Errorf("docs/README.md does not list %s", name)
 		}
 	}
 }
@@ -163,11 +187,7 @@ func checkLink(t *testing.T, doc, path, symbol string) {
 		t.Errorf("%s names symbol %s of a folder: name the file", doc, symbol)
 		return
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !regexp.MustCompile(`\b` + symbol + `\b`).Match(text) {
+	if !regexp.MustCompile(`\b` + symbol + `\b`).MatchString(read(t, path)) {
 		t.Errorf("%s points at %s in %s, which is not there", doc, symbol, path)
 	}
 }

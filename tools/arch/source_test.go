@@ -44,7 +44,7 @@ func sources(t *testing.T) []file {
 		}
 		name := d.Name()
 		if d.IsDir() {
-			if name == "testdata" || name == ".git" || name == "bin" || name == "dist" || name == ".cache" {
+			if name == "testdata" || name == ".git" || name == "bin" || name == ".cache" {
 				return filepath.SkipDir
 			}
 			return nil
