@@ -8,8 +8,8 @@ import (
 
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 
-	"github.com/knarr-io/knarr/internal/testkit"
 	"github.com/knarr-io/knarr/internal/testkit/apitest"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // A FlowSchema tells whether its level is missing, as levels come and go.
@@ -24,7 +24,7 @@ func TestFlowSchemasTellOfTheirLevel(t *testing.T) {
 	}
 	dangles := func(want flowcontrolv1.ConditionStatus) {
 		t.Helper()
-		testkit.Eventually(t, 30*time.Second, "Dangling is "+string(want), func() bool {
+		await.Until(t, 30*time.Second, "Dangling is "+string(want), func() bool {
 			var schema flowcontrolv1.FlowSchema
 			_, _, body := s.Do(t, http.MethodGet, group+"flowschemas/deck", "")
 			if err := json.Unmarshal(body, &schema); err != nil {

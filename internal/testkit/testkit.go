@@ -32,6 +32,7 @@ import (
 	"github.com/knarr-io/knarr/internal/node/simulated"
 	"github.com/knarr-io/knarr/internal/reconcile"
 	"github.com/knarr-io/knarr/internal/scheduler"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // Token is what TokenAuth takes for the cluster's administrator.
@@ -84,7 +85,7 @@ func Start(t testing.TB, o Options) *Cluster {
 	}
 	if !o.NoControllers { // no pod can be created without it
 		accounts := client.InformerFor[*corev1.ServiceAccount](c.Informers)
-		Eventually(t, 10*time.Second, "the default service account is there", func() bool {
+		Eventually(t, time.Minute, "the default service account is there", func() bool {
 			_, ok := accounts.Get("default", "default")
 			return ok
 		})
@@ -167,21 +168,10 @@ func (c *Cluster) shutDown() {
 	}
 }
 
-// Eventually waits until the condition holds: it looks every few milliseconds
-// and fails the test, naming what was waited for, after the deadline.
+// Eventually is await.Until.
 func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(within)
-	defer deadline.Stop()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("not within %s: %s", within, what)
-		}
-	}
+	await.Until(t, within, what, ok)
 }
 
 // tokenAuth lets the administrator in by Token, and nobody else.

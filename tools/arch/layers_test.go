@@ -28,6 +28,7 @@ var floors = []floor{
 	{"internal/network", 5, "meets the others only through the API; may run on another machine"},
 	{"internal/edge", 5, "an unprivileged process of its own: must not see the server's parts"},
 	{"internal/testkit", 6, "puts whole clusters together for tests"},
+	{"internal/testkit/await", 0, "knows nothing but testing, and tests of every floor wait"},
 	{"internal/testkit/property", 0, "knows nothing but rapid, and contract suites of every floor use it"},
 	{"internal/app", 6, "wires everything"},
 	{"knarrtest", 8, "a module of its own for other people's tests: starts the product"},

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,6 +36,7 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver/outbound"
 	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/testkit/apitest"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 const (
@@ -170,23 +172,16 @@ func (w *world) await(t *testing.T, status registration.ConditionStatus, reason 
 	})
 }
 
-func eventually(t *testing.T, fn func() (string, bool)) string {
+func eventually(t *testing.T, fn func() (string, bool)) (got string) {
 	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		got, ok := fn()
-		if ok {
-			return got
+	await.Success(t, time.Minute, "another answer", func() error {
+		var ok bool
+		if got, ok = fn(); !ok {
+			return errors.New(got)
 		}
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("it stayed at %s", got)
-		}
-	}
+		return nil
+	})
+	return got
 }
 
 func TestPassesRequestsOn(t *testing.T) {

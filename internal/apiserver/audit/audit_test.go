@@ -20,7 +20,9 @@ import (
 	"github.com/knarr-io/knarr/internal/api/request"
 	"github.com/knarr-io/knarr/internal/apiserver"
 	"github.com/knarr-io/knarr/internal/apiserver/audit"
+	"github.com/knarr-io/knarr/internal/kubeconfig/kubeconfigtest"
 	"github.com/knarr-io/knarr/internal/testkit/apitest"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 const head = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
@@ -86,15 +88,12 @@ func (l *log) events() []auditv1.Event {
 // request is written after its answer.
 func (l *log) waitFor(n int) []auditv1.Event {
 	l.t.Helper()
-	for end := time.Now().Add(time.Minute); ; {
-		if all := l.events(); len(all) >= n || time.Now().After(end) {
-			if len(all) != n {
-				l.t.Fatalf("%d events, want %d: %+v", len(all), n, all)
-			}
-			return all
-		}
-		<-time.After(2 * time.Millisecond)
+	var all []auditv1.Event
+	await.Until(l.t, time.Minute, fmt.Sprint(n, " events"), func() bool { all = l.events(); return len(all) >= n })
+	if len(all) != n {
+		l.t.Fatalf("%d events, want %d: %+v", len(all), n, all)
 	}
+	return all
 }
 
 func short(all []auditv1.Event) []string {
@@ -217,12 +216,10 @@ func TestPolicyIsFollowed(t *testing.T) {
 	go func() { _ = l.audit.Run(t.Context()) }()
 	l.write("not a policy")
 	l.write(head + "omitStages: [RequestReceived]\nrules: [{level: Metadata}]\n")
-	for end := time.Now().Add(time.Minute); len(l.events()) == 0; {
-		if time.Now().After(end) {
-			t.Fatal("the new policy is not in use")
-		}
+	await.Until(t, time.Minute, "the new policy is in use", func() bool {
 		l.Do(t, http.MethodGet, "/version", "")
-	}
+		return len(l.events()) > 0
+	})
 }
 
 func TestBadOptions(t *testing.T) {
@@ -254,16 +251,13 @@ func TestFilesAreRotated(t *testing.T) {
 			t.Fatal(code, string(answer))
 		}
 	}
-	for end := time.Now().Add(time.Minute); ; {
+	await.Success(t, time.Minute, "the log and one that was put aside", func() error {
 		files, err := filepath.Glob(filepath.Join(filepath.Dir(l.file), "*"))
-		if err == nil && len(files) == 2 {
-			break
+		if err == nil && len(files) != 2 {
+			err = fmt.Errorf("there are %v", files)
 		}
-		if time.Now().After(end) {
-			t.Fatalf("files %v, want the log and one that was put aside", files)
-		}
-		<-time.After(2 * time.Millisecond)
-	}
+		return err
+	})
 	if info, err := os.Stat(l.file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info.Mode(), err)
 	}
@@ -302,23 +296,12 @@ func TestWebhook(t *testing.T) {
 	c := &collector{}
 	hook := httptest.NewTLSServer(c)
 	defer hook.Close()
-	config := filepath.Join(t.TempDir(), "webhook.yaml")
-	text := fmt.Sprintf("apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{name: a, context: {cluster: a, user: a}}]\nusers: [{name: a}]\n"+
-		"clusters: [{name: a, cluster: {server: %q, certificate-authority-data: %s}}]\n", hook.URL, caOf(hook))
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	l := start(t, head+"rules: [{level: Metadata}]\n", func(o *audit.Options) {
-		o.Webhook = audit.WebhookOptions{ConfigFile: config, MaxWait: 5 * time.Millisecond, InitialBackoff: time.Millisecond}
+		o.Webhook = audit.WebhookOptions{ConfigFile: kubeconfigtest.File(t, hook), MaxWait: 5 * time.Millisecond, InitialBackoff: time.Millisecond}
 	})
 	for range 10 {
 		l.Do(t, http.MethodGet, configMaps, "")
 	}
-	for end := time.Now().Add(time.Minute); c.have() < 20; {
-		if time.Now().After(end) {
-			t.Fatalf("%d events came, want 20", c.have())
-		}
-		<-time.After(2 * time.Millisecond)
-	}
+	await.Until(t, time.Minute, "20 events come", func() bool { return c.have() >= 20 })
 	l.waitFor(20) // the file has them too
 }

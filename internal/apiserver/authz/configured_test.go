@@ -1,9 +1,7 @@
 package authz
 
 import (
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -19,6 +17,8 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/knarr-io/knarr/internal/apiserver/authn/authtest"
+	"github.com/knarr-io/knarr/internal/kubeconfig/kubeconfigtest"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // judge is a webhook that allows jane, denies joe and has no opinion on others.
@@ -45,18 +45,6 @@ func newJudge(t *testing.T) *judge {
 	}))
 	t.Cleanup(j.Close)
 	return j
-}
-
-func (j *judge) kubeconfig(t *testing.T) string {
-	t.Helper()
-	ca := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: j.Certificate().Raw}))
-	path := filepath.Join(t.TempDir(), "webhook.yaml")
-	text := fmt.Sprintf("apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{name: a, context: {cluster: a, user: a}}]\nusers: [{name: a}]\n"+
-		"clusters: [{name: a, cluster: {server: %q, certificate-authority-data: %s}}]\n", j.URL, ca)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 func configuration(webhook, policy string) string {
@@ -105,7 +93,7 @@ func (z *Authorizer) say(t *testing.T, name, namespace string, groups ...string)
 
 func TestWebhookInOrder(t *testing.T) {
 	j := newJudge(t)
-	z, _ := configured(t, configuration(j.kubeconfig(t), "NoOpinion"))
+	z, _ := configured(t, configuration(kubeconfigtest.File(t, j.Server), "NoOpinion"))
 	for _, c := range []struct {
 		name, namespace string
 		groups          []string
@@ -135,7 +123,7 @@ func TestWebhookThatFails(t *testing.T) {
 	for policy, want := range map[string]authorizer.Decision{"NoOpinion": authorizer.DecisionNoOpinion, "Deny": authorizer.DecisionDeny} {
 		j := newJudge(t)
 		j.fail.Store(true)
-		z, _ := configured(t, configuration(j.kubeconfig(t), policy))
+		z, _ := configured(t, configuration(kubeconfigtest.File(t, j.Server), policy))
 		if got := z.say(t, "jane", "ns"); got != want {
 			t.Errorf("%s: %v, want %v", policy, got, want)
 		}
@@ -144,19 +132,14 @@ func TestWebhookThatFails(t *testing.T) {
 
 func TestConfigurationIsFollowed(t *testing.T) {
 	j := newJudge(t)
-	z, file := configured(t, configuration(j.kubeconfig(t), "NoOpinion"))
+	z, file := configured(t, configuration(kubeconfigtest.File(t, j.Server), "NoOpinion"))
 	go func() { _ = z.Run(t.Context()) }()
 	for _, text := range []string{"authorizers: []", "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthorizationConfiguration\nauthorizers: [{type: AlwaysAllow, name: all}]\n"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for end := time.Now().Add(time.Minute); z.say(t, "jim", "ns") != authorizer.DecisionAllow; {
-		if time.Now().After(end) {
-			t.Fatal("the new configuration is not in use")
-		}
-		<-time.After(2 * time.Millisecond)
-	}
+	await.Until(t, time.Minute, "the new configuration is in use", func() bool { return z.say(t, "jim", "ns") == authorizer.DecisionAllow })
 }
 
 func TestBadConfigurations(t *testing.T) {

@@ -1,12 +1,14 @@
 package crd_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/knarr-io/knarr/internal/testkit/apitest"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // condition is a definition's condition as "status reason".
@@ -24,15 +26,12 @@ func condition(t *testing.T, s *apitest.Server, name, kind string) string {
 // eventuallyHas waits until a condition stands so.
 func eventuallyHas(t *testing.T, s *apitest.Server, name, kind, wanted string) {
 	t.Helper()
-	deadline, tick := time.NewTimer(patience), time.NewTicker(5*time.Millisecond)
-	defer tick.Stop()
-	for condition(t, s, name, kind) != wanted {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("%s of %s is %q, want %q", kind, name, condition(t, s, name, kind), wanted)
+	await.Success(t, time.Minute, kind+" of "+name+" is "+wanted, func() error {
+		if got := condition(t, s, name, kind); got != wanted {
+			return errors.New(got)
 		}
-	}
+		return nil
+	})
 }
 
 // A definition tells whether its names are its own and whether it is served;

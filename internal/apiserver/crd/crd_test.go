@@ -11,12 +11,12 @@ import (
 	"time"
 
 	"github.com/knarr-io/knarr/internal/testkit/apitest"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 const (
 	definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 	widgets     = "/apis/example.com/v1/namespaces/default/widgets"
-	patience    = 20 * time.Second
 )
 
 // definition is a CustomResourceDefinition whose storage version is v1. conversion
@@ -60,38 +60,21 @@ func want(t *testing.T, s *apitest.Server, code int, method, path, body string, 
 // eventually repeats a get until it is answered with the code.
 func eventually(t *testing.T, s *apitest.Server, code int, path string) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		got, _, data := s.Do(t, "GET", path, "")
-		if got == code {
-			return
+	await.Success(t, time.Minute, fmt.Sprintf("GET %s is answered with %d", path, code), func() error {
+		if got, _, data := s.Do(t, "GET", path, ""); got != code {
+			return fmt.Errorf("%d: %s", got, data)
 		}
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("GET %s: still %d, want %d: %s", path, got, code, data)
-		}
-	}
+		return nil
+	})
 }
 
 // eventuallyRefused repeats a dry create until a changed schema refuses it.
 func eventuallyRefused(t *testing.T, s *apitest.Server, body string) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if got, _, _ := s.Do(t, "POST", widgets+"?dryRun=All", body); got == 422 {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("still taken: %s", body)
-		}
-	}
+	await.Until(t, time.Minute, "refused: "+body, func() bool {
+		got, _, _ := s.Do(t, "POST", widgets+"?dryRun=All", body)
+		return got == 422
+	})
 }
 
 func widget(version, name, spec string) string {
@@ -145,16 +128,9 @@ func TestAChangedDefinitionRereadsItsObjects(t *testing.T) {
 {"op":"add","path":"/spec/versions/1/schema/openAPIV3Schema/properties/spec/properties/added","value":{"type":"string","default":"new"}},
 {"op":"test","path":"/metadata/uid","value":%q}]`, at(changed, "metadata", "uid"))
 	want(t, s, 200, "PATCH", definitions+"/widgets.example.com", patch, "Content-Type", "application/json-patch+json")
-	deadline := time.NewTimer(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for at(want(t, s, 200, "GET", widgets+"/a", ""), "spec", "added") != "new" {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatal("the stored object did not get the new default")
-		}
-	}
+	await.Until(t, time.Minute, "the stored object gets the new default", func() bool {
+		return at(want(t, s, 200, "GET", widgets+"/a", ""), "spec", "added") == "new"
+	})
 }
 
 // hook is a conversion webhook; answer makes the converted objects.

@@ -3,18 +3,21 @@ package ingress
 import (
 	"bytes"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // Endpoints that speak TLS are verified where somebody said by what, and then
@@ -102,15 +105,18 @@ func TestRequestsAreCountedAndLogged(t *testing.T) {
 		`knarr_ingress_request_duration_seconds_count{host="made-up.example"} 1`:     false,
 		`knarr_ingress_requests_total{class="",code="404",host="made-up.example"} 1`: false,
 	}
-	eventually(t, func() bool {
+	await.Success(t, time.Minute, "the metrics and the log tell of it", func() error {
 		text := shown()
-		for line, want := range maps.All(wanted) {
+		for line, want := range wanted {
 			if strings.Contains(text, line) != want {
-				return false
+				return fmt.Errorf("%s: %v\n%s", line, !want, text)
 			}
 		}
-		return strings.Contains(log.text(), "path=/path") && !strings.Contains(log.text(), "secret")
-	}, func() string { return shown() + log.text() })
+		if !strings.Contains(log.text(), "path=/path") || strings.Contains(log.text(), "secret") {
+			return errors.New(log.text())
+		}
+		return nil
+	})
 	handler.SetRoutes(Build(nil, nil))
 	if strings.Contains(shown(), "web.example") {
 		t.Error("a host that no Ingress names any longer is still shown")

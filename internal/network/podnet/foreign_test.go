@@ -3,6 +3,7 @@ package podnet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/network/nettest"
 	"github.com/knarr-io/knarr/internal/network/ruleset"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // firewall writes rules as another owner does, into one table.
@@ -170,20 +172,12 @@ func (x *besides) shut() (shut []string) {
 
 func (x *besides) eventuallyOpen(when string) {
 	x.t.Helper()
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	deadline := time.After(time.Minute)
-	for {
-		shut := x.shut()
-		if len(shut) == 0 {
-			return
+	await.Success(x.t, time.Minute, when+": everything is open", func() error {
+		if shut := x.shut(); len(shut) > 0 {
+			return fmt.Errorf("a pod does not reach %v", shut)
 		}
-		select {
-		case <-look.C:
-		case <-deadline:
-			x.t.Fatalf("%s: a pod does not reach %v", when, shut)
-		}
-	}
+		return nil
+	})
 }
 
 // Pods reach each other, Services, the world and their node beside each of the

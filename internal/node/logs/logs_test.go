@@ -13,6 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/knarr-io/knarr/internal/testkit/await"
 	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
@@ -141,18 +142,9 @@ func appendTo(t *testing.T, path, text string) {
 	}
 }
 
-func await(t *testing.T, out *safe, want string) {
+func awaitText(t *testing.T, out *safe, want string) {
 	t.Helper()
-	deadline, tick := time.NewTimer(time.Minute), time.NewTicker(time.Millisecond)
-	defer deadline.Stop()
-	defer tick.Stop()
-	for out.String() != want {
-		select {
-		case <-deadline.C:
-			t.Fatalf("got %q, want %q", out.String(), want)
-		case <-tick.C:
-		}
-	}
+	await.Until(t, time.Minute, "the text "+want, func() bool { return out.String() == want })
 }
 
 func TestFollowAcrossRotation(t *testing.T) {
@@ -161,9 +153,9 @@ func TestFollowAcrossRotation(t *testing.T) {
 	ended, over := make(chan struct{}), make(chan error, 1)
 	out := &safe{}
 	go func() { over <- Read(t.Context(), path, Options{Tail: -1, Follow: true, Ended: ended}, out, func() {}) }()
-	await(t, out, "one\n")
+	awaitText(t, out, "one\n")
 	appendTo(t, path, line(2, "stdout", "F", "two"))
-	await(t, out, "one\ntwo\n")
+	awaitText(t, out, "one\ntwo\n")
 	rotated, err := Policy{MaxSize: 1, MaxFiles: 5}.Rotate(path, epoch, func() error {
 		appendTo(t, path+"."+epoch.Format("20060102-150405.000000"), line(3, "stdout", "F", "three"))
 		appendTo(t, path, line(4, "stdout", "F", "four"))
@@ -172,7 +164,7 @@ func TestFollowAcrossRotation(t *testing.T) {
 	if err != nil || !rotated {
 		t.Fatal(rotated, err)
 	}
-	await(t, out, "one\ntwo\nthree\nfour\n")
+	awaitText(t, out, "one\ntwo\nthree\nfour\n")
 	appendTo(t, path, line(5, "stdout", "F", "five"))
 	close(ended)
 	if err := <-over; err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/snapfile"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 func TestReopen(t *testing.T) {
@@ -149,7 +150,7 @@ func TestHistoryIsCompactedByCount(t *testing.T) {
 	for i := range 1000 {
 		mustCommit(t, e, setKey(fmt.Sprint("/k", i%10), fmt.Sprint(i)))
 	}
-	eventually(t, "old history is compacted", func() bool { return e.Revision()-e.Oldest() <= 130 })
+	await.Until(t, time.Minute, "old history is compacted", func() bool { return e.Revision()-e.Oldest() <= 130 })
 	if s, err := e.Scan(t.Context(), store.Page{At: e.Oldest()}); err != nil || len(s.Records) != 10 {
 		t.Errorf("the oldest state has %d keys, %v", len(s.Records), err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/knarr-io/knarr/internal/store"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 func setKey(key, value string) []store.Op { return []store.Op{{Key: key, Value: []byte(value)}} }
@@ -181,13 +182,13 @@ func TestBallastIsGivenUpWhenTheDiskIsFull(t *testing.T) {
 	})
 	toggle := &errorfs.Toggle{Injector: full}
 	e := openTest(t, Options{Dir: "store", FS: errorfs.Wrap(disk, toggle)})
-	eventually(t, "the ballast is laid down", func() bool { _, err := disk.Stat(ballast); return err == nil })
+	await.Until(t, time.Minute, "the ballast is laid down", func() bool { _, err := disk.Stat(ballast); return err == nil })
 	toggle.On()
 	mustCommit(t, e, setKey("/a", "1"))
 	toggle.Off()
 	disk.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 30, TotalBytes: 1 << 41})
 	mustCommit(t, e, setKey("/a", "2"))
-	eventually(t, "the ballast is back", func() bool { _, err := disk.Stat(ballast); return err == nil })
+	await.Until(t, time.Minute, "the ballast is back", func() bool { _, err := disk.Stat(ballast); return err == nil })
 }
 
 func TestWritesStopBeforeTheDiskIsFull(t *testing.T) {
@@ -217,20 +218,5 @@ func TestWritesStopBeforeTheDiskIsFull(t *testing.T) {
 		}
 		free(1 << 40)
 		rev = mustCommit(t, e, setKey("/a", "again"))
-	}
-}
-
-// eventually waits for something that another goroutine brings about.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain: %s", what)
-		}
 	}
 }

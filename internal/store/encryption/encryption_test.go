@@ -20,6 +20,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api/catalog"
 	"github.com/knarr-io/knarr/internal/store/cache"
 	"github.com/knarr-io/knarr/internal/store/disk"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // home is a data directory that servers are started on, one after the other.
@@ -146,17 +147,14 @@ func (h *home) wantSecret(r *running, name, value string) {
 
 func (h *home) waitStatus(r *running, what string, ok func(Status) bool) Status {
 	h.t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
-		s := r.keys.Status()
-		if ok(s) {
-			return s
+	var s Status
+	await.Success(h.t, time.Minute, what, func() error {
+		if s = r.keys.Status(); !ok(s) {
+			return fmt.Errorf("the status is %+v", s)
 		}
-		if time.Now().After(deadline) {
-			h.t.Fatalf("not within 10 s: %s; the status is %+v", what, s)
-		}
-		<-time.After(2 * time.Millisecond)
-	}
+		return nil
+	})
+	return s
 }
 
 func random() string {

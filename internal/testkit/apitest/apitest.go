@@ -10,6 +10,7 @@ package apitest
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
@@ -42,6 +44,7 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
 	"github.com/knarr-io/knarr/internal/store/cache"
 	"github.com/knarr-io/knarr/internal/store/disk"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // Token is a bearer token that may do everything.
@@ -180,6 +183,28 @@ func (s *Server) Do(t testing.TB, method, path, body string, headers ...string) 
 	data, err := io.ReadAll(resp.Body)
 	check(t, err)
 	return resp.StatusCode, resp.Header, data
+}
+
+// Must sends a JSON body as Do does, wants the status, and gives the object that
+// the answer holds.
+func (s *Server) Must(t testing.TB, method, path, body string, want int, headers ...string) *unstructured.Unstructured {
+	t.Helper()
+	code, _, answer := s.Do(t, method, path, body, append([]string{"Content-Type", "application/json"}, headers...)...)
+	if code != want {
+		t.Fatalf("%s %s is %d, want %d: %s", method, path, code, want, answer)
+	}
+	out := &unstructured.Unstructured{}
+	check(t, json.Unmarshal(answer, &out.Object))
+	return out
+}
+
+// AwaitServed waits until a custom resource can be listed at the path.
+func (s *Server) AwaitServed(t testing.TB, path string) {
+	t.Helper()
+	await.Until(t, time.Minute, path+" is served", func() bool {
+		code, _, _ := s.Do(t, http.MethodGet, path, "")
+		return code == http.StatusOK
+	})
 }
 
 // Open sends a request and leaves the answer's body to be read.

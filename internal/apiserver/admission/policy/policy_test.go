@@ -1,7 +1,6 @@
 package policy_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -23,22 +22,9 @@ type world struct{ *apitest.Server }
 
 func newWorld(t *testing.T) world { t.Helper(); return world{apitest.Start(t, nil)} }
 
-func (w world) must(t *testing.T, method, path, body string, want int, headers ...string) *unstructured.Unstructured {
-	t.Helper()
-	code, _, answer := w.Do(t, method, path, body, append([]string{"Content-Type", "application/json"}, headers...)...)
-	if code != want {
-		t.Fatalf("%s %s is %d, want %d: %s", method, path, code, want, answer)
-	}
-	out := &unstructured.Unstructured{}
-	if err := json.Unmarshal(answer, &out.Object); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
 func (w world) refused(t *testing.T, name string, code int) string {
 	t.Helper()
-	out := w.must(t, http.MethodPost, configMaps, configMap(name), code)
+	out := w.Must(t, http.MethodPost, configMaps, configMap(name), code)
 	text, _, _ := unstructured.NestedString(out.Object, "message")
 	return text
 }
@@ -46,17 +32,17 @@ func (w world) refused(t *testing.T, name string, code int) string {
 // validating makes a policy and its binding.
 func (w world) validating(t *testing.T, name, spec, binding string) {
 	t.Helper()
-	w.must(t, http.MethodPost, group+"validatingadmissionpolicies", fmt.Sprintf(`{"metadata":{"name":%q},"spec":{%s,%s}}`, name, matchAll, spec), http.StatusCreated)
-	w.must(t, http.MethodPost, group+"validatingadmissionpolicybindings",
+	w.Must(t, http.MethodPost, group+"validatingadmissionpolicies", fmt.Sprintf(`{"metadata":{"name":%q},"spec":{%s,%s}}`, name, matchAll, spec), http.StatusCreated)
+	w.Must(t, http.MethodPost, group+"validatingadmissionpolicybindings",
 		fmt.Sprintf(`{"metadata":{"name":%q},"spec":{"policyName":%q,%s}}`, name+"-b", name, binding), http.StatusCreated)
 }
 
 // mutating makes a policy and its binding.
 func (w world) mutating(t *testing.T, name, spec, binding string) {
 	t.Helper()
-	w.must(t, http.MethodPost, group+"mutatingadmissionpolicies",
+	w.Must(t, http.MethodPost, group+"mutatingadmissionpolicies",
 		fmt.Sprintf(`{"metadata":{"name":%q},"spec":{%s,"reinvocationPolicy":"IfNeeded",%s}}`, name, strings.Replace(matchAll, `,"DELETE"`, "", 1), spec), http.StatusCreated)
-	w.must(t, http.MethodPost, group+"mutatingadmissionpolicybindings",
+	w.Must(t, http.MethodPost, group+"mutatingadmissionpolicybindings",
 		fmt.Sprintf(`{"metadata":{"name":%q},"spec":{"policyName":%q%s}}`, name+"-b", name, binding), http.StatusCreated)
 }
 
@@ -89,16 +75,16 @@ func TestDenies(t *testing.T) {
 			t.Errorf("refusal of %s is %q, want %q", name, got, c.want)
 		}
 	}
-	w.must(t, http.MethodPost, configMaps, configMap("fine"), http.StatusCreated)
-	w.must(t, http.MethodPost, configMaps, configMap("skip-this"), http.StatusCreated)
-	w.must(t, http.MethodDelete, group+"validatingadmissionpolicybindings/p-b", "", http.StatusOK)
-	w.must(t, http.MethodPost, configMaps, configMap("forbidden"), http.StatusCreated)
+	w.Must(t, http.MethodPost, configMaps, configMap("fine"), http.StatusCreated)
+	w.Must(t, http.MethodPost, configMaps, configMap("skip-this"), http.StatusCreated)
+	w.Must(t, http.MethodDelete, group+"validatingadmissionpolicybindings/p-b", "", http.StatusOK)
+	w.Must(t, http.MethodPost, configMaps, configMap("forbidden"), http.StatusCreated)
 }
 
 func TestFailurePolicyIgnoreLetsErrorsThrough(t *testing.T) {
 	w := newWorld(t)
 	w.validating(t, "p", `"failurePolicy":"Ignore","validations":[{"expression":"object.nothing == 1"}]`, deny)
-	w.must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
+	w.Must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
 }
 
 func TestWarns(t *testing.T) {
@@ -120,13 +106,13 @@ func TestParameters(t *testing.T) {
 	if got := w.refused(t, "x", 422); !strings.Contains(got, "failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction") {
 		t.Errorf("refusal is %q", got)
 	}
-	w.must(t, http.MethodPost, secrets, `{"metadata":{"name":"limits","labels":{"name":"x"}}}`, http.StatusCreated)
+	w.Must(t, http.MethodPost, secrets, `{"metadata":{"name":"limits","labels":{"name":"x"}}}`, http.StatusCreated)
 	if got := w.refused(t, "x", 422); !strings.HasSuffix(got, "not limits") {
 		t.Errorf("refusal is %q", got)
 	}
-	w.must(t, http.MethodPost, configMaps, configMap("y"), http.StatusCreated)
-	w.must(t, http.MethodPost, secrets, `{"metadata":{"name":"one","labels":{"use":"yes","name":"z"}}}`, http.StatusCreated)
-	w.must(t, http.MethodPost, secrets, `{"metadata":{"name":"two","labels":{"use":"yes","name":"q"}}}`, http.StatusCreated)
+	w.Must(t, http.MethodPost, configMaps, configMap("y"), http.StatusCreated)
+	w.Must(t, http.MethodPost, secrets, `{"metadata":{"name":"one","labels":{"use":"yes","name":"z"}}}`, http.StatusCreated)
+	w.Must(t, http.MethodPost, secrets, `{"metadata":{"name":"two","labels":{"use":"yes","name":"q"}}}`, http.StatusCreated)
 	if got := w.refused(t, "z", 422); !strings.HasSuffix(got, "not one") {
 		t.Errorf("refusal is %q", got)
 	}
@@ -153,9 +139,9 @@ func TestWhatExpressionsSee(t *testing.T) {
 		{"expression":"request.userInfo.username == 'admin' && request.resource.resource == 'configmaps'"},
 		{"expression":"authorizer.group('').resource('pods').namespace('default').check('create').allowed()"},
 		{"expression":"authorizer.requestResource.check('delete').allowed()"}]`, deny)
-	w.must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
-	w.must(t, http.MethodPatch, configMaps+"/one", `{"data":{"a":"2"}}`, http.StatusOK, "Content-Type", "application/merge-patch+json")
-	w.must(t, http.MethodDelete, configMaps+"/one", "", http.StatusOK)
+	w.Must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
+	w.Must(t, http.MethodPatch, configMaps+"/one", `{"data":{"a":"2"}}`, http.StatusOK, "Content-Type", "application/merge-patch+json")
+	w.Must(t, http.MethodDelete, configMaps+"/one", "", http.StatusOK)
 }
 
 func TestCostIsBounded(t *testing.T) {
@@ -184,7 +170,7 @@ func TestMutates(t *testing.T) {
 	w := newWorld(t)
 	w.mutating(t, "applied", `"mutations":[{"patchType":"ApplyConfiguration","applyConfiguration":{"expression":"Object{data: {\"b\": object.metadata.name}}"}}]`, "")
 	w.mutating(t, "patched", `"mutations":[{"patchType":"JSONPatch","jsonPatch":{"expression":"[JSONPatch{op: 'add', path: '/data/' + jsonpatch.escapeKey('c/d').replace('~1', '.'), value: string(size(object.data))}]"}}]`, "")
-	got := w.must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
+	got := w.Must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
 	if diff := cmp.Diff(map[string]string{"a": "1", "b": "one", "c.d": "2"}, data(t, got)); diff != "" {
 		t.Error(diff)
 	}
@@ -212,26 +198,26 @@ func TestMutationsThatFail(t *testing.T) {
 
 func TestPoliciesDoNotJudgeAdmissionItself(t *testing.T) {
 	w := newWorld(t)
-	w.must(t, http.MethodPost, group+"validatingadmissionpolicies", `{"metadata":{"name":"p"},"spec":{"validations":[{"expression":"false"}],
+	w.Must(t, http.MethodPost, group+"validatingadmissionpolicies", `{"metadata":{"name":"p"},"spec":{"validations":[{"expression":"false"}],
 		"matchConstraints":{"resourceRules":[{"apiGroups":["*"],"apiVersions":["*"],"operations":["*"],"resources":["*"]}]}}}`, http.StatusCreated)
-	w.must(t, http.MethodPost, group+"validatingadmissionpolicybindings", `{"metadata":{"name":"b"},"spec":{"policyName":"p",`+deny+`}}`, http.StatusCreated)
+	w.Must(t, http.MethodPost, group+"validatingadmissionpolicybindings", `{"metadata":{"name":"b"},"spec":{"policyName":"p",`+deny+`}}`, http.StatusCreated)
 	w.refused(t, "one", 422)
-	w.must(t, http.MethodDelete, group+"validatingadmissionpolicybindings/b", "", http.StatusOK)
-	w.must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
+	w.Must(t, http.MethodDelete, group+"validatingadmissionpolicybindings/b", "", http.StatusOK)
+	w.Must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
 }
 
 // Who validates a Service sees the address that it gets.
 func TestPoliciesSeeWhatIsHandedOut(t *testing.T) {
 	w := newWorld(t)
 	rules := `"matchConstraints":{"resourceRules":[{"apiGroups":[""],"apiVersions":["v1"],"operations":["CREATE"],"resources":["services"]}]}`
-	w.must(t, http.MethodPost, group+"validatingadmissionpolicies", `{"metadata":{"name":"p"},"spec":{`+rules+
+	w.Must(t, http.MethodPost, group+"validatingadmissionpolicies", `{"metadata":{"name":"p"},"spec":{`+rules+
 		`,"validations":[{"expression":"object.spec.clusterIP.startsWith('10.96.') && (object.spec.type == 'ClusterIP' || object.spec.ports[0].nodePort < 30100)","message":"no address"}]}}`, http.StatusCreated)
-	w.must(t, http.MethodPost, group+"validatingadmissionpolicybindings", `{"metadata":{"name":"b"},"spec":{"policyName":"p","validationActions":["Deny"]}}`, http.StatusCreated)
+	w.Must(t, http.MethodPost, group+"validatingadmissionpolicybindings", `{"metadata":{"name":"b"},"spec":{"policyName":"p","validationActions":["Deny"]}}`, http.StatusCreated)
 	const services = "/api/v1/namespaces/default/services"
-	w.must(t, http.MethodPost, services, `{"metadata":{"name":"a"},"spec":{"ports":[{"port":80}]}}`, http.StatusCreated)
+	w.Must(t, http.MethodPost, services, `{"metadata":{"name":"a"},"spec":{"ports":[{"port":80}]}}`, http.StatusCreated)
 	// A refused Service gives back what it was given.
 	fixed := `{"metadata":{"name":"c"},"spec":{"type":"NodePort","clusterIP":"10.96.7.7","ports":[{"port":80,"nodePort":30200}]}}`
-	w.must(t, http.MethodPost, services, fixed, http.StatusUnprocessableEntity)
-	w.must(t, http.MethodDelete, group+"validatingadmissionpolicybindings/b", "", http.StatusOK)
-	w.must(t, http.MethodPost, services, fixed, http.StatusCreated)
+	w.Must(t, http.MethodPost, services, fixed, http.StatusUnprocessableEntity)
+	w.Must(t, http.MethodDelete, group+"validatingadmissionpolicybindings/b", "", http.StatusOK)
+	w.Must(t, http.MethodPost, services, fixed, http.StatusCreated)
 }

@@ -56,9 +56,9 @@ func TestHangingWebhooksHoldUpTheirWritesOnly(t *testing.T) {
 		close(release)
 		t.Fatalf("only %d questions arrive", arrived.Load())
 	}
-	w.must(t, http.MethodPost, configMaps, configMap("free"), http.StatusCreated)
-	w.must(t, http.MethodPost, leases, `{"metadata":{"name":"free"},"spec":{"holderIdentity":"me"}}`, http.StatusCreated)
-	w.must(t, http.MethodGet, secrets, "", http.StatusOK)
+	w.Must(t, http.MethodPost, configMaps, configMap("free"), http.StatusCreated)
+	w.Must(t, http.MethodPost, leases, `{"metadata":{"name":"free"},"spec":{"holderIdentity":"me"}}`, http.StatusCreated)
+	w.Must(t, http.MethodGet, secrets, "", http.StatusOK)
 	close(release)
 	writes.Wait()
 }
@@ -71,7 +71,7 @@ func TestQuarrellingWebhooksAreAskedTwice(t *testing.T) {
 	again := `,"reinvocationPolicy":"IfNeeded"`
 	w.configure(t, "Mutating", "a",
 		w.hook("x.example.com", "/x", `"configmaps"`, `"*"`, again), w.hook("y.example.com", "/y", `"configmaps"`, `"*"`, again))
-	w.must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
+	w.Must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
 	if n := len(w.requests()); n > 4 {
 		t.Errorf("%d questions about one write", n)
 	}
@@ -97,7 +97,7 @@ func TestAWebhookThatAsksForItsOwnWrites(t *testing.T) {
 	})
 	w.configure(t, "Validating", "a", w.hook("a.example.com", "/a", `"secrets"`, `"CREATE"`, `,"timeoutSeconds":1`))
 	w.refused(t, http.MethodPost, secrets, empty("first"), http.StatusInternalServerError)
-	w.must(t, http.MethodPost, configMaps, configMap("free"), http.StatusCreated)
+	w.Must(t, http.MethodPost, configMaps, configMap("free"), http.StatusCreated)
 	t.Logf("%d rounds", rounds.Load())
 }
 
@@ -114,12 +114,12 @@ func TestWebhooksOnCustomResources(t *testing.T) {
 		return allow()
 	})
 	w.ServeCustom(t)
-	w.must(t, http.MethodPost, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", boats, http.StatusCreated)
+	w.Must(t, http.MethodPost, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", boats, http.StatusCreated)
 	w.configure(t, "Mutating", "a", w.hook("m.example.com", "/mutate", `"boats"`, `"CREATE"`, ""))
 	w.configure(t, "Validating", "a", w.hook("v.example.com", "/validate", `"boats","boats/status"`, `"CREATE","UPDATE"`, ""))
 	const path = "/apis/example.com/v1/namespaces/default/boats"
-	w.awaitServed(t, path)
-	got := w.must(t, http.MethodPost, path, `{"apiVersion":"example.com/v1","kind":"Boat","metadata":{"name":"a"},"spec":{"size":1}}`, http.StatusCreated)
+	w.AwaitServed(t, path)
+	got := w.Must(t, http.MethodPost, path, `{"apiVersion":"example.com/v1","kind":"Boat","metadata":{"name":"a"},"spec":{"size":1}}`, http.StatusCreated)
 	if spec := fmt.Sprint(got.Object["spec"]); spec != "map[color:blue size:1]" {
 		t.Errorf("spec is %s", spec)
 	}
@@ -128,7 +128,7 @@ func TestWebhooksOnCustomResources(t *testing.T) {
 		t.Errorf("refusal is %q", text)
 	}
 	w.refused(t, http.MethodPatch, path+"/a", `{"spec":{"size":13}}`, 403, "Content-Type", "application/merge-patch+json")
-	w.must(t, http.MethodPatch, path+"/a/status", `{"status":{"afloat":true}}`, http.StatusOK, "Content-Type", "application/merge-patch+json")
+	w.Must(t, http.MethodPatch, path+"/a/status", `{"status":{"afloat":true}}`, http.StatusOK, "Content-Type", "application/merge-patch+json")
 	last := w.requests()[len(w.requests())-1]
 	if last.SubResource != "status" || last.Kind.Kind != "Boat" || !strings.Contains(string(last.Object.Raw), `"afloat":true`) {
 		t.Errorf("the last question is %+v", last)

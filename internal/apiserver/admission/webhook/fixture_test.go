@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -83,26 +82,13 @@ func (w *world) hook(name, path, resources, operations, extra string) string {
 func (w *world) configure(t testing.TB, kind, name string, hooks ...string) {
 	t.Helper()
 	body := fmt.Sprintf(`{"metadata":{"name":%q},"webhooks":[%s]}`, name, strings.Join(hooks, ","))
-	w.must(t, http.MethodPost, configurations+strings.ToLower(kind)+"webhookconfigurations", body, http.StatusCreated)
-}
-
-func (w *world) must(t testing.TB, method, path, body string, want int, headers ...string) *unstructured.Unstructured {
-	t.Helper()
-	code, _, answer := w.Do(t, method, path, body, append([]string{"Content-Type", "application/json"}, headers...)...)
-	if code != want {
-		t.Fatalf("%s %s is %d, want %d: %s", method, path, code, want, answer)
-	}
-	out := &unstructured.Unstructured{}
-	if err := json.Unmarshal(answer, &out.Object); err != nil {
-		t.Fatal(err)
-	}
-	return out
+	w.Must(t, http.MethodPost, configurations+strings.ToLower(kind)+"webhookconfigurations", body, http.StatusCreated)
 }
 
 // refused expects a refusal and gives its message.
 func (w *world) refused(t testing.TB, method, path, body string, code int, headers ...string) string {
 	t.Helper()
-	out := w.must(t, method, path, body, code, headers...)
+	out := w.Must(t, method, path, body, code, headers...)
 	text, _, _ := unstructured.NestedString(out.Object, "message")
 	return text
 }
@@ -125,21 +111,4 @@ func denied(code int32, message string) *admissionv1.AdmissionResponse {
 // say answers with bytes as they are.
 func say(text string) func(*world, http.ResponseWriter, *http.Request) {
 	return func(_ *world, out http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(out, text) }
-}
-
-// awaitServed waits until a custom resource can be listed.
-func (w *world) awaitServed(t testing.TB, path string) {
-	t.Helper()
-	tick, deadline := time.NewTicker(5*time.Millisecond), time.NewTimer(30*time.Second)
-	defer tick.Stop()
-	for {
-		if code, _, _ := w.Do(t, http.MethodGet, path, ""); code == http.StatusOK {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("%s is not served", path)
-		}
-	}
 }

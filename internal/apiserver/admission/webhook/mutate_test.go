@@ -25,12 +25,12 @@ func TestMutatesInOrderOfNames(t *testing.T) {
 	})
 	w.configure(t, "Mutating", "b", w.hook("b.example.com", "/b", `"configmaps"`, `"*"`, ""))
 	w.configure(t, "Mutating", "a", w.hook("a1.example.com", "/a1", `"configmaps"`, `"*"`, ""), w.hook("a2.example.com", "/a2", `"configmaps"`, `"*"`, ""))
-	got := w.must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
+	got := w.Must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
 	want := map[string]string{"a": "1", "a1": "x", "a2": "x", "b": "x", "last": "/b"}
 	if diff := cmp.Diff(want, data(t, got)); diff != "" {
 		t.Error(diff)
 	}
-	stored := w.must(t, http.MethodGet, configMaps+"/one", "", http.StatusOK)
+	stored := w.Must(t, http.MethodGet, configMaps+"/one", "", http.StatusOK)
 	if diff := cmp.Diff(want, data(t, stored)); diff != "" {
 		t.Error("stored:", diff)
 	}
@@ -39,8 +39,8 @@ func TestMutatesInOrderOfNames(t *testing.T) {
 func TestQuestionHoldsTheWrite(t *testing.T) {
 	w := newWorld(t, func(string, *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse { return allow() })
 	w.configure(t, "Mutating", "a", w.hook("a.example.com", "/a", `"configmaps"`, `"UPDATE"`, ""))
-	w.must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
-	w.must(t, http.MethodPatch, configMaps+"/one?fieldManager=me", `{"data":{"b":"2"}}`, http.StatusOK, "Content-Type", "application/merge-patch+json")
+	w.Must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
+	w.Must(t, http.MethodPatch, configMaps+"/one?fieldManager=me", `{"data":{"b":"2"}}`, http.StatusOK, "Content-Type", "application/merge-patch+json")
 	seen := w.requests()
 	if len(seen) != 1 {
 		t.Fatalf("%d questions, want one", len(seen))
@@ -78,7 +78,7 @@ func TestRunsAgainWhereALaterOneChanged(t *testing.T) {
 		w.hook("x.example.com", "/x", `"configmaps"`, `"*"`, again),
 		w.hook("y.example.com", "/y", `"configmaps"`, `"*"`, ""),
 		w.hook("z.example.com", "/z", `"configmaps"`, `"*"`, again))
-	got := w.must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
+	got := w.Must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
 	want := map[string]string{"a": "1", "x": "2", "y": "1", "z": "2"}
 	if diff := cmp.Diff(want, data(t, got)); diff != "" {
 		t.Error(diff)
@@ -113,7 +113,7 @@ func TestManagedFieldsSurviveAWebhook(t *testing.T) {
 		return patched(`[{"op":"replace","path":"/metadata/managedFields/0/fieldsType","value":"bad"}]`)
 	})
 	w.configure(t, "Mutating", "a", w.hook("a.example.com", "/a", `"configmaps"`, `"*"`, ""))
-	got := w.must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
+	got := w.Must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
 	if entries := got.GetManagedFields(); len(entries) != 1 || entries[0].FieldsType != "FieldsV1" {
 		t.Errorf("managed fields are %v", entries)
 	}
@@ -124,11 +124,11 @@ func TestScaleIsShownAsScale(t *testing.T) {
 		return patched(`[{"op":"replace","path":"/spec/replicas","value":7}]`)
 	})
 	const at = "/apis/apps/v1/namespaces/default/deployments"
-	w.must(t, http.MethodPost, at, `{"metadata":{"name":"d"},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},
+	w.Must(t, http.MethodPost, at, `{"metadata":{"name":"d"},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},
 		"spec":{"containers":[{"name":"c","image":"i"}]}}}}`, http.StatusCreated)
 	w.configure(t, "Mutating", "a", w.hook("a.example.com", "/a", `"deployments/scale"`, `"*"`, ""))
-	w.must(t, http.MethodPatch, at+"/d/scale", `{"spec":{"replicas":3}}`, http.StatusOK, "Content-Type", "application/merge-patch+json")
-	got := w.must(t, http.MethodGet, at+"/d", "", http.StatusOK)
+	w.Must(t, http.MethodPatch, at+"/d/scale", `{"spec":{"replicas":3}}`, http.StatusOK, "Content-Type", "application/merge-patch+json")
+	got := w.Must(t, http.MethodGet, at+"/d", "", http.StatusOK)
 	if n, _, _ := unstructured.NestedFloat64(got.Object, "spec", "replicas"); n != 7 {
 		t.Errorf("replicas are %v, want what the webhook set", n)
 	}

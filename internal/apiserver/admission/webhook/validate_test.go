@@ -40,7 +40,7 @@ func TestDenies(t *testing.T) {
 	if code != http.StatusCreated || header.Get("Warning") != `299 - "think again"` {
 		t.Errorf("answer is %d with warning %q", code, header.Get("Warning"))
 	}
-	w.must(t, http.MethodPost, configMaps, configMap("other"), http.StatusCreated)
+	w.Must(t, http.MethodPost, configMaps, configMap("other"), http.StatusCreated)
 	if n := len(w.requests()); n != 3 {
 		t.Errorf("%d questions, want three: none about what no condition matches", n)
 	}
@@ -86,11 +86,11 @@ func TestFailurePolicy(t *testing.T) {
 			w.configure(t, kind, name, w.hook("a.example.com", "/a", `"configmaps"`, `"CREATE"`, extra), w.hook("h.example.com", "/hang", `"secrets"`, `"CREATE"`, extra))
 			body := fmt.Sprintf(`{"metadata":{"name":%q,"labels":{"on":%q}}}`, name, name)
 			if policy == "Ignore" {
-				w.must(t, http.MethodPost, configMaps, body, http.StatusCreated)
+				w.Must(t, http.MethodPost, configMaps, body, http.StatusCreated)
 				if kind == "Mutating" {
 					continue
 				}
-				w.must(t, http.MethodPost, "/api/v1/namespaces/default/secrets", body, http.StatusCreated)
+				w.Must(t, http.MethodPost, "/api/v1/namespaces/default/secrets", body, http.StatusCreated)
 				continue
 			}
 			if text := w.refused(t, http.MethodPost, configMaps, body, 500); !strings.Contains(text, `failed to call webhook: an error on the server ("out of order") has prevented the request from succeeding`) {
@@ -115,7 +115,7 @@ func TestDryRunNeedsHarmlessWebhooks(t *testing.T) {
 	})
 	hook := strings.Replace(w.hook("a.example.com", "/a", `"configmaps"`, `"CREATE"`, ""), `"sideEffects":"None"`, `"sideEffects":"NoneOnDryRun"`, 1)
 	w.configure(t, "Validating", "a", hook)
-	w.must(t, http.MethodPost, configMaps+"?dryRun=All", configMap("one"), http.StatusCreated)
+	w.Must(t, http.MethodPost, configMaps+"?dryRun=All", configMap("one"), http.StatusCreated)
 	if n := len(w.requests()); n != 1 {
 		t.Errorf("%d questions", n)
 	}
@@ -124,14 +124,14 @@ func TestDryRunNeedsHarmlessWebhooks(t *testing.T) {
 func TestWhatIsAsked(t *testing.T) {
 	w := newWorld(t, func(_ string, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse { return allow() })
 	w.configure(t, "Validating", "a", w.hook("a.example.com", "/a", `"*/*"`, `"*"`, ""))
-	w.must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
-	w.must(t, http.MethodPost, configMaps, configMap("two"), http.StatusCreated)
-	w.must(t, http.MethodDelete, configMaps+"/one", "", http.StatusOK)
-	w.must(t, http.MethodDelete, configMaps, "", http.StatusOK)
-	w.must(t, http.MethodPost, "/api/v1/namespaces", `{"metadata":{"name":"n"}}`, http.StatusCreated)
-	w.must(t, http.MethodPost, "/api/v1/namespaces/default/serviceaccounts", `{"metadata":{"name":"s"}}`, http.StatusCreated)
-	w.must(t, http.MethodPost, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", `{"spec":{"nonResourceAttributes":{"path":"/","verb":"get"}}}`, http.StatusMethodNotAllowed)
-	w.must(t, http.MethodDelete, configurations+"validatingwebhookconfigurations/a", "", http.StatusOK)
+	w.Must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
+	w.Must(t, http.MethodPost, configMaps, configMap("two"), http.StatusCreated)
+	w.Must(t, http.MethodDelete, configMaps+"/one", "", http.StatusOK)
+	w.Must(t, http.MethodDelete, configMaps, "", http.StatusOK)
+	w.Must(t, http.MethodPost, "/api/v1/namespaces", `{"metadata":{"name":"n"}}`, http.StatusCreated)
+	w.Must(t, http.MethodPost, "/api/v1/namespaces/default/serviceaccounts", `{"metadata":{"name":"s"}}`, http.StatusCreated)
+	w.Must(t, http.MethodPost, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", `{"spec":{"nonResourceAttributes":{"path":"/","verb":"get"}}}`, http.StatusMethodNotAllowed)
+	w.Must(t, http.MethodDelete, configurations+"validatingwebhookconfigurations/a", "", http.StatusOK)
 	var got []string
 	for _, q := range w.requests() {
 		got = append(got, fmt.Sprintf("%s %s %s/%s", q.Operation, q.Resource.Resource, q.Namespace, q.Name))
@@ -154,7 +154,7 @@ func TestEquivalentVersions(t *testing.T) {
 	}
 	const event = `{"metadata":{"name":"e"},"involvedObject":{"kind":"Pod","namespace":"default","name":"p"},"reason":"r","type":"Normal","message":"m"}`
 	w.configure(t, "Validating", "exact", hook("Exact"))
-	w.must(t, http.MethodPost, "/api/v1/namespaces/default/events", event, http.StatusCreated)
+	w.Must(t, http.MethodPost, "/api/v1/namespaces/default/events", event, http.StatusCreated)
 	w.configure(t, "Validating", "equivalent", hook("Equivalent"))
 	text := w.refused(t, http.MethodPost, "/api/v1/namespaces/default/events", strings.Replace(event, `"e"`, `"e2"`, 1), 403)
 	if text != `admission webhook "equivalent.example.com" denied the request: events.k8s.io` {
@@ -169,10 +169,10 @@ func TestEquivalentVersions(t *testing.T) {
 func TestNamespaceSelector(t *testing.T) {
 	w := newWorld(t, func(string, *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse { return denied(403, "no") })
 	w.configure(t, "Validating", "a", w.hook("a.example.com", "/a", `"configmaps","namespaces"`, `"CREATE"`, `,"namespaceSelector":{"matchLabels":{"guarded":"yes"}}`))
-	w.must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
-	w.must(t, http.MethodPost, "/api/v1/namespaces", `{"metadata":{"name":"open"}}`, http.StatusCreated)
+	w.Must(t, http.MethodPost, configMaps, configMap("one"), http.StatusCreated)
+	w.Must(t, http.MethodPost, "/api/v1/namespaces", `{"metadata":{"name":"open"}}`, http.StatusCreated)
 	w.refused(t, http.MethodPost, "/api/v1/namespaces", `{"metadata":{"name":"n","labels":{"guarded":"yes"}}}`, 403)
-	w.must(t, http.MethodPatch, "/api/v1/namespaces/open", `{"metadata":{"labels":{"guarded":"yes"}}}`, http.StatusOK, "Content-Type", "application/merge-patch+json")
+	w.Must(t, http.MethodPatch, "/api/v1/namespaces/open", `{"metadata":{"labels":{"guarded":"yes"}}}`, http.StatusOK, "Content-Type", "application/merge-patch+json")
 	w.refused(t, http.MethodPost, "/api/v1/namespaces/open/configmaps", configMap("one"), 403)
 }
 

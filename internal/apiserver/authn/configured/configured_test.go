@@ -1,21 +1,21 @@
 package configured
 
 import (
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/knarr-io/knarr/internal/kubeconfig/kubeconfigtest"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 const mapped = `
@@ -42,7 +42,7 @@ func TestIssuersAndTheirRules(t *testing.T) {
 		return all
 	}
 	good := one.token(claims(nil))
-	eventually(t, "both issuers were discovered", func() bool {
+	await.Until(t, time.Minute, "both issuers were discovered", func() bool {
 		_, first, _ := i.AuthenticateToken(t.Context(), good)
 		_, second, _ := i.AuthenticateToken(t.Context(), two.token(nil))
 		return first && second
@@ -82,10 +82,10 @@ func TestReload(t *testing.T) {
 			return ok
 		}
 	}
-	eventually(t, "the first issuer", known(one))
+	await.Until(t, time.Minute, "the first issuer", known(one))
 	write(t, file, head+"jwt: [{}]\n") // refused, the last stays in use
 	write(t, file, head+"jwt:\n"+two.jwt(simple)+"anonymous: {enabled: true, conditions: [{path: /livez}]}\n")
-	eventually(t, "the second issuer", known(two))
+	await.Until(t, time.Minute, "the second issuer", known(two))
 	if _, ok, _ := i.AuthenticateToken(t.Context(), one.token(nil)); ok {
 		t.Error("the first issuer is still trusted")
 	}
@@ -113,18 +113,6 @@ func TestBadConfigurations(t *testing.T) {
 	}
 }
 
-func kubeconfig(t *testing.T, s *httptest.Server) string {
-	t.Helper()
-	ca := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
-	path := filepath.Join(t.TempDir(), "webhook.yaml")
-	text := fmt.Sprintf("apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{name: a, context: {cluster: a, user: a}}]\nusers: [{name: a}]\n"+
-		"clusters: [{name: a, cluster: {server: %q, certificate-authority-data: %s}}]\n", s.URL, ca)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 func TestWebhook(t *testing.T) {
 	var asked atomic.Int32
 	hook := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -139,7 +127,7 @@ func TestWebhook(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(review)
 	}))
 	defer hook.Close()
-	a, err := NewWebhook(WebhookOptions{ConfigFile: kubeconfig(t, hook), Audiences: authenticator.Audiences{"api"}})
+	a, err := NewWebhook(WebhookOptions{ConfigFile: kubeconfigtest.File(t, hook), Audiences: authenticator.Audiences{"api"}})
 	if err != nil {
 		t.Fatal(err)
 	}

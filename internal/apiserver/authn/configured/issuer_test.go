@@ -104,14 +104,3 @@ func write(t *testing.T, file, text string) {
 		t.Fatal(err)
 	}
 }
-
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); {
-		if time.Now().After(end) {
-			t.Fatal("not within 20 s: " + what)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}

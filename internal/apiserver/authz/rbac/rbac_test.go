@@ -14,6 +14,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/apiserver/authn/authtest"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 func role(namespace, name string, rules ...rbacv1.PolicyRule) api.Object {
@@ -128,22 +129,6 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// eventually waits for a change to reach the index.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(time.Minute)
-	defer deadline.Stop()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("not in time: %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
 func TestFollowsChanges(t *testing.T) {
 	w := authtest.New(t, role("ns", "reader", rule("get", "", "pods")))
 	x := newIndex(t, w)
@@ -155,14 +140,14 @@ func TestFollowsChanges(t *testing.T) {
 	}
 	not := func(f func() bool) func() bool { return func() bool { return !f() } }
 	binding := w.Create(bind("ns", "b", "Role", "reader", subject("User", "jane")))
-	eventually(t, "jane is bound", may("jane"))
+	await.Until(t, time.Minute, "jane is bound", may("jane"))
 	binding = w.Update(binding, func(o api.Object) {
 		o.(*rbacv1.RoleBinding).Subjects = []rbacv1.Subject{subject("User", "joe")}
 	})
-	eventually(t, "joe is bound", may("joe"))
-	eventually(t, "jane is not", not(may("jane")))
+	await.Until(t, time.Minute, "joe is bound", may("joe"))
+	await.Until(t, time.Minute, "jane is not", not(may("jane")))
 	w.Delete(binding)
-	eventually(t, "nobody is", not(may("joe")))
+	await.Until(t, time.Minute, "nobody is", not(may("joe")))
 	if n := len(x.bindings.byScope); n != 0 {
 		t.Errorf("%d scopes are left", n)
 	}
