@@ -119,7 +119,7 @@ func (c *Controller[K]) one(ctx context.Context) bool {
 	defer c.queue.done(key)
 	begun := time.Now()
 	logger := c.opts.Logger.With("controller", c.name, "key", key, "reconcile", c.runs.Add(1))
-	result, err := c.guarded(WithLogger(ctx, logger), key)
+	result, err := c.guarded(withLogger(ctx, logger), key)
 	outcome := c.settle(ctx, logger, key, result, err)
 	c.opts.Metrics.ran(c.name, outcome, waited, time.Since(begun), c.queue.len())
 	return true
@@ -198,8 +198,8 @@ func Terminal(err error) error {
 
 type loggerKey struct{}
 
-// WithLogger hands a logger down.
-func WithLogger(ctx context.Context, logger *slog.Logger) context.Context {
+// withLogger hands a logger down.
+func withLogger(ctx context.Context, logger *slog.Logger) context.Context {
 	return context.WithValue(ctx, loggerKey{}, logger)
 }
 

@@ -26,7 +26,7 @@ func (m *Manager) Stop(ctx context.Context, c *Container, timeout time.Duration)
 		return nil
 	}
 	if timeout > 0 {
-		sig, err := ParseSignal(c.Meta.StopSignal)
+		sig, err := parseSignal(c.Meta.StopSignal)
 		if err != nil {
 			c.logger(m.cfg.Log).Warn("unknown stop signal: using SIGTERM", "signal", c.Meta.StopSignal)
 			sig = unix.SIGTERM
@@ -146,8 +146,8 @@ func (m *Manager) scrap(id string) error {
 	return errors.Join(os.RemoveAll(m.state(id)), os.RemoveAll(m.dir(id)))
 }
 
-// ParseSignal reads a signal by its number or name, such as 15, TERM, SIGTERM or SIGRTMIN+3.
-func ParseSignal(s string) (unix.Signal, error) {
+// parseSignal reads a signal by its number or name, such as 15, TERM, SIGTERM or SIGRTMIN+3.
+func parseSignal(s string) (unix.Signal, error) {
 	if n, err := strconv.Atoi(s); err == nil {
 		if n <= 0 || n > 64 {
 			return 0, fmt.Errorf("signal %d is out of range", n)

@@ -23,11 +23,5 @@ func Kinds() []*api.Kind {
 
 func categories() []string { return []string{"api-extensions"} }
 
-func setDefault[T any](p **T, value T) {
-	if *p == nil {
-		*p = &value
-	}
-}
-
 // unset is the cell of a field without a value.
 const unset = "<unset>"

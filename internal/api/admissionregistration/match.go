@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api/celcheck"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
@@ -19,9 +20,9 @@ func defaultMatch(m *registration.MatchResources) {
 	if m == nil {
 		return
 	}
-	setDefault(&m.MatchPolicy, registration.Equivalent)
-	setDefault(&m.NamespaceSelector, metav1.LabelSelector{})
-	setDefault(&m.ObjectSelector, metav1.LabelSelector{})
+	optional.Default(&m.MatchPolicy, registration.Equivalent)
+	optional.Default(&m.NamespaceSelector, metav1.LabelSelector{})
+	optional.Default(&m.ObjectSelector, metav1.LabelSelector{})
 	for i := range m.ResourceRules {
 		defaultRule(&m.ResourceRules[i].Rule)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/optional"
 )
 
 type (
@@ -57,7 +58,7 @@ func MutatingAdmissionPolicy() *api.Kind {
 		Main: api.RulesOf[mutatingPolicy]{
 			Meta: api.MetaLoose, MetaAsNew: true,
 			Default: func(p mutatingPolicy) {
-				setDefault(&p.Spec.FailurePolicy, registration.Fail)
+				optional.Default(&p.Spec.FailurePolicy, registration.Fail)
 				defaultMatch(p.Spec.MatchConstraints)
 			},
 			Validate:       func(p mutatingPolicy) field.ErrorList { return validateMutatingPolicy(p, nil) },
@@ -72,7 +73,7 @@ func MutatingAdmissionPolicy() *api.Kind {
 }
 
 func defaultValidatingPolicy(p validatingPolicy) {
-	setDefault(&p.Spec.FailurePolicy, registration.Fail)
+	optional.Default(&p.Spec.FailurePolicy, registration.Fail)
 	defaultMatch(p.Spec.MatchConstraints)
 }
 

@@ -7,10 +7,11 @@ import (
 	registration "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
-func defaultRule(r *registration.Rule) { setDefault(&r.Scope, registration.AllScopes) }
+func defaultRule(r *registration.Rule) { optional.Default(&r.Scope, registration.AllScopes) }
 
 // validateRule checks which requests a webhook or policy is asked about.
 func validateRule(r *registration.RuleWithOperations, path *field.Path) field.ErrorList {

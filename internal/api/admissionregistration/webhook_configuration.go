@@ -11,6 +11,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/optional"
 )
 
 type (
@@ -95,12 +96,12 @@ func validatingHooks(c validatingConfiguration) []hook {
 func defaultMutating(c mutatingConfiguration) {
 	for i := range c.Webhooks {
 		w := &c.Webhooks[i]
-		setDefault(&w.FailurePolicy, registration.Fail)
-		setDefault(&w.MatchPolicy, registration.Equivalent)
-		setDefault(&w.NamespaceSelector, metav1.LabelSelector{})
-		setDefault(&w.ObjectSelector, metav1.LabelSelector{})
-		setDefault(&w.TimeoutSeconds, defaultTimeout)
-		setDefault(&w.ReinvocationPolicy, registration.NeverReinvocationPolicy)
+		optional.Default(&w.FailurePolicy, registration.Fail)
+		optional.Default(&w.MatchPolicy, registration.Equivalent)
+		optional.Default(&w.NamespaceSelector, metav1.LabelSelector{})
+		optional.Default(&w.ObjectSelector, metav1.LabelSelector{})
+		optional.Default(&w.TimeoutSeconds, defaultTimeout)
+		optional.Default(&w.ReinvocationPolicy, registration.NeverReinvocationPolicy)
 		defaultCall(&w.ClientConfig, w.Rules)
 	}
 }
@@ -108,11 +109,11 @@ func defaultMutating(c mutatingConfiguration) {
 func defaultValidating(c validatingConfiguration) {
 	for i := range c.Webhooks {
 		w := &c.Webhooks[i]
-		setDefault(&w.FailurePolicy, registration.Fail)
-		setDefault(&w.MatchPolicy, registration.Equivalent)
-		setDefault(&w.NamespaceSelector, metav1.LabelSelector{})
-		setDefault(&w.ObjectSelector, metav1.LabelSelector{})
-		setDefault(&w.TimeoutSeconds, defaultTimeout)
+		optional.Default(&w.FailurePolicy, registration.Fail)
+		optional.Default(&w.MatchPolicy, registration.Equivalent)
+		optional.Default(&w.NamespaceSelector, metav1.LabelSelector{})
+		optional.Default(&w.ObjectSelector, metav1.LabelSelector{})
+		optional.Default(&w.TimeoutSeconds, defaultTimeout)
 		defaultCall(&w.ClientConfig, w.Rules)
 	}
 }
@@ -124,7 +125,7 @@ const (
 
 func defaultCall(c *registration.WebhookClientConfig, rules []registration.RuleWithOperations) {
 	if c.Service != nil {
-		setDefault(&c.Service.Port, defaultPort)
+		optional.Default(&c.Service.Port, defaultPort)
 	}
 	for i := range rules {
 		defaultRule(&rules[i].Rule)

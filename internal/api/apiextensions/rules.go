@@ -54,7 +54,7 @@ func prepareUpdate(d, old *v1.CustomResourceDefinition) {
 // noteStorageVersion adds the version in which objects are stored from now on
 // to those in which some may be stored.
 func noteStorageVersion(d *v1.CustomResourceDefinition) {
-	storage := StorageVersion(d)
+	storage := storageVersion(d)
 	if storage == nil {
 		return
 	}
@@ -66,9 +66,9 @@ func noteStorageVersion(d *v1.CustomResourceDefinition) {
 	d.Status.StoredVersions = append(d.Status.StoredVersions, storage.Name)
 }
 
-// StorageVersion is the version in which objects are stored; nil where the
+// storageVersion is the version in which objects are stored; nil where the
 // definition names none.
-func StorageVersion(d *v1.CustomResourceDefinition) *v1.CustomResourceDefinitionVersion {
+func storageVersion(d *v1.CustomResourceDefinition) *v1.CustomResourceDefinitionVersion {
 	for i := range d.Spec.Versions {
 		if d.Spec.Versions[i].Storage {
 			return &d.Spec.Versions[i]

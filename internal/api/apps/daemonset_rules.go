@@ -13,6 +13,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/core"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/template"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
@@ -60,10 +61,10 @@ func defaultDaemonSet(d *appsv1.DaemonSet) {
 		if s.UpdateStrategy.RollingUpdate == nil {
 			s.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateDaemonSet{}
 		}
-		setDefault(&s.UpdateStrategy.RollingUpdate.MaxUnavailable, intstr.FromInt32(1))
-		setDefault(&s.UpdateStrategy.RollingUpdate.MaxSurge, intstr.FromInt32(0))
+		optional.Default(&s.UpdateStrategy.RollingUpdate.MaxUnavailable, intstr.FromInt32(1))
+		optional.Default(&s.UpdateStrategy.RollingUpdate.MaxSurge, intstr.FromInt32(0))
 	}
-	setDefault(&s.RevisionHistoryLimit, 10)
+	optional.Default(&s.RevisionHistoryLimit, 10)
 	if _, ok := d.Annotations[appsv1.DeprecatedTemplateGeneration]; !ok {
 		setTemplateGeneration(d, 0)
 	}
@@ -158,7 +159,7 @@ func validateRollingDaemonSet(r *appsv1.RollingUpdateDaemonSet, path *field.Path
 	hasUnavailable, hasSurge := template.Count(r.MaxUnavailable) != 0, template.Count(r.MaxSurge) != 0
 	switch {
 	case hasUnavailable && hasSurge:
-		errs = append(errs, field.Invalid(surge, valueOf(r.MaxSurge), "may not be set when maxUnavailable is non-zero"))
+		errs = append(errs, field.Invalid(surge, optional.Value(r.MaxSurge), "may not be set when maxUnavailable is non-zero"))
 	case !hasUnavailable && !hasSurge:
 		errs = append(errs, field.Required(unavailable, "cannot be 0 when maxSurge is 0"))
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/template"
 )
 
@@ -33,7 +34,7 @@ func Deployment() *api.Kind {
 
 func deploymentScale(obj api.Object) (spec, status int32, selector string) {
 	d := obj.(*appsv1.Deployment)
-	return replicas(d.Spec.Replicas), d.Status.Replicas, template.SelectorText(d.Spec.Selector)
+	return optional.Value(d.Spec.Replicas), d.Status.Replicas, template.SelectorText(d.Spec.Selector)
 }
 
 func deploymentColumns() []api.Column {
@@ -55,7 +56,7 @@ func deploymentRow(d *appsv1.Deployment, now time.Time) []any {
 	names, images := template.Cells(&d.Spec.Template.Spec)
 	selector := template.SelectorText(d.Spec.Selector)
 	return []any{
-		d.Name, fmt.Sprintf("%d/%d", d.Status.ReadyReplicas, replicas(d.Spec.Replicas)),
+		d.Name, fmt.Sprintf("%d/%d", d.Status.ReadyReplicas, optional.Value(d.Spec.Replicas)),
 		int64(d.Status.UpdatedReplicas), int64(d.Status.AvailableReplicas),
 		column.Since(d.CreationTimestamp, now), names, images, selector,
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/core"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/template"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
@@ -46,7 +47,7 @@ func deploymentStatusRules() *api.RulesOf[*appsv1.Deployment] {
 
 func defaultDeployment(d *appsv1.Deployment) {
 	s := &d.Spec
-	setDefault(&s.Replicas, 1)
+	optional.Default(&s.Replicas, 1)
 	core.DefaultPodTemplate(&s.Template)
 	if s.Strategy.Type == "" {
 		s.Strategy.Type = appsv1.RollingUpdateDeploymentStrategyType
@@ -55,16 +56,16 @@ func defaultDeployment(d *appsv1.Deployment) {
 		if s.Strategy.RollingUpdate == nil {
 			s.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{}
 		}
-		setDefault(&s.Strategy.RollingUpdate.MaxUnavailable, intstr.FromString("25%"))
-		setDefault(&s.Strategy.RollingUpdate.MaxSurge, intstr.FromString("25%"))
+		optional.Default(&s.Strategy.RollingUpdate.MaxUnavailable, intstr.FromString("25%"))
+		optional.Default(&s.Strategy.RollingUpdate.MaxSurge, intstr.FromString("25%"))
 	}
-	setDefault(&s.RevisionHistoryLimit, 10)
-	setDefault(&s.ProgressDeadlineSeconds, 600)
+	optional.Default(&s.RevisionHistoryLimit, 10)
+	optional.Default(&s.ProgressDeadlineSeconds, 600)
 }
 
 func validateDeploymentSpec(s, old *appsv1.DeploymentSpec) field.ErrorList {
 	path := field.NewPath("spec")
-	errs := validate.NonNegative(replicas(s.Replicas), path.Child("replicas"))
+	errs := validate.NonNegative(optional.Value(s.Replicas), path.Child("replicas"))
 	selector, ok, more := template.Selector(s.Selector, "deployment", path.Child("selector"))
 	errs = append(errs, more...)
 	if ok {
@@ -111,7 +112,7 @@ func validateRollingUpdate(r *appsv1.RollingUpdateDeployment, path *field.Path) 
 	errs := countOrPercent(r.MaxUnavailable, unavailable)
 	errs = append(errs, countOrPercent(r.MaxSurge, path.Child("maxSurge"))...)
 	if template.Count(r.MaxUnavailable) == 0 && template.Count(r.MaxSurge) == 0 {
-		errs = append(errs, field.Invalid(unavailable, valueOf(r.MaxUnavailable), "may not be 0 when `maxSurge` is 0"))
+		errs = append(errs, field.Invalid(unavailable, optional.Value(r.MaxUnavailable), "may not be 0 when `maxSurge` is 0"))
 	}
 	return append(errs, template.AtMost100Percent(r.MaxUnavailable, unavailable)...)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/template"
 )
 
@@ -32,7 +33,7 @@ func ReplicaSet() *api.Kind {
 
 func replicaSetScale(obj api.Object) (spec, status int32, selector string) {
 	r := obj.(*appsv1.ReplicaSet)
-	return replicas(r.Spec.Replicas), r.Status.Replicas, template.SelectorText(r.Spec.Selector)
+	return optional.Value(r.Spec.Replicas), r.Status.Replicas, template.SelectorText(r.Spec.Selector)
 }
 
 func replicaSetColumns() []api.Column {
@@ -53,7 +54,7 @@ func replicaSetColumns() []api.Column {
 func replicaSetRow(r *appsv1.ReplicaSet, now time.Time) []any {
 	names, images := template.Cells(&r.Spec.Template.Spec)
 	return []any{
-		r.Name, int64(replicas(r.Spec.Replicas)), int64(r.Status.Replicas), int64(r.Status.ReadyReplicas),
+		r.Name, int64(optional.Value(r.Spec.Replicas)), int64(r.Status.Replicas), int64(r.Status.ReadyReplicas),
 		column.Since(r.CreationTimestamp, now), names, images, column.Selector(r.Spec.Selector),
 	}
 }

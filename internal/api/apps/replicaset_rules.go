@@ -7,6 +7,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/core"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/template"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
@@ -38,13 +39,13 @@ func replicaSetStatusRules() *api.RulesOf[*appsv1.ReplicaSet] {
 }
 
 func defaultReplicaSet(r *appsv1.ReplicaSet) {
-	setDefault(&r.Spec.Replicas, 1)
+	optional.Default(&r.Spec.Replicas, 1)
 	core.DefaultPodTemplate(&r.Spec.Template)
 }
 
 func validateReplicaSetSpec(s, old *appsv1.ReplicaSetSpec) field.ErrorList {
 	path := field.NewPath("spec")
-	errs := validate.NonNegative(replicas(s.Replicas), path.Child("replicas"))
+	errs := validate.NonNegative(optional.Value(s.Replicas), path.Child("replicas"))
 	errs = append(errs, validate.NonNegative(s.MinReadySeconds, path.Child("minReadySeconds"))...)
 	selector, ok, more := template.Selector(s.Selector, "deployment", path.Child("selector"))
 	errs = append(errs, more...)

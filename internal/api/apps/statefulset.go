@@ -9,6 +9,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/template"
 )
 
@@ -36,13 +37,13 @@ func StatefulSet() *api.Kind {
 
 func statefulSetScale(obj api.Object) (spec, status int32, selector string) {
 	s := obj.(*appsv1.StatefulSet)
-	return replicas(s.Spec.Replicas), s.Status.Replicas, template.SelectorText(s.Spec.Selector)
+	return optional.Value(s.Spec.Replicas), s.Status.Replicas, template.SelectorText(s.Spec.Selector)
 }
 
 func statefulSetRow(s *appsv1.StatefulSet, now time.Time) []any {
 	names, images := template.Cells(&s.Spec.Template.Spec)
 	return []any{
-		s.Name, fmt.Sprintf("%d/%d", s.Status.ReadyReplicas, replicas(s.Spec.Replicas)),
+		s.Name, fmt.Sprintf("%d/%d", s.Status.ReadyReplicas, optional.Value(s.Spec.Replicas)),
 		column.Since(s.CreationTimestamp, now), names, images,
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/core"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
@@ -66,11 +67,11 @@ func defaultStatefulSet(set *appsv1.StatefulSet) {
 		}
 	}
 	if s.UpdateStrategy.Type == appsv1.RollingUpdateStatefulSetStrategyType && s.UpdateStrategy.RollingUpdate != nil {
-		setDefault(&s.UpdateStrategy.RollingUpdate.Partition, 0)
+		optional.Default(&s.UpdateStrategy.RollingUpdate.Partition, 0)
 	}
 	defaultRetention(s)
-	setDefault(&s.Replicas, 1)
-	setDefault(&s.RevisionHistoryLimit, 10)
+	optional.Default(&s.Replicas, 1)
+	optional.Default(&s.RevisionHistoryLimit, 10)
 	for i := range s.VolumeClaimTemplates {
 		defaultClaim(&s.VolumeClaimTemplates[i])
 	}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api/core"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/template"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
@@ -37,7 +38,7 @@ func statefulSetFields(s *appsv1.StatefulSetSpec, path *field.Path) field.ErrorL
 	errs := podManagement(s.PodManagementPolicy, path.Child("podManagementPolicy"))
 	errs = append(errs, statefulSetStrategy(&s.UpdateStrategy, path.Child("updateStrategy"))...)
 	errs = append(errs, retention(s.PersistentVolumeClaimRetentionPolicy, path.Child("persistentVolumeClaimRetentionPolicy"))...)
-	errs = append(errs, validate.NonNegative(replicas(s.Replicas), path.Child("replicas"))...)
+	errs = append(errs, validate.NonNegative(optional.Value(s.Replicas), path.Child("replicas"))...)
 	errs = append(errs, validate.NonNegative(s.MinReadySeconds, path.Child("minReadySeconds"))...)
 	if s.Ordinals != nil {
 		errs = append(errs, validate.NonNegative(s.Ordinals.Start, path.Child("ordinals.start"))...)
@@ -116,7 +117,7 @@ func statefulSetStrategy(s *appsv1.StatefulSetUpdateStrategy, path *field.Path) 
 		if s.RollingUpdate == nil {
 			return nil
 		}
-		errs := validate.NonNegative(replicas(s.RollingUpdate.Partition), rolling.Child("partition"))
+		errs := validate.NonNegative(optional.Value(s.RollingUpdate.Partition), rolling.Child("partition"))
 		errs = append(errs, countOrPercent(s.RollingUpdate.MaxUnavailable, rolling.Child("maxUnavailable"))...)
 		if m := s.RollingUpdate.MaxUnavailable; m != nil && template.Count(m) == 0 {
 			errs = append(errs, field.Invalid(rolling.Child("maxUnavailable"), *m, "cannot be 0"))

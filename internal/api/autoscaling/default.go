@@ -4,6 +4,8 @@ import (
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/knarr-io/knarr/internal/api/optional"
 )
 
 // defaultUtilization is the share of requested CPU that is aimed at where
@@ -11,7 +13,7 @@ import (
 const defaultUtilization int32 = 80
 
 func defaultAutoscaler(h *autoscalingv2.HorizontalPodAutoscaler) {
-	setDefault(&h.Spec.MinReplicas, 1)
+	optional.Default(&h.Spec.MinReplicas, 1)
 	if len(h.Spec.Metrics) == 0 {
 		h.Spec.Metrics = []autoscalingv2.MetricSpec{cpuMetric(defaultUtilization)}
 	}
@@ -35,7 +37,7 @@ func scaleUp(r *autoscalingv2.HPAScalingRules) *autoscalingv2.HPAScalingRules {
 		{Type: autoscalingv2.PodsScalingPolicy, Value: 4, PeriodSeconds: 15},
 		{Type: autoscalingv2.PercentScalingPolicy, Value: 100, PeriodSeconds: 15},
 	})
-	setDefault(&out.StabilizationWindowSeconds, 0)
+	optional.Default(&out.StabilizationWindowSeconds, 0)
 	return out
 }
 
@@ -51,7 +53,7 @@ func rulesOr(r *autoscalingv2.HPAScalingRules, policies []autoscalingv2.HPAScali
 	if r == nil {
 		r = &autoscalingv2.HPAScalingRules{}
 	}
-	setDefault(&r.SelectPolicy, autoscalingv2.MaxChangePolicySelect)
+	optional.Default(&r.SelectPolicy, autoscalingv2.MaxChangePolicySelect)
 	if r.Policies == nil {
 		r.Policies = policies
 	}
@@ -61,8 +63,8 @@ func rulesOr(r *autoscalingv2.HPAScalingRules, policies []autoscalingv2.HPAScali
 // defaultOlder is the v1 form of the defaults: CPU counts where no annotation
 // names another metric.
 func defaultOlder(h *autoscalingv1.HorizontalPodAutoscaler) {
-	setDefault(&h.Spec.MinReplicas, 1)
+	optional.Default(&h.Spec.MinReplicas, 1)
 	if h.Spec.TargetCPUUtilizationPercentage == nil && len(toV2(h).Spec.Metrics) == 0 {
-		setDefault(&h.Spec.TargetCPUUtilizationPercentage, defaultUtilization)
+		optional.Default(&h.Spec.TargetCPUUtilizationPercentage, defaultUtilization)
 	}
 }

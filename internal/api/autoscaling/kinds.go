@@ -125,17 +125,3 @@ func columns() []api.Column {
 		column.Age(),
 	}
 }
-
-func valueOf[T any](p *T) T {
-	if p == nil {
-		var none T
-		return none
-	}
-	return *p
-}
-
-func setDefault[T any](p **T, value T) {
-	if *p == nil {
-		*p = &value
-	}
-}

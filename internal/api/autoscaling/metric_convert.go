@@ -5,6 +5,8 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knarr-io/knarr/internal/api/optional"
 )
 
 func metricToV2(m *autoscalingv1.MetricSpec) autoscalingv2.MetricSpec {
@@ -62,12 +64,12 @@ func metricToV1(m *autoscalingv2.MetricSpec) autoscalingv1.MetricSpec {
 	if o := m.Object; o != nil {
 		out.Object = &autoscalingv1.ObjectMetricSource{
 			Target: autoscalingv1.CrossVersionObjectReference(o.DescribedObject), MetricName: o.Metric.Name,
-			Selector: o.Metric.Selector, TargetValue: valueOf(o.Target.Value), AverageValue: o.Target.AverageValue,
+			Selector: o.Metric.Selector, TargetValue: optional.Value(o.Target.Value), AverageValue: o.Target.AverageValue,
 		}
 	}
 	if p := m.Pods; p != nil {
 		out.Pods = &autoscalingv1.PodsMetricSource{
-			MetricName: p.Metric.Name, Selector: p.Metric.Selector, TargetAverageValue: valueOf(p.Target.AverageValue),
+			MetricName: p.Metric.Name, Selector: p.Metric.Selector, TargetAverageValue: optional.Value(p.Target.AverageValue),
 		}
 	}
 	if r := m.Resource; r != nil {
@@ -130,30 +132,30 @@ func statusToV1(m *autoscalingv2.MetricStatus) autoscalingv1.MetricStatus {
 	if o := m.Object; o != nil {
 		out.Object = &autoscalingv1.ObjectMetricStatus{
 			Target: autoscalingv1.CrossVersionObjectReference(o.DescribedObject), MetricName: o.Metric.Name,
-			Selector: o.Metric.Selector, CurrentValue: valueOf(o.Current.Value), AverageValue: o.Current.AverageValue,
+			Selector: o.Metric.Selector, CurrentValue: optional.Value(o.Current.Value), AverageValue: o.Current.AverageValue,
 		}
 	}
 	if p := m.Pods; p != nil {
 		out.Pods = &autoscalingv1.PodsMetricStatus{
-			MetricName: p.Metric.Name, Selector: p.Metric.Selector, CurrentAverageValue: valueOf(p.Current.AverageValue),
+			MetricName: p.Metric.Name, Selector: p.Metric.Selector, CurrentAverageValue: optional.Value(p.Current.AverageValue),
 		}
 	}
 	if r := m.Resource; r != nil {
 		out.Resource = &autoscalingv1.ResourceMetricStatus{
 			Name: r.Name, CurrentAverageUtilization: r.Current.AverageUtilization,
-			CurrentAverageValue: valueOf(r.Current.AverageValue),
+			CurrentAverageValue: optional.Value(r.Current.AverageValue),
 		}
 	}
 	if c := m.ContainerResource; c != nil {
 		out.ContainerResource = &autoscalingv1.ContainerResourceMetricStatus{
 			Name: c.Name, Container: c.Container, CurrentAverageUtilization: c.Current.AverageUtilization,
-			CurrentAverageValue: valueOf(c.Current.AverageValue),
+			CurrentAverageValue: optional.Value(c.Current.AverageValue),
 		}
 	}
 	if e := m.External; e != nil {
 		out.External = &autoscalingv1.ExternalMetricStatus{
 			MetricName: e.Metric.Name, MetricSelector: e.Metric.Selector,
-			CurrentValue: valueOf(e.Current.Value), CurrentAverageValue: e.Current.AverageValue,
+			CurrentValue: optional.Value(e.Current.Value), CurrentAverageValue: e.Current.AverageValue,
 		}
 	}
 	return out

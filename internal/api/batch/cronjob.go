@@ -15,6 +15,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
 	"github.com/knarr-io/knarr/internal/api/core"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/template"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
@@ -94,9 +95,9 @@ func defaultCronJob(c *batchv1.CronJob) {
 	if c.Spec.ConcurrencyPolicy == "" {
 		c.Spec.ConcurrencyPolicy = batchv1.AllowConcurrent
 	}
-	setDefault(&c.Spec.Suspend, false)
-	setDefault(&c.Spec.SuccessfulJobsHistoryLimit, 3)
-	setDefault(&c.Spec.FailedJobsHistoryLimit, 1)
+	optional.Default(&c.Spec.Suspend, false)
+	optional.Default(&c.Spec.SuccessfulJobsHistoryLimit, 3)
+	optional.Default(&c.Spec.FailedJobsHistoryLimit, 1)
 	defaultFailurePolicy(c.Spec.JobTemplate.Spec.PodFailurePolicy)
 	core.DefaultPodTemplate(&c.Spec.JobTemplate.Spec.Template)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/template"
 )
 
@@ -58,7 +59,7 @@ func jobRow(j *batchv1.Job, now time.Time) []any {
 }
 
 func completions(j *batchv1.Job) string {
-	switch parallelism := valueOf(j.Spec.Parallelism); {
+	switch parallelism := optional.Value(j.Spec.Parallelism); {
 	case j.Spec.Completions != nil:
 		return fmt.Sprintf("%d/%d", j.Status.Succeeded, *j.Spec.Completions)
 	case parallelism > 1:

@@ -14,6 +14,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/core"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/template"
 )
 
@@ -60,22 +61,22 @@ func defaultJob(j *batchv1.Job) {
 
 func defaultJobSpec(s *batchv1.JobSpec) {
 	if s.Completions == nil && s.Parallelism == nil {
-		setDefault(&s.Completions, 1)
+		optional.Default(&s.Completions, 1)
 	}
-	setDefault(&s.Parallelism, 1)
+	optional.Default(&s.Parallelism, 1)
 	if s.BackoffLimitPerIndex != nil {
-		setDefault(&s.BackoffLimit, math.MaxInt32)
+		optional.Default(&s.BackoffLimit, math.MaxInt32)
 	}
-	setDefault(&s.BackoffLimit, 6)
-	setDefault(&s.CompletionMode, batchv1.NonIndexedCompletion)
-	setDefault(&s.Suspend, false)
-	setDefault(&s.ManualSelector, false)
+	optional.Default(&s.BackoffLimit, 6)
+	optional.Default(&s.CompletionMode, batchv1.NonIndexedCompletion)
+	optional.Default(&s.Suspend, false)
+	optional.Default(&s.ManualSelector, false)
 	replacement := batchv1.TerminatingOrFailed
 	if s.PodFailurePolicy != nil {
 		replacement = batchv1.Failed
 	}
 	defaultFailurePolicy(s.PodFailurePolicy)
-	setDefault(&s.PodReplacementPolicy, replacement)
+	optional.Default(&s.PodReplacementPolicy, replacement)
 	core.DefaultPodTemplate(&s.Template)
 }
 
@@ -107,7 +108,7 @@ func generateSelector(j *batchv1.Job) {
 			j.Labels = maps.Clone(j.Spec.Template.Labels)
 		}
 	}()
-	if valueOf(j.Spec.ManualSelector) {
+	if optional.Value(j.Spec.ManualSelector) {
 		return
 	}
 	labels := maps.Clone(j.Spec.Template.Labels)
@@ -152,12 +153,12 @@ func warnJob(j, old *batchv1.Job, isUpdate bool) []string {
 	out := template.NameWarnings(j.Name)
 	out = append(out, core.PodTemplateWarnings(&j.Spec.Template, nil, path)...)
 	const manyCompletions, manyAtOnce = 100_000, 10_000
-	if indexed(&j.Spec) && valueOf(j.Spec.Completions) > manyCompletions && valueOf(j.Spec.Parallelism) > manyAtOnce {
+	if indexed(&j.Spec) && optional.Value(j.Spec.Completions) > manyCompletions && optional.Value(j.Spec.Parallelism) > manyAtOnce {
 		out = append(out, "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail")
 	}
 	return out
 }
 
 func indexed(s *batchv1.JobSpec) bool {
-	return valueOf(s.CompletionMode) == batchv1.IndexedCompletion
+	return optional.Value(s.CompletionMode) == batchv1.IndexedCompletion
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/template"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
@@ -28,7 +29,7 @@ func validateJobStatus(j, old *batchv1.Job) field.ErrorList {
 	c.counts()
 	c.uncounted()
 	c.indexes()
-	c.start(valueOf(old.Spec.Suspend))
+	c.start(optional.Value(old.Spec.Suspend))
 	c.completion()
 	c.conditions()
 	return c.errs
@@ -67,10 +68,10 @@ func (c *statusCheck) counts() {
 	if isFinished(now) && (finishes || now.Active != was.Active) && now.Active > 0 {
 		c.invalid("active", now.Active, "active>0 is invalid for finished job")
 	}
-	if isFinished(now) && (finishes || valueOf(now.Terminating) != valueOf(was.Terminating)) && valueOf(now.Terminating) > 0 {
+	if isFinished(now) && (finishes || optional.Value(now.Terminating) != optional.Value(was.Terminating)) && optional.Value(now.Terminating) > 0 {
 		c.invalid("terminating", *now.Terminating, "terminating>0 is invalid for finished job")
 	}
-	if now.Ready != nil && (*now.Ready != valueOf(was.Ready) || now.Active != was.Active) && *now.Ready > now.Active {
+	if now.Ready != nil && (*now.Ready != optional.Value(was.Ready) || now.Active != was.Active) && *now.Ready > now.Active {
 		c.invalid("ready", *now.Ready, "cannot set more ready pods than active")
 	}
 	if now.Failed < was.Failed {
@@ -110,7 +111,7 @@ func (c *statusCheck) uncounted() {
 
 func (c *statusCheck) indexes() {
 	spec, now := &c.job.Spec, c.now
-	done, failed := now.CompletedIndexes, valueOf(now.FailedIndexes)
+	done, failed := now.CompletedIndexes, optional.Value(now.FailedIndexes)
 	doneChanged := done != c.was.CompletedIndexes
 	failedChanged := !equality.Semantic.DeepEqual(now.FailedIndexes, c.was.FailedIndexes)
 	if doneChanged {
@@ -129,7 +130,7 @@ func (c *statusCheck) indexes() {
 }
 
 func (c *statusCheck) parse(child, list string) {
-	if _, err := countIndexes(list, valueOf(c.job.Spec.Completions)); err != nil {
+	if _, err := countIndexes(list, optional.Value(c.job.Spec.Completions)); err != nil {
 		c.invalid(child, list, fmt.Sprintf("error parsing %s: %s", child, err))
 	}
 }
@@ -142,7 +143,7 @@ func (c *statusCheck) start(wasSuspended bool) {
 	if isFinished(c.now) && now == nil && (changed || isFinished(c.now) != isFinished(c.was)) {
 		c.errs = append(c.errs, field.Required(c.path.Child("startTime"), "startTime is required for finished job"))
 	}
-	if changed && was != nil && !valueOf(c.job.Spec.Suspend) && !wasSuspended {
+	if changed && was != nil && !optional.Value(c.job.Spec.Suspend) && !wasSuspended {
 		c.invalid("startTime", now, "field is immutable for unsuspended job once set")
 	}
 }

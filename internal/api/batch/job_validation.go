@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/template"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
@@ -46,7 +47,7 @@ func validateHostName(j *batchv1.Job) field.ErrorList {
 // validateGenerated refuses labels and selectors that only look generated. Jobs
 // older than the labels with a prefix need none of these.
 func validateGenerated(j *batchv1.Job, prefixed bool) field.ErrorList {
-	if valueOf(j.Spec.ManualSelector) || j.Spec.Selector == nil {
+	if optional.Value(j.Spec.ManualSelector) || j.Spec.Selector == nil {
 		return nil
 	}
 	var errs field.ErrorList
@@ -177,7 +178,7 @@ func validateIndexed(s *batchv1.JobSpec, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Required(path.Child("completions"),
 			fmt.Sprintf("when completion mode is %s", batchv1.IndexedCompletion)))
 	}
-	if p := valueOf(s.Parallelism); p > maxParallelism {
+	if p := optional.Value(s.Parallelism); p > maxParallelism {
 		errs = append(errs, field.Invalid(path.Child("parallelism"), p,
 			fmt.Sprintf("must be less than or equal to %d when completion mode is %s", maxParallelism, batchv1.IndexedCompletion)))
 	}
@@ -185,20 +186,20 @@ func validateIndexed(s *batchv1.JobSpec, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("maxFailedIndexes"), *s.MaxFailedIndexes, "must be less than or equal to completions"))
 	}
 	failed := path.Child("maxFailedIndexes")
-	if n := valueOf(s.MaxFailedIndexes); n > maxIndexes {
+	if n := optional.Value(s.MaxFailedIndexes); n > maxIndexes {
 		errs = append(errs, field.Invalid(failed, n, fmt.Sprintf("must be less than or equal to %d", maxIndexes)))
 	}
-	if valueOf(s.Completions) <= maxIndexes || s.BackoffLimitPerIndex == nil {
+	if optional.Value(s.Completions) <= maxIndexes || s.BackoffLimitPerIndex == nil {
 		return errs
 	}
 	if s.MaxFailedIndexes == nil {
 		errs = append(errs, field.Required(failed, fmt.Sprintf("must be specified when completions is above %d", maxIndexes)))
 	}
 	why := fmt.Sprintf("must be less than or equal to %d when completions are above %d and used with backoff limit per index", maxOfMany, maxIndexes)
-	if n := valueOf(s.Parallelism); n > maxOfMany {
+	if n := optional.Value(s.Parallelism); n > maxOfMany {
 		errs = append(errs, field.Invalid(path.Child("parallelism"), n, why))
 	}
-	if n := valueOf(s.MaxFailedIndexes); n > maxOfMany {
+	if n := optional.Value(s.MaxFailedIndexes); n > maxOfMany {
 		errs = append(errs, field.Invalid(failed, n, why))
 	}
 	return errs
@@ -249,7 +250,7 @@ func sameCompletions(s, was *batchv1.JobSpec, path *field.Path) field.ErrorList 
 	switch {
 	case !indexed(s):
 		return validate.Immutable(s.Completions, was.Completions, at)
-	case s.Completions == nil || equality.Semantic.DeepEqual(s.Completions, was.Completions), *s.Completions == valueOf(s.Parallelism):
+	case s.Completions == nil || equality.Semantic.DeepEqual(s.Completions, was.Completions), *s.Completions == optional.Value(s.Parallelism):
 		return nil
 	}
 	return field.ErrorList{field.Invalid(at, *s.Completions, "can only be modified in tandem with "+path.Child("parallelism").String())}
@@ -259,7 +260,7 @@ func sameCompletions(s, was *batchv1.JobSpec, path *field.Path) field.ErrorList 
 // has no pods: in what directs pods to nodes (KEP-2926), in labels and
 // annotations, and in what containers ask for (KEP-5440).
 func sameTemplate(s *batchv1.JobSpec, old *batchv1.Job, path *field.Path) field.ErrorList {
-	idle := valueOf(old.Spec.Suspend) && old.Status.Active == 0 && (old.Status.StartTime == nil || isTrue(&old.Status, batchv1.JobSuspended))
+	idle := optional.Value(old.Spec.Suspend) && old.Status.Active == 0 && (old.Status.StartTime == nil || isTrue(&old.Status, batchv1.JobSuspended))
 	if !idle {
 		return immutable(s.Template, old.Spec.Template, path)
 	}

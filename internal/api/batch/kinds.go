@@ -11,17 +11,3 @@ const (
 
 // Kinds are the kinds of batch/v1.
 func Kinds() []*api.Kind { return []*api.Kind{CronJob(), Job()} }
-
-func setDefault[T any](p **T, value T) {
-	if *p == nil {
-		*p = &value
-	}
-}
-
-func valueOf[T any](p *T) T {
-	if p == nil {
-		var none T
-		return none
-	}
-	return *p
-}

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
@@ -149,7 +150,7 @@ func validateSuccessRule(s *batchv1.JobSpec, r *batchv1.SuccessPolicyRule, path 
 		return field.ErrorList{field.Required(path, "at least one of succeededCount or succeededIndexes must be specified")}
 	}
 	var errs field.ErrorList
-	completions := valueOf(s.Completions)
+	completions := optional.Value(s.Completions)
 	var named int32 // none where they cannot be read
 	if r.SucceededIndexes != nil {
 		var err error

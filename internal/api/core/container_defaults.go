@@ -4,6 +4,8 @@ import (
 	"github.com/distribution/reference"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/knarr-io/knarr/internal/api/optional"
 )
 
 func defaultContainer(c *corev1.Container) {
@@ -53,7 +55,7 @@ func defaultEnv(e *corev1.EnvVar) {
 	defaultFieldRef(e.ValueFrom.FieldRef)
 	defaultDivisor(e.ValueFrom.ResourceFieldRef)
 	if f := e.ValueFrom.FileKeyRef; f != nil {
-		orNew(&f.Optional, false)
+		optional.Default(&f.Optional, false)
 	}
 }
 
@@ -81,7 +83,7 @@ func defaultProbe(p *corev1.Probe) {
 	orSet(&p.FailureThreshold, 3)
 	defaultHTTPGet(p.HTTPGet)
 	if p.GRPC != nil {
-		orNew(&p.GRPC.Service, "")
+		optional.Default(&p.GRPC.Service, "")
 	}
 }
 

@@ -17,13 +17,6 @@ func orSet[T comparable](field *T, value T) {
 	}
 }
 
-// orNew sets an optional field that is unset.
-func orNew[T any](field **T, value T) {
-	if *field == nil {
-		*field = &value
-	}
-}
-
 // nilIfEmpty makes an empty list the unset one, for lists that are shown even
 // where they are unset: storage of protobuf keeps no difference.
 func nilIfEmpty[T any](list []T) []T {

@@ -3,7 +3,7 @@
 //
 // One file holds one kind; what a pod spec needs (defaults, checks, warnings,
 // columns) is spread over files named pod_*.go, since templates of other
-// groups use it too: DefaultPodSpec, DefaultPodTemplate, ValidatePodTemplate,
+// groups use it too: DefaultPodTemplate, ValidatePodTemplate,
 // ValidatePodTemplateUpdate and PodTemplateWarnings.
 //
 // Everything here is pure and keeps no state.

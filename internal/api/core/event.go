@@ -12,8 +12,8 @@ import (
 	"github.com/knarr-io/knarr/internal/api/column"
 )
 
-// EventTTL is how long an event is kept after it was last written.
-const EventTTL = time.Hour
+// eventTTL is how long an event is kept after it was last written.
+const eventTTL = time.Hour
 
 func eventKind() *api.Kind {
 	return api.Spec[*corev1.Event]{
@@ -24,7 +24,7 @@ func eventKind() *api.Kind {
 		NewList:    func() runtime.Object { return &corev1.EventList{} },
 		Main: api.RulesOf[*corev1.Event]{
 			Meta:           api.MetaLast,
-			Validate:       ValidateEvent,
+			Validate:       validateEvent,
 			ValidateUpdate: validateEventUpdate,
 		},
 		Columns: []api.Column{
@@ -39,18 +39,18 @@ func eventKind() *api.Kind {
 			column.Wide(column.Text("Count", column.Doc(corev1.Event{}, "count"))),
 			column.Wide(column.Name()),
 		},
-		Row:                 EventRow,
+		Row:                 eventRow,
 		Fields:              eventFields,
 		FieldNames:          eventFieldNames(),
 		IndexedFields:       []string{"involvedObject.uid"},
-		TTL:                 func(*corev1.Event) time.Duration { return EventTTL },
+		TTL:                 func(*corev1.Event) time.Duration { return eventTTL },
 		UnconditionalUpdate: true,
 		CreateOnUpdate:      true,
 	}.Kind()
 }
 
-// EventRow is an event's line in a table, of this group and of events.k8s.io.
-func EventRow(e *corev1.Event, now time.Time) []any {
+// eventRow is an event's line in a table, of this group and of events.k8s.io.
+func eventRow(e *corev1.Event, now time.Time) []any {
 	first := column.Since(e.FirstTimestamp, now)
 	if e.FirstTimestamp.IsZero() {
 		first = sinceMicro(e, now)

@@ -16,9 +16,9 @@ const (
 	maxEventNote = 1024
 )
 
-// ValidateEvent checks an event as this group takes it: freely in the old
+// validateEvent checks an event as this group takes it: freely in the old
 // form, strictly where eventTime shows the new one.
-func ValidateEvent(e *corev1.Event) field.ErrorList {
+func validateEvent(e *corev1.Event) field.ErrorList {
 	if e.EventTime.IsZero() {
 		return eventNamespace(e, metav1.NamespaceDefault)
 	}
@@ -61,6 +61,6 @@ func eventNamespace(e *corev1.Event, clusterScoped ...string) field.ErrorList {
 		e.InvolvedObject.Namespace, "does not match event.namespace")}
 }
 
-func validateEventUpdate(e, _ *corev1.Event) field.ErrorList { return ValidateEvent(e) }
+func validateEventUpdate(e, _ *corev1.Event) field.ErrorList { return validateEvent(e) }
 
 func asTime(t metav1.MicroTime) metav1.Time { return metav1.Time(t) }

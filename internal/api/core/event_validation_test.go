@@ -22,7 +22,7 @@ func TestWhereEventsLie(t *testing.T) {
 		"new, of the cluster, in system":         {event("kube-system", "", at), true},
 		"new, of the cluster, in some namespace": {event("a", "", at), false},
 	} {
-		if errs := ValidateEvent(&tt.event); (len(errs) == 0) != tt.ok {
+		if errs := validateEvent(&tt.event); (len(errs) == 0) != tt.ok {
 			t.Errorf("%s: %v", name, errs)
 		}
 	}

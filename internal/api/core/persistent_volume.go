@@ -10,6 +10,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
@@ -62,11 +63,11 @@ func preparePersistentVolumeStatus(v, old *corev1.PersistentVolume) {
 func defaultPersistentVolume(v *corev1.PersistentVolume) {
 	orSet(&v.Status.Phase, corev1.VolumePending)
 	orSet(&v.Spec.PersistentVolumeReclaimPolicy, corev1.PersistentVolumeReclaimRetain)
-	orNew(&v.Spec.VolumeMode, corev1.PersistentVolumeFilesystem)
+	optional.Default(&v.Spec.VolumeMode, corev1.PersistentVolumeFilesystem)
 	roundResources(v.Spec.Capacity)
 	s := &v.Spec.PersistentVolumeSource
 	if s.HostPath != nil {
-		orNew(&s.HostPath.Type, corev1.HostPathUnset)
+		optional.Default(&s.HostPath.Type, corev1.HostPathUnset)
 	}
 	if s.ISCSI != nil {
 		orSet(&s.ISCSI.ISCSIInterface, defaultISCSIInterface)

@@ -5,20 +5,22 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	resourcehelper "k8s.io/component-helpers/resource"
+
+	"github.com/knarr-io/knarr/internal/api/optional"
 )
 
 // DefaultPodTemplate fills unset fields of a template's pod spec.
-func DefaultPodTemplate(t *corev1.PodTemplateSpec) { DefaultPodSpec(&t.Spec) }
+func DefaultPodTemplate(t *corev1.PodTemplateSpec) { defaultPodSpec(&t.Spec) }
 
-// DefaultPodSpec fills unset fields of a pod spec, in a template or in a pod.
+// defaultPodSpec fills unset fields of a pod spec, in a template or in a pod.
 // What only a pod gets (requests from limits, host ports, service links) is
 // in defaultPod.
-func DefaultPodSpec(s *corev1.PodSpec) {
+func defaultPodSpec(s *corev1.PodSpec) {
 	orSet(&s.DNSPolicy, corev1.DNSClusterFirst)
 	orSet(&s.RestartPolicy, corev1.RestartPolicyAlways)
 	orSet(&s.SchedulerName, corev1.DefaultSchedulerName)
-	orNew(&s.SecurityContext, corev1.PodSecurityContext{})
-	orNew(&s.TerminationGracePeriodSeconds, int64(corev1.DefaultTerminationGracePeriodSeconds))
+	optional.Default(&s.SecurityContext, corev1.PodSecurityContext{})
+	optional.Default(&s.TerminationGracePeriodSeconds, int64(corev1.DefaultTerminationGracePeriodSeconds))
 	// The two names of the service account are one field with an old alias.
 	orSet(&s.ServiceAccountName, s.DeprecatedServiceAccount)
 	s.DeprecatedServiceAccount = s.ServiceAccountName
@@ -70,12 +72,12 @@ func defaultAffinity(a *corev1.Affinity) {
 func defaultPod(p *corev1.Pod) {
 	// Host ports and requests come first: they look at what the user wrote.
 	s := &p.Spec
-	DefaultPodSpec(s)
+	defaultPodSpec(s)
 	if grace := s.TerminationGracePeriodSeconds; grace != nil && *grace < 0 {
 		least := int64(1)
 		s.TerminationGracePeriodSeconds = &least
 	}
-	orNew(&s.EnableServiceLinks, corev1.DefaultEnableServiceLinks)
+	optional.Default(&s.EnableServiceLinks, corev1.DefaultEnableServiceLinks)
 	for _, list := range [][]corev1.Container{s.InitContainers, s.Containers} {
 		for i := range list {
 			requestsFromLimits(&list[i].Resources)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
@@ -85,7 +86,7 @@ func defaultReplicationController(rc *replicationController) {
 			}
 		}
 	}
-	orNew(&rc.Spec.Replicas, 1)
+	optional.Default(&rc.Spec.Replicas, 1)
 }
 
 func scaleOf(obj api.Object) (spec, status int32, selector string) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/optional"
 )
 
 func serviceKind() *api.Kind {
@@ -83,17 +84,17 @@ func defaultService(s *corev1.Service) {
 		orSet(&spec.ExternalTrafficPolicy, corev1.ServiceExternalTrafficPolicyCluster)
 	}
 	if hasClusterIP(spec.Type) {
-		orNew(&spec.InternalTrafficPolicy, corev1.ServiceInternalTrafficPolicyCluster)
+		optional.Default(&spec.InternalTrafficPolicy, corev1.ServiceInternalTrafficPolicyCluster)
 	}
 	if spec.Type == corev1.ServiceTypeLoadBalancer {
-		orNew(&spec.AllocateLoadBalancerNodePorts, true)
+		optional.Default(&spec.AllocateLoadBalancerNodePorts, true)
 	}
 	for i := range s.Status.LoadBalancer.Ingress {
 		if spec.Type != corev1.ServiceTypeLoadBalancer {
 			break
 		}
 		if in := &s.Status.LoadBalancer.Ingress[i]; in.IP != "" {
-			orNew(&in.IPMode, corev1.LoadBalancerIPModeVIP)
+			optional.Default(&in.IPMode, corev1.LoadBalancerIPModeVIP)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package core
 
 import (
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/knarr-io/knarr/internal/api/optional"
 )
 
 const (
@@ -23,20 +25,20 @@ func defaultVolume(v *corev1.Volume) {
 		s.EmptyDir = &corev1.EmptyDirVolumeSource{}
 	}
 	if s.Secret != nil {
-		orNew(&s.Secret.DefaultMode, podFileMode)
+		optional.Default(&s.Secret.DefaultMode, podFileMode)
 	}
 	if s.ConfigMap != nil {
-		orNew(&s.ConfigMap.DefaultMode, podFileMode)
+		optional.Default(&s.ConfigMap.DefaultMode, podFileMode)
 	}
 	if s.DownwardAPI != nil {
-		orNew(&s.DownwardAPI.DefaultMode, podFileMode)
+		optional.Default(&s.DownwardAPI.DefaultMode, podFileMode)
 		defaultDownwardItems(s.DownwardAPI.Items)
 	}
 	if s.Projected != nil {
 		defaultProjected(s.Projected)
 	}
 	if s.HostPath != nil {
-		orNew(&s.HostPath.Type, corev1.HostPathUnset)
+		optional.Default(&s.HostPath.Type, corev1.HostPathUnset)
 	}
 	if s.Ephemeral != nil && s.Ephemeral.VolumeClaimTemplate != nil {
 		DefaultPersistentVolumeClaimSpec(&s.Ephemeral.VolumeClaimTemplate.Spec)
@@ -48,7 +50,7 @@ func defaultVolume(v *corev1.Volume) {
 }
 
 func defaultProjected(p *corev1.ProjectedVolumeSource) {
-	orNew(&p.DefaultMode, podFileMode)
+	optional.Default(&p.DefaultMode, podFileMode)
 	p.Sources = nilIfEmpty(p.Sources)
 	for i := range p.Sources {
 		src := &p.Sources[i]
@@ -56,10 +58,10 @@ func defaultProjected(p *corev1.ProjectedVolumeSource) {
 			defaultDownwardItems(src.DownwardAPI.Items)
 		}
 		if src.ServiceAccountToken != nil {
-			orNew(&src.ServiceAccountToken.ExpirationSeconds, tokenSeconds)
+			optional.Default(&src.ServiceAccountToken.ExpirationSeconds, tokenSeconds)
 		}
 		if src.PodCertificate != nil {
-			orNew(&src.PodCertificate.MaxExpirationSeconds, podCertificateSeconds)
+			optional.Default(&src.PodCertificate.MaxExpirationSeconds, podCertificateSeconds)
 		}
 	}
 }
@@ -91,8 +93,8 @@ func defaultAzureDisk(d *corev1.AzureDiskVolumeSource) {
 	if d == nil {
 		return
 	}
-	orNew(&d.CachingMode, corev1.AzureDataDiskCachingReadWrite)
-	orNew(&d.Kind, corev1.AzureSharedBlobDisk)
-	orNew(&d.FSType, defaultAzureDiskFSType)
-	orNew(&d.ReadOnly, false)
+	optional.Default(&d.CachingMode, corev1.AzureDataDiskCachingReadWrite)
+	optional.Default(&d.Kind, corev1.AzureSharedBlobDisk)
+	optional.Default(&d.FSType, defaultAzureDiskFSType)
+	optional.Default(&d.ReadOnly, false)
 }

@@ -23,9 +23,9 @@ const (
 	namePrefix    = "pvc-"
 )
 
-// NameFor is the name of the volume of the claim with a uid. It is never used
+// nameFor is the name of the volume of the claim with a uid. It is never used
 // again.
-func NameFor(claimUID string) string { return namePrefix + claimUID }
+func nameFor(claimUID string) string { return namePrefix + claimUID }
 
 // HasName tells whether a volume of ours could have the name.
 func HasName(name string) bool {
@@ -48,7 +48,7 @@ const nodeAnnotation = "knarr.io/node"
 
 // New is the volume of a claim on a node, below the node's folder.
 func New(claim *corev1.PersistentVolumeClaim, node *corev1.Node, policy corev1.PersistentVolumeReclaimPolicy, class string) *corev1.PersistentVolume {
-	name, mode := NameFor(string(claim.UID)), corev1.PersistentVolumeFilesystem
+	name, mode := nameFor(string(claim.UID)), corev1.PersistentVolumeFilesystem
 	out := &corev1.PersistentVolume{}
 	out.Name = name
 	out.Annotations = map[string]string{provisionedBy: Provisioner, nodeAnnotation: node.Name, SizeEnforced: "false"}

@@ -19,21 +19,21 @@ import (
 	"github.com/knarr-io/knarr/internal/api"
 )
 
-// CountPrefix starts the names that count objects of any kind.
-const CountPrefix = "count/"
+// countPrefix starts the names that count objects of any kind.
+const countPrefix = "count/"
 
 // plain are the kinds that quotas also count under their bare name.
 var plain = []string{"configmaps", "persistentvolumeclaims", "replicationcontrollers", "resourcequotas", "secrets", "services"}
 
-// CountName is the name under which a quota counts the objects of a resource.
-func CountName(gr schema.GroupResource) corev1.ResourceName {
-	return corev1.ResourceName(CountPrefix + gr.String())
+// countName is the name under which a quota counts the objects of a resource.
+func countName(gr schema.GroupResource) corev1.ResourceName {
+	return corev1.ResourceName(countPrefix + gr.String())
 }
 
 // Usage is what an object of a resource uses, under every name that a quota
 // can limit it by. now tells which pods are past their end.
 func Usage(gr schema.GroupResource, obj api.Object, now time.Time) corev1.ResourceList {
-	out := corev1.ResourceList{CountName(gr): one()}
+	out := corev1.ResourceList{countName(gr): one()}
 	if gr.Group == "" && slices.Contains(plain, gr.Resource) {
 		out[corev1.ResourceName(gr.Resource)] = one()
 	}
@@ -64,9 +64,9 @@ func Limits(hard corev1.ResourceList, gr schema.GroupResource) bool {
 func Covers(name corev1.ResourceName, gr schema.GroupResource) bool {
 	text := string(name)
 	switch {
-	case name == CountName(gr), gr.Group == "" && text == gr.Resource:
+	case name == countName(gr), gr.Group == "" && text == gr.Resource:
 		return true
-	case strings.HasPrefix(text, CountPrefix):
+	case strings.HasPrefix(text, countPrefix):
 		return false
 	}
 	switch gr {

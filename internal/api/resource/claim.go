@@ -6,6 +6,8 @@ import (
 
 	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/knarr-io/knarr/internal/api/optional"
 )
 
 func defaultClaim(c claim) {
@@ -77,7 +79,7 @@ func prepareStatus(c, old claim) {
 type device struct{ Driver, Pool, Device, ShareID string }
 
 func deviceOf(d resourcev1.AllocatedDeviceStatus) device {
-	return device{d.Driver, d.Pool, d.Device, valueOf(d.ShareID)}
+	return device{d.Driver, d.Pool, d.Device, optional.Value(d.ShareID)}
 }
 
 // allocated are the devices that a claim holds.
@@ -87,7 +89,7 @@ func allocated(c claim) map[device]bool {
 		return out
 	}
 	for _, r := range c.Status.Allocation.Devices.Results {
-		out[device{r.Driver, r.Pool, r.Device, string(valueOf((*types.UID)(r.ShareID)))}] = true
+		out[device{r.Driver, r.Pool, r.Device, string(optional.Value((*types.UID)(r.ShareID)))}] = true
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
@@ -49,7 +50,7 @@ func validateDevice(d, old *resourcev1.Device, perDevice bool, path *field.Path)
 	}
 	errs = append(errs, table(d.Attributes, -1, maxKey, path.Child("attributes"), qualifiedName, validateAttribute)...)
 	check := validateCapacity
-	if valueOf(d.AllowMultipleAllocations) {
+	if optional.Value(d.AllowMultipleAllocations) {
 		check = validateSharedCapacity
 	}
 	errs = append(errs, table(d.Capacity, -1, maxKey, path.Child("capacity"), qualifiedName, check)...)

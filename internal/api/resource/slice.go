@@ -13,6 +13,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/optional"
 )
 
 // ResourceSlice lists devices of a driver.
@@ -34,7 +35,7 @@ func ResourceSlice() *api.Kind {
 		Columns: sliceColumns(), Row: sliceRow,
 		Fields: func(s slice) fields.Set {
 			return fields.Set{
-				resourcev1.ResourceSliceSelectorNodeName: valueOf(s.Spec.NodeName),
+				resourcev1.ResourceSliceSelectorNodeName: optional.Value(s.Spec.NodeName),
 				resourcev1.ResourceSliceSelectorDriver:   s.Spec.Driver,
 			}
 		},
@@ -55,7 +56,7 @@ func sliceColumns() []api.Column {
 }
 
 func sliceRow(s slice, now time.Time) []any {
-	return []any{s.Name, valueOf(s.Spec.NodeName), s.Spec.Driver, s.Spec.Pool.Name, column.Since(s.CreationTimestamp, now)}
+	return []any{s.Name, optional.Value(s.Spec.NodeName), s.Spec.Driver, s.Spec.Pool.Name, column.Since(s.CreationTimestamp, now)}
 }
 
 // dropAlpha takes away what upstream 1.36 leaves off by default: lists as
@@ -81,14 +82,6 @@ func stampTaints(s, _ slice, stamp api.Stamp) {
 			}
 		}
 	}
-}
-
-func valueOf[T any](p *T) T {
-	if p == nil {
-		var none T
-		return none
-	}
-	return *p
 }
 
 func warnSlice(s, _ slice, _ bool) []string {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api/core"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
@@ -31,7 +32,7 @@ func validateSlice(s, old slice) field.ErrorList {
 	if slices.ContainsFunc(spec.Devices, isAdvanced) {
 		most = resourcev1.ResourceSliceMaxDevicesWithAdvancedFeatures
 	}
-	perDevice := valueOf(spec.PerDeviceNodeSelection)
+	perDevice := optional.Value(spec.PerDeviceNodeSelection)
 	errs = append(errs, set(spec.Devices, most, path.Child("devices"), func(d *resourcev1.Device, at *field.Path) field.ErrorList {
 		return validateDevice(d, deviceNamed(old, d.Name), perDevice, at)
 	}, func(d *resourcev1.Device) string { return d.Name })...)

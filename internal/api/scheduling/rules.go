@@ -34,9 +34,9 @@ func rules() api.RulesOf[*schedulingv1.PriorityClass] {
 	}
 }
 
-// SystemClasses are the classes that every cluster has: for pods without
+// systemClasses are the classes that every cluster has: for pods without
 // which the cluster, or a node, does not work.
-func SystemClasses() []*schedulingv1.PriorityClass {
+func systemClasses() []*schedulingv1.PriorityClass {
 	policy := corev1.PreemptLowerPriority
 	class := func(name string, value int32, description string) *schedulingv1.PriorityClass {
 		c := &schedulingv1.PriorityClass{Value: value, Description: description, PreemptionPolicy: &policy}
@@ -67,7 +67,7 @@ func validateClass(c *schedulingv1.PriorityClass) field.ErrorList {
 
 // notSystem says in what a class differs from the system's of its name.
 func notSystem(c *schedulingv1.PriorityClass) string {
-	for _, known := range SystemClasses() {
+	for _, known := range systemClasses() {
 		switch {
 		case known.Name != c.Name:
 		case known.Value != c.Value:

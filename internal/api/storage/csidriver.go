@@ -11,6 +11,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
@@ -66,22 +67,22 @@ func driverRow(d *storagev1.CSIDriver, now time.Time) []any {
 		modes = strings.Join(names, ",")
 	}
 	return []any{
-		d.Name, attach, valueOf(d.Spec.PodInfoOnMount), valueOf(d.Spec.StorageCapacity), tokens,
-		valueOf(d.Spec.RequiresRepublish), modes, column.Since(d.CreationTimestamp, now),
+		d.Name, attach, optional.Value(d.Spec.PodInfoOnMount), optional.Value(d.Spec.StorageCapacity), tokens,
+		optional.Value(d.Spec.RequiresRepublish), modes, column.Since(d.CreationTimestamp, now),
 	}
 }
 
 func defaultDriver(d *storagev1.CSIDriver) {
 	s := &d.Spec
-	setDefault(&s.AttachRequired, true)
-	setDefault(&s.PodInfoOnMount, false)
-	setDefault(&s.StorageCapacity, false)
-	setDefault(&s.FSGroupPolicy, storagev1.ReadWriteOnceWithFSTypeFSGroupPolicy)
+	optional.Default(&s.AttachRequired, true)
+	optional.Default(&s.PodInfoOnMount, false)
+	optional.Default(&s.StorageCapacity, false)
+	optional.Default(&s.FSGroupPolicy, storagev1.ReadWriteOnceWithFSTypeFSGroupPolicy)
 	if len(s.VolumeLifecycleModes) == 0 {
 		s.VolumeLifecycleModes = []storagev1.VolumeLifecycleMode{storagev1.VolumeLifecyclePersistent}
 	}
-	setDefault(&s.RequiresRepublish, false)
-	setDefault(&s.SELinuxMount, false)
+	optional.Default(&s.RequiresRepublish, false)
+	optional.Default(&s.SELinuxMount, false)
 }
 
 // countDriverChange raises the generation with changes of the spec. It

@@ -29,17 +29,3 @@ func oneOf[T ~string](value T, path *field.Path, list ...T) field.ErrorList {
 	}
 	return field.ErrorList{field.NotSupported(path, value, list)}
 }
-
-func setDefault[T any](p **T, value T) {
-	if *p == nil {
-		*p = &value
-	}
-}
-
-func valueOf[T any](p *T) T {
-	if p == nil {
-		var none T
-		return none
-	}
-	return *p
-}

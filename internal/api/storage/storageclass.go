@@ -13,9 +13,9 @@ import (
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
-// DefaultAnnotations mark the class of claims that name none; the second is
+// defaultAnnotations mark the class of claims that name none; the second is
 // the name that the first once had.
-func DefaultAnnotations() []string {
+func defaultAnnotations() []string {
 	return []string{"storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"}
 }
 
@@ -49,7 +49,7 @@ func columns() []api.Column {
 
 func row(c *storagev1.StorageClass, now time.Time) []any {
 	name := c.Name
-	if IsDefault(c) {
+	if isDefault(c) {
 		name += " (default)"
 	}
 	reclaim, binding := corev1.PersistentVolumeReclaimDelete, storagev1.VolumeBindingImmediate
@@ -63,9 +63,9 @@ func row(c *storagev1.StorageClass, now time.Time) []any {
 	return []any{name, c.Provisioner, string(reclaim), string(binding), expansion, column.Since(c.CreationTimestamp, now)}
 }
 
-// IsDefault tells whether claims that name no class get this one.
-func IsDefault(c *storagev1.StorageClass) bool {
-	for _, a := range DefaultAnnotations() {
+// isDefault tells whether claims that name no class get this one.
+func isDefault(c *storagev1.StorageClass) bool {
+	for _, a := range defaultAnnotations() {
 		if c.Annotations[a] == "true" {
 			return true
 		}

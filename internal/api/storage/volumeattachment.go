@@ -13,6 +13,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
 	"github.com/knarr-io/knarr/internal/api/core"
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
@@ -51,7 +52,7 @@ func attachmentColumns() []api.Column {
 
 func attachmentRow(a *storagev1.VolumeAttachment, now time.Time) []any {
 	return []any{
-		a.Name, a.Spec.Attacher, valueOf(a.Spec.Source.PersistentVolumeName), a.Spec.NodeName,
+		a.Name, a.Spec.Attacher, optional.Value(a.Spec.Source.PersistentVolumeName), a.Spec.NodeName,
 		a.Status.Attached, column.Since(a.CreationTimestamp, now),
 	}
 }

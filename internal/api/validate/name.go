@@ -34,11 +34,6 @@ func Label(name string, prefix bool) []string {
 	return apimachinery.NameIsDNSLabel(name, prefix)
 }
 
-// Label1035 is a DNS label of RFC 1035: it starts with a letter.
-func Label1035(name string, prefix bool) []string {
-	return apimachinery.NameIsDNS1035Label(name, prefix)
-}
-
 // Name reports every reason for which the rule refuses the name at path.
 func Name(rule NameRule, name string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList

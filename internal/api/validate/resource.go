@@ -56,7 +56,7 @@ func ContainerResourceName(name string, path *field.Path) field.ErrorList {
 		if !containerResources.Has(name) && !hugePages(name) {
 			errs = append(errs, field.Invalid(path, name, "must be a standard resource for containers"))
 		}
-	case !nativeResource(name) && !ExtendedResource(corev1.ResourceName(name)):
+	case !nativeResource(name) && !extendedResource(corev1.ResourceName(name)):
 		errs = append(errs, field.Invalid(path, name, "doesn't follow extended resource name standard"))
 	}
 	return errs
@@ -77,9 +77,9 @@ func StandardQuotaResource(name corev1.ResourceName) bool {
 	return quotaResources.Has(string(name)) || hugePages(strings.TrimPrefix(string(name), requestsPrefix))
 }
 
-// ExtendedResource tells whether the resource is one of a vendor: a name with
+// extendedResource tells whether the resource is one of a vendor: a name with
 // a domain of its own that also makes a valid quota name.
-func ExtendedResource(name corev1.ResourceName) bool {
+func extendedResource(name corev1.ResourceName) bool {
 	if nativeResource(string(name)) || strings.HasPrefix(string(name), requestsPrefix) {
 		return false
 	}
@@ -100,7 +100,7 @@ func nativeResource(name string) bool {
 func hugePages(name string) bool { return strings.HasPrefix(name, corev1.ResourceHugePagesPrefix) }
 
 func counted(name corev1.ResourceName) bool {
-	return countedResources.Has(string(name)) || ExtendedResource(name)
+	return countedResources.Has(string(name)) || extendedResource(name)
 }
 
 func standardResource(name string) bool {

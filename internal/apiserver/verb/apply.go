@@ -3,7 +3,6 @@ package verb
 import (
 	"bytes"
 	"context"
-	stderrors "errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -78,7 +77,7 @@ func readApplied(body []byte, validation string) (runtime.Object, error) {
 		return nil, errors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
 	}
 	if out.Object == nil {
-		return nil, errors.NewBadRequest("error decoding YAML: " + stderrors.New("the body is empty").Error())
+		return nil, errors.NewBadRequest("error decoding YAML: the body is empty")
 	}
 	if validation == strictFields {
 		var again map[string]any

@@ -17,14 +17,10 @@ import (
 )
 
 func (h *Handler) delete(ctx context.Context, t *target) (Result, error) {
-	if t.req.Subresource != "" {
-		return Result{}, methodNotAllowed()
+	if err := checkDeletion(ctx, t); err != nil {
+		return Result{}, err
 	}
 	opts := t.req.DeleteOptions
-	if errs := metavalidation.ValidateDeleteOptions(&opts); len(errs) > 0 {
-		return Result{}, invalidOptions("DeleteOptions", errs)
-	}
-	warnOfOrphans(ctx, t.kind, &opts)
 	w := &write{target: t, user: userOf(ctx), dryRun: len(opts.DryRun) > 0}
 	for {
 		item, found := t.lookup()
@@ -42,6 +38,19 @@ func (h *Handler) delete(ctx context.Context, t *target) (Result, error) {
 			return Result{}, ctx.Err()
 		}
 	}
+}
+
+// checkDeletion refuses what cannot be deleted, and options that make no sense.
+func checkDeletion(ctx context.Context, t *target) error {
+	if t.req.Subresource != "" {
+		return methodNotAllowed()
+	}
+	opts := &t.req.DeleteOptions
+	if errs := metavalidation.ValidateDeleteOptions(opts); len(errs) > 0 {
+		return invalidOptions("DeleteOptions", errs)
+	}
+	warnOfOrphans(ctx, t.kind, opts)
+	return nil
 }
 
 // warnOfOrphans tells who deletes jobs without saying what becomes of their

@@ -66,7 +66,7 @@ func unreached(server string, err error) error {
 // pinned is the authority that the token names; nil where it is not shown.
 func pinned(chain []*x509.Certificate, t Token) *x509.Certificate {
 	for _, cert := range chain {
-		if cert.IsCA && FingerprintOf(cert) == t.Fingerprint {
+		if cert.IsCA && fingerprintOf(cert) == t.Fingerprint {
 			return cert
 		}
 	}

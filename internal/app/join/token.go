@@ -20,8 +20,8 @@ type Token struct {
 	Fingerprint [sha256.Size]byte
 }
 
-// FingerprintOf is the SHA-256 of a certificate's public key (RFC 7469, 2.4).
-func FingerprintOf(cert *x509.Certificate) [sha256.Size]byte {
+// fingerprintOf is the SHA-256 of a certificate's public key (RFC 7469, 2.4).
+func fingerprintOf(cert *x509.Certificate) [sha256.Size]byte {
 	return sha256.Sum256(cert.RawSubjectPublicKeyInfo)
 }
 
@@ -41,7 +41,7 @@ func NewToken(authority []byte) (Token, error) {
 		return Token{}, err
 	}
 	secret, err := random(16)
-	return Token{ID: id, Secret: secret, Fingerprint: FingerprintOf(cert)}, err
+	return Token{ID: id, Secret: secret, Fingerprint: fingerprintOf(cert)}, err
 }
 
 // alphabet is what bootstrap tokens are written with.

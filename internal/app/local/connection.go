@@ -53,7 +53,7 @@ func ExplainConnection(ctx context.Context, s Settings, namespace, name, destina
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	config, err := AdminConfig(s)
+	config, err := adminConfig(s)
 	if err != nil {
 		return nil, err
 	}

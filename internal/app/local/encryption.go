@@ -24,7 +24,7 @@ const maxStatus = 64 << 10
 // EncryptionStatus asks the server that runs.
 func EncryptionStatus(ctx context.Context, s Settings) (encryption.Status, error) {
 	var out encryption.Status
-	config, err := AdminConfig(s)
+	config, err := adminConfig(s)
 	if err != nil {
 		return out, err
 	}

@@ -23,7 +23,7 @@ import (
 func ExplainPod(ctx context.Context, s Settings, namespace, name string) (*corev1.Pod, []scheduler.Verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	config, err := AdminConfig(s)
+	config, err := adminConfig(s)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -162,8 +162,8 @@ func clientOf(path string) (*client.Client, error) {
 	return client.New(transport, catalog.New()), nil
 }
 
-// AdminConfig is the administrator's client configuration.
-func AdminConfig(s Settings) (*rest.Config, error) { return configOf(s.AdminKubeconfig()) }
+// adminConfig is the administrator's client configuration.
+func adminConfig(s Settings) (*rest.Config, error) { return configOf(s.AdminKubeconfig()) }
 
 func configOf(path string) (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", path)

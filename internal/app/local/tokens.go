@@ -59,7 +59,7 @@ func CreateToken(ctx context.Context, s Settings, ttl time.Duration, description
 	if err != nil {
 		return NewToken{}, err
 	}
-	admin, err := AdminConfig(s)
+	admin, err := adminConfig(s)
 	if err != nil {
 		return NewToken{}, err
 	}

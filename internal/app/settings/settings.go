@@ -18,8 +18,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// EnvPrefix begins the name of every environment variable that is a setting.
-const EnvPrefix = "KNARR_"
+// envPrefix begins the name of every environment variable that is a setting.
+const envPrefix = "KNARR_"
 
 // maxFile bounds the settings file, in bytes.
 const maxFile = 1 << 20
@@ -40,7 +40,7 @@ func applyEnvironment(flags *pflag.FlagSet, taken map[string]bool, environ []str
 	set = map[string]bool{}
 	for _, entry := range environ {
 		key, value, _ := strings.Cut(entry, "=")
-		rest, ours := strings.CutPrefix(key, EnvPrefix)
+		rest, ours := strings.CutPrefix(key, envPrefix)
 		if !ours {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/knarr-io/knarr/internal/api/optional"
 	"github.com/knarr-io/knarr/internal/controller/internal/pods"
 	"github.com/knarr-io/knarr/internal/controller/internal/selection"
 )
@@ -104,15 +105,8 @@ func (s *subsets) add(ports []corev1.EndpointPort, address corev1.EndpointAddres
 
 func samePorts(a, b []corev1.EndpointPort) bool {
 	return slices.EqualFunc(a, b, func(x, y corev1.EndpointPort) bool {
-		return x.Name == y.Name && x.Port == y.Port && x.Protocol == y.Protocol && deref(x.AppProtocol) == deref(y.AppProtocol)
+		return x.Name == y.Name && x.Port == y.Port && x.Protocol == y.Protocol && optional.Value(x.AppProtocol) == optional.Value(y.AppProtocol)
 	})
-}
-
-func deref(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 // pack orders addresses by number, so that equal sets are equal objects.

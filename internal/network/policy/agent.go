@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -97,7 +98,7 @@ func New(cfg Config) *Agent {
 		book: rules.NewBook(), dirty: map[item]struct{}{}, admitted: map[rules.Key]admission{}, applied: make(chan struct{}),
 		done: progress{policies: map[rules.Key]uint64{}, pods: map[rules.Key]netip.Addr{}}}
 	a.policies.OnChange(func(old, new *networkingv1.NetworkPolicy) {
-		p := newest(old, new)
+		p := cmp.Or(new, old)
 		a.mark(item{aPolicy, rules.Key{Namespace: p.Namespace, Name: p.Name}})
 	})
 	own := client.InformerWith[*corev1.Pod](cfg.Local, client.Selection{Fields: "spec.nodeName=" + cfg.Node})
@@ -107,14 +108,6 @@ func New(cfg Config) *Agent {
 		}
 	})
 	return a
-}
-
-func newest[T comparable](old, new T) T {
-	var none T
-	if new != none {
-		return new
-	}
-	return old
 }
 
 // mark notes a change. Before there is something to enforce it only wakes:
@@ -200,13 +193,13 @@ func (a *Agent) follow(ctx context.Context) error {
 	a.namespaces = client.InformerFor[*corev1.Namespace](a.cfg.Informers)
 	a.pods = client.InformerFor[*corev1.Pod](a.cfg.Informers)
 	a.nodes = client.InformerFor[*corev1.Node](a.cfg.Informers)
-	a.namespaces.OnChange(func(old, new *corev1.Namespace) { a.mark(item{aNamespace, rules.Key{Name: newest(old, new).Name}}) })
-	a.nodes.OnChange(func(old, new *corev1.Node) { a.mark(item{aNode, rules.Key{Name: newest(old, new).Name}}) })
+	a.namespaces.OnChange(func(old, new *corev1.Namespace) { a.mark(item{aNamespace, rules.Key{Name: cmp.Or(new, old).Name}}) })
+	a.nodes.OnChange(func(old, new *corev1.Node) { a.mark(item{aNode, rules.Key{Name: cmp.Or(new, old).Name}}) })
 	a.pods.OnChange(func(old, new *corev1.Pod) {
 		if old != nil && new != nil && sameToPolicies(old, new) {
 			return
 		}
-		p := newest(old, new)
+		p := cmp.Or(new, old)
 		a.mark(item{aPod, rules.Key{Namespace: p.Namespace, Name: p.Name}})
 	})
 	a.book.SetPod(DNSPod(a.cfg.DNS))

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -78,7 +79,7 @@ func New(cfg Config) *Proxy {
 		return []string{s.Namespace + "/" + s.Labels[discoveryv1.LabelServiceName]}
 	})
 	p.services.OnChange(func(old, new *corev1.Service) {
-		s := newest(old, new)
+		s := cmp.Or(new, old)
 		p.mark(owner{namespace: s.Namespace, name: s.Name})
 	})
 	p.slices.OnChange(func(old, new *discoveryv1.EndpointSlice) {
@@ -89,7 +90,7 @@ func New(cfg Config) *Proxy {
 		}
 	})
 	p.pods.OnChange(func(old, new *corev1.Pod) {
-		if pod := newest(old, new); hasHostPorts(pod) {
+		if pod := cmp.Or(new, old); hasHostPorts(pod) {
 			p.mark(owner{pod: true, namespace: pod.Namespace, name: pod.Name})
 		}
 	})
@@ -114,14 +115,6 @@ func zoneOf(n *corev1.Node) string {
 func (p *Proxy) here() Place {
 	n, _ := p.node.Get("", p.cfg.Node)
 	return Place{Node: p.cfg.Node, Zone: zoneOf(n)}
-}
-
-func newest[T comparable](old, new T) T {
-	var none T
-	if new != none {
-		return new
-	}
-	return old
 }
 
 func hasHostPorts(pod *corev1.Pod) bool {

@@ -148,7 +148,7 @@ func ended(v *View, c *corev1.Container, i *Instance, cs *corev1.ContainerStatus
 		cs.LastTerminationState = end
 		return
 	case !v.crashWait(c.Name, i, now).IsZero():
-		cs.State.Waiting = &corev1.ContainerStateWaiting{Reason: reasonCrashLoop, Message: CrashMessage(v, c.Name)}
+		cs.State.Waiting = &corev1.ContainerStateWaiting{Reason: reasonCrashLoop, Message: crashMessage(v, c.Name)}
 		cs.LastTerminationState = end
 		return
 	}
@@ -165,8 +165,8 @@ func isEphemeral(pod *corev1.Pod, name string) bool {
 	return false
 }
 
-// CrashMessage words the wait of a container that keeps ending.
-func CrashMessage(v *View, container string) string {
+// crashMessage words the wait of a container that keeps ending.
+func crashMessage(v *View, container string) string {
 	return fmt.Sprintf("back-off %s restarting failed container=%s pod=%s", v.Crash[container].Delay, container, PodRef(v.Pod))
 }
 

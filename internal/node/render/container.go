@@ -42,8 +42,8 @@ func Container(in ContainerInput) *runtimeapi.ContainerConfig {
 		Image: &runtimeapi.ImageSpec{
 			Image: in.Image, UserSpecifiedImage: c.Image,
 		},
-		Command:     ExpandAll(c.Command, lookup),
-		Args:        ExpandAll(c.Args, lookup),
+		Command:     expandAll(c.Command, lookup),
+		Args:        expandAll(c.Args, lookup),
 		WorkingDir:  c.WorkingDir,
 		Envs:        in.Env,
 		Mounts:      withOwnFiles(in),

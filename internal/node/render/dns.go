@@ -52,9 +52,9 @@ type Cluster struct {
 	Domain string
 }
 
-// PodDNS is a pod's DNS configuration by its policy (ClusterFirst, Default,
+// podDNS is a pod's DNS configuration by its policy (ClusterFirst, Default,
 // None, ClusterFirstWithHostNet) and dnsConfig.
-func PodDNS(pod *corev1.Pod, cluster Cluster, host Resolver) *runtimeapi.DNSConfig {
+func podDNS(pod *corev1.Pod, cluster Cluster, host Resolver) *runtimeapi.DNSConfig {
 	var r Resolver
 	switch policy := pod.Spec.DNSPolicy; {
 	case policy == corev1.DNSNone:

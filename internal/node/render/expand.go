@@ -38,8 +38,8 @@ func Expand(s string, lookup func(string) (string, bool)) string {
 	return out.String()
 }
 
-// ExpandAll expands every string of a list.
-func ExpandAll(list []string, lookup func(string) (string, bool)) []string {
+// expandAll expands every string of a list.
+func expandAll(list []string, lookup func(string) (string, bool)) []string {
 	if list == nil {
 		return nil
 	}

@@ -161,7 +161,7 @@ func TestDNS(t *testing.T) {
 		}}, "10.96.0.10 a b | ns.svc.cluster.local svc.cluster.local cluster.local lan own | ndots:5 rotate"},
 	}
 	for _, tc := range cases {
-		got := PodDNS(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns"}, Spec: tc.spec}, cluster, host)
+		got := podDNS(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns"}, Spec: tc.spec}, cluster, host)
 		text := strings.Join(got.Servers, " ") + " | " + strings.Join(got.Searches, " ") + " | " + strings.Join(got.Options, " ")
 		if text != tc.want {
 			t.Errorf("%s: %s, want %s", tc.name, text, tc.want)
@@ -269,7 +269,7 @@ func TestHostname(t *testing.T) {
 		{"the node's", corev1.PodSpec{HostNetwork: true, Hostname: "h"}, "n1"},
 	} {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web-0", Namespace: "default"}, Spec: tc.spec}
-		if got := SandboxHostname(pod, "n1", Cluster{Domain: "cluster.local"}); got != tc.want {
+		if got := sandboxHostname(pod, "n1", Cluster{Domain: "cluster.local"}); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
 	}

@@ -38,7 +38,7 @@ func Sandbox(in SandboxInput) *runtimeapi.PodSandboxConfig {
 			Name: pod.Name, Namespace: pod.Namespace, Uid: string(pod.UID), Attempt: in.Attempt,
 		},
 		LogDirectory: PodLogDir(in.LogRoot, pod),
-		DnsConfig:    PodDNS(pod, in.Cluster, in.HostResolver),
+		DnsConfig:    podDNS(pod, in.Cluster, in.HostResolver),
 		PortMappings: portMappings(pod),
 		Labels:       sandboxLabels(pod),
 		Annotations:  pod.Annotations,
@@ -48,15 +48,15 @@ func Sandbox(in SandboxInput) *runtimeapi.PodSandboxConfig {
 			Sysctls:         sysctls(pod),
 		},
 	}
-	cfg.Hostname = SandboxHostname(pod, in.NodeName, in.Cluster)
+	cfg.Hostname = sandboxHostname(pod, in.NodeName, in.Cluster)
 	if pod.Spec.Overhead != nil {
 		cfg.Linux.Overhead = linuxResources(pod.Spec.Overhead, pod.Spec.Overhead)
 	}
 	return cfg
 }
 
-// SandboxHostname is what hostname(1) says inside the pod.
-func SandboxHostname(pod *corev1.Pod, node string, cluster Cluster) string {
+// sandboxHostname is what hostname(1) says inside the pod.
+func sandboxHostname(pod *corev1.Pod, node string, cluster Cluster) string {
 	if pod.Spec.HostNetwork {
 		return node
 	}

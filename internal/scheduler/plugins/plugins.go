@@ -50,7 +50,7 @@ func Default(from Sources) []Weighted {
 		{Plugin: &NodeVolumeLimits{Volumes: volumes}},
 		{Plugin: &VolumeBinding{Volumes: volumes}},
 		{Plugin: &VolumeZone{Volumes: volumes}},
-		{Plugin: &PodTopologySpread{Sources: from, Defaults: SystemSpread(), Lenient: true}, Weight: 2},
+		{Plugin: &PodTopologySpread{Sources: from, Defaults: systemSpread(), Lenient: true}, Weight: 2},
 		{Plugin: &InterPodAffinity{Sources: from, HardWeight: 1}, Weight: 2},
 		{Plugin: NewDynamicResources(from.Devices), Weight: 2},
 		{Plugin: DefaultPreemption{LeastPercent: preemptLeastPercent, LeastCount: preemptLeastCount}},

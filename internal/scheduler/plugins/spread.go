@@ -25,8 +25,8 @@ type PodTopologySpread struct {
 	Lenient bool
 }
 
-// SystemSpread are the defaults of a scheduler that nobody configured.
-func SystemSpread() []corev1.TopologySpreadConstraint {
+// systemSpread are the defaults of a scheduler that nobody configured.
+func systemSpread() []corev1.TopologySpreadConstraint {
 	return []corev1.TopologySpreadConstraint{
 		{TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway, MaxSkew: 3},
 		{TopologyKey: corev1.LabelTopologyZone, WhenUnsatisfiable: corev1.ScheduleAnyway, MaxSkew: 5},

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -45,20 +46,12 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	o.EncodingBudget = orDefault(o.EncodingBudget, 32<<20)
-	o.HistoryCount = orDefault(o.HistoryCount, 16384)
-	o.HistoryBytes = orDefault(o.HistoryBytes, 8<<20)
-	o.HistoryAge = orDefault(o.HistoryAge, 3*time.Minute)
-	o.Replay = orDefault(o.Replay, 2000)
+	o.EncodingBudget = cmp.Or(o.EncodingBudget, 32<<20)
+	o.HistoryCount = cmp.Or(o.HistoryCount, 16384)
+	o.HistoryBytes = cmp.Or(o.HistoryBytes, 8<<20)
+	o.HistoryAge = cmp.Or(o.HistoryAge, 3*time.Minute)
+	o.Replay = cmp.Or(o.Replay, 2000)
 	return o
-}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }
 
 // Cache holds all objects of all kinds. Safe for concurrent use.

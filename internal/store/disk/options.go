@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 
@@ -53,22 +54,14 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	o.Keep = orDefault(o.Keep, 5*time.Minute)
-	o.KeepChanges = orDefault(o.KeepChanges, 100_000)
-	o.MaxValue = orDefault(o.MaxValue, 3<<19)
-	o.MaxCommit = orDefault(o.MaxCommit, 16<<20)
-	o.FreeFloor = orDefault(o.FreeFloor, 64<<20)
-	o.Ballast = orDefault(o.Ballast, 32<<20)
-	o.CacheSize = orDefault(o.CacheSize, 8<<20)
-	o.MemTableSize = orDefault(o.MemTableSize, 4<<20)
-	o.heads = orDefault(o.heads, mostHeads)
+	o.Keep = cmp.Or(o.Keep, 5*time.Minute)
+	o.KeepChanges = cmp.Or(o.KeepChanges, 100_000)
+	o.MaxValue = cmp.Or(o.MaxValue, 3<<19)
+	o.MaxCommit = cmp.Or(o.MaxCommit, 16<<20)
+	o.FreeFloor = cmp.Or(o.FreeFloor, 64<<20)
+	o.Ballast = cmp.Or(o.Ballast, 32<<20)
+	o.CacheSize = cmp.Or(o.CacheSize, 8<<20)
+	o.MemTableSize = cmp.Or(o.MemTableSize, 4<<20)
+	o.heads = cmp.Or(o.heads, mostHeads)
 	return o
-}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }

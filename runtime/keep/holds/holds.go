@@ -12,8 +12,8 @@ import (
 	"github.com/knarr-io/knarr/runtime/keep/wire"
 )
 
-// MaxKeys bounds a table.
-const MaxKeys = 16384
+// maxKeys bounds a table.
+const maxKeys = 16384
 
 // ErrFull says that a table holds as many keys as it may.
 var ErrFull = errors.New("too many held keys")
@@ -37,7 +37,7 @@ func New(fds map[string][]int) *Table {
 func (t *Table) Hold(key string, fds []int) error {
 	t.mu.Lock()
 	old, exists := t.fds[key]
-	full := !exists && len(t.fds) >= MaxKeys
+	full := !exists && len(t.fds) >= maxKeys
 	if full {
 		old = fds
 	} else {

@@ -16,8 +16,8 @@ import (
 	"github.com/knarr-io/knarr/runtime/proc"
 )
 
-// MaxRecords bounds the log: the oldest record goes first.
-const MaxRecords = 65536
+// maxRecords bounds the log: the oldest record goes first.
+const maxRecords = 65536
 
 // line is one entry of the file: an exit or the forgetting of one.
 type line struct {
@@ -103,7 +103,7 @@ func (l *Log) Append(e wire.Exit) error {
 	l.seq++
 	e.Seq = l.seq
 	l.exits = append(l.exits, e)
-	if n := len(l.exits) - MaxRecords; n > 0 {
+	if n := len(l.exits) - maxRecords; n > 0 {
 		l.exits = append([]wire.Exit(nil), l.exits[n:]...)
 		l.waste += n
 	}

@@ -93,7 +93,7 @@ func (k Keeper) create(ctx context.Context, o Owner, want *appsv1.ControllerRevi
 // Truncate deletes the oldest revisions that are not live beyond the owner's
 // limit.
 func (k Keeper) Truncate(ctx context.Context, o Owner, sorted []*appsv1.ControllerRevision, live func(*appsv1.ControllerRevision) bool) error {
-	for _, r := range Surplus(sorted, live, o.Limit) {
+	for _, r := range surplus(sorted, live, o.Limit) {
 		err := k.Revisions.Delete(ctx, r.Namespace, r.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(r.UID))})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("deleting revision %s: %w", r.Name, err)

@@ -125,9 +125,9 @@ func Sort(revisions []*appsv1.ControllerRevision) {
 	})
 }
 
-// Surplus are the oldest revisions beyond the limit among those that are not
+// surplus are the oldest revisions beyond the limit among those that are not
 // live. The revisions are sorted.
-func Surplus(sorted []*appsv1.ControllerRevision, live func(*appsv1.ControllerRevision) bool, limit int32) []*appsv1.ControllerRevision {
+func surplus(sorted []*appsv1.ControllerRevision, live func(*appsv1.ControllerRevision) bool, limit int32) []*appsv1.ControllerRevision {
 	var idle []*appsv1.ControllerRevision
 	for _, r := range sorted {
 		if !live(r) {

@@ -102,7 +102,7 @@ func TestSurplusSparesTheLive(t *testing.T) {
 	live := func(r *appsv1.ControllerRevision) bool { return r.Name == "1" || r.Name == "5" }
 	for limit, want := range map[int32]string{0: "2 3 4", 1: "2 3", 3: "", 10: ""} {
 		var got []string
-		for _, r := range Surplus(all, live, limit) {
+		for _, r := range surplus(all, live, limit) {
 			got = append(got, r.Name)
 		}
 		if s := strings.Join(got, " "); s != want {

@@ -11,22 +11,6 @@ import (
 // tmpl shortens the signatures that pick a template out of a spec.
 type tmpl = corev1.PodTemplateSpec
 
-func replicas(n *int32) int32 { return valueOf(n) }
-
-func valueOf[T any](p *T) T {
-	if p == nil {
-		var none T
-		return none
-	}
-	return *p
-}
-
-func setDefault[T any](p **T, value T) {
-	if *p == nil {
-		*p = &value
-	}
-}
-
 // oldTemplate is the template of the old spec, where there is one.
 func oldTemplate[S any](old *S, of func(*S) *tmpl) *tmpl {
 	if old == nil {
