@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	images := flag.String("images", "", "folder of image archives, as `make images` builds them")
 	// The tests wait for the cluster rather than work: more of them at a time
 	// than processors.
-	if err := flag.Set("test.parallel", "6"); err != nil {
+	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
 	flag.Parse()

