@@ -20,21 +20,21 @@ func set(key, expression string) string {
 func TestMutatesByParameters(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"one", "two"} {
-		w.must(t, http.MethodPost, "/api/v1/namespaces/default/secrets", fmt.Sprintf(`{"metadata":{"name":%q,"labels":{"use":"yes"}}}`, name), http.StatusCreated)
+		w.Must(t, http.MethodPost, "/api/v1/namespaces/default/secrets", fmt.Sprintf(`{"metadata":{"name":%q,"labels":{"use":"yes"}}}`, name), http.StatusCreated)
 	}
 	const param = `"paramKind":{"apiVersion":"v1","kind":"Secret"},"variables":[{"name":"by","expression":"params.metadata.name"},{"name":"text","expression":"variables.by + ' of ' + object.metadata.name"}],`
 	w.mutating(t, "each", param+strings.Replace(set("KEY", "variables.text"), `\"KEY\"`, `variables.by`, 1), `,"paramRef":{"selector":{"matchLabels":{"use":"yes"}},"parameterNotFoundAction":"Deny"}`)
 	w.mutating(t, "some", `"matchConditions":[{"name":"c","expression":"object.metadata.name != 'skip'"}],`+set("some", "'yes'"), "")
-	got := w.must(t, http.MethodPost, configMaps, configMap("a"), http.StatusCreated)
+	got := w.Must(t, http.MethodPost, configMaps, configMap("a"), http.StatusCreated)
 	if diff := cmp.Diff(map[string]string{"a": "1", "one": "one of a", "two": "two of a", "some": "yes"}, data(t, got)); diff != "" {
 		t.Error(diff)
 	}
-	got = w.must(t, http.MethodPost, configMaps, configMap("skip"), http.StatusCreated)
+	got = w.Must(t, http.MethodPost, configMaps, configMap("skip"), http.StatusCreated)
 	if _, has := data(t, got)["some"]; has {
 		t.Error("a condition that does not hold is passed over")
 	}
 	for _, name := range []string{"one", "two"} {
-		w.must(t, http.MethodDelete, "/api/v1/namespaces/default/secrets/"+name, "", http.StatusOK)
+		w.Must(t, http.MethodDelete, "/api/v1/namespaces/default/secrets/"+name, "", http.StatusOK)
 	}
 	if text := w.refused(t, "without", http.StatusForbidden); !strings.Contains(text, "no params found") {
 		t.Errorf("without parameters it is refused with %q", text)
@@ -52,8 +52,8 @@ func TestMutatesAgain(t *testing.T) {
 			w := newWorld(t)
 			w.mutating(t, "count", set("n", "string(size(object.data))"), "")
 			w.mutating(t, "later", set("later", "'yes'"), "")
-			w.must(t, http.MethodPatch, group+"mutatingadmissionpolicies/count", `{"spec":{"reinvocationPolicy":"`+policy+`"}}`, http.StatusOK, "Content-Type", "application/merge-patch+json")
-			if diff := cmp.Diff(want, data(t, w.must(t, http.MethodPost, configMaps, configMap("a"), http.StatusCreated))); diff != "" {
+			w.Must(t, http.MethodPatch, group+"mutatingadmissionpolicies/count", `{"spec":{"reinvocationPolicy":"`+policy+`"}}`, http.StatusOK, "Content-Type", "application/merge-patch+json")
+			if diff := cmp.Diff(want, data(t, w.Must(t, http.MethodPost, configMaps, configMap("a"), http.StatusCreated))); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -64,7 +64,7 @@ func TestMutatesAgain(t *testing.T) {
 func TestMutationsThatMayFail(t *testing.T) {
 	w := newWorld(t)
 	w.mutating(t, "p", `"failurePolicy":"Ignore",`+set("b", "object.nothing"), "")
-	if diff := cmp.Diff(map[string]string{"a": "1"}, data(t, w.must(t, http.MethodPost, configMaps, configMap("a"), http.StatusCreated))); diff != "" {
+	if diff := cmp.Diff(map[string]string{"a": "1"}, data(t, w.Must(t, http.MethodPost, configMaps, configMap("a"), http.StatusCreated))); diff != "" {
 		t.Error(diff)
 	}
 }
