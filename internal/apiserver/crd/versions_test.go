@@ -7,9 +7,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/knarr-io/knarr/internal/testkit"
 	"github.com/knarr-io/knarr/internal/testkit/apitest"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 const (
@@ -40,7 +41,7 @@ func TestVersionsComeAndGo(t *testing.T) {
 		_, header, _ := s.Do(t, "GET", widgets+"/old", "")
 		return header.Get("Warning")
 	}
-	testkit.Eventually(t, patience, "the warning of a deprecated version", func() bool {
+	await.Until(t, time.Minute, "the warning of a deprecated version", func() bool {
 		return warned() == `299 - "example.com/v1 Widget is deprecated; use example.com/v2 Widget"`
 	})
 	want(t, s, 201, "POST", asV2, widget("v2", "new", `{"color":"blue"}`))
