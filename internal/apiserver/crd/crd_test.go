@@ -17,6 +17,7 @@ import (
 const (
 	definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 	widgets     = "/apis/example.com/v1/namespaces/default/widgets"
+	patience    = time.Minute
 )
 
 // definition is a CustomResourceDefinition whose storage version is v1. conversion
