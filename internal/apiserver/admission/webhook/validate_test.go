@@ -181,7 +181,7 @@ func TestNamespaceSelector(t *testing.T) {
 func TestTheQuestionIsAboutWhatIsStored(t *testing.T) {
 	w := newWorld(t, func(string, *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse { return allow() })
 	w.configure(t, "Validating", "a", w.hook("a.example.com", "/a", `"configmaps"`, `"CREATE"`, ""))
-	stored := w.must(t, http.MethodPost, configMaps, `{"metadata":{"generateName":"one-"}}`, http.StatusCreated)
+	stored := w.Must(t, http.MethodPost, configMaps, `{"metadata":{"generateName":"one-"}}`, http.StatusCreated)
 	asked := &unstructured.Unstructured{}
 	if err := asked.UnmarshalJSON(w.requests()[0].Object.Raw); err != nil {
 		t.Fatal(err)
