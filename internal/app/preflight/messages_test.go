@@ -31,7 +31,7 @@ func TestWhatToDoAboutAMachine(t *testing.T) {
     what to do: load the modules (modprobe -a nf_tables nft_chain_nat nft_masq nft_numgen nft_fib_ipv4 nft_reject_ipv4), or use a kernel of 5.10 or newer with them`},
 		"no links": {noLinks(syscall.EOPNOTSUPP, ""), `a virtual Ethernet link cannot be made: operation not supported
     what to do: load the module: modprobe veth`},
-		"SELinux": {enforcing([]byte("1")), `SELinux is enforcing, and containers get no labels of their own
+		"SELinux": {enforcing([]byte("1")), `SELinux is enforcing, and only containers with seLinuxOptions get labels of their own
     what to do: where a pod is refused its files (ausearch -m avc tells), use permissive mode: setenforce 0`},
 		"WSL 1": {subsystem("Linux version 4.4.0-19041-Microsoft", false), `this is WSL 1, which has no Linux kernel
     what to do: convert the distribution, in Windows: wsl --set-version DISTRIBUTION 2`},

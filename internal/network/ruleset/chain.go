@@ -117,7 +117,7 @@ func (t *Table) stepRules(chain string, index int, step Step) ([][]expr.Any, err
 // destination to it: one rule, whatever the number of targets.
 func (t *Table) balance(chain string, index int, step Step, guards []expr.Any) ([][]expr.Any, error) {
 	pick := &nftables.Set{Table: t.table, Anonymous: true, Constant: true, IsMap: true,
-		KeyType: nftables.TypeInteger, DataType: targetType()}
+		KeyType: nftables.TypeMark, DataType: targetType()}
 	elements := make([]nftables.SetElement, len(step.Balance))
 	for i, target := range step.Balance {
 		elements[i] = nftables.SetElement{Key: nativeUint32(uint32(i)), Val: targetBytes(target)}

@@ -121,6 +121,25 @@ func inSet(name string) expr.Any {
 	return &expr.Lookup{SourceRegister: reg0, SetName: name}
 }
 
+// throughPriority takes what a lookup found through the packet's priority, so
+// that another lookup can use it: the kernel could take it from the register,
+// but libnftables cannot read such a rule, and ends every program that lists
+// the ruleset (nft, firewalld). Who uses it clears the priority (setPriority),
+// which nothing else has given to a packet of a Service by then.
+func throughPriority() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: reg0, SourceRegister: true},
+		&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: reg0},
+	}
+}
+
+func setPriority(to uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: reg0, Data: nativeUint32(to)},
+		&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: reg0, SourceRegister: true},
+	}
+}
+
 func verdictFrom(name string) expr.Any {
 	return &expr.Lookup{SourceRegister: reg0, DestRegister: unix.NFT_REG_VERDICT, IsDestRegSet: true, SetName: name}
 }

@@ -75,7 +75,7 @@ func kindFromChain(name string) (kind, bool) {
 
 // kindsForm names the rules that kindRules makes; another form found in the
 // kernel is replaced.
-const kindsForm = "1"
+const kindsForm = "2"
 
 // spareKinds is how many kinds that nobody needs may stand.
 const spareKinds = 64
@@ -169,6 +169,7 @@ func (t *Table) kindRules(k kind) [][]expr.Any {
 		load, indexAt, targets = loadNodePort(), reg2, NodeTargets
 	}
 	return [][]expr.Any{
+		setPriority(0),
 		join(t.guards(masquerade), setMark(MasqueradeMark)),
 		join(load, []expr.Any{
 			&expr.Numgen{Register: indexAt, Modulus: uint32(k.targets()), Type: unix.NFT_NG_RANDOM},
@@ -182,8 +183,7 @@ func (t *Table) kindRules(k kind) [][]expr.Any {
 func pickRule(load []expr.Any, picks string) []expr.Any {
 	return join(load, []expr.Any{
 		&expr.Lookup{SourceRegister: reg0, DestRegister: reg0, IsDestRegSet: true, SetName: picks},
-		verdictFrom(kindsMap),
-	})
+	}, throughPriority(), []expr.Any{verdictFrom(kindsMap)})
 }
 
 // readKindsLocked learns which kinds stand and how many elements use each, and
