@@ -1,12 +1,10 @@
 package ruleset
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/google/nftables"
@@ -50,9 +48,14 @@ type Step struct {
 // Chain is the content of a chain.
 type Chain []Step
 
+// chainForm names the rules that stepRules makes; chains of another form that
+// are found in the kernel are replaced.
+const chainForm = "2"
+
 // Digest names the content: equal chains have equal digests.
 func (c Chain) Digest() string {
 	h := sha256.New()
+	h.Write([]byte(chainForm))
 	for _, s := range c {
 		fmt.Fprintf(h, "%v %v %v %v %q %v %v %v\n", flag(s.Pods), flag(s.NodeItself), s.Clients, s.Masquerade, s.Goto, s.Drop, s.Balance, s.Sticky)
 	}
@@ -107,15 +110,17 @@ func (t *Table) stepRules(chain string, index int, step Step) ([][]expr.Any, err
 		return [][]expr.Any{join(guards, []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: step.Goto}})}, nil
 	case step.Drop:
 		return [][]expr.Any{join(guards, []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})}, nil
+	case len(step.Balance) > 0 && step.Sticky > 0:
+		return t.stick(chain, index, step, guards)
 	case len(step.Balance) > 0:
-		return t.balance(chain, index, step, guards)
+		return t.balance(step, guards)
 	}
 	return nil, fmt.Errorf("rule %d says nothing", index)
 }
 
 // balance picks a target at random from an anonymous map and translates the
 // destination to it: one rule, whatever the number of targets.
-func (t *Table) balance(chain string, index int, step Step, guards []expr.Any) ([][]expr.Any, error) {
+func (t *Table) balance(step Step, guards []expr.Any) ([][]expr.Any, error) {
 	pick := &nftables.Set{Table: t.table, Anonymous: true, Constant: true, IsMap: true,
 		KeyType: nftables.TypeMark, DataType: targetType()}
 	elements := make([]nftables.SetElement, len(step.Balance))
@@ -125,62 +130,16 @@ func (t *Table) balance(chain string, index int, step Step, guards []expr.Any) (
 	if err := t.addMap(pick, elements); err != nil {
 		return nil, fmt.Errorf("map of targets: %w", err)
 	}
-	random := []expr.Any{
+	return [][]expr.Any{join(guards, []expr.Any{
 		&expr.Numgen{Register: reg0, Modulus: uint32(len(step.Balance)), Type: unix.NFT_NG_RANDOM},
 		&expr.Lookup{SourceRegister: reg0, DestRegister: reg0, IsDestRegSet: true, SetID: pick.ID, SetName: pick.Name},
-	}
-	translate := &expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: reg0, RegProtoMin: reg1, Specified: true}
-	if step.Sticky == 0 {
-		return [][]expr.Any{join(guards, random, []expr.Any{translate})}, nil
-	}
-	memory, err := t.clients(chain, index, step)
-	if err != nil {
-		return nil, err
-	}
-	remember := &expr.Dynset{SrcRegKey: regClient, SrcRegData: reg0, SetName: memory.Name, SetID: memory.ID,
-		Operation: uint32(unix.NFT_DYNSET_OP_UPDATE), Timeout: step.Sticky}
-	again := []expr.Any{
-		loadAddress(Source, regClient),
-		&expr.Lookup{SourceRegister: regClient, DestRegister: reg0, IsDestRegSet: true, SetName: memory.Name, SetID: memory.ID},
-		remember, translate,
-	}
-	first := join(random, []expr.Any{loadAddress(Source, regClient), remember, translate})
-	return [][]expr.Any{join(guards, again), join(guards, first)}, nil
+		translate(),
+	})}, nil
 }
 
-// regClient is a register that a target does not reach into.
-const regClient = unix.NFT_REG_2
-
-// maxClients bounds what one Service remembers of its clients.
-const maxClients = 65535
-
-// clients is the map that remembers a client's target. Where it stands from
-// before, clients of targets that are gone are forgotten.
-func (t *Table) clients(chain string, index int, step Step) (*nftables.Set, error) {
-	name := fmt.Sprintf("%s-c%d", chain, index)
-	set := &nftables.Set{Table: t.table, Name: name, IsMap: true, HasTimeout: true, Dynamic: true, Timeout: step.Sticky,
-		KeyType: nftables.TypeIPAddr, DataType: targetType(), Size: maxClients}
-	if !slices.Contains(t.sticky[chain], name) {
-		t.sticky[chain] = append(t.sticky[chain], name)
-		if err := t.addSet(set, nil); err != nil {
-			return nil, fmt.Errorf("map of clients: %w", err)
-		}
-		return set, nil
-	}
-	known, err := t.conn.GetSetElements(set)
-	if err != nil {
-		return nil, fmt.Errorf("read the map of clients %s: %w", name, err)
-	}
-	var gone []nftables.SetElement
-	for _, e := range known {
-		if !slices.ContainsFunc(step.Balance, func(target Target) bool { return bytes.Equal(targetBytes(target), e.Val) }) {
-			gone = append(gone, nftables.SetElement{Key: e.Key})
-		}
-	}
-	if err := t.deleteElements(set, gone); err != nil {
-		return nil, fmt.Errorf("forget clients of gone targets: %w", err)
-	}
-	return set, nil
+// translate sends the packet to the target that was found.
+func translate() expr.Any {
+	return &expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: reg0, RegProtoMin: reg1, Specified: true}
 }
 
 func targetType() nftables.SetDatatype {

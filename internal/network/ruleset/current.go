@@ -129,8 +129,9 @@ func Diff(standing Standing, want State) Change {
 	return c
 }
 
-// stickySet is the name of a map of clients: its chain and a rule's index.
-var stickySet = regexp.MustCompile(`^(.+)-c\d+$`)
+// stickySet is the name of a map of clients: its chain and a rule's index. That
+// of an earlier form, with targets instead of their numbers, was -c.
+var stickySet = regexp.MustCompile(`^(.+)-[cm]\d+$`)
 
 func (t *Table) readStickyLocked() error {
 	sets, err := t.conn.GetSets(t.table)

@@ -124,7 +124,7 @@ func inSet(name string) expr.Any {
 // throughPriority takes what a lookup found through the packet's priority, so
 // that another lookup can use it: the kernel could take it from the register,
 // but libnftables cannot read such a rule, and ends every program that lists
-// the ruleset (nft, firewalld). Who uses it clears the priority (setPriority),
+// the ruleset (nft, firewalld). Who uses it clears the priority (clearPriority),
 // which nothing else has given to a packet of a Service by then.
 func throughPriority() []expr.Any {
 	return []expr.Any{
@@ -133,10 +133,11 @@ func throughPriority() []expr.Any {
 	}
 }
 
-func setPriority(to uint32) []expr.Any {
+// clearPriority uses the register for it.
+func clearPriority(register uint32) []expr.Any {
 	return []expr.Any{
-		&expr.Immediate{Register: reg0, Data: nativeUint32(to)},
-		&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: reg0, SourceRegister: true},
+		&expr.Immediate{Register: register, Data: nativeUint32(0)},
+		&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: register, SourceRegister: true},
 	}
 }
 

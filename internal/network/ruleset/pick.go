@@ -169,12 +169,12 @@ func (t *Table) kindRules(k kind) [][]expr.Any {
 		load, indexAt, targets = loadNodePort(), reg2, NodeTargets
 	}
 	return [][]expr.Any{
-		setPriority(0),
+		clearPriority(reg0),
 		join(t.guards(masquerade), setMark(MasqueradeMark)),
 		join(load, []expr.Any{
 			&expr.Numgen{Register: indexAt, Modulus: uint32(k.targets()), Type: unix.NFT_NG_RANDOM},
 			&expr.Lookup{SourceRegister: reg0, DestRegister: reg0, IsDestRegSet: true, SetName: targets},
-			&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: reg0, RegProtoMin: reg1, Specified: true},
+			translate(),
 		}),
 	}
 }

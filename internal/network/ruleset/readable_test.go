@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -76,11 +77,15 @@ func TestOthersCanReadTheRules(t *testing.T) {
 		k := kindOf(treatment, 3)
 		all = append(all, chainRules{k.chain(), table.kindRules(k)})
 	}
-	balance, err := table.stepRules("svc", 0, Step{Balance: []Target{{netip.MustParseAddr("10.244.0.2"), 80}, {netip.MustParseAddr("10.244.0.3"), 80}}})
-	if err != nil {
-		t.Fatal(err)
+	for name, sticky := range map[string]time.Duration{"svc": 0, "svc-sticky": time.Minute} {
+		targets := []Target{{netip.MustParseAddr("10.244.0.2"), 80}, {netip.MustParseAddr("10.244.0.3"), 80}}
+		rules, err := table.stepRules(name, 0, Step{Balance: targets, Sticky: sticky})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, chainRules{name, rules})
 	}
-	for _, c := range append(all, chainRules{"svc", balance}) {
+	for _, c := range all {
 		for i, rule := range c.rules {
 			if err := readable(rule); err != nil {
 				t.Errorf("chain %s, rule %d: %v", c.chain, i, err)
