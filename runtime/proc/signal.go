@@ -27,12 +27,19 @@ func (id ID) Drops(sig unix.Signal) (bool, error) {
 	return drops(string(text), sig)
 }
 
+// initStage begins the name of a process that libcontainer is still preparing.
+// It handles every signal, as a Go program, but what comes to it then is lost
+// when it becomes the container's program.
+const initStage = "runc:["
+
 // drops reads /proc/pid/status.
 func drops(status string, sig unix.Signal) (bool, error) {
-	first := false
+	first, preparing := false, false
 	for line := range strings.Lines(status) {
 		name, value, _ := strings.Cut(line, ":")
 		switch name {
+		case "Name":
+			preparing = strings.HasPrefix(strings.TrimSpace(value), initStage)
 		case "NSpid": // in each PID namespace that the process is in, from the outside in
 			pids := strings.Fields(value)
 			first = len(pids) > 1 && pids[len(pids)-1] == "1"
@@ -41,7 +48,7 @@ func drops(status string, sig unix.Signal) (bool, error) {
 			if err != nil {
 				return false, fmt.Errorf("process status: %s: %w", name, err)
 			}
-			if set>>(sig-1)&1 == 1 {
+			if set>>(sig-1)&1 == 1 && !preparing {
 				return false, nil
 			}
 		}

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,7 @@ func TestDrops(t *testing.T) {
 		{"that waits for it", status("7\t1", term, none), unix.SIGTERM, false},
 		{"with another's handler", status("7\t1", none, term), unix.SIGQUIT, true},
 		{"a real-time signal", status("7\t1", none, "8000000000000000"), 64, false},
+		{"before its program", "Name:\trunc:[2:INIT]\n" + strings.SplitN(status("7\t1", none, term), "\n", 2)[1], unix.SIGTERM, true},
 		{"not the first", status("7\t2", none, none), unix.SIGTERM, false},
 		{"in the node's namespace", status("1", none, none), unix.SIGTERM, false},
 	} {
