@@ -7,6 +7,9 @@ KNARR   := $(BIN)/knarr
 PAYLOAD := internal/app/payload/bin
 HELM    := internal/app/payload/helm/knarr-helm.gz
 export CGO_ENABLED ?= 0
+# What is compiled here is compiled alike: once for programs, tests and vet, and
+# once for all clones of the repository.
+export GOFLAGS := -trimpath $(shell $(GO) env GOFLAGS)
 
 # kubectl and client-go tell the version that the linker gives them: that of
 # the Kubernetes libraries in go.mod.
@@ -28,11 +31,11 @@ deps: ## install what building and running needs (Debian, Ubuntu)
 
 payload: deps
 	@$(MAKE) --no-print-directory -C runtime OUT=$(abspath $(PAYLOAD))
-	@$(GO) -C helm build -trimpath -buildvcs=false -ldflags '-s -w -X $(HELM_VERSION)' -o $(abspath $(BIN))/knarr-helm helm.sh/helm/v4/cmd/helm
+	@$(GO) -C helm build -buildvcs=false -ldflags '-s -w -X $(HELM_VERSION)' -o $(abspath $(BIN))/knarr-helm helm.sh/helm/v4/cmd/helm
 	@gzip -dc $(HELM) 2>/dev/null | cmp -s - $(BIN)/knarr-helm || { gzip -nc $(BIN)/knarr-helm >$(HELM).new && mv $(HELM).new $(HELM); }
 
 build: payload ## build bin/knarr with everything in it
-	$(GO) build -trimpath -ldflags '-s -w $(VERSIONS)' -o $(KNARR) ./cmd/knarr
+	$(GO) build -ldflags '-s -w $(VERSIONS)' -o $(KNARR) ./cmd/knarr
 
 run: build hello-image ## bring a cluster up and show the hello example in it
 	examples/hello/run.sh $(KNARR)
@@ -43,8 +46,9 @@ unit: ## tests of the tools' and the house's rules
 	$(GO) vet ./...
 	$(GO) test ./tools/... ./test/conformance/... ./test/bench/... ./test/vm/... ./test/robustness/history/...
 
+# The race detector makes each program sleep for a second at its end, unless told not to.
 race: payload ## all unit and contract tests under the race detector, both modules
-	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./internal/... ./cmd/...
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -timeout 15m ./internal/... ./cmd/...
 	$(MAKE) --no-print-directory -C runtime test
 
 knarrtest: build ## the package for other people's tests, against the built program
@@ -114,11 +118,11 @@ arm64: payload ## bin/arm64/knarr, built on amd64 and tried under qemu-user, bot
 	$(GO) run ./tools/cross -out $(CROSS)
 	@mkdir -p $(ARM64)/bin $(ARM64)/helm
 	@$(FOR_ARM64) $(MAKE) --no-print-directory -C runtime OUT=$(abspath $(ARM64))/bin
-	@$(FOR_ARM64) $(GO) -C helm build -trimpath -buildvcs=false -ldflags '-s -w -X $(HELM_VERSION)' -o $(abspath $(ARM64))/knarr-helm helm.sh/helm/v4/cmd/helm
+	@$(FOR_ARM64) $(GO) -C helm build -buildvcs=false -ldflags '-s -w -X $(HELM_VERSION)' -o $(abspath $(ARM64))/knarr-helm helm.sh/helm/v4/cmd/helm
 	@gzip -nc $(ARM64)/knarr-helm >$(ARM64)/helm/knarr-helm.gz
 	@{ sep='{"Replace": {'; for f in bin/knarr-runtime bin/knarr-keep bin/knarr-pause helm/knarr-helm.gz; do \
 		printf '%s"%s": "%s"' "$$sep" '$(abspath internal/app/payload)'/$$f '$(abspath $(ARM64))'/$$f; sep=', '; done; echo '}}'; } >$(ARM64)/overlay.json
-	$(FOR_ARM64) $(GO) build -trimpath -overlay $(ARM64)/overlay.json -ldflags '-s -w $(VERSIONS)' -o $(ARM64)/knarr ./cmd/knarr
+	$(FOR_ARM64) $(GO) build -overlay $(ARM64)/overlay.json -ldflags '-s -w $(VERSIONS)' -o $(ARM64)/knarr ./cmd/knarr
 	$(CROSS)/run $(ARM64)/knarr version
 	$(CROSS)/run $(ARM64)/bin/knarr-runtime version
 

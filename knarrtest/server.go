@@ -28,7 +28,7 @@ type Options struct {
 	Dir string
 	// Log gets what the server logs; nil: it is kept for errors.
 	Log io.Writer
-	// Patience bounds the start and the stop, each; zero: 30 s.
+	// Patience bounds the start and the stop, each; zero: two minutes.
 	Patience time.Duration
 }
 
@@ -51,7 +51,7 @@ type Server struct {
 func Start(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{dir: o.Dir, log: &tail{also: o.Log}, ended: make(chan struct{}), patience: o.Patience}
 	if s.patience == 0 {
-		s.patience = 30 * time.Second
+		s.patience = 2 * time.Minute
 	}
 	binary, err := find(o.Binary)
 	if err != nil {

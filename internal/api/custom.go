@@ -2,7 +2,10 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 )
 
@@ -42,4 +45,13 @@ type Custom struct {
 	// Types merges objects of every version of the definition, as its schemas
 	// say of lists and maps.
 	Types func() (managedfields.TypeConverter, error)
+}
+
+// JSON encodes an object. The map of a custom resource goes to the encoder as it
+// is: of a value that encodes itself the bytes are gone through once more.
+func JSON(obj runtime.Object) ([]byte, error) {
+	if u, isCustom := obj.(*unstructured.Unstructured); isCustom {
+		return json.Marshal(u.Object)
+	}
+	return json.Marshal(obj)
 }

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	genericrequest "k8s.io/apiserver/pkg/endpoints/request"
 
@@ -40,7 +38,7 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 			http.NotFound(w, r)
 			return
 		}
-		s.fail(w, r, notFound())
+		s.fail(w, r, verb.NotServed())
 		return
 	}
 	c.kind = k
@@ -97,9 +95,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *call, k *api.K
 	verbs := methods(c, k)
 	switch {
 	case len(verbs) == 0:
-		return notFound()
+		return verb.NotServed()
 	case !slices.Contains(verbs, methodVerb(c.info.Verb)) && !passesOn(r, c):
-		return wrongMethod()
+		return verb.MethodNotAllowed()
 	}
 	if connect := s.Endpoints.ConnectOf(k.GroupResource(), c.info.Subresource); connect != nil {
 		return s.connect(w, r, c, connect)
@@ -203,18 +201,4 @@ func subresourceMethods(k *api.Kind, name string) []string {
 		return nil
 	}
 	return sub.Verbs
-}
-
-func notFound() error {
-	return &errors.StatusError{ErrStatus: metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
-		Message: "the server could not find the requested resource", Details: &metav1.StatusDetails{},
-	}}
-}
-
-func wrongMethod() error {
-	return &errors.StatusError{ErrStatus: metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed, Reason: metav1.StatusReasonMethodNotAllowed,
-		Message: "the server does not allow this method on the requested resource", Details: &metav1.StatusDetails{},
-	}}
 }

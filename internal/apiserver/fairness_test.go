@@ -24,7 +24,7 @@ func TestFlowSchemasTellOfTheirLevel(t *testing.T) {
 	}
 	dangles := func(want flowcontrolv1.ConditionStatus) {
 		t.Helper()
-		await.Until(t, 30*time.Second, "Dangling is "+string(want), func() bool {
+		await.Until(t, time.Minute, "Dangling is "+string(want), func() bool {
 			var schema flowcontrolv1.FlowSchema
 			_, _, body := s.Do(t, http.MethodGet, group+"flowschemas/deck", "")
 			if err := json.Unmarshal(body, &schema); err != nil {

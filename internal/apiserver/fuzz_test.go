@@ -45,7 +45,7 @@ var asks = []string{
 }
 
 func seeded(t testing.TB) *apitest.Server {
-	s := apitest.Start(t, func(c *apiserver.Config) { c.RequestTimeout = 5 * time.Second })
+	s := apitest.Start(t, func(c *apiserver.Config) { c.RequestTimeout = 20 * time.Second })
 	for path, body := range map[string]string{
 		configMaps:                        `{"metadata":{"name":"seed","labels":{"a":"b"}},"data":{"k":"v"}}`,
 		"/api/v1/namespaces/default/pods": `{"metadata":{"name":"seed"},"spec":{"containers":[{"name":"c","image":"i"}]}}`,

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/knarr-io/knarr/internal/apiserver/verb"
 )
 
 // Check is one named condition of the server's health.
@@ -117,7 +119,7 @@ func (s *Server) versionHandler() http.Handler {
 	body, _ := json.MarshalIndent(s.Version, "", "  ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
-			s.fail(w, r, wrongMethod())
+			s.fail(w, r, verb.MethodNotAllowed())
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")

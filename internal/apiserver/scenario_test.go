@@ -69,7 +69,7 @@ func play(t *testing.T, text string) string {
 		for _, w := range header.Values("Warning") {
 			fmt.Fprintf(&out, "warning: %s\n", w)
 		}
-		fmt.Fprintf(&out, "%s\n\n\n", saved.steady(answer))
+		fmt.Fprintf(&out, "%s\n\n\n", strings.TrimRight(saved.steady(answer), "\n"))
 	}
 	return strings.TrimRight(out.String(), "\n") + "\n"
 }

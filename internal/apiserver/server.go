@@ -89,8 +89,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config)
 	if config != nil {
 		config = config.Clone()
 		config.NextProtos = []string{"h2", "http/1.1"}
-		ln = tls.NewListener(ln, config)
-		srv.TLSConfig = config
+		ln = tls.NewListener(gather(ln), config)
+		srv.TLSConfig, srv.ConnState = config, gatherHTTP2
 		if err := http2.ConfigureServer(srv, http2Settings()); err != nil {
 			return err
 		}
@@ -133,5 +133,5 @@ func (s *Server) httpServer() *http.Server {
 }
 
 func http2Settings() *http2.Server {
-	return &http2.Server{MaxConcurrentStreams: limits.Streams, IdleTimeout: limits.Idle, WriteByteTimeout: limits.Stall}
+	return &http2.Server{MaxConcurrentStreams: limits.Streams, IdleTimeout: limits.Idle}
 }

@@ -41,6 +41,7 @@ type core struct {
 	logger *slog.Logger
 	store  *objects
 	synced chan struct{}
+	over   chan struct{}      // closed when the set forgets it
 	end    context.CancelFunc // set when it is started; guarded by the set's lock
 
 	// streamless is set once the server refused to stream the first state;
@@ -56,7 +57,7 @@ type core struct {
 
 func newCore(c *Client, kind *api.Kind, sel Selection, logger *slog.Logger) *core {
 	return &core{
-		typed: Of(c, kind), kind: kind, sel: sel, store: newObjects(), synced: make(chan struct{}),
+		typed: Of(c, kind), kind: kind, sel: sel, store: newObjects(), synced: make(chan struct{}), over: make(chan struct{}),
 		logger: logger.With("resource", kind.Resource),
 	}
 }
@@ -70,10 +71,18 @@ func (c *core) hasSynced() bool {
 	}
 }
 
+// errForgotten is told to who waits for an informer that has ended.
+var errForgotten = errors.New("the resource is not served as it was any more: its informer has ended")
+
 func (c *core) waitSynced(ctx context.Context) error {
 	select {
 	case <-c.synced:
 		return nil
+	case <-c.over:
+		if c.hasSynced() {
+			return nil
+		}
+		return errForgotten
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -225,7 +234,11 @@ func (c *core) streamState(ctx context.Context) (request.Stream, string, error) 
 				if last == "" {
 					last = end
 				}
-				return stream, last, err
+				if err != nil {
+					stream.Stop()
+					return nil, last, err
+				}
+				return stream, last, nil
 			}
 			changes, _, err := translate(events[i : i+1])
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,10 +15,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/knarr-io/knarr/internal/api/request"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // diary writes down what handlers are told.
@@ -49,7 +52,7 @@ func (d *diary) read() []string {
 
 func (d *diary) becomes(t *testing.T, want ...string) {
 	t.Helper()
-	testkit.Eventually(t, soon, fmt.Sprint("told ", want), func() bool { return cmp.Equal(want, d.read()) })
+	await.Until(t, soon, fmt.Sprint("told ", want), func() bool { return cmp.Equal(want, d.read()) })
 }
 
 // start runs informers until the test ends.
@@ -206,12 +209,12 @@ func TestInformerOutlivesItsWatches(t *testing.T) {
 			start(t, all)
 			before := inf.Len()
 			inf.OnChange(d.handler())
-			testkit.Eventually(t, soon, "it watches", f.watched)
+			await.Until(t, soon, "it watches", f.watched)
 			f.cut(c.end)
 			put(t, cluster.Admin, "a", "2")
 			drop(t, cluster.Admin, "b")
 			put(t, cluster.Admin, "c", "1")
-			testkit.Eventually(t, soon, "it has caught up", func() bool {
+			await.Until(t, soon, "it has caught up", func() bool {
 				a, ok := inf.Get("default", "a")
 				_, b := inf.Get("default", "b")
 				_, c := inf.Get("default", "c")
@@ -224,5 +227,64 @@ func TestInformerOutlivesItsWatches(t *testing.T) {
 				t.Errorf("told %v", told)
 			}
 		})
+	}
+}
+
+// brief is a transport whose first watch ends with the state that it begins
+// with, in one breath.
+type brief struct {
+	request.Transport
+	watches atomic.Int32
+	stopped atomic.Bool // the first watch
+}
+
+func (b *brief) Watch(ctx context.Context, r *request.Request) (request.Stream, error) {
+	s, err := b.Transport.Watch(ctx, r)
+	if err == nil && b.watches.Add(1) == 1 {
+		s = &briefStream{Stream: s, of: b}
+	}
+	return s, err
+}
+
+type briefStream struct {
+	request.Stream
+	of *brief
+}
+
+func (s *briefStream) Next(ctx context.Context) ([]request.Event, error) {
+	events, err := s.Stream.Next(ctx)
+	if slices.ContainsFunc(events, func(ev request.Event) bool { return ev.Type == watch.Bookmark }) {
+		events = append(slices.Clip(events), request.Event{Type: watch.Error, Object: &apierrors.NewInternalError(io.ErrUnexpectedEOF).ErrStatus})
+	}
+	return events, err
+}
+
+func (s *briefStream) Stop() {
+	s.Stream.Stop()
+	s.of.stopped.Store(true)
+}
+
+func TestInformerStopsAWatchThatEndsWithItsFirstState(t *testing.T) {
+	cluster := testkit.Start(t, bare())
+	b := &brief{Transport: cluster.Admin.Transport()}
+	all := client.NewInformers(client.New(b, cluster.Catalog), nil)
+	inf := client.InformerFor[*corev1.ConfigMap](all)
+	start(t, all)
+	put(t, cluster.Admin, "a", "1")
+	await.Until(t, soon, "another watch goes on", func() bool { _, ok := inf.Get("default", "a"); return ok })
+	if !b.stopped.Load() {
+		t.Error("the first watch is left open")
+	}
+}
+
+// Who waits for the first state of an informer that is forgotten does not wait
+// for ever.
+func TestForgottenInformerEndsWaits(t *testing.T) {
+	c := testkit.Start(t, testkit.Options{NoControllers: true, NoScheduler: true})
+	informers := client.NewInformers(c.Admin, nil)
+	maps := client.InformerFor[*corev1.ConfigMap](informers)
+	informers.Forget(maps.Kind())
+	if err := maps.WaitSynced(t.Context()); err == nil || t.Context().Err() != nil {
+		t.Errorf("the wait ended with %v", err)
 	}
 }

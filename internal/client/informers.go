@@ -100,6 +100,7 @@ func (inf *Informers) Forget(kind *api.Kind) {
 			continue
 		}
 		delete(inf.mu.cores, key)
+		close(c.over)
 		if c.end != nil {
 			c.end()
 		}
@@ -203,7 +204,7 @@ func (i *Informer[T]) OnChange(fn func(old, new T)) {
 // handlers were called.
 func (i *Informer[T]) HasSynced() bool { return i.core.hasSynced() }
 
-// WaitSynced blocks until HasSynced.
+// WaitSynced blocks until HasSynced; an error where that will never be.
 func (i *Informer[T]) WaitSynced(ctx context.Context) error { return i.core.waitSynced(ctx) }
 
 // Seen is the newest revision that the informer knows to have passed: a

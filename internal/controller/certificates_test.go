@@ -24,6 +24,7 @@ import (
 	"github.com/knarr-io/knarr/internal/client/csr"
 	"github.com/knarr-io/knarr/internal/controller/certificates"
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 type signingRequest = *certificatesv1.CertificateSigningRequest
@@ -68,7 +69,7 @@ func TestApprovalNeedsTheSigner(t *testing.T) {
 	})
 	r := create(t, c, request(t, "r", "example.com/a", pkix.Name{CommonName: "joe"}, certificatesv1.UsageClientAuth))
 	requests := client.For[signingRequest](c.As("jane"))
-	testkit.Eventually(t, soon, "the signer's guard refuses", func() bool {
+	await.Until(t, soon, "the signer's guard refuses", func() bool {
 		_, err := requests.UpdateSubresource(t.Context(), approve(r), "approval")
 		return apierrors.IsForbidden(err) && containsText(err, "user not permitted to approve requests with signerName")
 	})
@@ -85,7 +86,7 @@ func containsText(err error, text string) bool {
 func issued(t *testing.T, c *testkit.Cluster, ca *pki.CA, name string) *x509.Certificate {
 	t.Helper()
 	var data []byte
-	testkit.Eventually(t, soon, name+" is issued", func() bool {
+	await.Until(t, soon, name+" is issued", func() bool {
 		r, _ := get[signingRequest](t, c, "", name)
 		data = r.Status.Certificate
 		return len(data) > 0
@@ -130,7 +131,7 @@ func TestCertificatesAreApprovedAndSigned(t *testing.T) {
 		}
 	}
 	issued(t, c, ca, "person")
-	testkit.Eventually(t, soon, "what the signer does not sign fails", func() bool {
+	await.Until(t, soon, "what the signer does not sign fails", func() bool {
 		r, _ := get[signingRequest](t, c, "", "wrong")
 		last := r.Status.Conditions[len(r.Status.Conditions)-1]
 		return last.Type == certificatesv1.CertificateFailed && last.Reason == "SignerValidationFailure" && len(r.Status.Certificate) == 0
@@ -153,7 +154,7 @@ func TestHostsOfIngressesGetCertificates(t *testing.T) {
 			Purpose: certificatesv1.UsageServerAuth, Names: x509.CertificateRequest{DNSNames: []string{host}}, Seconds: 24 * 3600})
 	}
 	var pair csr.Pair
-	testkit.Eventually(t, soon, "the host gets a certificate", func() bool {
+	await.Until(t, soon, "the host gets a certificate", func() bool {
 		pair, err = ask("web.example")
 		return err == nil
 	})

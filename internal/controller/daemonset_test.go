@@ -9,13 +9,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // spread waits until a DaemonSet's pods are up to date and available on so
 // many nodes.
 func spread(t *testing.T, c *testkit.Cluster, name string, nodes int32) {
 	t.Helper()
-	testkit.Eventually(t, soon, "daemon set "+name+" is on its nodes", func() bool {
+	await.Until(t, soon, "daemon set "+name+" is on its nodes", func() bool {
 		ds, ok := get[*appsv1.DaemonSet](t, c, "default", name)
 		s := ds.Status
 		return ok && s.ObservedGeneration == ds.Generation && s.DesiredNumberScheduled == nodes && s.CurrentNumberScheduled == nodes &&

@@ -12,6 +12,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api/simulated"
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 func image(name string) func(*appsv1.Deployment) {
@@ -33,7 +34,7 @@ func TestDeploymentLife(t *testing.T) {
 	d := rolledOut(t, c, "web")
 	first := list[*appsv1.ReplicaSet](t, c, "default", labelsOf("web"))[0]
 	want := fmt.Sprintf("True NewReplicaSetAvailable: ReplicaSet %q has successfully progressed.", first.Name)
-	testkit.Eventually(t, soon, "progress is reported", func() bool {
+	await.Until(t, soon, "progress is reported", func() bool {
 		d, _ = get[*appsv1.Deployment](t, c, "default", "web")
 		return condition(d, appsv1.DeploymentProgressing) == want
 	})
@@ -79,7 +80,7 @@ func TestDeploymentScalesAndTellsSo(t *testing.T) {
 		"Scaled up replica set " + rs + " from 3 to 5":   true,
 		"Scaled down replica set " + rs + " from 5 to 1": true,
 	}
-	testkit.Eventually(t, soon, "events tell of it", func() bool {
+	await.Until(t, soon, "events tell of it", func() bool {
 		got := map[string]bool{}
 		for _, e := range list[*corev1.Event](t, c, "default", nil) {
 			if e.Reason == "ScalingReplicaSet" && e.Source.Component == "deployment-controller" {
@@ -99,7 +100,7 @@ func TestPausedDeploymentScalesButDoesNotRollOut(t *testing.T) {
 		*d.Spec.Replicas = 4
 		image("example/image:2")(d)
 	})
-	testkit.Eventually(t, soon, "the old set grew", func() bool {
+	await.Until(t, soon, "the old set grew", func() bool {
 		d, _ := get[*appsv1.Deployment](t, c, "default", "web")
 		return d.Status.AvailableReplicas == 4 && d.Status.UpdatedReplicas == 0 &&
 			strings.HasPrefix(condition(d, appsv1.DeploymentProgressing), "Unknown DeploymentPaused")
@@ -138,7 +139,7 @@ func TestStuckRolloutKeepsServingAndSaysSo(t *testing.T) {
 		image("example/image:2")(d)
 		d.Spec.Template.Annotations = map[string]string{simulated.Hold: "yes"}
 	})
-	testkit.Eventually(t, soon, "the deadline passes", func() bool {
+	await.Until(t, soon, "the deadline passes", func() bool {
 		d, _ := get[*appsv1.Deployment](t, c, "default", "web")
 		return strings.HasPrefix(condition(d, appsv1.DeploymentProgressing), "False ProgressDeadlineExceeded: ReplicaSet ")
 	})
@@ -165,13 +166,13 @@ func TestReplicaSetAdoptsAndReleases(t *testing.T) {
 			return rs.Status.ReadyReplicas == n && rs.Status.Replicas == n
 		}
 	}
-	testkit.Eventually(t, soon, "two pods are ready", ready(2))
+	await.Until(t, soon, "two pods are ready", ready(2))
 	pod, _ := get[*corev1.Pod](t, c, "default", orphan.Name)
 	if ref := metav1.GetControllerOf(pod); ref == nil || ref.Name != "web" {
 		t.Fatalf("the orphan was not adopted: %v", pod.OwnerReferences)
 	}
 	edit(t, c, "default", orphan.Name, func(p *corev1.Pod) { p.Labels = labelsOf("debug") })
-	testkit.Eventually(t, soon, "the relabelled pod is let go and replaced", func() bool {
+	await.Until(t, soon, "the relabelled pod is let go and replaced", func() bool {
 		pod, _ := get[*corev1.Pod](t, c, "default", orphan.Name)
 		return metav1.GetControllerOf(pod) == nil && len(list[*corev1.Pod](t, c, "default", labelsOf("web"))) == 2
 	})

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 func service(name string, change ...func(*corev1.Service)) *corev1.Service {
@@ -43,7 +44,7 @@ func endpoints(t *testing.T, c *testkit.Cluster, name string) []string {
 func onlySlice(t *testing.T, c *testkit.Cluster, name string) *discoveryv1.EndpointSlice {
 	t.Helper()
 	var all []*discoveryv1.EndpointSlice
-	testkit.Eventually(t, soon, "one slice of "+name, func() bool {
+	await.Until(t, soon, "one slice of "+name, func() bool {
 		all = list[*discoveryv1.EndpointSlice](t, c, "default", map[string]string{discoveryv1.LabelServiceName: name})
 		return len(all) == 1
 	})
@@ -69,7 +70,7 @@ func TestSlicesFollowPods(t *testing.T) {
 	c := testkit.Start(t, testkit.Options{Nodes: 2, CheckMutation: true})
 	create(t, c, service("web"))
 	create(t, c, deployment("web", 3))
-	testkit.Eventually(t, soon, "three endpoints serve", func() bool { return counts(endpoints(t, c, "web"), serves) == 3 })
+	await.Until(t, soon, "three endpoints serve", func() bool { return counts(endpoints(t, c, "web"), serves) == 3 })
 	slice := onlySlice(t, c, "web")
 	if !strings.HasPrefix(slice.Name, "web-") || slice.Labels["team"] != "blue" ||
 		slice.Labels[discoveryv1.LabelManagedBy] != "endpointslice-controller.k8s.io" || slice.AddressType != discoveryv1.AddressTypeIPv4 ||
@@ -77,7 +78,7 @@ func TestSlicesFollowPods(t *testing.T) {
 		t.Errorf("slice: %+v", slice)
 	}
 	ep, _ := get[*corev1.Endpoints](t, c, "default", "web")
-	testkit.Eventually(t, soon, "Endpoints show them too", func() bool {
+	await.Until(t, soon, "Endpoints show them too", func() bool {
 		ep, _ = get[*corev1.Endpoints](t, c, "default", "web")
 		return ep != nil && len(ep.Subsets) == 1 && len(ep.Subsets[0].Addresses) == 3 && ep.Subsets[0].Ports[0].Port == 8080
 	})
@@ -85,14 +86,14 @@ func TestSlicesFollowPods(t *testing.T) {
 	pod := list[*corev1.Pod](t, c, "default", labelsOf("web"))[0]
 	c.Fleet.Silence(pod.Spec.NodeName, true) // its pods linger when they are deleted
 	remove[*corev1.Pod](t, c, "default", pod.Name, metav1.DeletePropagationBackground)
-	testkit.Eventually(t, soon, "the deleted pod's endpoint leaves", func() bool { return counts(endpoints(t, c, "web"), leaves) == 1 })
+	await.Until(t, soon, "the deleted pod's endpoint leaves", func() bool { return counts(endpoints(t, c, "web"), leaves) == 1 })
 	c.Fleet.Silence(pod.Spec.NodeName, false)
-	testkit.Eventually(t, soon, "it is replaced", func() bool {
+	await.Until(t, soon, "it is replaced", func() bool {
 		all := endpoints(t, c, "web")
 		return len(all) == 3 && counts(all, serves) == 3
 	})
 	remove[*corev1.Service](t, c, "default", "web", metav1.DeletePropagationBackground)
-	testkit.Eventually(t, soon, "slices and Endpoints go with the Service", func() bool {
+	await.Until(t, soon, "slices and Endpoints go with the Service", func() bool {
 		_, there := get[*corev1.Endpoints](t, c, "default", "web")
 		return !there && len(list[*discoveryv1.EndpointSlice](t, c, "default", map[string]string{discoveryv1.LabelServiceName: "web"})) == 0
 	})
@@ -102,7 +103,7 @@ func TestLargeServiceIsSpreadOverSlices(t *testing.T) {
 	c := testkit.Start(t, testkit.Options{Nodes: 5})
 	create(t, c, service("web"))
 	create(t, c, deployment("web", 250))
-	testkit.Eventually(t, 2*soon, "all endpoints serve", func() bool { return counts(endpoints(t, c, "web"), serves) == 250 })
+	await.Until(t, 2*soon, "all endpoints serve", func() bool { return counts(endpoints(t, c, "web"), serves) == 250 })
 	all := list[*discoveryv1.EndpointSlice](t, c, "default", map[string]string{discoveryv1.LabelServiceName: "web"})
 	for _, s := range all {
 		if len(s.Endpoints) > 100 {

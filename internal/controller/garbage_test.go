@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 func configMap(name string, owners ...metav1.OwnerReference) *corev1.ConfigMap {
@@ -27,7 +28,7 @@ func TestPropagation(t *testing.T) {
 			rolledOut(t, c, "web")
 			remove[*appsv1.Deployment](t, c, "default", "web", policy)
 			gone[*appsv1.Deployment](t, c, "default", "web")
-			testkit.Eventually(t, soon, "its sets and pods are gone", func() bool {
+			await.Until(t, soon, "its sets and pods are gone", func() bool {
 				return len(list[*appsv1.ReplicaSet](t, c, "default", labelsOf("web"))) == 0 &&
 					len(list[*corev1.Pod](t, c, "default", labelsOf("web"))) == 0
 			})
@@ -57,7 +58,7 @@ func TestForegroundWaitsForWhatBlocks(t *testing.T) {
 	create(t, c, held)
 	create(t, c, configMap("free", ownedBy(owner, false)))
 	remove[*corev1.ConfigMap](t, c, "default", "owner", metav1.DeletePropagationForeground)
-	testkit.Eventually(t, soon, "the blocking dependent is being deleted", func() bool {
+	await.Until(t, soon, "the blocking dependent is being deleted", func() bool {
 		cm, ok := get[*corev1.ConfigMap](t, c, "default", "held")
 		return ok && cm.DeletionTimestamp != nil
 	})
@@ -75,7 +76,7 @@ func TestDependentOfSeveralOwnersStaysUntilTheLast(t *testing.T) {
 	a, b := create(t, c, configMap("a")), create(t, c, configMap("b"))
 	create(t, c, configMap("child", ownedBy(a, false), ownedBy(b, false)))
 	remove[*corev1.ConfigMap](t, c, "default", "a", metav1.DeletePropagationBackground)
-	testkit.Eventually(t, soon, "the reference to the first owner is dropped", func() bool {
+	await.Until(t, soon, "the reference to the first owner is dropped", func() bool {
 		cm, ok := get[*corev1.ConfigMap](t, c, "default", "child")
 		return ok && len(cm.OwnerReferences) == 1 && cm.OwnerReferences[0].UID == b.UID
 	})
@@ -99,19 +100,19 @@ func TestNamespaceGoesWithAllInIt(t *testing.T) {
 	c := testkit.Start(t, testkit.Options{Nodes: 1, CheckMutation: true})
 	create(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team"}})
 	for _, obj := range []string{"default"} {
-		testkit.Eventually(t, soon, "the service account is there", func() bool {
+		await.Until(t, soon, "the service account is there", func() bool {
 			_, there := get[*corev1.ServiceAccount](t, c, "team", obj)
 			return there
 		})
 	}
-	testkit.Eventually(t, soon, "the CA is published", func() bool {
+	await.Until(t, soon, "the CA is published", func() bool {
 		cm, there := get[*corev1.ConfigMap](t, c, "team", "kube-root-ca.crt")
 		return there && cm.Data["ca.crt"] == "test CA"
 	})
 	d := deployment("web", 2)
 	d.Namespace = "team"
 	create(t, c, d)
-	testkit.Eventually(t, soon, "its pods run", func() bool {
+	await.Until(t, soon, "its pods run", func() bool {
 		d, _ := get[*appsv1.Deployment](t, c, "team", "web")
 		return d.Status.AvailableReplicas == 2
 	})
@@ -119,7 +120,7 @@ func TestNamespaceGoesWithAllInIt(t *testing.T) {
 	held.Namespace, held.Finalizers = "team", []string{"example.com/hold"}
 	create(t, c, held)
 	remove[*corev1.Namespace](t, c, "", "team", metav1.DeletePropagationBackground)
-	testkit.Eventually(t, soon, "the namespace says what holds it", func() bool {
+	await.Until(t, soon, "the namespace says what holds it", func() bool {
 		ns, _ := get[*corev1.Namespace](t, c, "", "team")
 		var text []string
 		for _, cond := range ns.Status.Conditions {

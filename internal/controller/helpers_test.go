@@ -12,6 +12,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 const soon = time.Minute
@@ -93,7 +94,7 @@ func remove[T api.Object](t *testing.T, c *testkit.Cluster, namespace, name stri
 // gone waits until an object is not there any more.
 func gone[T api.Object](t *testing.T, c *testkit.Cluster, namespace, name string) {
 	t.Helper()
-	testkit.Eventually(t, soon, name+" is gone", func() bool {
+	await.Until(t, soon, name+" is gone", func() bool {
 		_, there := get[T](t, c, namespace, name)
 		return !there
 	})
@@ -103,7 +104,7 @@ func gone[T api.Object](t *testing.T, c *testkit.Cluster, namespace, name string
 func rolledOut(t *testing.T, c *testkit.Cluster, name string) *appsv1.Deployment {
 	t.Helper()
 	var last *appsv1.Deployment
-	testkit.Eventually(t, soon, "deployment "+name+" is rolled out", func() bool {
+	await.Until(t, soon, "deployment "+name+" is rolled out", func() bool {
 		d, ok := get[*appsv1.Deployment](t, c, "default", name)
 		last = d
 		return ok && d.Status.ObservedGeneration >= d.Generation && d.Status.UpdatedReplicas == *d.Spec.Replicas &&

@@ -9,6 +9,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 func newJob(name string, change ...func(*batchv1.Job)) *batchv1.Job {
@@ -49,7 +50,7 @@ func endPod(t *testing.T, c *testkit.Cluster, name string, phase corev1.PodPhase
 // running waits for so many of a job's pods that run, and gives their names.
 func running(t *testing.T, c *testkit.Cluster, job string, n int) (names []string) {
 	t.Helper()
-	testkit.Eventually(t, soon, "the job's pods run", func() bool {
+	await.Until(t, soon, "the job's pods run", func() bool {
 		names = nil
 		for _, pod := range list[*corev1.Pod](t, c, "default", map[string]string{"job-name": job}) {
 			if pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil {
@@ -76,7 +77,7 @@ func TestJobLife(t *testing.T) {
 	create(t, c, newJob("work", func(j *batchv1.Job) { j.Spec.Completions, j.Spec.Parallelism = &two, &two }))
 	names := running(t, c, "work", 2)
 	var j *batchv1.Job
-	testkit.Eventually(t, soon, "the job has its start", func() bool {
+	await.Until(t, soon, "the job has its start", func() bool {
 		j, _ = get[*batchv1.Job](t, c, "default", "work")
 		return j.Status.StartTime != nil
 	})
@@ -87,7 +88,7 @@ func TestJobLife(t *testing.T) {
 		}
 		endPod(t, c, name, corev1.PodSucceeded)
 	}
-	testkit.Eventually(t, soon, "the job is complete", func() bool {
+	await.Until(t, soon, "the job is complete", func() bool {
 		j, _ = get[*batchv1.Job](t, c, "default", "work")
 		return jobCondition(j, batchv1.JobComplete) == "True CompletionsReached"
 	})
@@ -99,7 +100,7 @@ func TestJobLife(t *testing.T) {
 			t.Errorf("%s is there: %t, finalizers %v", name, ok, pod.Finalizers)
 		}
 	}
-	testkit.Eventually(t, soon, "an event tells of it", func() bool {
+	await.Until(t, soon, "an event tells of it", func() bool {
 		for _, e := range list[*corev1.Event](t, c, "default", nil) {
 			if e.Reason == "Completed" && e.Message == "Job completed" && e.InvolvedObject.Name == "work" {
 				return true
@@ -119,7 +120,7 @@ func TestJobFails(t *testing.T) {
 	none := int32(0)
 	create(t, c, newJob("work", func(j *batchv1.Job) { j.Spec.BackoffLimit = &none }))
 	endPod(t, c, running(t, c, "work", 1)[0], corev1.PodFailed)
-	testkit.Eventually(t, soon, "the job has failed", func() bool {
+	await.Until(t, soon, "the job has failed", func() bool {
 		j, _ := get[*batchv1.Job](t, c, "default", "work")
 		return jobCondition(j, batchv1.JobFailed) == "True BackoffLimitExceeded" && j.Status.Failed == 1
 	})
@@ -139,7 +140,7 @@ func TestJobGoes(t *testing.T) {
 			gone[*corev1.Pod](t, c, "default", pod)
 			continue
 		}
-		testkit.Eventually(t, soon, "the pod that stays is let go", func() bool {
+		await.Until(t, soon, "the pod that stays is let go", func() bool {
 			p, ok := get[*corev1.Pod](t, c, "default", pod)
 			return ok && len(p.Finalizers) == 0 && len(p.OwnerReferences) == 0
 		})
@@ -150,7 +151,7 @@ func TestSuspendedJob(t *testing.T) {
 	c := testkit.Start(t, testkit.Options{Nodes: 1, CheckMutation: true})
 	yes := true
 	create(t, c, newJob("work", func(j *batchv1.Job) { j.Spec.Suspend = &yes }))
-	testkit.Eventually(t, soon, "the job is held", func() bool {
+	await.Until(t, soon, "the job is held", func() bool {
 		j, _ := get[*batchv1.Job](t, c, "default", "work")
 		return jobCondition(j, batchv1.JobSuspended) == "True JobSuspended"
 	})
@@ -158,7 +159,7 @@ func TestSuspendedJob(t *testing.T) {
 	pod := running(t, c, "work", 1)[0]
 	edit(t, c, "default", "work", func(j *batchv1.Job) { *j.Spec.Suspend = true })
 	gone[*corev1.Pod](t, c, "default", pod)
-	testkit.Eventually(t, soon, "the job is held again, and counts no failure", func() bool {
+	await.Until(t, soon, "the job is held again, and counts no failure", func() bool {
 		j, _ := get[*batchv1.Job](t, c, "default", "work")
 		return jobCondition(j, batchv1.JobSuspended) == "True JobSuspended" && j.Status.Active == 0 && j.Status.Failed == 0
 	})

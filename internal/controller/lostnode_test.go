@@ -10,13 +10,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // openNodes waits until so many nodes take pods: one whose taint is still to be
 // taken off would leave all of them to the others.
 func openNodes(t *testing.T, c *testkit.Cluster, want int) {
 	t.Helper()
-	testkit.Eventually(t, time.Minute, "the nodes take pods", func() bool {
+	await.Until(t, time.Minute, "the nodes take pods", func() bool {
 		open := 0
 		for _, n := range list[*corev1.Node](t, c, "", nil) {
 			if len(n.Spec.Taints) == 0 {
@@ -40,7 +41,7 @@ func TestLostNodeLosesItsPods(t *testing.T) {
 		c.Fleet.Silence("node-0", true)
 		within := func(d time.Duration, what string, ok func() bool) time.Duration {
 			t.Helper()
-			testkit.Eventually(t, d, what, ok)
+			await.Until(t, d, what, ok)
 			return time.Since(begun)
 		}
 		took := within(2*time.Minute, "the node's state is unknown", func() bool {
@@ -85,7 +86,7 @@ func TestPodsOfADeletedNodeAreCollected(t *testing.T) {
 		c.Fleet.Silence("node-0", true)
 		begun := time.Now()
 		remove[*corev1.Node](t, c, "", "node-0", metav1.DeletePropagationBackground)
-		testkit.Eventually(t, 5*time.Minute, "all pods are on the other node", func() bool {
+		await.Until(t, 5*time.Minute, "all pods are on the other node", func() bool {
 			n := 0
 			for _, pod := range list[*corev1.Pod](t, c, "default", labelsOf("web")) {
 				if pod.Spec.NodeName != "node-1" {
@@ -120,7 +121,7 @@ func TestPodsOfANodeOutOfServiceGoAtOnce(t *testing.T) {
 		}
 		before := here()
 		c.Fleet.Silence("node-0", true)
-		testkit.Eventually(t, 10*time.Minute, "the lost node's pods are being deleted", func() bool {
+		await.Until(t, 10*time.Minute, "the lost node's pods are being deleted", func() bool {
 			for _, pod := range list[*corev1.Pod](t, c, "default", labelsOf("web")) {
 				if pod.Spec.NodeName == "node-0" && pod.DeletionTimestamp == nil {
 					return false
@@ -134,7 +135,7 @@ func TestPodsOfANodeOutOfServiceGoAtOnce(t *testing.T) {
 		edit(t, c, "", "node-0", func(n *corev1.Node) {
 			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeOutOfService, Value: "nodeshutdown", Effect: corev1.TaintEffectNoExecute})
 		})
-		testkit.Eventually(t, time.Minute, "they are gone", func() bool { return here() == 0 })
+		await.Until(t, time.Minute, "they are gone", func() bool { return here() == 0 })
 		rolledOut(t, c, "web")
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api/localvolume"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // A claim gets its volume when its pod has a node, grows, and goes with its
@@ -50,7 +51,7 @@ func TestVolumesAreMadeOnTheNodeOfTheFirstPod(t *testing.T) {
 	edit(t, c, "default", "data", func(p *corev1.PersistentVolumeClaim) {
 		p.Spec.Resources.Requests["storage"] = resource.MustParse("3Gi")
 	})
-	testkit.Eventually(t, soon, "the claim has grown", func() bool {
+	await.Until(t, soon, "the claim has grown", func() bool {
 		p, _ := get[*corev1.PersistentVolumeClaim](t, c, "default", "data")
 		have := p.Status.Capacity["storage"]
 		return have.String() == "3Gi"
@@ -70,7 +71,7 @@ func volumeClaim(name string) *corev1.PersistentVolumeClaim {
 
 func claimPhase(t *testing.T, c *testkit.Cluster, name string, phase corev1.PersistentVolumeClaimPhase) {
 	t.Helper()
-	testkit.Eventually(t, soon, "claim "+name+" is "+string(phase), func() bool {
+	await.Until(t, soon, "claim "+name+" is "+string(phase), func() bool {
 		claim, ok := get[*corev1.PersistentVolumeClaim](t, c, "default", name)
 		return ok && claim.Status.Phase == phase
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 func quotaOf(hard corev1.ResourceList) *corev1.ResourceQuota {
@@ -20,7 +21,7 @@ func quotaOf(hard corev1.ResourceList) *corev1.ResourceQuota {
 // used waits until the quota's status says so.
 func used(t *testing.T, c *testkit.Cluster, name corev1.ResourceName, want string) {
 	t.Helper()
-	testkit.Eventually(t, soon, fmt.Sprintf("%s of %s is used", want, name), func() bool {
+	await.Until(t, soon, fmt.Sprintf("%s of %s is used", want, name), func() bool {
 		q, _ := get[*corev1.ResourceQuota](t, c, "default", "q")
 		have, told := q.Status.Used[name]
 		return told && have.Cmp(resource.MustParse(want)) == 0

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // A role that is deleted while its rules are being summed up stays deleted.
@@ -31,14 +32,14 @@ func TestAggregatedRolesDoNotComeBack(t *testing.T) {
 		pair(i)
 	}
 	for i := range pairs {
-		testkit.Eventually(t, soon, "a role is filled", filled(i))
+		await.Until(t, soon, "a role is filled", filled(i))
 	}
 	for i := range pairs {
 		remove[*rbacv1.ClusterRole](t, c, "", fmt.Sprintf("part-%d", i), metav1.DeletePropagationBackground)
 		remove[*rbacv1.ClusterRole](t, c, "", fmt.Sprintf("sum-%d", i), metav1.DeletePropagationBackground)
 	}
 	pair(pairs) // what was to be done before is done when this is
-	testkit.Eventually(t, soon, "the next role is filled", filled(pairs))
+	await.Until(t, soon, "the next role is filled", filled(pairs))
 	for i := range pairs {
 		if role, ok := get[*rbacv1.ClusterRole](t, c, "", fmt.Sprintf("sum-%d", i)); ok {
 			t.Errorf("%s is back, made by %v", role.Name, role.ManagedFields)

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 func statefulSet(name string, replicas int32, change ...func(*appsv1.StatefulSet)) *appsv1.StatefulSet {
@@ -30,7 +31,7 @@ func statefulSet(name string, replicas int32, change ...func(*appsv1.StatefulSet
 func settledSet(t *testing.T, c *testkit.Cluster, name string) *appsv1.StatefulSet {
 	t.Helper()
 	var last *appsv1.StatefulSet
-	testkit.Eventually(t, soon, "stateful set "+name+" is rolled out", func() bool {
+	await.Until(t, soon, "stateful set "+name+" is rolled out", func() bool {
 		set, ok := get[*appsv1.StatefulSet](t, c, "default", name)
 		last = set
 		s := set.Status
@@ -61,7 +62,7 @@ func TestStatefulSetLife(t *testing.T) {
 		edit(t, c, "default", "db", setImage(fmt.Sprint("example/image:", i)))
 		settledSet(t, c, "db")
 	}
-	testkit.Eventually(t, soon, "old revisions beyond the limit are gone", func() bool {
+	await.Until(t, soon, "old revisions beyond the limit are gone", func() bool {
 		return len(list[*appsv1.ControllerRevision](t, c, "default", labelsOf("db"))) == 3
 	})
 	edit(t, c, "default", "db", setImage("example/image:4")) // as an undo does
@@ -98,7 +99,7 @@ func TestStatefulSetClaims(t *testing.T) {
 			},
 		}}
 	}))
-	testkit.Eventually(t, soon, "two pods and their claims are there", func() bool {
+	await.Until(t, soon, "two pods and their claims are there", func() bool {
 		return len(list[*corev1.Pod](t, c, "default", labelsOf("db"))) == 2 && len(list[*corev1.PersistentVolumeClaim](t, c, "default", labelsOf("db"))) == 2
 	})
 	pod, _ := get[*corev1.Pod](t, c, "default", "db-1")
@@ -109,7 +110,7 @@ func TestStatefulSetClaims(t *testing.T) {
 	if !found {
 		t.Errorf("volumes of db-1: %v", pod.Spec.Volumes)
 	}
-	testkit.Eventually(t, soon, "events tell of it", func() bool {
+	await.Until(t, soon, "events tell of it", func() bool {
 		got := map[string]bool{}
 		for _, e := range list[*corev1.Event](t, c, "default", nil) {
 			got[e.Reason+": "+e.Message] = true

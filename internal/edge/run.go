@@ -32,9 +32,10 @@ type Config struct {
 	Client *client.Client
 	// Domain is the cluster's, such as cluster.local.
 	Domain string
-	// Address is the node's, shown as that of Ingresses; nil where another
-	// node's edge shows its own.
-	Address Address
+	// Address is the node's. ShowAddress: it is that of Ingresses; one edge of a
+	// cluster writes it there.
+	Address     Address
+	ShowAddress bool
 	// ResolvConf are files that name resolvers for other names; the first
 	// with a usable one counts. Own are addresses that must not be asked.
 	ResolvConf []string
@@ -56,7 +57,7 @@ func Run(ctx context.Context, cfg Config) error {
 	dns.Follow(zone, m)
 	resolvers := dns.Resolvers(cfg.ResolvConf, cfg.Own)
 	forwarder := dns.NewForwarder(resolvers)
-	dns.FollowSettings(forwarder, m, cfg.Own, cfg.Logger)
+	moved := dns.FollowSettings(forwarder, m, cfg.Own, cfg.Logger)
 	metrics := measure.New()
 	names := dns.NewServer(dns.NewResolver(zone, forwarder), metrics)
 	requests, err := ingress.NewServer(m, ingress.AskCluster(cfg.Client), metrics, cfg.Logger)
@@ -79,11 +80,26 @@ func Run(ctx context.Context, cfg Config) error {
 		caughtUp(ctx, settled)
 		return requests.Run(ctx, cfg.Sockets.HTTP, cfg.Sockets.HTTPS)
 	})
-	if cfg.Address != nil {
+	if cfg.ShowAddress {
 		group.Go(func() error { return status.Run(ctx) })
-		group.Go(func() error { return cfg.Address(ctx, status.Show) })
 	}
+	group.Go(func() error {
+		return cfg.Address(ctx, func(now netip.Addr) {
+			requests.Moved()
+			status.Show(now)
+		})
+	})
 	group.Go(func() error { return m.Keep(ctx) })
+	group.Go(func() error {
+		err := dns.FollowResolvers(ctx, cfg.ResolvConf, cfg.Own, resolvers, func(now []string) {
+			cfg.Logger.Info("the machine has other resolvers now", "resolvers", now)
+			moved(now)
+		})
+		if err != nil { // the present ones do until it starts anew
+			cfg.Logger.Warn("resolvers of another network would not be noticed", "error", err)
+		}
+		return nil
+	})
 	group.Go(func() error {
 		// Names and requests do not depend on it.
 		if err := serveControl(ctx, filepath.Join(cfg.StateDir, ControlSocket), m, metrics); err != nil {
@@ -102,11 +118,14 @@ func Run(ctx context.Context, cfg Config) error {
 		if err := footprint.Release(); err != nil {
 			cfg.Logger.Warn("memory of the start-up was not given back", "error", err)
 		}
-		<-ctx.Done()
+		footprint.FollowBursts(ctx, quietTime, func() {})
 		return nil
 	})
 	return group.Wait()
 }
+
+// quietTime is for how long the heap is not collected after a burst of requests.
+const quietTime = 2 * time.Second
 
 // catchUp bounds how long questions wait in their sockets for an edge that
 // learns what has changed since the copy was saved.

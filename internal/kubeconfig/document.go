@@ -71,7 +71,7 @@ func (d *document) merge(e Entry, exists bool) error {
 	if !ours {
 		for _, list := range []string{"clusters", "users", "contexts"} {
 			if d.find(list, e.Name) != nil {
-				return fmt.Errorf("%s %q: %w", list, e.Name, ErrTaken)
+				return fmt.Errorf("%s %q: %w", list, e.Name, errTaken)
 			}
 		}
 		before.Created = !exists

@@ -47,8 +47,8 @@ func Build(e Entry) *clientcmdapi.Config {
 // Encode writes a kubeconfig as YAML.
 func Encode(c *clientcmdapi.Config) ([]byte, error) { return clientcmd.Write(*c) }
 
-// ErrTaken: the file has a context of this name that Knarr did not write.
-var ErrTaken = errors.New("the kubeconfig already has an entry of this name that Knarr did not write: rename it (kubectl config rename-context) and try again")
+// errTaken: the file has a context of this name that Knarr did not write.
+var errTaken = errors.New("the kubeconfig already has an entry of this name that Knarr did not write: rename it (kubectl config rename-context) and try again")
 
 // Merge adds the entry to the target's file, or brings it up to date, and
 // makes it the current context. ctx bounds the wait for the lock.

@@ -154,7 +154,7 @@ func TestNoteSurvivesKubectl(t *testing.T) {
 func TestForeignEntryIsRefused(t *testing.T) {
 	foreign := strings.ReplaceAll(mine, "work", "knarr")
 	target := write(t, foreign)
-	if err := Merge(t.Context(), target, entry); !errors.Is(err, ErrTaken) {
+	if err := Merge(t.Context(), target, entry); !errors.Is(err, errTaken) {
 		t.Errorf("error %v", err)
 	}
 	remove(t, target)

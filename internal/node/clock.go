@@ -51,7 +51,7 @@ func jumpText(by time.Duration) string {
 func (n *Node) watchClock(ctx context.Context) error {
 	sets, err := newClockSets()
 	if err != nil {
-		n.cfg.Logger.Warn("a clock that is set will not be told", "err", err)
+		n.cfg.Logger.Warn("a clock that is set will not be told", "error", err)
 		return nil
 	}
 	defer context.AfterFunc(ctx, sets.close)()

@@ -80,7 +80,7 @@ func TestConfigzIsTheSettings(t *testing.T) {
 			t.Fatalf("%s: %v\n%s", name, err, text)
 		}
 		if name == "defaults" { // of disks either a share or an amount is enough, which no file can say
-			again.Eviction.Thresholds = s.Eviction.Thresholds
+			again.Eviction.Thresholds, again.Images.Enough = s.Eviction.Thresholds, s.Images.Enough
 		}
 		if diff := cmp.Diff(s, again, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s (-given +told):\n%s", name, diff)

@@ -56,7 +56,7 @@ func (n *Node) collectImages(ctx context.Context, now time.Time) {
 	if err == nil || ctx.Err() != nil {
 		return
 	}
-	n.cfg.Logger.Warn("images are not collected", "err", err)
+	n.cfg.Logger.Warn("images are not collected", "error", err)
 	reason := "ImageGCFailed"
 	if short := (*images.ShortError)(nil); errors.As(err, &short) {
 		reason = "FreeDiskSpaceFailed"
@@ -87,7 +87,7 @@ func (n *Node) rotateLogs(ctx context.Context, now time.Time) {
 			id := list[0].ID()
 			_, err := n.cfg.Kubelet.Logs.Rotate(list[0].Status.GetLogPath(), now, func() error { return n.runtime.ReopenLog(ctx, id) })
 			if err != nil {
-				n.cfg.Logger.Warn("container log is not rotated", "path", list[0].Status.GetLogPath(), "err", err)
+				n.cfg.Logger.Warn("container log is not rotated", "path", list[0].Status.GetLogPath(), "error", err)
 			}
 		}
 	}

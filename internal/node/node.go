@@ -129,7 +129,7 @@ func (n *Node) wire(ctx context.Context) error {
 		Services: client.InformerFor[*corev1.Service](services), Logger: cfg.Logger,
 		NodeName: cfg.NodeName, Node: n.registrar.Node, HostIPs: cfg.Addresses, LogRoot: cfg.LogDir, Profiles: cfg.SeccompDir,
 		CgroupRoot: cfg.CgroupRoot, Cluster: render.Cluster{DNS: cfg.ClusterDNS, Domain: cfg.ClusterDomain},
-		HostResolver: hostResolver(cfg.ResolvConf, cfg.Logger), MemoryCapacity: n.machine.MemoryBytes,
+		HostResolver: func() render.Resolver { return hostResolver(cfg.ResolvConf, cfg.Logger) }, MemoryCapacity: n.machine.MemoryBytes,
 		RuntimeName: cfg.RuntimeName, BeforeStop: cfg.BeforeStop, Admit: cfg.Admit, Cgroups: n.podCgroups,
 		Static: manifests, DefaultSeccomp: k.DefaultSeccomp, NoCPUQuota: !k.CPUQuota, CrashDelay: k.CrashDelay, MountPatience: k.MountPatience, UnsafeSysctls: k.UnsafeSysctls,
 		Pressure: func(c corev1.NodeConditionType) bool { return n.eviction.Has(c) }, Stopping: n.stopping.Load,

@@ -26,7 +26,7 @@ func hostResolver(path string, logger *slog.Logger) render.Resolver {
 	for _, p := range paths {
 		data, err := os.ReadFile(p)
 		if err != nil {
-			logger.Debug("resolver file is not readable", "path", p, "err", err)
+			logger.Debug("resolver file is not readable", "path", p, "error", err)
 			continue
 		}
 		r = render.ParseResolver(string(data))

@@ -23,6 +23,24 @@ func bare() (*Scheduler, *profile) {
 	return s, newProfile(Profile{Name: "p", Plugins: plugins.Default(plugins.Sources{})}, nil)
 }
 
+// choosing is a scheduler over empty nodes, whose plugins look things up in from.
+func choosing(from plugins.Sources, nodes ...string) (*Scheduler, *profile) {
+	s, _ := bare()
+	for _, n := range nodes {
+		s.cluster.set(newNode(n))
+	}
+	return s, newProfile(Profile{Name: "p", Plugins: plugins.Default(from)}, nil)
+}
+
+// choice is where a pod goes and what it needs there, or why it goes nowhere.
+func choice(s *Scheduler, p *profile, pod *corev1.Pod) (node string, n needs, why string) {
+	tr, at, failure := s.choose(p, framework.NewPod(pod))
+	if failure != nil {
+		return "", needs{}, failure.Error()
+	}
+	return at.Name, p.plan(tr, at), ""
+}
+
 func amounts(cpu, memory string, pods string) corev1.ResourceList {
 	return corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory), corev1.ResourcePods: resource.MustParse(pods),
@@ -214,25 +232,30 @@ func TestCountsFollowPods(t *testing.T) {
 }
 
 func BenchmarkSchedule(b *testing.B) {
-	for _, nodes := range []int{100, 1000, 5000} {
-		b.Run(fmt.Sprintf("nodes=%d", nodes), func(b *testing.B) {
-			s, p := bare()
-			for i := range nodes {
-				s.cluster.set(newNode(fmt.Sprint("n", i), func(n *corev1.Node) {
-					n.Labels[corev1.LabelTopologyZone] = fmt.Sprint("z", i%3)
-					n.Status.Allocatable = amounts("1000", "2000Gi", "1000000")
-				}))
-			}
-			b.ResetTimer()
-			for i := range b.N {
-				pod := framework.NewPod(newPod(fmt.Sprint("p", i)))
-				_, node, failure := s.choose(p, pod)
-				if failure != nil {
-					b.Fatal(failure)
+	anywhere := func(*corev1.Pod) {}
+	byLabel := func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"type": "large"} }
+	for name, change := range map[string]func(*corev1.Pod){"anywhere": anywhere, "by label": byLabel} {
+		for _, nodes := range []int{100, 1000, 5000} {
+			b.Run(fmt.Sprintf("%s/nodes=%d", name, nodes), func(b *testing.B) {
+				s, p := bare()
+				for i := range nodes {
+					s.cluster.set(newNode(fmt.Sprint("n", i), func(n *corev1.Node) {
+						n.Labels[corev1.LabelTopologyZone] = fmt.Sprint("z", i%3)
+						n.Labels["type"] = "large"
+						n.Status.Allocatable = amounts("1000", "2000Gi", "1000000")
+					}))
 				}
-				s.assume(pod, node)
-			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "pods/s")
-		})
+				b.ResetTimer()
+				for i := range b.N {
+					pod := framework.NewPod(newPod(fmt.Sprint("p", i), change))
+					_, node, failure := s.choose(p, pod)
+					if failure != nil {
+						b.Fatal(failure)
+					}
+					s.assume(pod, node)
+				}
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "pods/s")
+			})
+		}
 	}
 }

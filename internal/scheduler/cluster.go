@@ -69,6 +69,14 @@ func (c *cluster) addPod(node string, pod *corev1.Pod, u framework.Usage) {
 	have.Add(p)
 }
 
+// renewPod keeps the newest version of a pod that counts as before: preemption
+// looks at when it started, and what was before is not held.
+func (c *cluster) renewPod(node string, pod *corev1.Pod) {
+	if have := c.byName[node]; have != nil {
+		have.Renew(pod)
+	}
+}
+
 func (c *cluster) removePod(node string, uid types.UID) {
 	if have := c.byName[node]; have != nil {
 		c.forget(have.Remove(uid))

@@ -90,10 +90,10 @@ func rack(claims []*resourcev1.ResourceClaim, slices ...*resourcev1.ResourceSlic
 // devicesOf are the devices of a plan by claim; those of allocations that are
 // there already are left out.
 func devicesOf(p *plugins.DevicePlan) map[string][]string {
-	out := map[string][]string{}
 	if p == nil {
-		return out
+		return nil
 	}
+	out := map[string][]string{}
 	for _, c := range p.Claims {
 		out[c.Claim.Name] = nil
 		if c.Allocation != nil {
@@ -156,27 +156,15 @@ func TestPodsGoWhereTheirDevicesAre(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s, _ := bare()
 			if c.slices == nil {
 				c.slices = []*resourcev1.ResourceSlice{offer("a", "small", "small"), offer("b", "small", "large")}
 			}
-			p := newProfile(Profile{Name: "p", Plugins: plugins.Default(plugins.Sources{Devices: rack(c.claims, c.slices...)})}, nil)
-			s.cluster.set(newNode("a"))
-			s.cluster.set(newNode("b"))
-			tr, node, failure := s.choose(p, framework.NewPod(c.pod))
-			if c.why != "" {
-				if failure == nil {
-					t.Fatalf("chose %s", node.Name)
-				}
-				if diff := cmp.Diff(c.why, failure.Error()); diff != "" {
-					t.Error(diff)
-				}
-				return
+			s, p := choosing(plugins.Sources{Devices: rack(c.claims, c.slices...)}, "a", "b")
+			node, needs, why := choice(s, p, c.pod)
+			if node != c.node || why != c.why {
+				t.Errorf("it goes to %q, or nowhere: %q; want %q: %q", node, why, c.node, c.why)
 			}
-			if failure != nil || node.Name != c.node {
-				t.Fatalf("chose %v (%v), want %s", node, failure, c.node)
-			}
-			if diff := cmp.Diff(c.plan, devicesOf(p.plan(tr, node).devices)); diff != "" {
+			if diff := cmp.Diff(c.plan, devicesOf(needs.devices)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -186,16 +174,11 @@ func TestPodsGoWhereTheirDevicesAre(t *testing.T) {
 // A device that is being given away is not given away again, and one that was
 // not is free at once.
 func TestDevicesArePromisedOnce(t *testing.T) {
-	s, _ := bare()
 	from := plugins.Sources{Devices: rack([]*resourcev1.ResourceClaim{deviceClaim("c", "", 1), deviceClaim("d", "", 1)}, offer("a", "small"))}
-	p := newProfile(Profile{Name: "p", Plugins: plugins.Default(from)}, nil)
-	s.cluster.set(newNode("a"))
+	s, p := choosing(from, "a")
 	try := func(claim string) (needs, string) {
-		tr, node, failure := s.choose(p, framework.NewPod(newPod("p", wanting(claim))))
-		if failure != nil {
-			return needs{}, failure.Error()
-		}
-		return p.plan(tr, node), ""
+		_, n, why := choice(s, p, newPod("p", wanting(claim)))
+		return n, why
 	}
 	n, why := try("c")
 	if why != "" {
@@ -223,9 +206,7 @@ func TestStuckClaimsAreFound(t *testing.T) {
 				c.Status.ReservedFor = append(c.Status.ReservedFor, resourcev1.ResourceClaimConsumerReference{Resource: "pods", Name: "p", UID: types.UID([]string{"p", "q"}[i])})
 			}
 		})
-		s, _ := bare()
-		p := newProfile(Profile{Name: "p", Plugins: plugins.Default(plugins.Sources{Devices: rack([]*resourcev1.ResourceClaim{claim}, offer("a", "small"))})}, nil)
-		s.cluster.set(newNode("a"))
+		s, p := choosing(plugins.Sources{Devices: rack([]*resourcev1.ResourceClaim{claim}, offer("a", "small"))}, "a")
 		tr, _, failure := s.choose(p, framework.NewPod(newPod("p", wanting("c"))))
 		if failure == nil {
 			t.Fatal("the pod went where its claim is not")

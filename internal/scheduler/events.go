@@ -125,6 +125,7 @@ func (s *Scheduler) wait(old, new *corev1.Pod, now time.Time) {
 func (s *Scheduler) place(old, new *corev1.Pod, now time.Time) {
 	have, known := s.placed[new.UID]
 	if known && have.node == new.Spec.NodeName && !recount(have.pod, new) {
+		s.cluster.renewPod(have.node, new)
 		s.placed[new.UID] = placement{node: have.node, pod: new}
 		if !have.assumed && old != nil && maps.Equal(old.Labels, new.Labels) {
 			return

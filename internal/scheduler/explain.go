@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -103,6 +104,9 @@ func help(plugin string, pod *framework.Pod, n *framework.Node) string {
 	case "NodeUnschedulable":
 		return "kubectl uncordon " + n.Name
 	case "TaintToleration":
+		if short := pressures(n); short != "" {
+			return "the node runs short, until there is room: " + short
+		}
 		return "tolerate or take off its taints: " + taints(n)
 	case "NodeAffinity":
 		return "give the node the labels that the pod's nodeSelector or node affinity asks for, or ask for less"
@@ -122,6 +126,18 @@ func help(plugin string, pod *framework.Pod, n *framework.Node) string {
 		return "wait for, or end, a pod that uses the volumes"
 	}
 	return ""
+}
+
+// pressures are the taints of a node that has too little of something left.
+func pressures(n *framework.Node) string {
+	var out []string
+	for _, t := range n.Hard {
+		switch t.Key {
+		case corev1.TaintNodeDiskPressure, corev1.TaintNodeMemoryPressure, corev1.TaintNodePIDPressure:
+			out = append(out, t.Key)
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 func taints(n *framework.Node) string {

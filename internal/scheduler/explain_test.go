@@ -20,12 +20,18 @@ func TestExplainNamesEveryBlockAndTheSmallestChange(t *testing.T) {
 			n.Spec.Taints = []corev1.Taint{{Key: "k", Value: "v", Effect: corev1.TaintEffectNoSchedule}}
 		}),
 		newNode("busy"), newNode("free"),
+		newNode("short", func(n *corev1.Node) {
+			n.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeDiskPressure, Effect: corev1.TaintEffectNoSchedule}}
+		}),
 	}
 	got := Explain(newPod("p", cpu("1")), nodes, []*corev1.Pod{there}, plugins.Sources{})
 	want := []Verdict{
 		{Node: "free"},
 		{Node: "busy", Blocks: []Block{{
 			Plugin: "NodeResourcesFit", Reasons: []string{"Insufficient cpu"}, Help: "it lacks 500m more cpu: free that, or request less",
+		}}},
+		{Node: "short", Blocks: []Block{{
+			Plugin: "TaintToleration", Reasons: []string{"node(s) had untolerated taint(s)"}, Help: "the node runs short, until there is room: node.kubernetes.io/disk-pressure",
 		}}},
 		{Node: "far", Blocks: []Block{
 			{Plugin: "NodeUnschedulable", Reasons: []string{"node(s) were unschedulable"}, Help: "kubectl uncordon far"},

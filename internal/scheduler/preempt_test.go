@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
+	"github.com/knarr-io/knarr/internal/scheduler/queue"
 	"github.com/knarr-io/knarr/internal/testkit/property"
 )
 
@@ -132,6 +133,29 @@ func TestWhoHasToGo(t *testing.T) {
 				t.Errorf("on %s:\n%s", best.node.Name, diff)
 			}
 		})
+	}
+}
+
+// Pods are bound before they start; preemption goes by when they did.
+func TestPreemptionKnowsWhenPodsStarted(t *testing.T) {
+	s, p := bare()
+	s.budgets, s.queue = budgetList(nil), queue.New(nil, queue.Backoff{})
+	now := time.Unix(100, 0)
+	for i, node := range []string{"a", "b", "c"} {
+		s.cluster.set(newNode(node))
+		bound := newPod(node+"1", cpu("4"), priority(1), func(q *corev1.Pod) { q.Spec.NodeName = node })
+		s.podChanged(nil, bound, now)
+		runs := bound.DeepCopy()
+		startedAt([]int64{10, 30, 20}[i])(runs)
+		s.podChanged(bound, runs, now)
+	}
+	tr, _, failure := s.choose(p, framework.NewPod(newPod("p", cpu("4"), priority(100))))
+	if failure == nil {
+		t.Fatal("it fits")
+	}
+	found, _ := s.candidates(tr, *p.preemption, failure, now)
+	if best := pickCandidate(found, now); best.node.Name != "b" {
+		t.Errorf("the pod of %s goes, want that of b, which started last", best.node.Name)
 	}
 }
 

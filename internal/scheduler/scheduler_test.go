@@ -13,6 +13,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 func createPod(t *testing.T, c *testkit.Cluster, name, cpu, class string) {
@@ -45,13 +46,13 @@ func TestPreemptionOnARealServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	createPod(t, c, "low", "30", "")
-	testkit.Eventually(t, 20*time.Second, "the low pod runs", running(pods, "low"))
+	await.Until(t, 2*time.Minute, "the low pod runs", running(pods, "low"))
 	createPod(t, c, "high", "20", "high")
-	testkit.Eventually(t, 20*time.Second, "the high pod runs", running(pods, "high"))
+	await.Until(t, 2*time.Minute, "the high pod runs", running(pods, "high"))
 	if _, there := pods.Get("default", "low"); there {
 		t.Error("the low pod is still there")
 	}
-	testkit.Eventually(t, time.Minute, "the victim's event", func() bool {
+	await.Until(t, time.Minute, "the victim's event", func() bool {
 		for _, e := range events.List("default", nil) {
 			if e.Reason == "Preempted" && e.InvolvedObject.Name == "low" {
 				return true
@@ -60,7 +61,7 @@ func TestPreemptionOnARealServer(t *testing.T) {
 		return false
 	})
 	createPod(t, c, "late", "30", "")
-	testkit.Eventually(t, time.Minute, "the late pod tells why it waits", func() bool {
+	await.Until(t, time.Minute, "the late pod tells why it waits", func() bool {
 		p, ok := pods.Get("default", "late")
 		if !ok {
 			return false
@@ -117,7 +118,7 @@ func TestPodWaitsForItsVolume(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, 20*time.Second, "a node is chosen for the claim", func() bool {
+	await.Until(t, 2*time.Minute, "a node is chosen for the claim", func() bool {
 		claim, err = claims.Get(t.Context(), "default", "data")
 		return err == nil && claim.Annotations["volume.kubernetes.io/selected-node"] != ""
 	})
@@ -141,7 +142,7 @@ func TestPodWaitsForItsVolume(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, 20*time.Second, "the pod runs where its volume was made", func() bool {
+	await.Until(t, 2*time.Minute, "the pod runs where its volume was made", func() bool {
 		p, ok := pods.Get("default", "p")
 		return ok && p.Status.Phase == corev1.PodRunning && p.Spec.NodeName == chosen
 	})

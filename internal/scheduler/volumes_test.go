@@ -164,28 +164,15 @@ func TestPodsGoWhereTheirVolumesAre(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s, _ := bare()
-			from := plugins.Sources{Volumes: shelf(c.claims, c.pvs)}
-			p := newProfile(Profile{Name: "p", Plugins: plugins.Default(from)}, nil)
-			s.cluster.set(newNode("a"))
-			s.cluster.set(newNode("b"))
+			s, p := choosing(plugins.Sources{Volumes: shelf(c.claims, c.pvs)}, "a", "b")
 			if c.there != nil {
 				s.cluster.addPod("a", c.there, framework.UsageOf(c.there))
 			}
-			tr, node, failure := s.choose(p, framework.NewPod(c.pod))
-			if c.why != "" {
-				if failure == nil {
-					t.Fatalf("chose %s", node.Name)
-				}
-				if diff := cmp.Diff(c.why, failure.Error()); diff != "" {
-					t.Error(diff)
-				}
-				return
+			node, needs, why := choice(s, p, c.pod)
+			if node != c.node || why != c.why {
+				t.Errorf("it goes to %q, or nowhere: %q; want %q: %q", node, why, c.node, c.why)
 			}
-			if failure != nil || node.Name != c.node {
-				t.Fatalf("chose %v (%v), want %s", node, failure, c.node)
-			}
-			if diff := cmp.Diff(c.plan, readPlan(p.plan(tr, node).volumes)); diff != "" {
+			if diff := cmp.Diff(c.plan, readPlan(needs.volumes)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -193,24 +180,21 @@ func TestPodsGoWhereTheirVolumesAre(t *testing.T) {
 }
 
 func TestVolumesArePromisedOnce(t *testing.T) {
-	s, _ := bare()
 	from := plugins.Sources{Volumes: shelf(
 		[]*corev1.PersistentVolumeClaim{newClaim("c", "static", ""), newClaim("d", "static", "")}, []*corev1.PersistentVolume{newVolume("v", "static", "a")},
 	)}
+	s, p := choosing(from, "a")
 	s.volumes = &volumes{promised: from.Volumes.Promised}
-	p := newProfile(Profile{Name: "p", Plugins: plugins.Default(from)}, nil)
-	s.cluster.set(newNode("a"))
-	tr, node, failure := s.choose(p, framework.NewPod(newPod("p", claimed("c"))))
-	if failure != nil {
-		t.Fatal(failure)
+	node, needs, why := choice(s, p, newPod("p", claimed("c")))
+	if why != "" {
+		t.Fatal(why)
 	}
-	plan := p.plan(tr, node).volumes
-	s.volumes.promise(plan, node.Name)
-	if _, _, failure := s.choose(p, framework.NewPod(newPod("q", claimed("d")))); failure == nil {
+	s.volumes.promise(needs.volumes, node)
+	if node, _, _ := choice(s, p, newPod("q", claimed("d"))); node != "" {
 		t.Error("a promised volume was given to a second claim")
 	}
-	s.volumes.release(plan)
-	if _, _, failure := s.choose(p, framework.NewPod(newPod("q", claimed("d")))); failure != nil {
-		t.Error(failure)
+	s.volumes.release(needs.volumes)
+	if _, _, why := choice(s, p, newPod("q", claimed("d"))); why != "" {
+		t.Error(why)
 	}
 }

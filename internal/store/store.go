@@ -55,6 +55,15 @@ func Anything() Expect { return Expect{} }
 // Absent commits only where the key does not exist.
 func Absent() Expect { return Expect{kind: expectAbsent} }
 
+// AbsentAt is Absent for a key of which the caller knows that it did not exist
+// at a revision: an engine that remembers what was written since then need not
+// look for it.
+func AbsentAt(rev Revision) Expect { return Expect{kind: expectAbsent, rev: rev} }
+
+// Absence tells whether the guard is Absent, and up to which revision the key
+// is known not to exist.
+func (e Expect) Absence() (upTo Revision, ok bool) { return e.rev, e.kind == expectAbsent }
+
 // ModifiedAt commits only where the key exists and was last written at rev.
 func ModifiedAt(rev Revision) Expect { return Expect{kind: expectModified, rev: rev} }
 

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // BenchmarkDensity brings 10 Deployments of 500 replicas each to Ready on
@@ -41,7 +42,7 @@ func BenchmarkDensity(b *testing.B) {
 			})
 		}
 		creating.Wait()
-		Eventually(b, 2*time.Minute, "all pods are ready", func() bool {
+		await.Until(b, 2*time.Minute, "all pods are ready", func() bool {
 			ready := int32(0)
 			for _, d := range inf.List("default", nil) {
 				ready += d.Status.ReadyReplicas
@@ -56,7 +57,7 @@ func BenchmarkDensity(b *testing.B) {
 		if err := api.DeleteCollection(b.Context(), "default", metav1.DeleteOptions{PropagationPolicy: &foreground}, metav1.ListOptions{}); err != nil {
 			b.Fatal(err)
 		}
-		Eventually(b, 2*time.Minute, "all is gone", func() bool { return inf.Len() == 0 })
+		await.Until(b, 2*time.Minute, "all is gone", func() bool { return inf.Len() == 0 })
 		down += time.Since(begun)
 	}
 	b.StopTimer()
@@ -127,7 +128,7 @@ func BenchmarkOnePod(b *testing.B) {
 		if err := api.Delete(b.Context(), "default", name, metav1.DeleteOptions{}); err != nil {
 			b.Fatal(err)
 		}
-		Eventually(b, 10*time.Second, "the pod is gone", func() bool { return pods.Len() == 0 })
+		await.Until(b, time.Minute, "the pod is gone", func() bool { return pods.Len() == 0 })
 		b.StartTimer()
 	}
 }

@@ -68,7 +68,10 @@ func (c *Cluster) startServer(ctx context.Context, t testing.TB, o Options) erro
 		}
 	}()
 	c.parts = append(c.parts, func() { <-following })
-	return c.newServer(objects, authorizer, o)
+	if err := c.newServer(objects, authorizer, o); err != nil {
+		return err
+	}
+	return c.serveCustom(ctx, objects)
 }
 
 // newServer puts the API server together as the product does.

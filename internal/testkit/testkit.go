@@ -8,7 +8,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -26,9 +25,6 @@ import (
 	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/controller"
-	"github.com/knarr-io/knarr/internal/controller/autoscaler"
-	"github.com/knarr-io/knarr/internal/controller/loadbalancer"
-	"github.com/knarr-io/knarr/internal/controller/serviceip"
 	"github.com/knarr-io/knarr/internal/node/simulated"
 	"github.com/knarr-io/knarr/internal/reconcile"
 	"github.com/knarr-io/knarr/internal/scheduler"
@@ -85,7 +81,7 @@ func Start(t testing.TB, o Options) *Cluster {
 	}
 	if !o.NoControllers { // no pod can be created without it
 		accounts := client.InformerFor[*corev1.ServiceAccount](c.Informers)
-		Eventually(t, time.Minute, "the default service account is there", func() bool {
+		await.Until(t, time.Minute, "the default service account is there", func() bool {
 			_, ok := accounts.Get("default", "default")
 			return ok
 		})
@@ -99,11 +95,7 @@ func (c *Cluster) startParts(ctx context.Context, o Options) error {
 		if err != nil {
 			return err
 		}
-		wait, err := controller.Start(ctx, controller.Deps{
-			Client: c.serviceAccount, Read: c.readsAs, Informers: c.Informers, Logger: c.Logger, Metrics: metrics,
-			RootCA: []byte("test CA"), Signer: o.Signer, PodNetwork: netip.MustParsePrefix("10.0.0.0/8"), NodeRange: 24,
-			LoadBalancer: &loadbalancer.Config{}, NodePorts: serviceip.Ports{First: 30000, Last: 32767}, Types: c.types(),
-		})
+		wait, err := controller.Start(ctx, c.forControllers(c.Informers, c.serviceAccount, metrics, o.Signer))
 		if err != nil {
 			return err
 		}
@@ -148,15 +140,6 @@ func identity(name string, groups ...string) user.Info {
 	return &user.DefaultInfo{Name: name, Groups: append(groups, user.AllAuthenticated)}
 }
 
-func (c *Cluster) readsAs(name string) autoscaler.Get {
-	return c.Server.Get(identity("system:serviceaccount:kube-system:"+name, "system:serviceaccounts", "system:serviceaccounts:kube-system"))
-}
-
-func (c *Cluster) serviceAccount(name string) *client.Client {
-	return c.As("system:serviceaccount:kube-system:"+name, "system:serviceaccounts", "system:serviceaccounts:kube-system").
-		WithManager("kube-controller-manager")
-}
-
 func (c *Cluster) node(name string) *client.Client {
 	return c.As("system:node:"+name, user.NodesGroup).WithManager("kubelet")
 }
@@ -166,12 +149,6 @@ func (c *Cluster) shutDown() {
 	for _, wait := range c.parts {
 		wait()
 	}
-}
-
-// Eventually is await.Until.
-func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
-	t.Helper()
-	await.Until(t, within, what, ok)
 }
 
 // tokenAuth lets the administrator in by Token, and nobody else.

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/client"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 func deployment(name string, replicas int32) *appsv1.Deployment {
@@ -31,7 +32,7 @@ func TestDeploymentRunsOnSimulatedNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	deployments := client.InformerFor[*appsv1.Deployment](c.Informers)
-	Eventually(t, time.Minute, "five pods are available", func() bool {
+	await.Until(t, time.Minute, "five pods are available", func() bool {
 		d, ok := deployments.Get("default", "web")
 		return ok && d.Status.AvailableReplicas == 5
 	})

@@ -57,6 +57,12 @@ func (m *Manager) watch(c *Container, h *proc.Handle, id proc.ID, orphan bool) {
 		}
 		m.cfg.Keeper.Forget(id)
 	}
+	m.finish(c, status)
+}
+
+// finish ends what an ended container left, and tells of the end when its
+// output is in the log. It may be repeated.
+func (m *Manager) finish(c *Container, status Status) {
 	if !c.Meta.OwnPID {
 		if err := m.engine(c).KillAll(c.Meta.ID); err != nil {
 			c.logger(m.cfg.Log).Warn("cannot end what an ended container left", "error", err)

@@ -47,12 +47,30 @@ func (m *Manager) resume(c *Container) {
 			log.Warn("cannot undo a start that was cut short", "error", err)
 		}
 	case cri.ContainerState_CONTAINER_EXITED:
-		close(c.ended)
-		if err := m.release(c); err != nil {
-			log.Warn("something of an ended container stays until its removal", "error", err)
-		}
+		m.resumeEnded(c, s)
 	case cri.ContainerState_CONTAINER_RUNNING:
 		m.resumeRunning(c, s)
+	}
+}
+
+// resumeEnded takes up a container whose end is written down. Where keep still
+// holds its streams, a kill came before all of its output was in the log.
+func (m *Manager) resumeEnded(c *Container, s Status) {
+	log := c.logger(m.cfg.Log)
+	streams, err := m.recoverStreams(c)
+	if err == nil {
+		if err = m.resumeLog(c, streams); err == nil {
+			m.finish(c, s)
+			return
+		}
+		streams.Close()
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		log.Warn("output of a container from before is lost", "error", err)
+	}
+	close(c.ended)
+	if err := m.release(c); err != nil {
+		log.Warn("something of an ended container stays until its removal", "error", err)
 	}
 }
 
@@ -90,14 +108,26 @@ func (m *Manager) resumeOutput(c *Container) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil // before a reboot
 	}
-	writer, err := m.openLog(c)
-	if err != nil {
-		return err
+	streams, err := m.recoverStreams(c)
+	if err == nil {
+		return m.resumeLog(c, streams)
 	}
-	streams, err := stdio.Recover(m.cfg.Keeper, c.Meta.ID, c.Config.GetTty())
-	if err != nil {
+	writer, lerr := m.openLog(c)
+	if lerr == nil {
 		writer.Finish()
 		writer.Close()
+	}
+	return errors.Join(err, lerr)
+}
+
+func (m *Manager) recoverStreams(c *Container) (*stdio.Streams, error) {
+	return stdio.Recover(m.cfg.Keeper, c.Meta.ID, c.Config.GetTty())
+}
+
+// resumeLog goes on moving a container's output into its log.
+func (m *Manager) resumeLog(c *Container, streams *stdio.Streams) error {
+	writer, err := m.openLog(c)
+	if err != nil {
 		return err
 	}
 	c.mu.Lock()

@@ -39,8 +39,9 @@ func (m *Manager) Start(_ context.Context, id string) error {
 		m.startFailed(c, err)
 		return err
 	}
-	go m.watch(c, handle, c.Status().Process, false)
+	// Told before its end can be: a process may end at once.
 	m.cfg.Notify(cri.ContainerEventType_CONTAINER_STARTED_EVENT, c)
+	go m.watch(c, handle, c.Status().Process, false)
 	return nil
 }
 
@@ -138,12 +139,13 @@ func (m *Manager) ended(c *Container, s Status) {
 	c.status = s
 	ended := c.ended
 	c.mu.Unlock()
+	// Told before those go on who wait for the end, and tell what comes after it.
+	m.cfg.Notify(cri.ContainerEventType_CONTAINER_STOPPED_EVENT, c)
 	select {
 	case <-ended:
 	default:
 		close(ended)
 	}
-	m.cfg.Notify(cri.ContainerEventType_CONTAINER_STOPPED_EVENT, c)
 	if err := m.release(c); err != nil {
 		c.logger(m.cfg.Log).Warn("something of an ended container stays until its removal", "error", err)
 	}

@@ -16,8 +16,10 @@ import (
 	"github.com/knarr-io/knarr/runtime/stdio"
 )
 
-// killWait is how long a killed container may take to end.
-const killWait = 30 * time.Second
+// killWait is how long a killed container may take to end: one that waits for a
+// disk takes as long as the disk. It is less than the two minutes that callers
+// wait beyond the grace, so that they are told.
+const killWait = 90 * time.Second
 
 // Stop asks the container to end and kills it after timeout; with a timeout of
 // zero at once. It returns when the container has ended.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/knarr-io/knarr/runtime/fault"
 	"github.com/knarr-io/knarr/runtime/image/blobs"
@@ -68,16 +69,11 @@ func (s *Store) collectLocked() error {
 		return nil
 	}
 	s.garbage = false
-	keepBlobs, keepLayers := map[string]bool{}, map[string]bool{}
+	keepBlobs := map[string]bool{}
 	for _, img := range s.images {
 		keepBlobs[img.ID], keepBlobs[img.Manifest] = true, true
 		for _, l := range img.Layers {
-			keepBlobs[l.Digest], keepLayers[l.ChainID] = true, true
-		}
-	}
-	for _, chain := range s.retained {
-		for _, id := range chain {
-			keepLayers[id] = true
+			keepBlobs[l.Digest] = true
 		}
 	}
 	all, err := s.blobs.List()
@@ -94,7 +90,51 @@ func (s *Store) collectLocked() error {
 	if err := s.blobs.Abandon(); err != nil {
 		return err
 	}
-	return s.layers.Prune(keepLayers)
+	return s.layers.Prune(s.neededLocked())
+}
+
+// neededLocked are the layers of images and containers.
+func (s *Store) neededLocked() map[string]bool {
+	needed := map[string]bool{}
+	for _, img := range s.images {
+		for _, l := range img.Layers {
+			needed[l.ChainID] = true
+		}
+	}
+	for _, chain := range s.retained {
+		for _, id := range chain {
+			needed[id] = true
+		}
+	}
+	return needed
+}
+
+// Retain keeps layers for key until Release, whatever becomes of their image.
+func (s *Store) Retain(key string, chainIDs []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retained[key] = chainIDs
+}
+
+// Release ends a Retain, and removes layers whose image has gone meanwhile.
+func (s *Store) Release(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	chain := s.retained[key]
+	delete(s.retained, key)
+	needed := s.neededLocked()
+	if slices.ContainsFunc(chain, func(id string) bool { return !needed[id] }) {
+		s.garbage = true
+		s.tidyLocked()
+	}
+}
+
+// tidyLocked collects for somebody who cannot do anything about a failure: the
+// next collection tries again.
+func (s *Store) tidyLocked() {
+	if err := s.collectLocked(); err != nil {
+		s.log.Warn("cannot remove unused image data", "error", err)
+	}
 }
 
 // ingest keeps the collector away while an image comes in. The returned
@@ -108,9 +148,7 @@ func (s *Store) ingest() (done func(*error)) {
 		defer s.mu.Unlock()
 		s.ingests--
 		s.garbage = s.garbage || *err != nil
-		if cerr := s.collectLocked(); cerr != nil {
-			s.log.Warn("cannot remove unused image data", "error", cerr)
-		}
+		s.tidyLocked()
 	}
 }
 

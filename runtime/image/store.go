@@ -147,20 +147,6 @@ func (s *Store) List() []*Image {
 // Lower returns the unpacked layers of a stack, topmost first.
 func (s *Store) Lower(chainIDs []string) ([]string, error) { return s.layers.Lower(chainIDs) }
 
-// Retain keeps layers for key until Release, whatever becomes of their image.
-func (s *Store) Retain(key string, chainIDs []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.retained[key] = chainIDs
-}
-
-// Release ends a Retain.
-func (s *Store) Release(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.retained, key)
-}
-
 // unpack unpacks the layers of an image, each when its blob is here: wait returns then.
 func (s *Store) unpack(ctx context.Context, img *Image, wait func(digest string) error) error {
 	chain := img.ChainIDs()

@@ -109,9 +109,6 @@ func TestLayersShareAndAreCollected(t *testing.T) {
 		}
 	}
 	s.Release("container")
-	if err := s.Collect(); err != nil {
-		t.Fatal(err)
-	}
 	if _, err := os.Stat(lower[0]); err == nil {
 		t.Error("a layer of nobody stays")
 	}

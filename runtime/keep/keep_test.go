@@ -76,7 +76,7 @@ func (n *node) kill() {
 
 func (n *node) wait(what string, ok func() bool) {
 	n.t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(2 * time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer deadline.Stop()
 	defer tick.Stop()

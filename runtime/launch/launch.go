@@ -52,6 +52,7 @@ func (l *Launcher) Create(id string, spec *specs.Spec, stdio Stdio) (Created, er
 	}
 	// The labels hold the working folder and nothing of use.
 	config.Labels = nil
+	config.Rlimits = rlimits(spec.Process)
 	c, err := libcontainer.Create(l.root, id, config)
 	if err != nil {
 		return Created{}, err
@@ -72,6 +73,10 @@ func (l *Launcher) Create(id string, spec *specs.Spec, stdio Stdio) (Created, er
 	return Created{ID: pid2, Run: c.Exec}, nil
 }
 
+// infoLevel is logrus's level "info". Without one the init stage tells every
+// step that it takes, some thirty lines for each container that nobody reads.
+const infoLevel = "4"
+
 func process(p *specs.Process, stdio Stdio) *libcontainer.Process {
 	out := &libcontainer.Process{
 		Args: p.Args, Env: p.Env, Cwd: p.Cwd,
@@ -79,6 +84,7 @@ func process(p *specs.Process, stdio Stdio) *libcontainer.Process {
 		NoNewPrivileges: &p.NoNewPrivileges,
 		AppArmorProfile: p.ApparmorProfile,
 		ConsoleSocket:   stdio.Console,
+		LogLevel:        infoLevel,
 	}
 	for _, g := range p.User.AdditionalGids {
 		out.AdditionalGroups = append(out.AdditionalGroups, int(g))

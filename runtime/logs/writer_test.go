@@ -201,8 +201,12 @@ func TestReopenAndTap(t *testing.T) {
 }
 
 func TestMuchOutputTakesLittleSpace(t *testing.T) {
-	b := newBench(t, "/dev/shm/"+strings.ReplaceAll(t.Name(), "/", "_"))
-	defer os.RemoveAll(filepath.Dir(b.dir))
+	dir, err := os.MkdirTemp("/dev/shm", "knarr-log-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	b := newBench(t, dir)
 	go func() {
 		line := []byte(strings.Repeat("x", 99) + "\n")
 		for range 50000 {

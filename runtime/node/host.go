@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/moby/sys/capability"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/opencontainers/selinux/go-selinux"
 	"golang.org/x/sys/unix"
 
@@ -71,6 +72,25 @@ func ownOOMScore() (int, error) {
 		return 0, err
 	}
 	return strconv.Atoi(strings.TrimSpace(string(data)))
+}
+
+// rlimitsFor reads the settings' limits of processes, and refuses what this
+// process may not give.
+func rlimitsFor(host spec.Host, settings map[string]spec.Rlimit) ([]specs.POSIXRlimit, error) {
+	limits, err := spec.Rlimits(settings)
+	if err != nil || slices.Contains(host.Capabilities, "CAP_SYS_RESOURCE") {
+		return limits, err
+	}
+	for _, l := range limits {
+		var own unix.Rlimit
+		if err := unix.Getrlimit(spec.RlimitNumbers()[l.Type], &own); err != nil {
+			return nil, fmt.Errorf("rlimits: own %s: %w", l.Type, err)
+		}
+		if l.Hard > own.Max {
+			return nil, fmt.Errorf("rlimits: a hard %s of %d is above the runtime's own, %d, and raising it takes CAP_SYS_RESOURCE", l.Type, l.Hard, own.Max)
+		}
+	}
+	return limits, nil
 }
 
 // confine has containers run under AppArmor, where the kernel has it.

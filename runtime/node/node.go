@@ -138,6 +138,9 @@ func build(ctx context.Context, cfg Config, boot string, k *keeper.Keeper) (*cri
 	}
 	confine(ctx, &host, cfg.Log)
 	host.SELinux = policyOf(cfg.Log)
+	if host.Rlimits, err = rlimitsFor(host, set.Rlimits); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
 	if host.UserNamespaces && !passable(cfg.State) {
 		cfg.Log.Warn("pods cannot have users of their own: only root can enter the folder of running state", "state", cfg.State)
 		host.UserNamespaces = false

@@ -8,6 +8,7 @@ import (
 
 	"github.com/knarr-io/knarr/runtime/image/registry"
 	"github.com/knarr-io/knarr/runtime/oci"
+	"github.com/knarr-io/knarr/runtime/spec"
 )
 
 // maxSettings bounds the configuration file, in bytes.
@@ -22,6 +23,8 @@ type settings struct {
 	// Pinned are names of images that garbage collection leaves alone; one that
 	// ends with * stands for all that begin so.
 	Pinned []string `json:"pinned,omitempty"`
+	// Rlimits are limits of containers' processes, by names such as nofile.
+	Rlimits map[string]spec.Rlimit `json:"rlimits,omitempty"`
 }
 
 // loadSettings reads a JSON file, strictly. An empty path gives empty settings.

@@ -64,12 +64,19 @@ func Create(dir string, kinds []Kind, setup func() error) error {
 }
 
 // onThread runs f on a thread that ends with it, so that what f did to the
-// thread stays with no other goroutine.
+// thread stays with no other goroutine. It is never the process's first thread:
+// that one cannot end, and /proc/self tells its namespaces as the process's.
 func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		done <- f()
+		if unix.Gettid() == unix.Getpid() {
+			// While this one holds the first thread, the next gets another.
+			defer runtime.UnlockOSThread()
+			done <- onThread(f)
+			return
+		}
+		done <- f() // never unlocked: the thread ends here
 	}()
 	return <-done
 }

@@ -11,8 +11,8 @@ import (
 	"net/netip"
 )
 
-// ErrExhausted says that every address of the range is in use.
-var ErrExhausted = errors.New("no free pod address in the node's range")
+// errExhausted says that every address of the range is in use.
+var errExhausted = errors.New("no free pod address in the node's range")
 
 // IPAM gives out addresses of one range, each again as late as possible. It
 // is a value without effects: the caller locks it and remembers who has what.
@@ -50,7 +50,7 @@ func (m *IPAM) Allocate() (netip.Addr, error) {
 			return a, nil
 		}
 	}
-	return netip.Addr{}, ErrExhausted
+	return netip.Addr{}, errExhausted
 }
 
 // after is the next usable address of the range, around the end.

@@ -26,7 +26,7 @@ func TestAllocateGoesRound(t *testing.T) {
 	if want := []string{"10.1.2.2", "10.1.2.4", "10.1.2.5", "10.1.2.6"}; !equal(got, want) {
 		t.Fatalf("got %v, want %v", got, want)
 	}
-	if _, err := m.Allocate(); !errors.Is(err, ErrExhausted) {
+	if _, err := m.Allocate(); !errors.Is(err, errExhausted) {
 		t.Fatalf("a full range gave %v", err)
 	}
 	m.Release(netip.MustParseAddr("10.1.2.4"))

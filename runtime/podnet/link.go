@@ -24,8 +24,8 @@ var gateway = netip.AddrFrom4([4]byte{169, 254, 1, 1})
 // the same everywhere, since each link has two ends only.
 var hostMAC = net.HardwareAddr{0x02, 0x6b, 0x6e, 0x00, 0x00, 0x01}
 
-// HostLink is the name of a sandbox's link on the host.
-func HostLink(sandboxID string) string {
+// hostLink is the name of a sandbox's link on the host.
+func hostLink(sandboxID string) string {
 	return hostPrefix + sandboxID[:min(hostNameLen, len(sandboxID))]
 }
 
@@ -41,7 +41,7 @@ func Attach(sandboxID, nsPath string, addr netip.Addr, mtu int) error {
 	if mtu == 0 {
 		mtu = defaultMTU()
 	}
-	name := HostLink(sandboxID)
+	name := hostLink(sandboxID)
 	veth := &netlink.Veth{
 		LinkAttrs:        netlink.LinkAttrs{Name: name, MTU: mtu, HardwareAddr: hostMAC, TxQLen: 1000},
 		PeerName:         podLink,
@@ -107,7 +107,7 @@ func Unroute(addr netip.Addr) error {
 // Detach removes a sandbox's link. One that is gone is no error. The kernel
 // takes its time: it waits until nobody can be using the link.
 func Detach(sandboxID string) error {
-	return deleteLink(HostLink(sandboxID))
+	return deleteLink(hostLink(sandboxID))
 }
 
 func deleteLink(name string) error {

@@ -86,7 +86,7 @@ type Counters struct {
 
 // Stats returns the counters of a sandbox's link, read at the host end.
 func Stats(sandboxID string) (Counters, error) {
-	link, err := netlink.LinkByName(HostLink(sandboxID))
+	link, err := netlink.LinkByName(hostLink(sandboxID))
 	if err != nil {
 		return Counters{}, err
 	}

@@ -29,6 +29,7 @@ func start(t *testing.T, script string) (*Handle, func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.Close)
+	t.Cleanup(func() { stdin.Close() }) // and not before, when it is garbage
 	return h, func() { stdin.Close() }
 }
 

@@ -25,6 +25,7 @@ func buildProcess(in Input) (*specs.Process, error) {
 		User:            specs.User{UID: in.User.UID, GID: in.User.GID, AdditionalGids: in.User.Groups},
 		NoNewPrivileges: sc.GetNoNewPrivs(),
 		Capabilities:    Capabilities(sc, in.Host),
+		Rlimits:         in.Host.Rlimits,
 	}
 	if r := c.GetLinux().GetResources(); r != nil {
 		score := max(int(r.GetOomScoreAdj()), in.Host.MinOOMScore)

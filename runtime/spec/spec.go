@@ -68,6 +68,8 @@ type Host struct {
 	// DefaultAppArmor is the profile of containers that choose none; empty for none.
 	DefaultAppArmor string
 	SELinux         SELinux
+	// Rlimits are those of containers' processes; others are the runtime's own.
+	Rlimits []specs.POSIXRlimit
 	// SeccompProfile reads a local profile.
 	SeccompProfile func(path string) ([]byte, error)
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -18,45 +19,48 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// ociProgram is an OCI runtime of another maker: runc, built from its module,
-// or the program that KNARR_TEST_OCI names.
-func ociProgram(t *testing.T, bin string) string {
-	t.Helper()
+// ociProgram is an OCI runtime of another maker: runc, built from its module
+// once for all tests, or the program that KNARR_TEST_OCI names.
+var ociProgram = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("KNARR_TEST_OCI"); path != "" {
-		return path
+		return path, nil
 	}
-	path := filepath.Join(bin, "runc")
+	dir, err := binaries()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "runc")
 	cmd := exec.Command("go", "build", "-trimpath", "-tags", "seccomp netgo osusergo runc_nocriu",
 		"-ldflags", "-s -w -linkmode external -extldflags -static", "-o", path, "github.com/opencontainers/runc")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build runc: %v\n%s", err, out)
+		return "", fmt.Errorf("build runc: %w\n%s", err, out)
 	}
-	return path
-}
+	return path, nil
+})
 
 // other is the handler under test.
 const other = "other"
 
 // withHandler gives a node's pods a handler whose program is another maker's.
-func withHandler(t *testing.T) func(*node) {
-	return func(n *node) {
-		t.Helper()
-		body, err := json.Marshal(map[string]any{"handlers": map[string]any{
-			other: map[string]any{"path": ociProgram(t, n.bin)}, "gone": map[string]any{"path": "/no/such/program"}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := n.path("config.json")
-		if err := os.WriteFile(file, body, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		n.settings, n.handler = []string{"--config", file}, other
+func withHandler(n *node) {
+	n.t.Helper()
+	program, err := ociProgram()
+	if err != nil {
+		n.t.Fatal(err)
 	}
+	body, err := json.Marshal(map[string]any{"handlers": map[string]any{
+		other: map[string]any{"path": program}, "gone": map[string]any{"path": "/no/such/program"}}})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	file := n.path("config.json")
+	n.must(nil, os.WriteFile(file, body, 0o600))
+	n.settings, n.handler = []string{"--config", file}, other
 }
 
 func TestHandlerOfAnotherMaker(t *testing.T) {
-	n := newNode(t, withHandler(t))
+	n := newNode(t, withHandler)
 	n.load()
 	if got := n.handlerNames(); !strings.Contains(got, "knarr") || !strings.Contains(got, other) {
 		t.Errorf("handlers: %s", got)
@@ -116,7 +120,7 @@ func (n *node) updateWorks(p *pod, id string) {
 }
 
 func TestHandlersTerminals(t *testing.T) {
-	n := newNode(t, withHandler(t))
+	n := newNode(t, withHandler)
 	n.load()
 	p := n.runPod("terminal", nil)
 	id := p.run("main", []string{"echo"}, func(c *cri.ContainerConfig) { c.Stdin, c.Tty = true, true })
@@ -148,7 +152,7 @@ func TestHandlersTerminals(t *testing.T) {
 
 // A kill of the runtime loses no exit code of a handler's container, and what runs goes on.
 func TestHandlersContainersOutliveTheRuntime(t *testing.T) {
-	n := newNode(t, withHandler(t))
+	n := newNode(t, withHandler)
 	n.load()
 	p := n.runPod("outlive", nil)
 	ends := p.run("ends", []string{"echo"}, func(c *cri.ContainerConfig) { c.Stdin = true })
@@ -169,7 +173,7 @@ func TestHandlersContainersOutliveTheRuntime(t *testing.T) {
 }
 
 func TestHandlerThatIsGone(t *testing.T) {
-	n := newNode(t, withHandler(t))
+	n := newNode(t, withHandler)
 	n.load()
 	n.handler = "gone"
 	p := n.runPod("nowhere", nil)

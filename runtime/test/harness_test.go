@@ -34,6 +34,8 @@ import (
 const (
 	podCIDR   = "10.244.77.0/24"
 	imageName = "docker.io/library/workload:test"
+	// patience is how long a busy machine may take for anything.
+	patience = 3 * time.Minute
 )
 
 // binaries are built once for all tests.
@@ -114,7 +116,7 @@ func newNode(t testing.TB, prepare ...func(*node)) *node {
 func (n *node) path(name string) string { return filepath.Join(n.dir, name) }
 
 func (n *node) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	n.t.Cleanup(cancel)
 	return ctx
 }
@@ -149,7 +151,7 @@ func (n *node) runtimeArgs(command string) []string {
 func (n *node) startRuntime() {
 	n.t.Helper()
 	_, err := n.keep.Start(wire.Service{Name: "runtime", Argv: append(n.runtimeArgs("serve"), n.settings...),
-		Env: append([]string{"PATH=" + os.Getenv("PATH"), "GOTRACEBACK=all"}, n.env...), Log: n.path("runtime.log"), BackoffMaxMillis: 100})
+		Env: append([]string{"PATH=" + os.Getenv("PATH"), "GOTRACEBACK=all", "GORACE=" + os.Getenv("GORACE")}, n.env...), Log: n.path("runtime.log"), BackoffMaxMillis: 100})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -202,7 +204,7 @@ func (n *node) inNet(f func() error) {
 // dial connects in the node's network namespace.
 func (n *node) dial(network, addr string) (c net.Conn, err error) {
 	n.inNet(func() error {
-		c, err = (&net.Dialer{Timeout: 5 * time.Second, FallbackDelay: -1}).Dial(network, addr)
+		c, err = (&net.Dialer{Timeout: time.Minute, FallbackDelay: -1}).Dial(network, addr)
 		return nil
 	})
 	return c, err
@@ -210,7 +212,7 @@ func (n *node) dial(network, addr string) (c net.Conn, err error) {
 
 func (n *node) eventually(what string, ok func() bool) {
 	n.t.Helper()
-	deadline, tick := time.NewTimer(30*time.Second), time.NewTicker(5*time.Millisecond)
+	deadline, tick := time.NewTimer(patience), time.NewTicker(5*time.Millisecond)
 	defer deadline.Stop()
 	defer tick.Stop()
 	for !ok() {
@@ -285,7 +287,7 @@ func (n *node) admin(method, path string, body io.Reader) (int, []byte) {
 // load imports the workload's image.
 func (n *node) load() {
 	n.t.Helper()
-	code, body := n.admin("POST", "/v1/images/import", bytes.NewReader(archive(n.t, n.bin)))
+	code, body := n.admin("POST", "/v1/images/import", bytes.NewReader(archive(n.t)))
 	if code != http.StatusOK {
 		n.t.Fatalf("import: %d %s", code, body)
 	}

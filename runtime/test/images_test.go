@@ -57,7 +57,7 @@ func TestPull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	img := workloadImage(t, n.bin)
+	img := workloadImage(t)
 	auth := remote.WithAuth(&authn.Basic{Username: "u", Password: "secret"})
 	if err := remote.Write(ref, img, remote.WithTransport(transport), auth); err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ const nothing = "0 images, 0 blobs, 0 being written, 0 layers"
 
 func TestImportAndRemove(t *testing.T) {
 	n := newNode(t)
-	docker := archive(t, n.bin)
+	docker := archive(t)
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	if _, err := z.Write(docker); err != nil {
@@ -131,7 +131,7 @@ func TestImportAndRemove(t *testing.T) {
 		{"docker", "", imageName, docker},
 		{"docker, packed", "", imageName, packed.Bytes()},
 		{"another name", "?name=my/own:2", "docker.io/my/own:2", docker},
-		{"OCI layout", "?name=localhost:5000/oci", "localhost:5000/oci:latest", ociArchive(t, n.bin)},
+		{"OCI layout", "?name=localhost:5000/oci", "localhost:5000/oci:latest", ociArchive(t)},
 	} {
 		code, body := n.admin("POST", "/v1/images/import"+tc.query, bytes.NewReader(tc.body))
 		var got []struct {
@@ -165,7 +165,7 @@ func TestImportAndRemove(t *testing.T) {
 
 func TestCorruptArchivesLeaveNothing(t *testing.T) {
 	n := newNode(t)
-	good := archive(t, n.bin)
+	good := archive(t)
 	noise := make([]byte, 1<<16)
 	if _, err := rand.Read(noise); err != nil {
 		t.Fatal(err)
@@ -218,14 +218,14 @@ func rewrite(t *testing.T, in []byte, keep func(*tar.Header) bool) []byte {
 }
 
 // ociArchive is the workload's image as an OCI layout.
-func ociArchive(t *testing.T, bin string) []byte {
+func ociArchive(t *testing.T) []byte {
 	t.Helper()
 	dir := t.TempDir()
 	p, err := layout.Write(dir, empty.Index)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.AppendImage(workloadImage(t, bin)); err != nil {
+	if err := p.AppendImage(workloadImage(t)); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer

@@ -1,7 +1,9 @@
 package test
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/knarr-io/knarr/runtime/atomicfile"
+	"github.com/knarr-io/knarr/runtime/container"
 	"github.com/knarr-io/knarr/runtime/keep/wire"
 	"github.com/knarr-io/knarr/runtime/proc"
 )
@@ -25,7 +29,8 @@ func (n *node) killRuntime() {
 	n.eventually("the runtime is gone", func() bool { return !id.Alive() })
 }
 
-// suspendRestart keeps the killed runtime from being started again until resume is called.
+// suspendRestart kills the runtime, and keeps it from being started again until
+// resume is called or the test ends.
 func (n *node) suspendRestart() (resume func()) {
 	n.t.Helper()
 	id := n.runtimeProcess()
@@ -33,17 +38,19 @@ func (n *node) suspendRestart() (resume func()) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	if err := keep.Signal(unix.SIGSTOP); err != nil {
+	n.must(nil, keep.Signal(unix.SIGSTOP))
+	// A keep that waits would keep a test that has failed from its end.
+	n.t.Cleanup(func() { _ = keep.Signal(unix.SIGCONT) })
+	runtime, err := id.Watch()
+	if err != nil {
 		n.t.Fatal(err)
 	}
-	if err := id.Signal(unix.SIGKILL); err != nil {
+	defer runtime.Close()
+	// Until it is dead it would see what comes.
+	if err := errors.Join(runtime.Signal(unix.SIGKILL), runtime.Wait(n.ctx())); err != nil {
 		n.t.Fatal(err)
 	}
-	return func() {
-		if err := keep.Signal(unix.SIGCONT); err != nil {
-			n.t.Fatal(err)
-		}
-	}
+	return func() { n.must(nil, keep.Signal(unix.SIGCONT)) }
 }
 
 func TestKilledRuntimeLosesNoLineAndNoExitCode(t *testing.T) {
@@ -103,6 +110,45 @@ func TestContainerEndsWhileTheRuntimeIsDead(t *testing.T) {
 	if st := n.ended(quick); st.GetExitCode() != 137 || st.GetReason() != "Error" {
 		t.Fatalf("killed while the runtime was dead: %v", st)
 	}
+}
+
+// A kill between writing an end down and telling it loses nothing of the output
+// that is not in the log yet.
+func TestKilledBetweenAnEndAndItsLog(t *testing.T) {
+	n := newNode(t)
+	n.load()
+	p := n.runPod("last", nil)
+	id := p.run("main", []string{"echo"}, func(c *cri.ContainerConfig) { c.Stdin = true })
+	pid := n.containerPID(p, id)
+	resume := n.suspendRestart()
+	out, err := os.OpenFile("/proc/"+strconv.Itoa(pid.PID)+"/fd/1", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.WriteString("last words\n"); err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	n.must(nil, pid.Signal(unix.SIGKILL))
+	n.writeEnd(id)
+	resume()
+	n.answers()
+	if st := n.ended(id); st.GetExitCode() != 7 || n.log(id, "stdout") != "last words\n" {
+		t.Errorf("status %v, log %q", st, n.log(id, "stdout"))
+	}
+}
+
+// writeEnd writes down that a container has ended, as a runtime does first.
+func (n *node) writeEnd(id string) {
+	n.t.Helper()
+	found, err := filepath.Glob(filepath.Join(n.root, "*", id, "status.json"))
+	if err != nil || len(found) != 1 {
+		n.t.Fatalf("the container's status: %v, %v", found, err)
+	}
+	var status container.Status
+	n.must(nil, atomicfile.ReadJSON(found[0], &status))
+	status.State, status.ExitCode = cri.ContainerState_CONTAINER_EXITED, 7
+	n.must(nil, atomicfile.WriteJSON(found[0], status, false))
 }
 
 // containerPID is the first process of a container.

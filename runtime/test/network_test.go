@@ -110,10 +110,11 @@ func TestEvents(t *testing.T) {
 	}
 	p := n.runPod("events", nil)
 	id := p.run("main", []string{"exit", "5"}, nil)
-	n.ended(id)
-	n.must(n.runtime.RemovePodSandbox(n.ctx(), &cri.RemovePodSandboxRequest{PodSandboxId: p.id}))
 	var got []string
 	for len(got) < 8 {
+		if len(got) == 5 { // the container's end was told, and is not the removal's
+			n.must(n.runtime.RemovePodSandbox(n.ctx(), &cri.RemovePodSandboxRequest{PodSandboxId: p.id}))
+		}
 		e, err := stream.Recv()
 		if err != nil {
 			t.Fatalf("after %v: %v", got, err)

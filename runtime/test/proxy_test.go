@@ -116,7 +116,7 @@ func TestPullByProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := remote.Write(to, workloadImage(t, n.bin)); err != nil {
+	if err := remote.Write(to, workloadImage(t)); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ host, asked string }{

@@ -180,7 +180,7 @@ func TestPortForward(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", ports[0].Local), 5*time.Second)
+		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", ports[0].Local), time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

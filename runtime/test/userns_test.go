@@ -31,7 +31,7 @@ func ownUsers(pid cri.NamespaceMode) func(*cri.PodSandboxConfig) {
 }
 
 func TestPodWithUsersOfItsOwn(t *testing.T) {
-	for name, handlers := range map[string][]func(*node){"built in": nil, "another maker's": {withHandler(t)}} {
+	for name, handlers := range map[string][]func(*node){"built in": nil, "another maker's": {withHandler}} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, handlers...)
 			n.load()

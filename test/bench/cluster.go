@@ -28,13 +28,19 @@ type cluster struct {
 	client     *client.Client // set while it is up
 }
 
-func newCluster(o options) (*cluster, error) {
+// fit tells why this machine cannot measure. It is for the start of a run: what
+// comes later disturbs figures, and does not make them impossible.
+func (o options) fit() error {
 	if os.Geteuid() != 0 {
-		return nil, errors.New("a cluster needs root: run `sudo make bench`")
+		return errors.New("a cluster needs root: run `sudo make bench`")
 	}
 	if err := exec.Command("pgrep", "-x", "knarr-keep").Run(); err == nil && !o.beside {
-		return nil, errors.New("a cluster runs on this machine and would disturb the figures: stop it with `knarr down`")
+		return errors.New("a cluster runs on this machine and would disturb the figures: stop it with `knarr down`")
 	}
+	return nil
+}
+
+func newCluster(o options) (*cluster, error) {
 	dir, err := os.MkdirTemp(o.dir, "knarr-bench-")
 	if err != nil {
 		return nil, err

@@ -52,12 +52,14 @@ func TestReportTellsWhatFailed(t *testing.T) {
 
 func TestComparisonPairsFiguresByName(t *testing.T) {
 	r := report{
-		Figures:  []figure{single("ours alone", "ms", "", 1), single("both", "ms", "", 2).using([]float64{0.5}, 0)},
-		Upstream: []figure{single("both", "ms", "", 5).using([]float64{2}, 0)},
+		Figures:  []figure{single("ours alone", "ms", "", 1), single("both", "ms", "", 2).using([]float64{0.5}, 0), single("rate", "op/s", "", 60)},
+		Upstream: []figure{single("both", "ms", "", 5).using([]float64{2}, 0), single("rate", "op/s", "", 20)},
 	}
 	got := r.comparison()
-	if want := "| both | 2.00 ms | 5.00 ms | 2.50× | 0.500 | 2.00 | 4.00× |"; !strings.Contains(got, want) {
-		t.Errorf("no line %q in:\n%s", want, got)
+	for _, want := range []string{"| both | 2.00 ms | 5.00 ms | 2.50× | 0.500 | 2.00 | 4.00× |", "| rate | 60.0 op/s | 20.0 op/s | 3.00× |"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no line %q in:\n%s", want, got)
+		}
 	}
 	if strings.Contains(got, "ours alone") {
 		t.Error("a figure that has no pair is compared")

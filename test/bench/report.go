@@ -82,7 +82,7 @@ func (r report) comparison() string {
 		"(" + upstreamVersions + "), in turns, in one run on one machine; nobody edits this file.\n" +
 		"Upstream's CPU and memory are those of its four processes, Knarr's those of its server, which is all four of them and more.\n\n" +
 		r.about() +
-		"| measure | Knarr | upstream | upstream ÷ Knarr | CPU ms/op: Knarr | upstream | upstream ÷ Knarr |\n|---|---|---|---|---|---|---|\n")
+		"| measure | Knarr | upstream | Knarr is better by | CPU ms/op: Knarr | upstream | Knarr is better by |\n|---|---|---|---|---|---|---|\n")
 	theirs := map[string]figure{}
 	for _, f := range r.Upstream {
 		theirs[f.Name] = f
@@ -93,9 +93,18 @@ func (r report) comparison() string {
 			continue
 		}
 		fmt.Fprintf(&text, "| %s | %s %s | %s %s | %s | %s | %s | %s |\n", ours.Name, number(ours.Median), ours.Unit,
-			number(other.Median), other.Unit, ratio(other.Median, ours.Median), orEmpty(ours.CPU), orEmpty(other.CPU), ratio(other.CPU, ours.CPU))
+			number(other.Median), other.Unit, lead(ours, other), orEmpty(ours.CPU), orEmpty(other.CPU), ratio(other.CPU, ours.CPU))
 	}
 	return text.String()
+}
+
+// lead is how many times better ours is: a rate is good when it is high,
+// everything else when it is low.
+func lead(ours, theirs figure) string {
+	if strings.HasSuffix(ours.Unit, "/s") {
+		ours, theirs = theirs, ours
+	}
+	return ratio(theirs.Median, ours.Median)
 }
 
 func ratio(theirs, ours float64) string {

@@ -20,6 +20,9 @@ type bench struct {
 }
 
 func run(ctx context.Context, o options) (err error) {
+	if err := o.fit(); err != nil {
+		return err
+	}
 	b := &bench{options: o, report: newReport()}
 	if b.report.Before, err = calibrate(o.dir); err != nil {
 		return err
@@ -82,11 +85,13 @@ func (b *bench) all(ctx context.Context, todo []measurement) error {
 }
 
 // renew begins anew after a failure, whose remains would be measured too.
-func (b *bench) renew(ctx context.Context) (err error) {
+func (b *bench) renew(ctx context.Context) error {
 	b.cluster.remove()
-	if b.cluster, err = newCluster(b.options); err != nil {
+	c, err := newCluster(b.options)
+	if err != nil {
 		return err
 	}
+	b.cluster = c
 	if b.upstream != nil {
 		b.upstream.stop()
 		return b.upstream.restart(ctx)

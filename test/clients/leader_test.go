@@ -19,14 +19,14 @@ import (
 func candidate(ctx context.Context, t *testing.T, config *rest.Config, name string, leaders *atomic.Int32, leads chan<- string) {
 	t.Helper()
 	lock, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, "default", "helmsman",
-		resourcelock.ResourceLockConfig{Identity: name}, config, 5*time.Second)
+		resourcelock.ResourceLockConfig{Identity: name}, config, time.Minute)
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	leaderelection.RunOrDie(ctx, leaderelection.LeaderElectionConfig{
 		Lock: lock, Name: name, ReleaseOnCancel: true,
-		LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 100 * time.Millisecond,
+		LeaseDuration: 2 * time.Minute, RenewDeadline: time.Minute, RetryPeriod: 100 * time.Millisecond,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(context.Context) {
 				if n := leaders.Add(1); n != 1 {

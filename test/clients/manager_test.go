@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"fmt"
+	"net"
 	"net/http/httptest"
 	"os"
 	"slices"
@@ -47,14 +48,28 @@ func define(t *testing.T, c client.Client) {
 // certificate that the API server is to trust.
 func listen(t *testing.T) (webhook.Server, string, []byte) {
 	t.Helper()
-	spare := httptest.NewTLSServer(nil) // a certificate for 127.0.0.1, and a port
-	certificate, port := spare.TLS.Certificates[0], portOf(t, spare.Listener.Addr())
+	spare := httptest.NewTLSServer(nil) // a certificate for 127.0.0.1
+	certificate, port := spare.TLS.Certificates[0], quietPort(t)
 	spare.Close()
 	server := webhook.NewServer(webhook.Options{Host: "127.0.0.1", Port: port, TLSOpts: []func(*tls.Config){func(c *tls.Config) {
 		c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil }
 	}}})
 	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]})
 	return server, fmt.Sprintf("https://127.0.0.1:%d", port), bundle
+}
+
+// quietPort is a free port that nobody gets by chance between this look and its
+// use: the kernel gives out others (net.ipv4.ip_local_port_range).
+func quietPort(t *testing.T) int {
+	t.Helper()
+	for port := 19443; port < 20000; port++ {
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
 }
 
 // run starts the operator; it ends with the test.

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/knarr-io/knarr/test/e2e/harness"
 )
@@ -84,8 +83,8 @@ func TestNodeWithContainerd(t *testing.T) {
 	}
 	k := c.BuiltIn()
 	k.With(t, manifest, nil, "apply", "-f", "-")
-	k.Run(t, "rollout", "status", "deployment/web", "--timeout=120s")
-	k.Run(t, "wait", "pod/client", "--for=condition=Ready", "--timeout=60s")
+	k.Run(t, "rollout", "status", "deployment/web", "--timeout=4m")
+	k.Run(t, "wait", "pod/client", "--for=condition=Ready", "--timeout=4m")
 	t.Run("what it is", func(t *testing.T) {
 		got := k.Run(t, "get", "node", harness.NodeName, "-o", "jsonpath={.status.nodeInfo.containerRuntimeVersion}")
 		if !strings.HasPrefix(got, "containerd://") {
@@ -106,7 +105,7 @@ func TestNodeWithContainerd(t *testing.T) {
 		}
 	})
 	t.Run("service", func(t *testing.T) {
-		harness.Await(t, time.Minute, "the Service answers by its name", func(ctx context.Context) error {
+		harness.Await(t, harness.Patience, "the Service answers by its name", func(ctx context.Context) error {
 			if out := k.Try(t, "exec", "client", "--", "wget", "-qO-", "http://web.default.svc.cluster.local"); !strings.Contains(out.Stdout, "Welcome to nginx!") {
 				return fmt.Errorf("%s", out)
 			}
@@ -115,7 +114,7 @@ func TestNodeWithContainerd(t *testing.T) {
 	})
 	t.Run("port-forward", func(t *testing.T) { forwards(t, c, k) })
 	t.Run("exit code and message", func(t *testing.T) {
-		k.Run(t, "wait", "pod/ends", "--for=jsonpath={.status.phase}=Failed", "--timeout=60s")
+		k.Run(t, "wait", "pod/ends", "--for=jsonpath={.status.phase}=Failed", "--timeout=4m")
 		got := k.Run(t, "get", "pod", "ends", "-o", "jsonpath={.status.containerStatuses[0].state.terminated.exitCode} {.status.containerStatuses[0].state.terminated.message}")
 		if got != "3 it ends\n" {
 			t.Errorf("terminated: %q", got)
@@ -127,7 +126,7 @@ func TestNodeWithContainerd(t *testing.T) {
 			t.Errorf("images of another runtime: %s", out)
 		}
 	})
-	k.Run(t, "delete", "pod", "client", "ends", "--timeout=60s")
+	k.Run(t, "delete", "pod", "client", "ends", "--timeout=4m")
 	if out := c.Down(t.Context(), "--purge"); out.Err != nil {
 		t.Error(out)
 	}
@@ -143,7 +142,7 @@ func forwards(t *testing.T, c *harness.Cluster, k harness.Kubectl) {
 	defer forward.Signal(t, os.Interrupt)
 	client := &http.Client{Transport: &http.Transport{DialContext: c.Machine.Dial}}
 	defer client.CloseIdleConnections()
-	harness.Await(t, time.Minute, "the forwarded port answers", func(ctx context.Context) error {
+	harness.Await(t, harness.Patience, "the forwarded port answers", func(ctx context.Context) error {
 		resp, err := client.Get("http://127.0.0.1:18080/")
 		if err != nil {
 			return err

@@ -48,7 +48,7 @@ func (d *daemon) start(t *testing.T, archives ...string) {
 	if err := d.cluster.Machine.Inside(d.process.Start); err != nil {
 		t.Fatal(err)
 	}
-	harness.Await(t, time.Minute, "containerd answers", func(ctx context.Context) error { return d.ctr(ctx, "version") })
+	harness.Await(t, harness.Patience, "containerd answers", func(ctx context.Context) error { return d.ctr(ctx, "version") })
 	for _, archive := range archives {
 		if err := d.ctr(t.Context(), "-n", "k8s.io", "images", "import", archive); err != nil {
 			t.Fatal(err)

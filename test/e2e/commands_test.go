@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/knarr-io/knarr/test/e2e/harness"
 )
 
@@ -31,7 +33,10 @@ func TestStatusTellsWhatIsWrong(t *testing.T) {
 	s := cluster.Space(t)
 	hasWords(t, knarr(t, "status"), "SERVICE", "runtime", "server", "edge", "running", harness.NodeName, "Ready", "certificates:")
 	s.Apply(t, strings.Replace(sleeper("stray"), busybox, "nowhere.invalid/nothing:1", 1))
-	s.Event(t, "stray", "Failed", "nowhere.invalid/nothing:1")
+	s.Pod(t, "stray", "waiting for its image", func(p *corev1.Pod) bool {
+		w := harness.ContainerStatus(p, "main").State.Waiting
+		return w != nil && (w.Reason == "ErrImagePull" || w.Reason == "ImagePullBackOff")
+	})
 	out := cluster.Try(t.Context(), harness.Input{Argv: []string{cluster.Knarr, "status"}})
 	if out.Code != 1 {
 		t.Errorf("status ends with 1 where something is wrong: %s", out)

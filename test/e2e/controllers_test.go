@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,17 +22,20 @@ func TestOwnersAndTheirPods(t *testing.T) {
 	s.Rollout(t, "crew")
 	first := k.Run(t, "get", "pods", "-l", "app=crew", "-o", "jsonpath={.items[0].metadata.name}")
 	k.Run(t, "delete", "pod", first)
+	harness.Await(t, harness.Patience, "pod in the place of "+first, func(context.Context) error {
+		if names := k.Run(t, "get", "pods", "-l", "app=crew", "-o", "name"); strings.Contains(names, first) || strings.Count(names, "pod/") != 2 {
+			return fmt.Errorf("there are\n%s", names)
+		}
+		return nil
+	})
 	s.Rollout(t, "crew")
-	if names := k.Run(t, "get", "pods", "-l", "app=crew", "-o", "name"); strings.Contains(names, first) || strings.Count(names, "pod/") != 2 {
-		t.Errorf("after %s was deleted there are\n%s", first, names)
-	}
 	k.Run(t, "delete", "deployment", "crew", "--cascade=orphan")
 	sets := k.Run(t, "get", "replicasets", "-l", "app=crew", "-o", `jsonpath={.items[*].metadata.ownerReferences}`)
 	if sets != "" {
 		t.Errorf("the orphaned replica set still has owners: %s", sets)
 	}
 	k.Run(t, "get", "replicasets", "-l", "app=crew", "--no-headers")
-	k.Run(t, "delete", "replicaset", "-l", "app=crew", "--cascade=foreground", "--timeout=1m")
+	k.Run(t, "delete", "replicaset", "-l", "app=crew", "--cascade=foreground", "--timeout=4m")
 	if left := k.Run(t, "get", "pods", "-l", "app=crew", "-o", "name"); left != "" {
 		t.Errorf("foreground deletion has ended before these went: %s", left)
 	}
@@ -48,10 +50,13 @@ func TestDeploymentStallsAndRecreates(t *testing.T) {
 	k.Run(t, "create", "deployment", "stuck", "--image="+nginx)
 	s.Rollout(t, "stuck")
 	k.Run(t, "patch", "deployment", "stuck", "-p", `{"spec":{"progressDeadlineSeconds":3,"template":{"spec":{"containers":[{"name":"nginx","readinessProbe":{"httpGet":{"path":"/nowhere","port":80},"periodSeconds":1}}]}}}}`)
-	k.Fails(t, []string{"exceeded its progress deadline"}, "rollout", "status", "deployment/stuck", "--timeout=1m")
+	k.Fails(t, []string{"exceeded its progress deadline"}, "rollout", "status", "deployment/stuck", "--timeout=4m")
 	is(t, k.Run(t, "get", "deployment", "stuck", "-o", "jsonpath={.status.availableReplicas}"), "1")
 	k.Run(t, "rollout", "undo", "deployment/stuck")
-	s.Rollout(t, "stuck")
+	// That the deadline is over stays told until there is progress.
+	harness.Await(t, harness.Patience, "end of the rollout that was undone", func(context.Context) error {
+		return k.Try(t, "rollout", "status", "deployment/stuck", "--timeout=4m").Err
+	})
 
 	k.Run(t, "create", "deployment", "turns", "--image="+nginx)
 	k.Run(t, "patch", "deployment", "turns", "-p", `{"spec":{"strategy":{"$retainKeys":["type"],"type":"Recreate"}}}`)
@@ -82,9 +87,9 @@ func TestNamespaceGoes(t *testing.T) {
 	k.Run(t, "create", "deployment", "web", "--image="+nginx, "--replicas=2")
 	k.Run(t, "create", "configmap", "held", "--from-literal=a=b")
 	k.Run(t, "patch", "configmap", "held", "-p", `{"metadata":{"finalizers":["example.com/hold"]}}`)
-	k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m")
+	k.Run(t, "rollout", "status", "deployment/web", "--timeout=4m")
 	k.Run(t, "delete", "namespace", name, "--wait=false")
-	harness.Await(t, time.Minute, "word of what holds the namespace", func(ctx context.Context) error {
+	harness.Await(t, harness.Patience, "word of what holds the namespace", func(ctx context.Context) error {
 		ns, err := api.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -98,7 +103,7 @@ func TestNamespaceGoes(t *testing.T) {
 	})
 	k.Fails(t, []string{"because it is being terminated"}, "create", "configmap", "late", "--from-literal=a=b")
 	k.Run(t, "patch", "configmap", "held", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
-	harness.Await(t, time.Minute, "end of the namespace", func(ctx context.Context) error {
+	harness.Await(t, harness.Patience, "end of the namespace", func(ctx context.Context) error {
 		if _, err := api.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 			return fmt.Errorf("it is still there: %w", err)
 		}

@@ -15,7 +15,7 @@ func TestKubectlDebug(t *testing.T) {
 		s.Apply(t, sleeper("box"))
 		s.Ready(t, "box")
 		k.Run(t, "debug", "box", "--image=busybox:1.35", "--container=look", "--target="+onlyContainer(t, k, "box"), "--profile=general", "--", "sh", "-c", "ps -o args; echo looked")
-		k.Run(t, "wait", "pod/box", "--for=jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.reason}=Completed", "--timeout=2m")
+		k.Run(t, "wait", "pod/box", "--for=jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.reason}=Completed", "--timeout=4m")
 		hasWords(t, k.Run(t, "logs", "box", "-c", "look"), "sleep", "looked")
 
 		out := k.Run(t, "debug", "node/"+harness.NodeName, "--image=busybox:1.35", "--profile=sysadmin", "--", "sh", "-c", "ls /host/proc/1/comm && cat /proc/1/comm")
@@ -23,7 +23,7 @@ func TestKubectlDebug(t *testing.T) {
 		if pod == "" {
 			t.Fatalf("kubectl debug node says %s", out)
 		}
-		k.Run(t, "wait", "pod/"+pod, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=2m")
+		k.Run(t, "wait", "pod/"+pod, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=4m")
 		hasWords(t, k.Run(t, "logs", pod), "/host/proc/1/comm")
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -21,7 +20,7 @@ func TestFlaskExample(t *testing.T) {
 	harness.AwaitPage(t, cluster.Machine.DialOutside, nodeURL(30081), "", words)
 	s.Apply(t, sleeper("box"))
 	s.Ready(t, "box")
-	is(t, s.Exec(t, "box", "wget", "-q", "-O-", "http://flask-service"), words)
+	s.ExecUntil(t, words, "box", "wget", "-q", "-O-", "http://flask-service")
 }
 
 // The Service shows one version, and after the patch the other, without a
@@ -37,7 +36,7 @@ func TestBlueGreenExample(t *testing.T) {
 	harness.AwaitPage(t, cluster.Machine.Dial, url, "", "The blue shop, version 1.0")
 	load := harness.NewLoad(t, cluster.Machine.Dial, url, "", harness.NewConnections)
 	s.Kubectl.Run(t, "patch", "service", "frontend-svc", "-p", `{"spec":{"selector":{"app":"frontend","version":"green"}}}`)
-	harness.Await(t, time.Minute, "green shop alone", func(ctx context.Context) error {
+	harness.Await(t, harness.Patience, "green shop alone", func(ctx context.Context) error {
 		for range 20 {
 			page, err := harness.Fetch(ctx, harness.Browser(cluster.Machine.Dial, false), url, "")
 			if err != nil || page != "The green shop, version 2.0\n" {
@@ -57,8 +56,7 @@ func TestConfigExample(t *testing.T) {
 	s := cluster.Space(t)
 	s.Kubectl.Run(t, "apply", "-f", example("config/config.yaml"))
 	pod := s.Ready(t, "config-demo")
-	environment := s.Logs(t, "config-demo")
-	hasWords(t, "\n"+environment, "\nLOG_LEVEL=debug\n", "\nAPI_ENDPOINT=https://api.example.com\n", "\nDB_username=myuser\n", "\nDB_password=secret\n",
+	environment := s.LogsUntil(t, "config-demo", "\nLOG_LEVEL=debug\n", "\nAPI_ENDPOINT=https://api.example.com\n", "\nDB_username=myuser\n", "\nDB_password=secret\n",
 		"\nDB_USER=myuser\n", "\nGREETING=user myuser\n", "\nPLAIN=level debug, user $(DB_USER), $(KEPT)\n", "\nPOD_NAME=config-demo\n",
 		"\nPOD_IP="+pod.Status.PodIP+"\n", "\nNODE_NAME="+harness.NodeName+"\n", "\nCPU_LIMIT=500\n", "\nKUBERNETES_SERVICE_HOST=10.96.0.1\n")
 	if strings.Contains(environment, "OPTIONAL=") {
@@ -86,7 +84,7 @@ func followsItsObject(t *testing.T, s *harness.Space) {
 	s.Kubectl.Run(t, "patch", "configmap", "app-config", "-p", `{"data":{"app.properties":"colour=red\n"}}`)
 	s.Kubectl.Run(t, "patch", "secret", "db-secret", "-p", `{"stringData":{"password":"changed"}}`)
 	for file, want := range map[string]string{"/etc/config/app.properties": "colour=red", "/etc/chosen/nested/settings": "colour=red", "/etc/secret/password": "changed", "/etc/together/password": "changed"} {
-		harness.Await(t, 2*time.Minute, file+" with its new content", func(context.Context) error {
+		harness.Await(t, harness.Patience, file+" with its new content", func(context.Context) error {
 			if got := strings.TrimSpace(s.Exec(t, "config-demo", "cat", file)); got != want {
 				return fmt.Errorf("it holds %q", got)
 			}
@@ -104,7 +102,7 @@ func TestNginxExample(t *testing.T) {
 	harness.AwaitPage(t, cluster.Machine.Dial, "http://"+pod.Status.PodIP+"/", "", "Welcome to nginx!")
 	s.Rollout(t, "nginx")
 	harness.AwaitPage(t, cluster.Machine.DialOutside, nodeURL(cluster.Ports.HTTP), "nginx.example", "<h1>nginx on Knarr</h1>\nserved by nginx-")
-	hasWords(t, s.Exec(t, "nginx-demo", "curl", "-sS", "http://nginx."+s.Name+".svc.cluster.local"), "nginx on Knarr")
+	s.ExecUntil(t, "nginx on Knarr", "nginx-demo", "curl", "-sS", "http://nginx."+s.Name+".svc.cluster.local")
 	hasWords(t, s.Exec(t, "nginx-demo", "cat", "/etc/resolv.conf"), "nameserver 10.96.0.10", s.Name+".svc.cluster.local svc.cluster.local cluster.local", "ndots:5")
 	hasWords(t, s.Exec(t, "nginx-demo", "cat", "/etc/hosts"), pod.Status.PodIP+"\tnginx-demo", "127.0.0.1\tlocalhost")
 }
@@ -118,13 +116,18 @@ func TestPostgresExample(t *testing.T) {
 		return s.Kubectl.Run(t, "exec", "deployment/postgres", "--", "sh", "-c",
 			`PGPASSWORD=$POSTGRES_PASSWORD exec psql -h postgres -U postgres -At -c "$0"`, sql)
 	}
+	reached := func() {
+		s.ExecUntil(t, "ahoy", "deployment/postgres", "sh", "-c", `PGPASSWORD=$POSTGRES_PASSWORD exec psql -h postgres -U postgres -At -c "select 'ahoy'"`)
+	}
+	reached()
 	query("create table cargo (what text, tons int)")
 	query("insert into cargo select 'stone', n from generate_series(1, 1000) n")
 	is(t, query("select count(*), sum(tons) from cargo"), "1000|500500")
 	// The container is started again on the same data.
 	s.Kubectl.Try(t, "exec", "deployment/postgres", "--", "sh", "-c", "kill -INT 1")
-	s.Kubectl.Run(t, "wait", "pod", "-l", "app=postgres", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "--timeout=2m")
-	s.Kubectl.Run(t, "wait", "pod", "-l", "app=postgres", "--for=condition=Ready", "--timeout=2m")
+	s.Kubectl.Run(t, "wait", "pod", "-l", "app=postgres", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "--timeout=4m")
+	s.Kubectl.Run(t, "wait", "pod", "-l", "app=postgres", "--for=condition=Ready", "--timeout=4m")
+	reached()
 	is(t, query("select count(*), sum(tons) from cargo"), "1000|500500")
 }
 
@@ -133,9 +136,9 @@ func TestRedisExampleWithSidecar(t *testing.T) {
 	s := cluster.Space(t)
 	s.Kubectl.Run(t, "apply", "-f", example("redis/redis.yaml"))
 	pod := s.Ready(t, "redis")
-	is(t, s.Exec(t, "redis", "redis-cli", "-h", "redis", "set", "ship", "knarr"), "OK")
+	s.ExecUntil(t, "OK", "redis", "redis-cli", "-h", "redis", "set", "ship", "knarr")
 	is(t, s.Exec(t, "redis", "cat", "/shared/banner"), "prepared")
-	harness.Await(t, time.Minute, "the sidecar's count", func(context.Context) error {
+	harness.Await(t, harness.Patience, "the sidecar's count", func(context.Context) error {
 		if got := strings.TrimSpace(s.Exec(t, "redis", "cat", "/shared/keys")); got != "1" {
 			return fmt.Errorf("it is %q", got)
 		}
@@ -146,11 +149,8 @@ func TestRedisExampleWithSidecar(t *testing.T) {
 		t.Errorf("the init containers: %+v", pod.Status.InitContainerStatuses)
 	}
 	hasWords(t, s.Kubectl.Run(t, "get", "pod", "redis"), "2/2")
-	start := time.Now()
-	s.Kubectl.Run(t, "delete", "pod", "redis", "--timeout=1m")
-	if took := time.Since(start); took > 20*time.Second {
-		t.Errorf("both containers end on SIGTERM, and yet it took %s", took)
-	}
+	// Both containers end on SIGTERM: nobody waits for the end of this grace.
+	s.Kubectl.Run(t, "delete", "pod", "redis", "--grace-period=3600", "--timeout=4m")
 	if _, err := s.API.CoreV1().Pods(s.Name).Get(t.Context(), "redis", metav1.GetOptions{}); err == nil {
 		t.Error("the pod is still there")
 	}

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -19,17 +21,17 @@ func TestHelloAnswersInEachWay(t *testing.T) {
 	k.Run(t, "apply", "-f", example("hello/hello.yaml"))
 	t.Cleanup(func() { k.Try(t, "delete", "--wait=false", "-f", example("hello/hello.yaml")) })
 	k = k.In("hello")
-	k.Run(t, "rollout", "status", "deployment/hello", "--timeout=120s")
+	k.Run(t, "rollout", "status", "deployment/hello", "--timeout=4m")
 
 	const words = "Hello from Knarr!"
-	page := k.Run(t, "exec", "deployment/hello", "--", "/hello", "fetch", "http://hello.hello.svc.cluster.local")
-	if !strings.Contains(page, words) || !strings.Contains(page, "a Secret of 15 letters is set") {
-		t.Errorf("by DNS name from a pod: %q", page)
-	}
-	for _, short := range []string{"http://hello", "http://hello.hello", "http://hello.hello.svc"} {
-		if page := k.Run(t, "exec", "deployment/hello", "--", "/hello", "fetch", short); !strings.Contains(page, words) {
-			t.Errorf("%s from a pod: %q", short, page)
-		}
+	for _, name := range []string{"hello.hello.svc.cluster.local", "hello", "hello.hello", "hello.hello.svc"} {
+		harness.Await(t, harness.Patience, "page of "+name+" from a pod", func(context.Context) error {
+			out := k.Try(t, "exec", "deployment/hello", "--", "/hello", "fetch", "http://"+name)
+			if !strings.Contains(out.Stdout, words) || !strings.Contains(out.Stdout, "a Secret of 15 letters is set") {
+				return errors.New(out.String())
+			}
+			return nil
+		})
 	}
 	for name, dial := range map[string]harness.Dialer{"node": cluster.Machine.Dial, "outside": cluster.Machine.DialOutside} {
 		t.Run("node port from the "+name, func(t *testing.T) { harness.AwaitPage(t, dial, nodeURL(30080), "", words) })
@@ -43,6 +45,7 @@ func TestHelloAnswersInEachWay(t *testing.T) {
 // everyPodAnswers fetches until as many pods have answered as there are.
 func everyPodAnswers(t *testing.T, url string, pods int) {
 	client := harness.Browser(cluster.Machine.DialOutside, false)
+	client.Timeout = harness.Patience
 	seen := map[string]bool{}
 	for range 200 {
 		page, err := harness.Fetch(t.Context(), client, url, "")

@@ -64,16 +64,16 @@ func TestHelm(t *testing.T) {
 	}
 	const done, failed = "SuccessCriteriaMet Complete", "FailureTarget Failed"
 
-	hasWords(t, h.run(t, "install", "ship", chart, "--wait", "--timeout=90s", "--set=image="+busybox), "STATUS: deployed", "ship sails at low tide on Kubernetes v1.36")
+	hasWords(t, h.run(t, "install", "ship", chart, "--wait", "--timeout=4m", "--set=image="+busybox), "STATUS: deployed", "ship sails at low tide on Kubernetes v1.36")
 	tide("low")
 	hook("stow", done)
 	hook("cheer", done)
 	is(t, k.Run(t, "get", "oar", "ship", "-o", "jsonpath={.spec.side}"), "port")
 	hasWords(t, h.run(t, "test", "ship", "--logs"), "Phase:          Succeeded", "the tide is low")
 
-	hasWords(t, h.run(t, "upgrade", "ship", chart, "--wait", "--timeout=90s", "--reuse-values", "--set=tide=high"), "REVISION: 2")
+	hasWords(t, h.run(t, "upgrade", "ship", chart, "--wait", "--timeout=4m", "--reuse-values", "--set=tide=high"), "REVISION: 2")
 	tide("high")
-	if out := h.try(t, "upgrade", "ship", chart, "--timeout=90s", "--reuse-values", "--set=tide=low", "--set=stow=false"); out.Err == nil || !strings.Contains(out.Stderr, "pre-upgrade hooks failed") {
+	if out := h.try(t, "upgrade", "ship", chart, "--timeout=4m", "--reuse-values", "--set=tide=low", "--set=stow=false"); out.Err == nil || !strings.Contains(out.Stderr, "pre-upgrade hooks failed") {
 		t.Errorf("an upgrade whose hook fails: %s", out)
 	}
 	hook("stow", failed)
@@ -83,13 +83,13 @@ func TestHelm(t *testing.T) {
 	}
 	is(t, h.history(t, "ship"), "superseded deployed failed")
 
-	h.run(t, "rollback", "ship", "1", "--wait", "--timeout=90s")
+	h.run(t, "rollback", "ship", "1", "--wait", "--timeout=4m")
 	tide("low")
 	hook("turn", done)
 	is(t, h.history(t, "ship"), "superseded superseded failed deployed")
 	hasWords(t, h.run(t, "list"), "ship", "galley-0.1.0", "deployed")
 
-	hasWords(t, h.run(t, "uninstall", "ship", "--wait", "--timeout=90s"), `release "ship" uninstalled`)
+	hasWords(t, h.run(t, "uninstall", "ship", "--wait", "--timeout=4m"), `release "ship" uninstalled`)
 	hook("wreck", done)
 	is(t, k.Run(t, "get", "deployment,service,configmap,oar", "-l", "app.kubernetes.io/name=galley", "-o", "name"), "")
 	is(t, k.Run(t, "get", "secret", "-l", "owner=helm", "-o", "name"), "")

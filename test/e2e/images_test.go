@@ -178,7 +178,7 @@ func alwaysFallsBack(t *testing.T) {
 	image = own(s, openRegistry, "not-there")
 	cluster.Run(t, harness.Input{Argv: []string{cluster.Knarr, "image", "import", "--name", image, cluster.Images + "/" + archive}})
 	s.Apply(t, showsWith("other", image, "Always"))
-	waits(t, s, "other", "ErrImagePull")
+	waits(t, s, "other", "ImagePullBackOff")
 }
 
 func pullsWithCredentials(t *testing.T) {
@@ -215,7 +215,6 @@ func tellsWhatIsMissing(t *testing.T) {
 	s := cluster.Space(t)
 	image := own(s, openRegistry, "late")
 	s.Apply(t, shows("early", image, "")+shows("nobody", own(s, deadRegistry, "nobody"), ""))
-	says(t, "the state", waits(t, s, "early", "ErrImagePull"), "late")
 	says(t, "the state", waits(t, s, "early", "ImagePullBackOff"), fmt.Sprintf("Back-off pulling image %q: ErrImagePull: ", image), "manifest unknown")
 	s.Event(t, "early", "Failed", fmt.Sprintf("Failed to pull image %q: ", image), "manifest unknown")
 	s.Event(t, "early", "Failed", "Error: ErrImagePull")

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -39,14 +38,14 @@ spec: {rules: [{host: `+host+`, http: {paths: [{path: /, pathType: Prefix, backe
 	browser := harness.Browser(cluster.Machine.DialOutside, false)
 	browser.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: host}
 	url := fmt.Sprintf("https://%s:%d/", cluster.Machine.Address, cluster.Ports.HTTPS)
-	harness.Await(t, time.Minute, "a page of "+host+" by TLS", func(ctx context.Context) error {
+	harness.Await(t, harness.Patience, "a page of "+host+" by TLS", func(ctx context.Context) error {
 		page, err := harness.Fetch(ctx, browser, url, host)
 		if err == nil && strings.TrimSpace(page) != "web" {
 			err = fmt.Errorf("it answers %q", page)
 		}
 		return err
 	})
-	harness.Await(t, time.Minute, "the request is counted", func(context.Context) error {
+	harness.Await(t, harness.Patience, "the request is counted", func(context.Context) error {
 		shown := s.Kubectl.Run(t, "get", "--raw", "/api/v1/nodes/"+harness.NodeName+"/proxy/metrics/edge")
 		if !strings.Contains(shown, `knarr_ingress_requests_total{class="knarr",code="200",host="`+host+`"}`) {
 			return errors.New("it is not")

@@ -50,10 +50,10 @@ func TestMachineJoins(t *testing.T) {
 	s.Apply(t, onNode(harness.NodeName, answering("one"))+onNode(otherNode, answering("two"))+onNode(node2, answering("three"))+service("two")+service("three"))
 	one, two, three := s.Ready(t, "one"), s.Ready(t, "two"), s.Ready(t, "three")
 	for _, p := range []struct{ from, to *corev1.Pod }{{one, two}, {two, one}, {two, three}, {three, two}} {
-		is(t, s.Exec(t, p.from.Name, "wget", "-q", "-O-", "http://"+p.to.Status.PodIP+":8080/"), p.to.Name)
+		s.ExecUntil(t, p.to.Name, p.from.Name, "wget", "-q", "-O-", "http://"+p.to.Status.PodIP+":8080/")
 	}
-	is(t, s.Exec(t, "two", "wget", "-q", "-O-", "http://three."+s.Name+".svc.cluster.local:8080/"), "three")
-	is(t, s.Exec(t, "two", "wget", "-q", "-O-", "http://two."+s.Name+".svc.cluster.local:8080/"), "two")
+	s.ExecUntil(t, "three", "two", "wget", "-q", "-O-", "http://three."+s.Name+".svc.cluster.local:8080/")
+	s.ExecUntil(t, "two", "two", "wget", "-q", "-O-", "http://two."+s.Name+".svc.cluster.local:8080/")
 	hasWords(t, s.Kubectl.Run(t, "get", "--raw", "/api/v1/nodes/"+otherNode+"/proxy/stats/summary"), "two")
 	status := other.Run(t, harness.Input{Argv: []string{other.Knarr, "status"}})
 	hasWords(t, status, "a node of the cluster at "+server, otherNode, "Ready")
@@ -64,7 +64,7 @@ func TestMachineJoins(t *testing.T) {
 	if out := other.Up(t.Context()); out.Err != nil {
 		t.Fatalf("up again: %s", out)
 	}
-	is(t, s.Exec(t, s.Ready(t, "two").Name, "hostname"), "two")
+	s.ExecUntil(t, "two", "two", "hostname")
 	if err := s.API.CoreV1().Nodes().Delete(t.Context(), otherNode, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}

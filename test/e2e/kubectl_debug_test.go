@@ -41,7 +41,7 @@ func TestKubectlLogsAndAttach(t *testing.T) {
 		hasWords(t, k.With(t, "ahoy\n", nil, "attach", "-i", "chatty"), "heard ahoy")
 		follow.Await(t, "heard ahoy")
 		follow.Await(t, "closed")
-		k.Run(t, "wait", "pod/chatty", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "--timeout=2m")
+		k.Run(t, "wait", "pod/chatty", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "--timeout=4m")
 		hasWords(t, k.Run(t, "logs", "chatty", "--previous"), "heard ahoy", "closed")
 		k.Fails(t, []string{`container nobody is not valid for pod chatty`}, "logs", "chatty", "-c", "nobody")
 	})
@@ -108,7 +108,7 @@ func TestKubectlForwardsPorts(t *testing.T) {
 	eachKubectl(t, func(t *testing.T, s *harness.Space, k harness.Kubectl) {
 		k.Run(t, "create", "deployment", "web", "--image="+nginx, "--port=80")
 		k.Run(t, "expose", "deployment", "web", "--port=8080", "--target-port=80")
-		k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m")
+		k.Run(t, "rollout", "status", "deployment/web", "--timeout=4m")
 		for _, target := range []string{"deployment/web :80", "service/web :8080"} {
 			what, port, _ := strings.Cut(target, " ")
 			forward := k.Start(t, "port-forward", what, port)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/knarr-io/knarr/test/e2e/harness"
 )
@@ -20,15 +19,15 @@ func TestKubectlDeploys(t *testing.T) {
 	t.Parallel()
 	eachKubectl(t, func(t *testing.T, s *harness.Space, k harness.Kubectl) {
 		hasWords(t, k.Run(t, "create", "deployment", "web", "--image="+nginx, "--replicas=2", "--port=80"), "deployment.apps/web created")
-		hasWords(t, k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m"), "successfully rolled out")
+		hasWords(t, k.Run(t, "rollout", "status", "deployment/web", "--timeout=4m"), "successfully rolled out")
 		exposes(t, s, k)
 		scales(t, k)
 		updates(t, k)
 		pauses(t, k)
 		hasWords(t, k.Run(t, "rollout", "restart", "deployment/web"), "restarted")
-		hasWords(t, k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m"), "successfully rolled out")
+		hasWords(t, k.Run(t, "rollout", "status", "deployment/web", "--timeout=4m"), "successfully rolled out")
 		hasWords(t, k.Run(t, "delete", "deployment/web", "service/web"), `"web" deleted`)
-		k.Run(t, "wait", "--for=delete", "pod", "-l", "app=web", "--timeout=2m")
+		k.Run(t, "wait", "--for=delete", "pod", "-l", "app=web", "--timeout=4m")
 		k.Fails(t, []string{`deployments.apps "web" not found`}, "get", "deployment", "web")
 	})
 }
@@ -44,24 +43,24 @@ func exposes(t *testing.T, s *harness.Space, k harness.Kubectl) {
 
 func scales(t *testing.T, k harness.Kubectl) {
 	hasWords(t, k.Run(t, "scale", "deployment/web", "--replicas=3"), "deployment.apps/web scaled")
-	k.Run(t, "wait", "deployment/web", "--for=jsonpath={.status.readyReplicas}=3", "--timeout=2m")
+	k.Run(t, "wait", "deployment/web", "--for=jsonpath={.status.readyReplicas}=3", "--timeout=4m")
 	k.Fails(t, []string{"Expected replicas to be 7, was 3"}, "scale", "deployment/web", "--current-replicas=7", "--replicas=1")
 	k.Run(t, "scale", "deployment/web", "--replicas=1")
-	k.Run(t, "wait", "deployment/web", "--for=jsonpath={.status.replicas}=1", "--timeout=2m")
+	k.Run(t, "wait", "deployment/web", "--for=jsonpath={.status.replicas}=1", "--timeout=4m")
 }
 
 func updates(t *testing.T, k harness.Kubectl) {
 	hasWords(t, k.Run(t, "set", "image", "deployment/web", "nginx="+nginxNext), "image updated")
 	k.Run(t, "annotate", "deployment/web", "kubernetes.io/change-cause=the next version")
-	k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m")
+	k.Run(t, "rollout", "status", "deployment/web", "--timeout=4m")
 	serves(t, k, "Welcome to the next nginx!")
 	hasWords(t, k.Run(t, "rollout", "history", "deployment/web"), "REVISION", "the next version")
 	hasWords(t, k.Run(t, "rollout", "history", "deployment/web", "--revision=2"), nginxNext)
 	hasWords(t, k.Run(t, "rollout", "undo", "deployment/web"), "rolled back")
-	k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m")
+	k.Run(t, "rollout", "status", "deployment/web", "--timeout=4m")
 	serves(t, k, "Welcome to nginx!")
 	k.Run(t, "rollout", "undo", "deployment/web", "--to-revision=2")
-	k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m")
+	k.Run(t, "rollout", "status", "deployment/web", "--timeout=4m")
 	serves(t, k, "Welcome to the next nginx!")
 }
 
@@ -75,13 +74,13 @@ func serves(t *testing.T, k harness.Kubectl, words string) {
 func pauses(t *testing.T, k harness.Kubectl) {
 	hasWords(t, k.Run(t, "rollout", "pause", "deployment/web"), "paused")
 	k.Run(t, "set", "env", "deployment/web", "COLOUR=blue")
-	k.Run(t, "wait", "deployment/web", "--for=jsonpath={.status.observedGeneration}="+generation(k, t), "--timeout=1m")
+	k.Run(t, "wait", "deployment/web", "--for=jsonpath={.status.observedGeneration}="+generation(k, t), "--timeout=4m")
 	if env := k.Run(t, "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.containers[0].env}"); env != "" {
 		t.Errorf("a paused Deployment has rolled out %s", env)
 	}
 	hasWords(t, k.Run(t, "rollout", "resume", "deployment/web"), "resumed")
-	k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m")
-	harness.Await(t, time.Minute, "pod with the variable", func(context.Context) error {
+	k.Run(t, "rollout", "status", "deployment/web", "--timeout=4m")
+	harness.Await(t, harness.Patience, "pod with the variable", func(context.Context) error {
 		env := k.Run(t, "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.containers[0].env[0].value}")
 		if !strings.Contains(env, "blue") {
 			return fmt.Errorf("variables are %q", env)

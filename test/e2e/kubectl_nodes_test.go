@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,7 +19,7 @@ func TestKubectlTakesTheNodeOutOfService(t *testing.T) {
 			k.Try(t, "taint", "nodes", harness.NodeName, "berth-")
 		})
 		k.Run(t, "create", "deployment", "box", "--image="+nginx)
-		k.Run(t, "rollout", "status", "deployment/box", "--timeout=2m")
+		k.Run(t, "rollout", "status", "deployment/box", "--timeout=4m")
 		hasWords(t, k.Run(t, "cordon", harness.NodeName), "cordoned")
 		hasWords(t, k.Run(t, "get", "nodes"), "Ready,SchedulingDisabled")
 		s.Apply(t, sleeper("late"))
@@ -30,11 +33,16 @@ func TestKubectlTakesTheNodeOutOfService(t *testing.T) {
 		k.Run(t, "taint", "nodes", harness.NodeName, "berth-")
 		s.Ready(t, "later")
 
-		out := k.Run(t, "drain", harness.NodeName, "--force", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=2m")
+		out := k.Run(t, "drain", harness.NodeName, "--force", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=4m")
 		hasWords(t, out, "evicting pod", "drained")
-		hasWords(t, k.Run(t, "get", "pods", "--field-selector=status.phase=Pending", "-o", "name"), "pod/box-")
+		harness.Await(t, harness.Patience, "pod that finds no node", func(context.Context) error {
+			if names := k.Run(t, "get", "pods", "--field-selector=status.phase=Pending", "-o", "name"); !strings.Contains(names, "pod/box-") {
+				return fmt.Errorf("those that wait are %q", names)
+			}
+			return nil
+		})
 		k.Run(t, "uncordon", harness.NodeName)
-		k.Run(t, "rollout", "status", "deployment/box", "--timeout=2m")
+		k.Run(t, "rollout", "status", "deployment/box", "--timeout=4m")
 	})
 }
 
@@ -45,7 +53,7 @@ func TestTaintedNodeIsLeft(t *testing.T) {
 	s.Apply(t, sleeper("box"))
 	s.Ready(t, "box")
 	s.Kubectl.Run(t, "taint", "nodes", harness.NodeName, "leak=yes:NoExecute")
-	s.Kubectl.Run(t, "wait", "--for=delete", "pod/box", "--timeout=1m")
+	s.Kubectl.Run(t, "wait", "--for=delete", "pod/box", "--timeout=4m")
 	s.Kubectl.Run(t, "taint", "nodes", harness.NodeName, "leak-")
 	s.Apply(t, sleeper("next"))
 	if p := s.Ready(t, "next"); p.Status.Phase != corev1.PodRunning {

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -100,6 +102,7 @@ func TestKubectlShowsObjects(t *testing.T) {
 		hasWords(t, k.Run(t, "get", "pods", "-o", "custom-columns=WHO:.metadata.name,WHERE:.spec.nodeName"), "WHO", "WHERE", harness.NodeName)
 		hasWords(t, k.Run(t, "get", "pods", "--sort-by=.metadata.name", "--show-labels"), "app=box")
 		hasWords(t, k.Run(t, "get", "nodes", "-o", "wide"), harness.NodeName, "Ready", cluster.Machine.Address.String())
+		s.Event(t, "box", "Started")
 		hasWords(t, k.Run(t, "describe", "pod", "box"), "Name:", "box", "IP:", pod.Status.PodIP, "Container ID:", "Events:", "Scheduled", "Pulled", "Created", "Started")
 		hasWords(t, k.Run(t, "describe", "node", harness.NodeName), "Capacity:", "Allocatable:", "Non-terminated Pods:", "KubeletReady")
 		hasWords(t, k.Run(t, "explain", "pod.spec.containers.livenessProbe"), "KIND:", "Pod", "FIELD: livenessProbe", "periodSeconds")
@@ -111,7 +114,7 @@ func TestKubectlShowsObjects(t *testing.T) {
 		hasWords(t, k.Run(t, "cluster-info"), "Kubernetes control plane", "is running at")
 		hasWords(t, k.Run(t, "version"), "Server Version: v1.36")
 		k.Run(t, "delete", "pod", "box")
-		k.Run(t, "wait", "--for=delete", "pod/box", "--timeout=1m")
+		k.Run(t, "wait", "--for=delete", "pod/box", "--timeout=4m")
 	})
 }
 
@@ -124,7 +127,12 @@ func TestKubectlAsksWhoMay(t *testing.T) {
 		k.Run(t, "create", "role", "reads", "--verb=get,list", "--resource=pods")
 		k.Run(t, "create", "rolebinding", "reads", "--role=reads", "--serviceaccount="+s.Name+":reader")
 		as := "--as=system:serviceaccount:" + s.Name + ":reader"
-		is(t, k.Run(t, "auth", "can-i", "list", "pods", as), "yes")
+		harness.Await(t, harness.Patience, "right to list pods", func(context.Context) error {
+			if out := k.Try(t, "auth", "can-i", "list", "pods", as); strings.TrimSpace(out.Stdout) != "yes" {
+				return errors.New(out.String())
+			}
+			return nil
+		})
 		if out := k.Try(t, "auth", "can-i", "delete", "pods", as); strings.TrimSpace(out.Stdout) != "no" || out.Code != 1 {
 			t.Errorf("a reader may not delete: %s", out)
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -131,7 +130,7 @@ spec:
   hard: {requests.cpu: 100m, pods: "3"}
 `)
 	k.Run(t, "create", "deployment", "web", "--image="+busybox, "--replicas=3", "--", "sleep", "1000")
-	harness.Await(t, time.Minute, "two of three pods", func(context.Context) error {
+	harness.Await(t, harness.Patience, "two of three pods", func(context.Context) error {
 		out := k.Try(t, "get", "deployment", "web", "-o", `jsonpath={.status.availableReplicas} {.status.conditions[?(@.type=="ReplicaFailure")].message}`)
 		if !strings.HasPrefix(out.Stdout, "2 ") || !strings.Contains(out.Stdout, "exceeded quota: share, requested: requests.cpu=50m, used: requests.cpu=100m, limited: requests.cpu=100m") {
 			return fmt.Errorf("got %s", out)
@@ -142,5 +141,5 @@ spec:
 	k.Fails(t, []string{"maximum cpu usage per Container is 200m, but limit is 500m"}, "run", "large", "--image="+busybox, "--overrides",
 		`{"spec":{"containers":[{"name":"large","image":"`+busybox+`","resources":{"limits":{"cpu":"500m"}}}]}}`)
 	k.Run(t, "patch", "resourcequota", "share", "-p", `{"spec":{"hard":{"requests.cpu":"150m"}}}`)
-	k.Run(t, "rollout", "status", "deployment/web", "--timeout=2m")
+	k.Run(t, "rollout", "status", "deployment/web", "--timeout=4m")
 }

@@ -16,9 +16,11 @@ import (
 	"github.com/knarr-io/knarr/test/e2e/harness"
 )
 
-// answering is a pod that answers every connection to its port with its name.
+// answering is a pod that answers every connection to its port with its name,
+// and is ready from then on.
 func answering(name string) string {
-	return strings.Replace(shellPod(name, "mkdir /www; echo $HOSTNAME > /www/index.html; httpd() { busybox httpd -f -p 8080 -h /www; }; trap 'exit 0' TERM; httpd & wait"),
+	return strings.Replace(shellPod(name, "mkdir /www; echo $HOSTNAME > /www/index.html; httpd() { busybox httpd -f -p 8080 -h /www; }; trap 'exit 0' TERM; httpd & wait",
+		"readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1, timeoutSeconds: 60}"),
 		"restartPolicy: Never", "restartPolicy: Always", 1)
 }
 
@@ -75,9 +77,7 @@ spec: {type: ExternalName, externalName: world.example}
 		"plain": plain, "plain." + s.Name: plain, "plain." + s.Name + ".svc.cluster.local": plain, "kubernetes.default": "10.96.0.1",
 		"headless": pod.Status.PodIP, "world.example": "203.0.113.7", "alias": "203.0.113.7",
 	} {
-		if out := s.Exec(t, "one", "sh", "-c", "ping -c 1 -W 1 "+name+" 2>&1; true"); !strings.Contains(out, " ("+want+")") {
-			t.Errorf("%s is not %s:\n%s", name, want, out)
-		}
+		s.ExecUntil(t, " ("+want+")", "one", "sh", "-c", "ping -c 1 -W 1 "+name+" 2>&1; true")
 	}
 	out := s.Kubectl.Try(t, "exec", "one", "--", "nslookup", "nobody."+s.Name+".svc.cluster.local")
 	hasWords(t, out.Stdout+out.Stderr, "NXDOMAIN")
@@ -169,10 +169,10 @@ spec: {type: LoadBalancer, selector: {app: ` + pod + `}, ports: [{port: 7080, ta
 	s.Ready(t, "one")
 	s.Ready(t, "two")
 	address := cluster.Machine.Address.String()
-	s.Kubectl.Run(t, "wait", "service/one", "--for=jsonpath={.status.loadBalancer.ingress[0].ip}="+address, "--timeout=60s")
+	s.Kubectl.Run(t, "wait", "service/one", "--for=jsonpath={.status.loadBalancer.ingress[0].ip}="+address, "--timeout=4m")
 	harness.AwaitPage(t, cluster.Machine.Dial, "http://"+address+":7080/", "", "one")
 	s.Apply(t, balanced("two"))
-	s.Kubectl.Run(t, "wait", "service/two", "--for=condition=LoadBalancerPortsError", "--timeout=60s")
+	s.Kubectl.Run(t, "wait", "service/two", "--for=condition=LoadBalancerPortsError", "--timeout=4m")
 	hasWords(t, s.Kubectl.Run(t, "describe", "service", "two"), "is in use by Service "+s.Name+"/one")
 	s.Kubectl.Run(t, "delete", "service", "one")
 	harness.AwaitPage(t, cluster.Machine.Dial, "http://"+address+":7080/", "", "two")

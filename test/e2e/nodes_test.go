@@ -45,7 +45,7 @@ spec:
       - name: web
         image: nginx:1.22
         ports: [{containerPort: 80}]
-        readinessProbe: {httpGet: {path: /, port: 80}, periodSeconds: 1}
+        readinessProbe: {httpGet: {path: /, port: 80}, periodSeconds: 1, timeoutSeconds: 60}
 ---
 apiVersion: v1
 kind: Service
@@ -169,9 +169,9 @@ func (c several) pagesByNode(t *testing.T) map[string][]string {
 func (c several) podsAcross(t *testing.T) {
 	one, two := c.Ready(t, "one"), c.Ready(t, "two")
 	for _, p := range []struct{ from, to *corev1.Pod }{{one, two}, {two, one}} {
-		is(t, c.Exec(t, p.from.Name, "wget", "-q", "-O-", "http://"+p.to.Status.PodIP+":8080/"), p.to.Name)
-		is(t, c.Exec(t, p.from.Name, "wget", "-q", "-O-", "http://"+p.to.Status.HostIP+":18080/"), p.to.Name)
-		is(t, c.Exec(t, p.from.Name, "wget", "-q", "-O-", "http://"+p.from.Status.HostIP+":18080/"), p.from.Name)
+		c.ExecUntil(t, p.to.Name, p.from.Name, "wget", "-q", "-O-", "http://"+p.to.Status.PodIP+":8080/")
+		c.ExecUntil(t, p.to.Name, p.from.Name, "wget", "-q", "-O-", "http://"+p.to.Status.HostIP+":18080/")
+		c.ExecUntil(t, p.from.Name, p.from.Name, "wget", "-q", "-O-", "http://"+p.from.Status.HostIP+":18080/")
 	}
 	if two.Status.HostIP != node2Address {
 		t.Errorf("the second node is at %s, want %s", two.Status.HostIP, node2Address)
@@ -188,7 +188,7 @@ func (c several) podsAcross(t *testing.T) {
 		}
 	}()
 	port := fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
-	c.Exec(t, "two", "sh", "-c", "echo | nc -w 5 "+c.Cluster.Machine.OutsideAddress.String()+" "+port)
+	c.Exec(t, "two", "sh", "-c", "echo | nc -w 60 "+c.Cluster.Machine.OutsideAddress.String()+" "+port)
 }
 
 // A Service leads to pods of both nodes, from pods and nodes of both, and by
@@ -200,11 +200,11 @@ func (c several) servicesAcross(t *testing.T) {
 	}
 	nodePort := svc.Spec.Ports[0].NodePort
 	for _, from := range []string{"one", "two"} {
-		hasWords(t, c.Exec(t, from, "nslookup", "pages."+c.Name+".svc.cluster.local"), svc.Spec.ClusterIP)
+		c.ExecUntil(t, svc.Spec.ClusterIP, from, "nslookup", "pages."+c.Name+".svc.cluster.local")
 		for _, url := range []string{
 			"http://" + svc.Spec.ClusterIP, fmt.Sprintf("http://%s:%d", node2Address, nodePort), fmt.Sprintf("http://%s:%d", c.Cluster.Machine.Address, nodePort),
 		} {
-			hasWords(t, c.Exec(t, from, "wget", "-q", "-O-", url), "nginx")
+			c.ExecUntil(t, "nginx", from, "wget", "-q", "-O-", url)
 		}
 	}
 	for _, node := range []string{node2Address, c.Cluster.Machine.Address.String()} {
@@ -216,7 +216,7 @@ func (c several) servicesAcross(t *testing.T) {
 func (c several) streamsAcross(t *testing.T) {
 	c.Apply(t, onNode(node2, shellPod("talker", "echo hello from two; "+wait)))
 	c.Ready(t, "talker")
-	is(t, c.Logs(t, "talker"), "hello from two")
+	is(t, c.LogsUntil(t, "talker", "hello from two\n"), "hello from two")
 	hasWords(t, c.Kubectl.Run(t, "get", "--raw", "/api/v1/nodes/"+node2+"/proxy/stats/summary"), "talker", node2)
 	forward := c.Kubectl.Start(t, "port-forward", "pod/two", "28080:8080")
 	forward.Await(t, "Forwarding from")
@@ -237,7 +237,7 @@ func (c several) killsOnFurtherNode(t *testing.T) {
 	if out := c.Cluster.Up(t.Context()); out.Err != nil {
 		t.Fatalf("up after a keep was killed: %s", out)
 	}
-	hasWords(t, c.Exec(t, "two", "nslookup", "kubernetes.default.svc.cluster.local"), "10.96.0.1")
+	c.ExecUntil(t, "10.96.0.1", "two", "nslookup", "kubernetes.default.svc.cluster.local")
 	after := containers(t, c.Space)
 	for name, was := range before {
 		if after[name] != was {
@@ -275,7 +275,7 @@ func (c several) updateAcross(t *testing.T) {
 
 // The dead node's pod is replaced on a living one once its toleration is over.
 func (c several) deadNodeIsReplaced(t *testing.T, died time.Time) {
-	harness.Await(t, 2*time.Minute, "replacement of the dead node's pods", func(context.Context) error {
+	harness.Await(t, harness.Patience, "replacement of the dead node's pods", func(context.Context) error {
 		on := c.pagesByNode(t)
 		if living := len(on[harness.NodeName]) + len(on[node2]); living != 3 {
 			return fmt.Errorf("they are on %v", on)
@@ -292,7 +292,7 @@ func (c several) nodeComesAndGoes(t *testing.T) {
 	c.Cluster.Run(t, c.knarr("node", "start", node3))
 	c.Apply(t, onNode(node3, answering("three")))
 	three := c.Ready(t, "three")
-	is(t, c.Exec(t, "two", "wget", "-q", "-O-", "http://"+three.Status.PodIP+":8080/"), "three")
+	c.ExecUntil(t, "three", "two", "wget", "-q", "-O-", "http://"+three.Status.PodIP+":8080/")
 	c.Cluster.Run(t, c.knarr("node", "rm", node3))
 	if names := c.Kubectl.Run(t, "get", "nodes", "-o", "name"); strings.Contains(names, node3) {
 		t.Errorf("the nodes are %s after %s was removed", names, node3)

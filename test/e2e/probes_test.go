@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -20,25 +19,27 @@ func TestLivenessProbeRestarts(t *testing.T) {
 	t.Parallel()
 	s := cluster.Space(t)
 	s.Apply(t, harness.Pod("by-exec", `
-terminationGracePeriodSeconds: 1
 containers:
 - name: main
   image: busybox:1.35
   command: [sh, -c, 'trap "echo told to end; exit 3" TERM; sleep 86400 & wait']
-  livenessProbe: {exec: {command: [cat, /alive]}, periodSeconds: 1, failureThreshold: 2}
+  startupProbe: {exec: {command: [cat, /alive]}, periodSeconds: 1, failureThreshold: 600, timeoutSeconds: 60}
+  livenessProbe: {exec: {command: [cat, /alive]}, periodSeconds: 1, failureThreshold: 2, timeoutSeconds: 60}
   lifecycle: {postStart: {exec: {command: [touch, /alive]}}}
 `)+harness.Pod("by-http", `
 containers:
 - name: main
   image: nginx:1.22
-  livenessProbe: {httpGet: {path: /alive, port: 80}, periodSeconds: 1, failureThreshold: 2, initialDelaySeconds: 1}
+  startupProbe: {httpGet: {path: /alive, port: 80}, periodSeconds: 1, failureThreshold: 600, timeoutSeconds: 60}
+  livenessProbe: {httpGet: {path: /alive, port: 80}, periodSeconds: 1, failureThreshold: 2, timeoutSeconds: 60}
   lifecycle: {postStart: {exec: {command: [touch, /usr/share/nginx/html/alive]}}}
 `)+harness.Pod("by-tcp", `
 containers:
 - name: main
   image: busybox:1.35
   command: [sh, -c, 'trap "exit 0" TERM; nc -ll -p 7000 -e cat & echo $! > /pid; sleep 86400 & wait']
-  livenessProbe: {tcpSocket: {port: 7000}, periodSeconds: 1, failureThreshold: 2, initialDelaySeconds: 1}
+  startupProbe: {tcpSocket: {port: 7000}, periodSeconds: 1, failureThreshold: 600, timeoutSeconds: 60}
+  livenessProbe: {tcpSocket: {port: 7000}, periodSeconds: 1, failureThreshold: 2, timeoutSeconds: 60}
 `))
 	s.Ready(t, "by-exec")
 	s.Exec(t, "by-exec", "rm", "/alive")
@@ -51,9 +52,11 @@ containers:
 	if old := s.Logs(t, "by-exec", "--previous"); old != "told to end\n" {
 		t.Errorf("the first run wrote %q", old)
 	}
+	s.Ready(t, "by-http")
 	s.Exec(t, "by-http", "rm", "/usr/share/nginx/html/alive")
 	s.Event(t, "by-http", "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 404")
 	restarted(t, s, "by-http")
+	s.Ready(t, "by-tcp")
 	s.Exec(t, "by-tcp", "sh", "-c", "kill $(cat /pid)")
 	s.Event(t, "by-tcp", "Unhealthy", "Liveness probe failed: dial tcp ", ":7000: connect: connection refused")
 	restarted(t, s, "by-tcp")
@@ -78,7 +81,7 @@ containers:
 - name: main
   image: nginx:1.22
   ports: [{name: http, containerPort: 80}]
-  readinessProbe: {httpGet: {path: /ready, port: http}, periodSeconds: 1, failureThreshold: 1}
+  readinessProbe: {httpGet: {path: /ready, port: http}, periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 60}
 `)+`
 apiVersion: v1
 kind: Service
@@ -102,7 +105,7 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
 	s.Exec(t, "web", "rm", "/usr/share/nginx/html/ready")
 	endpointReady(t, s, "web", false)
 	client := harness.Browser(cluster.Machine.Dial, false)
-	harness.Await(t, 10*time.Second, "refusal by a Service without endpoints", func(ctx context.Context) error {
+	harness.Await(t, harness.Patience, "refusal by a Service without endpoints", func(ctx context.Context) error {
 		if page, err := harness.Fetch(ctx, client, strings.TrimSuffix(url, "/")+":80/", ""); err == nil {
 			return fmt.Errorf("it answers %q", page)
 		}
@@ -126,7 +129,7 @@ func condition(p *corev1.Pod, kind corev1.PodConditionType) corev1.ConditionStat
 // endpointReady waits until the only endpoint of a Service is ready or not.
 func endpointReady(t *testing.T, s *harness.Space, service string, want bool) {
 	t.Helper()
-	harness.Await(t, time.Minute, fmt.Sprintf("endpoint of %s with ready=%v", service, want), func(ctx context.Context) error {
+	harness.Await(t, harness.Patience, fmt.Sprintf("endpoint of %s with ready=%v", service, want), func(ctx context.Context) error {
 		slices, err := s.API.DiscoveryV1().EndpointSlices(s.Name).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
 		if err != nil {
 			return err
@@ -151,17 +154,17 @@ func TestStartupProbe(t *testing.T) {
 containers:
 - name: main
   image: busybox:1.35
-  command: [sh, -c, 'trap "exit 0" TERM; sleep 4; touch /started; sleep 86400 & wait']
-  startupProbe: {exec: {command: [test, -e, /started]}, periodSeconds: 1, failureThreshold: 60}
-  livenessProbe: {exec: {command: [test, -e, /started]}, periodSeconds: 1, failureThreshold: 1}
-  readinessProbe: {exec: {command: ["true"]}, periodSeconds: 1}
+  command: [sh, -c, 'trap "exit 0" TERM; until [ -e /go ]; do sleep 0.1; done; touch /started; sleep 86400 & wait']
+  startupProbe: {exec: {command: [test, -e, /started]}, periodSeconds: 1, failureThreshold: 600, timeoutSeconds: 60}
+  livenessProbe: {exec: {command: [test, -e, /started]}, periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 60}
+  readinessProbe: {exec: {command: ["true"]}, periodSeconds: 1, timeoutSeconds: 60}
 `)+harness.Pod("never", `
 terminationGracePeriodSeconds: 0
 containers:
 - name: main
   image: busybox:1.35
   command: [sleep, "86400"]
-  startupProbe: {exec: {command: [sh, -c, "echo not yet; exit 1"]}, periodSeconds: 1, failureThreshold: 2}
+  startupProbe: {exec: {command: [sh, -c, "echo not yet; exit 1"]}, periodSeconds: 1, failureThreshold: 2, timeoutSeconds: 60}
 `))
 	s.Pod(t, "slow", "running and not started", func(p *corev1.Pod) bool {
 		c := harness.ContainerStatus(p, "main")
@@ -170,6 +173,7 @@ containers:
 		}
 		return c.State.Running != nil && c.Started != nil && !*c.Started
 	})
+	s.Exec(t, "slow", "touch", "/go")
 	pod := s.Ready(t, "slow")
 	if c := pod.Status.ContainerStatuses[0]; c.RestartCount != 0 || c.Started == nil || !*c.Started {
 		t.Errorf("the container that starts slowly: %+v", c)

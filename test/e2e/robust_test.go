@@ -49,6 +49,7 @@ spec:
         readinessProbe:
           httpGet: {path: /, port: http}
           periodSeconds: 1
+          timeoutSeconds: 60
 ---
 apiVersion: v1
 kind: Service
@@ -188,8 +189,8 @@ func (w *writer) awaitMore(t *testing.T, n int) {
 		select {
 		case name := <-w.acked:
 			w.names = append(w.names, name)
-		case <-time.After(time.Minute):
-			t.Fatal("no write was acknowledged for a minute")
+		case <-time.After(harness.Patience):
+			t.Fatal("no write is acknowledged")
 		}
 	}
 }
@@ -226,7 +227,9 @@ func TestEdgeIsKilled(t *testing.T) {
 	harness.AwaitPage(t, cluster.Machine.DialOutside, url, frontHost(s), "nginx")
 	killed := cluster.Kill(t, harness.Edge)
 	// No refusal: the connection waits for the next edge.
-	if _, err := harness.Fetch(t.Context(), harness.Browser(cluster.Machine.DialOutside, false), url, frontHost(s)); err != nil {
+	client := harness.Browser(cluster.Machine.DialOutside, false)
+	client.Timeout = harness.Patience
+	if _, err := harness.Fetch(t.Context(), client, url, frontHost(s)); err != nil {
 		t.Errorf("Ingress, asked while the edge is away: %v", err)
 	}
 	if err := harness.Resolve(t.Context(), cluster.Machine.Dial, clusterDNS, "front."+s.Name+".svc.cluster.local"); err != nil {
@@ -258,5 +261,5 @@ func TestEverythingIsKilled(t *testing.T) {
 	address := s.Kubectl.Run(t, "get", "service", "front", "-o", "jsonpath={.spec.clusterIP}")
 	harness.AwaitPage(t, cluster.Machine.Dial, "http://"+address+"/", "", "nginx")
 	harness.AwaitPage(t, cluster.Machine.DialOutside, nodeURL(cluster.Ports.HTTP), frontHost(s), "nginx")
-	hasWords(t, s.Exec(t, "box", "wget", "-q", "-O-", "http://front"), "nginx")
+	s.ExecUntil(t, "nginx", "box", "wget", "-q", "-O-", "http://front")
 }

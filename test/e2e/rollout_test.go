@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -26,7 +25,7 @@ func TestRollingUpdateFailsNoRequest(t *testing.T) {
 		s.Kubectl.Run(t, change...)
 		s.Rollout(t, "front")
 	}
-	harness.Await(t, time.Minute, "end of all former pods", func(ctx context.Context) error {
+	harness.Await(t, harness.Patience, "end of all former pods", func(ctx context.Context) error {
 		pods, err := s.API.CoreV1().Pods(s.Name).List(ctx, metav1.ListOptions{})
 		if err == nil && len(pods.Items) != 3 {
 			err = fmt.Errorf("there are\n%s", s.Describe(ctx))

@@ -2,10 +2,10 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,15 +37,18 @@ func TestSimulatedNodes(t *testing.T) {
 	if out := kubectl("patch", "deployment", "web", "-p", `{"spec":{"template":{"spec":{"nodeSelector":{"type":"simulated"}}}}}`); out.Err != nil {
 		t.Fatal(out)
 	}
-	if out := kubectl("rollout", "status", "deployment/web", "--timeout=60s"); out.Err != nil {
+	if out := kubectl("rollout", "status", "deployment/web", "--timeout=4m"); out.Err != nil {
 		t.Fatal(out)
 	}
 	if out := kubectl("logs", "deployment/web"); out.Err == nil || !strings.Contains(out.Stderr, "is simulated") {
 		t.Errorf("logs of a simulated pod: %s", out)
 	}
-	if out := c.Try(t.Context(), harness.Input{Argv: []string{c.Knarr, "status"}}); out.Err != nil || !strings.Contains(out.Stdout, "20 simulated nodes   20 Ready") {
-		t.Errorf("status: %s", out)
-	}
+	harness.Await(t, harness.Patience, "status of 20 nodes that are ready", func(ctx context.Context) error {
+		if out := c.Try(ctx, harness.Input{Argv: []string{c.Knarr, "status"}}); out.Err != nil || !strings.Contains(out.Stdout, "20 simulated nodes   20 Ready") {
+			return errors.New(out.String())
+		}
+		return nil
+	})
 	if out := c.Up(t.Context()); out.Err != nil || !strings.Contains(out.Stdout, `"already":true`) {
 		t.Errorf("up again: %s", out)
 	}
@@ -56,7 +59,7 @@ func TestSimulatedNodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	harness.Await(t, time.Minute, "end of the simulated nodes and their pods", func(ctx context.Context) error {
+	harness.Await(t, harness.Patience, "end of the simulated nodes and their pods", func(ctx context.Context) error {
 		nodes, err := api.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/knarr-io/knarr/test/e2e/harness"
 )
@@ -50,8 +49,8 @@ func TestDatabaseKeepsItsRows(t *testing.T) {
 		t.Error("the volume's folder: ", err)
 	}
 	k.Run(t, "delete", "statefulset", "db")
-	k.Run(t, "delete", "pvc", "data-db-0", "--timeout=1m")
-	harness.Await(t, time.Minute, "the end of the volume's files", func(context.Context) error {
+	k.Run(t, "delete", "pvc", "data-db-0", "--timeout=4m")
+	harness.Await(t, harness.Patience, "the end of the volume's files", func(context.Context) error {
 		if _, err := os.Stat(strings.TrimSpace(path)); !os.IsNotExist(err) {
 			return fmt.Errorf("%s is there: %v", path, err)
 		}
@@ -75,7 +74,7 @@ func newRows(t *testing.T, s *harness.Space) *rows {
 
 func (r *rows) ready(t *testing.T) {
 	t.Helper()
-	r.space.Kubectl.Run(t, "rollout", "status", "statefulset/db", "--timeout=3m")
+	r.space.Kubectl.Run(t, "rollout", "status", "statefulset/db", "--timeout=4m")
 }
 
 func (r *rows) sql(t *testing.T, text string) string {
@@ -98,7 +97,7 @@ func (r *rows) check(t *testing.T) {
 	for i := range r.count {
 		fmt.Fprintln(&want, i+1)
 	}
-	harness.Await(t, 2*time.Minute, "the database's rows", func(context.Context) error {
+	harness.Await(t, harness.Patience, "the database's rows", func(context.Context) error {
 		out := r.space.Kubectl.Try(t, "exec", "db-0", "--", "psql", "-U", "postgres", "-At", "-c", "select number from ships order by number")
 		if out.Err != nil || strings.TrimSpace(out.Stdout) != strings.TrimSpace(want.String()) {
 			return fmt.Errorf("want the rows\n%sgot %s", want.String(), out)
@@ -138,4 +137,46 @@ func TestDatabaseOutlivesTheCluster(t *testing.T) {
 	if now := s.Ready(t, "db-0"); now.UID != before.UID {
 		t.Error("the pod is another one")
 	}
+}
+
+// The size of a claim is a limit where its class says so: what a pod writes ends
+// there. The volume's files and its mount go with the claim.
+func TestSizeOfAClaimIsALimit(t *testing.T) {
+	t.Parallel()
+	s := cluster.Space(t)
+	k := s.Kubectl
+	t.Cleanup(func() { k.Try(t, "delete", "storageclass", s.Name) })
+	s.Apply(t, fmt.Sprintf(`{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: %[1]s}, provisioner: knarr.io/local, parameters: {limit: file}, volumeBindingMode: WaitForFirstConsumer}
+---
+{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {storageClassName: %[1]s, accessModes: [ReadWriteOnce], resources: {requests: {storage: 32Mi}}}}
+---
+`, s.Name)+harness.Pod("filler", `
+restartPolicy: Never
+containers:
+- name: main
+  image: busybox:1.35
+  command: [sh, -c, "dd if=/dev/zero of=/data/much bs=64k count=1024; stat -c %s /data/much"]
+  volumeMounts: [{name: data, mountPath: /data}]
+volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+`))
+	s.Ended(t, "filler")
+	log := strings.TrimSpace(s.Logs(t, "filler"))
+	hasWords(t, log, "No space left on device")
+	var size int
+	if _, err := fmt.Sscan(log[strings.LastIndexByte(log, '\n')+1:], &size); err != nil || size < 24<<20 || size > 32<<20 {
+		t.Errorf("%d bytes of 64Mi went into a claim of 32Mi (%v): %s", size, err, log)
+	}
+
+	path := strings.TrimSpace(k.Run(t, "get", "pv", k.Run(t, "get", "pvc", "data", "-o", "jsonpath={.spec.volumeName}"), "-o", "jsonpath={.spec.local.path}"))
+	k.Run(t, "delete", "pod/filler", "pvc/data", "--timeout=4m")
+	harness.Await(t, harness.Patience, "the end of the volume's files", func(context.Context) error {
+		mounts, err := os.ReadFile("/proc/self/mounts")
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(path); !os.IsNotExist(err) || strings.Contains(string(mounts), path) {
+			return fmt.Errorf("%s is there: %v", path, err)
+		}
+		return nil
+	})
 }

@@ -32,12 +32,12 @@ func TestCertManager(t *testing.T) {
 	k := kubectl("harbour")
 	expect(t, name, "a self-signed Issuer and a Certificate become a Secret", func(t *testing.T) {
 		applied(t, "harbour", authority)
-		k.Run(t, "wait", "--for=condition=Ready", "certificate/authority", "--timeout=120s")
+		k.Run(t, "wait", "--for=condition=Ready", "certificate/authority", "--timeout=4m")
 		certified(t, "harbour", "authority", nil)
 	})
 	expect(t, name, "an authority's Issuer signs, with names, for whom it is trusted", func(t *testing.T) {
 		applied(t, "harbour", leaf)
-		k.Run(t, "wait", "--for=condition=Ready", "certificate/leaf", "--timeout=120s")
+		k.Run(t, "wait", "--for=condition=Ready", "certificate/leaf", "--timeout=4m")
 		roots := x509.NewCertPool()
 		roots.AddCert(certified(t, "harbour", "authority", nil))
 		certified(t, "harbour", "leaf", roots)

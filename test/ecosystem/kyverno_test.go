@@ -18,7 +18,7 @@ func TestKyverno(t *testing.T) {
 	tell(t, namespace)
 	expect(t, name, "its four controllers become ready", func(t *testing.T) {
 		kubectl("").Run(t, "create", "-R", "-f", m.file("config", "crds"))
-		helm(t, "install", "kyverno", m.chart(t, "charts/kyverno"), "-n", namespace, "--create-namespace", "--timeout=120s",
+		helm(t, "install", "kyverno", m.chart(t, "charts/kyverno"), "-n", namespace, "--create-namespace", "--timeout=4m",
 			"--set", "crds.install=false,openreports.installCrds=false,grafana.enabled=false,webhooksCleanup.enabled=false,policyReportsCleanup.enabled=false,crds.migration.enabled=false")
 		rolledOut(t, namespace, "kyverno-admission-controller", "kyverno-background-controller", "kyverno-cleanup-controller", "kyverno-reports-controller")
 	})
@@ -27,7 +27,7 @@ func TestKyverno(t *testing.T) {
 	expect(t, name, "policies of three sorts become ready", func(t *testing.T) {
 		applied(t, "", policies)
 		for _, policy := range []string{"require-crew", "add-flag", "give-rules"} {
-			kubectl("").Run(t, "wait", "--for=condition=Ready", "clusterpolicy/"+policy, "--timeout=120s")
+			kubectl("").Run(t, "wait", "--for=condition=Ready", "clusterpolicy/"+policy, "--timeout=4m")
 		}
 	})
 	expect(t, name, "a validating policy refuses with its message", func(t *testing.T) {
@@ -63,8 +63,8 @@ func TestKyverno(t *testing.T) {
 		await(t, "policed", "pass", "get", "policyreports", "-o", "jsonpath={.items[*].results[*].result}")
 	})
 	expect(t, name, "helm uninstall lets everything go again", func(t *testing.T) {
-		kubectl("").Run(t, "delete", "clusterpolicy", "--all", "--timeout=60s")
-		kubectl("").Run(t, "delete", "validatingpolicies.policies.kyverno.io", "--all", "--timeout=60s")
+		kubectl("").Run(t, "delete", "clusterpolicy", "--all", "--timeout=4m")
+		kubectl("").Run(t, "delete", "validatingpolicies.policies.kyverno.io", "--all", "--timeout=4m")
 		helm(t, "uninstall", "kyverno", "-n", namespace, "--wait", "--timeout=90s")
 		kubectl("").Run(t, "delete", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-l", "webhook.kyverno.io/managed-by=kyverno")
 		kubectl("").Run(t, "delete", "namespace", "policed", "colony", namespace, "--timeout=90s")

@@ -15,7 +15,7 @@ func TestMetricsServer(t *testing.T) {
 	expect(t, name, "it becomes ready without flags that weaken it, and its API service available", func(t *testing.T) {
 		helm(t, "install", "metrics-server", m.chart(t, "charts/metrics-server"), "-n", namespace, "--create-namespace", "--set", "image.tag="+m.Version)
 		rolledOut(t, namespace, "metrics-server")
-		kubectl("").Run(t, "wait", "--for=condition=Available", "apiservice/v1beta1.metrics.k8s.io", "--timeout=120s")
+		kubectl("").Run(t, "wait", "--for=condition=Available", "apiservice/v1beta1.metrics.k8s.io", "--timeout=4m")
 	})
 	expect(t, name, "kubectl top tells of both nodes and of pods", func(t *testing.T) {
 		await(t, "", "e2e", "top", "nodes")

@@ -131,7 +131,7 @@ func tell(t *testing.T, namespace string) {
 func rolledOut(t *testing.T, namespace string, deployments ...string) {
 	t.Helper()
 	for _, d := range deployments {
-		kubectl(namespace).Run(t, "rollout", "status", "deployment/"+d, "--timeout=120s")
+		kubectl(namespace).Run(t, "rollout", "status", "deployment/"+d, "--timeout=4m")
 	}
 }
 

@@ -9,13 +9,12 @@ import (
 	"strings"
 	"testing"
 	"text/template"
-	"time"
 
 	"github.com/knarr-io/knarr/test/e2e/harness"
 )
 
 // patience bounds each wait on a machine that is busy.
-const patience = 2 * time.Minute
+const patience = harness.Patience
 
 // convoys says how the operator is installed: with a certificate that the test
 // made, or one of cert-manager's, which then also injects the bundle.
@@ -80,12 +79,12 @@ func install(t *testing.T, name string, c convoys) {
 		await(t, c.Namespace, "2", "get", "convoy", "first", "-o", "jsonpath={.spec.ships}")
 	})
 	expect(t, name, "what it owns goes with its object, and its kind with its definition", func(t *testing.T) {
-		k.Run(t, "delete", "convoy", "first", "--cascade=foreground", "--timeout=60s")
+		k.Run(t, "delete", "convoy", "first", "--cascade=foreground", "--timeout=4m")
 		if left := k.Run(t, "get", "deployments", "-o", "name"); strings.Contains(left, "first") {
 			t.Errorf("left are %s", left)
 		}
-		k.Run(t, "delete", "crd", "convoys.ecosystem.knarr.io", "--timeout=60s")
-		k.With(t, c.manifests(t), nil, "delete", "--ignore-not-found", "--timeout=60s", "-f", "-")
+		k.Run(t, "delete", "crd", "convoys.ecosystem.knarr.io", "--timeout=4m")
+		k.With(t, c.manifests(t), nil, "delete", "--ignore-not-found", "--timeout=4m", "-f", "-")
 	})
 }
 
@@ -98,6 +97,10 @@ func judged(t *testing.T, namespace string) {
 	harness.Await(t, patience, "webhooks in effect", func(context.Context) error {
 		out := k.TryWith(t, convoy("pirates", "ships: 2, flag: skull"), "create", "-f", "-", "--dry-run=server")
 		if out.Err == nil || !strings.Contains(out.Stderr, "pirates do not sail in convoys") {
+			return errors.New(out.String())
+		}
+		out = k.TryWith(t, convoy("plain", "ships: 2"), "create", "-f", "-", "--dry-run=server", "-o", "jsonpath={.spec.flag}")
+		if out.Stdout != "raven" {
 			return errors.New(out.String())
 		}
 		return nil

@@ -43,7 +43,7 @@ func TestPrometheusOperator(t *testing.T) {
 	})
 	expect(t, name, "what it made goes with its object, and everything with its bundle", func(t *testing.T) {
 		kubectl("").Run(t, "delete", "validatingwebhookconfiguration", "prometheus-rules")
-		k.Run(t, "delete", "prometheus", "ship", "--cascade=foreground", "--timeout=60s")
+		k.Run(t, "delete", "prometheus", "ship", "--cascade=foreground", "--timeout=4m")
 		k.With(t, bundle, nil, "delete", "--timeout=90s", "-f", "-")
 		kubectl("").Run(t, "delete", "namespace", namespace, "--timeout=90s")
 	})

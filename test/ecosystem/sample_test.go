@@ -18,7 +18,7 @@ func TestSampleAPIServer(t *testing.T) {
 			all.Run(t, "apply", "-f", m.file("artifacts", "example", name+".yaml"))
 		}
 		all.With(t, mutatingPolicies, nil, "apply", "-f", "-")
-		all.Run(t, "wait", "--for=condition=Available", "apiservice/v1alpha1.wardle.example.com", "--timeout=120s")
+		all.Run(t, "wait", "--for=condition=Available", "apiservice/v1alpha1.wardle.example.com", "--timeout=4m")
 	})
 	expect(t, m.String(), "flunders are created, listed, explained, watched and deleted", func(t *testing.T) {
 		flunder := m.text(t, "artifacts/flunders/01-flunder.yaml")
@@ -47,11 +47,11 @@ func TestSampleAPIServer(t *testing.T) {
 	})
 	expect(t, m.String(), "without it only its group is gone, until it is back", func(t *testing.T) {
 		kubectl(namespace).Run(t, "scale", "deployment", "wardle-server", "--replicas=0")
-		all.Run(t, "wait", "--for=condition=Available=False", "apiservice/v1alpha1.wardle.example.com", "--timeout=120s")
+		all.Run(t, "wait", "--for=condition=Available=False", "apiservice/v1alpha1.wardle.example.com", "--timeout=4m")
 		k.Fails(t, nil, "get", "flunders")
 		k.Run(t, "get", "configmaps")
 		kubectl(namespace).Run(t, "scale", "deployment", "wardle-server", "--replicas=1")
-		all.Run(t, "wait", "--for=condition=Available", "apiservice/v1alpha1.wardle.example.com", "--timeout=120s")
+		all.Run(t, "wait", "--for=condition=Available", "apiservice/v1alpha1.wardle.example.com", "--timeout=4m")
 		k.Run(t, "get", "flunders")
 	})
 	expect(t, m.String(), "a namespace takes its flunders with it, and the group goes with its API service", func(t *testing.T) {

@@ -116,7 +116,7 @@ func (c *crew) end() {
 // finish reads everything once more, on a server that has nothing under way any
 // longer, and waits until the watches have seen the last write.
 func (r *round) finish(ctx context.Context, a *api, followers []*watcher) error {
-	w := &writer{id: writers, round: r, api: a, random: r.random(0)}
+	w := &writer{id: writers, round: r, api: a, random: r.random(0), within: startTime}
 	for _, f := range followers {
 		last := history.Operation{Client: w.id, Key: history.Key{Resource: f.resource.name, Name: "last"}, Verb: history.Create, Value: f.resource.name + "-last"}
 		last = w.request(ctx, last)
@@ -187,12 +187,12 @@ func (c *counter) more(ctx context.Context, n int) error {
 	reached := make(chan struct{})
 	c.target, c.reached = c.n+max(n, 1), reached
 	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	select {
 	case <-reached:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("no %d requests were answered within a minute: %w", n, ctx.Err())
+		return fmt.Errorf("no %d requests were answered within %s: %w", n, startTime, ctx.Err())
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // startTime bounds how long a server may take until it answers, on a machine
 // that has much else to do.
-const startTime = 2 * time.Minute
+const startTime = 4 * time.Minute
 
 // server is the process under test. It is driven by one goroutine. Its socket
 // is ours, as it is knarr-keep's elsewhere: it stays open between two lives, and

@@ -76,7 +76,7 @@ func (w *watcher) anywhere() uint64 {
 
 // catchUp watches until an object's version is seen.
 func (w *watcher) catchUp(ctx context.Context, key history.Key, version history.Version) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for seen := false; !seen; {
 		s, err := w.watch(ctx, w.from, 30, func(e history.Event) bool {
@@ -85,7 +85,7 @@ func (w *watcher) catchUp(ctx context.Context, key history.Key, version history.
 		})
 		w.from = s.Through
 		if ctx.Err() != nil {
-			return fmt.Errorf("a watch of %s has come to revision %d after a minute, and not to %+v: %w", w.resource.name, w.from, version, errors.Join(err, ctx.Err()))
+			return fmt.Errorf("a watch of %s has come to revision %d, and not to %+v: %w", w.resource.name, w.from, version, errors.Join(err, ctx.Err()))
 		}
 		if err != nil {
 			linger(ctx, 10*time.Millisecond)

@@ -25,6 +25,8 @@ type writer struct {
 	api    *api
 	random *rand.Rand
 	serial int
+	// within bounds a request; zero for a bound that is drawn for each.
+	within time.Duration
 }
 
 // run sends requests until ctx ends.
@@ -85,7 +87,11 @@ func (w *writer) choose() history.Operation {
 // request sends a request and takes down how it was answered.
 func (w *writer) request(ctx context.Context, op history.Operation) history.Operation {
 	// What was sent runs to its end, so that few requests have no outcome.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(200+w.random.IntN(3000))*time.Millisecond)
+	within := w.within
+	if within == 0 {
+		within = time.Duration(200+w.random.IntN(3000)) * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	method, path, contentType, body := w.encode(op)
 	op.Call = w.round.clock()

@@ -3,6 +3,7 @@ package soak
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -29,12 +30,17 @@ func table(before, after []figure) string {
 	return b.String()
 }
 
-// write writes the report, where a file is named.
-func write(file, text string) error {
-	if file == "" {
+// write writes the report, or with a suffix what belongs to it, where a file is
+// named.
+func write(suffix string, content []byte) error {
+	if *report == "" {
 		return nil
 	}
-	return os.WriteFile(file, []byte(text), 0o644)
+	name := *report
+	if suffix != "" {
+		name = strings.TrimSuffix(name, filepath.Ext(name)) + "-" + suffix
+	}
+	return os.WriteFile(name, content, 0o644)
 }
 
 func TestLeaksAreFound(t *testing.T) {

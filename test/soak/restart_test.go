@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -24,13 +23,13 @@ func restart(t *testing.T, words string) {
 			t.Fatalf("up after keep was killed: %s", out)
 		}
 	}
-	harness.Await(t, 2*time.Minute, "process in the place of "+words, func(context.Context) error {
+	harness.Await(t, harness.Patience, "process in the place of "+words, func(context.Context) error {
 		if now := cluster.PID(t, words); now == 0 || now == killed {
 			return errors.New("it does not run")
 		}
 		return nil
 	})
-	harness.Await(t, 2*time.Minute, "node that is ready", nodeReady)
+	harness.Await(t, harness.Patience, "node that is ready", nodeReady)
 }
 
 // nodeReady tells whether the API answers and the node takes pods.

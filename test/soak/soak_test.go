@@ -26,7 +26,7 @@ func TestNothingLeaks(t *testing.T) {
 	turn(t, 1)
 	turn(t, 2)
 	atRest(t)
-	before := measure(t)
+	before := measure(t, "before")
 	end := time.Now().Add(length())
 	turns, restarts := 0, 0
 	for ; turns == 0 || time.Now().Before(end); turns++ {
@@ -40,7 +40,7 @@ func TestNothingLeaks(t *testing.T) {
 	after := settle(t, before)
 	text := table(before, after)
 	t.Logf("%d turns, %d restarts in %s:\n%s", turns, restarts, length(), text)
-	if err := write(*report, fmt.Sprintf("%d turns, %d restarts in %s\n\n%s", turns, restarts, length(), text)); err != nil {
+	if err := write("", fmt.Appendf(nil, "%d turns, %d restarts in %s\n\n%s", turns, restarts, length(), text)); err != nil {
 		t.Error(err)
 	}
 	if over := leaks(before, after); len(over) > 0 {
@@ -54,7 +54,7 @@ func settle(t *testing.T, before []figure) (after []figure) {
 	ctx, cancel := context.WithTimeout(t.Context(), settleTime)
 	defer cancel()
 	for {
-		after = measure(t)
+		after = measure(t, "after")
 		if len(leaks(before, after)) == 0 || ctx.Err() != nil {
 			return after
 		}

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -26,7 +25,7 @@ import (
 const label = "soak.knarr.io/turn"
 
 // patience bounds each step of a turn.
-const patience = 3 * time.Minute
+const patience = 2 * harness.Patience
 
 // workloads are what a turn makes: pods with every kind of volume, behind a
 // Service that a policy guards, and a Job.

@@ -52,6 +52,33 @@ func reached() step {
 		echo "Service, NodePort and Ingress answer, and the world does"`)
 }
 
+// sized looks whether the size of a volume is a limit where its class says so,
+// and whether it grows while a pod uses it. The machine writes for the pod,
+// whose image has no program that does.
+func sized() step {
+	return script("a volume's size is a limit, and grows in use", `
+		knarr kubectl apply -f - <<-'end'
+		{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: sized}, provisioner: knarr.io/local, parameters: {limit: file}, volumeBindingMode: WaitForFirstConsumer, allowVolumeExpansion: true}
+		---
+		{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: sized}, spec: {storageClassName: sized, accessModes: [ReadWriteOnce], resources: {requests: {storage: 64Mi}}}}
+		---
+		{apiVersion: v1, kind: Pod, metadata: {name: sized}, spec: {containers: [{name: hello, image: "knarr.io/hello:1", volumeMounts: [{name: data, mountPath: /data}]}], volumes: [{name: data, persistentVolumeClaim: {claimName: sized}}]}}
+		end
+		knarr kubectl wait --for=condition=Ready pod/sized --timeout=600s
+		dir=$(knarr kubectl get pv $(knarr kubectl get pvc sized -o jsonpath='{.spec.volumeName}') -o jsonpath='{.spec.local.path}')
+		mib() { echo $(($(stat -c %s $dir/$1) >> 20)); }
+		! dd if=/dev/zero of=$dir/much bs=1M count=128 status=none
+		first=$(mib much); ((first >= 48 && first <= 64))
+		knarr kubectl patch pvc sized -p '{"spec":{"resources":{"requests":{"storage":"128Mi"}}}}'
+		await 300 says 128Mi knarr kubectl get pvc sized -o jsonpath='{.status.capacity.storage}'
+		! dd if=/dev/zero of=$dir/more bs=1M count=128 status=none
+		second=$(mib more); ((first + second > 96 && first + second <= 128))
+		knarr kubectl delete pod/sized pvc/sized sc/sized --timeout=300s
+		over() { test ! -e $dir && ! grep $dir /proc/mounts; }
+		await 300 over
+		echo "64 MiB took $first MiB, grown to 128 MiB $second more; its files went with the claim"`)
+}
+
 func healthy() step { return script("status", "await 300 knarr status | tail -n 1") }
 
 // ready waits until the example is whole again and the API answers.
@@ -99,8 +126,11 @@ for p in /var/lib/knarr /run/knarr /var/log/pods /etc/systemd/system/knarr* /run
 // footprint notes how the machine is; gone holds it against that.
 func footprint() step {
 	return step{name: "look at the machine", do: func(ctx context.Context, m *machine) (string, error) {
-		// A module that was loaded is nothing left behind, but what it shows would be.
-		if _, err := m.run(ctx, "modprobe -a nf_conntrack nf_tables"); err != nil {
+		// A module that was loaded is nothing left behind, but what it shows would
+		// be; and an address that is being checked gets its routes later.
+		if _, err := m.run(ctx, prelude+`modprobe -a nf_conntrack nf_tables
+			checked() { test -z "$(ip -6 addr show tentative)"; }
+			await 300 checked`); err != nil {
 			return "", err
 		}
 		lines, err := m.footprint(ctx)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // loadResults reads what earlier runs saw, by the names of scenarios.
@@ -56,6 +57,9 @@ its boot (`+"`test/vm/machine.go:fresh`"+`); reboots and power cuts are further 
 		}
 		fmt.Fprintf(&b, "%s | %.0f (%.1f) | %s |\n", outcome, r.Took.Seconds(), r.Load, r.Program)
 	}
+	if took, whole := together(all, kept); whole {
+		fmt.Fprintf(&b, "\nTogether: %.0f minutes.\n", took.Minutes())
+	}
 	b.WriteString("\n## Step by step\n")
 	for _, s := range all {
 		r, played := kept[s.name]
@@ -72,6 +76,18 @@ its boot (`+"`test/vm/machine.go:fresh`"+`); reboots and power cuts are further 
 	}
 	b.WriteString(notProved)
 	return b.Bytes()
+}
+
+// together is how long all scenarios took, if each was played to its end.
+func together(all []scenario, kept map[string]result) (took time.Duration, whole bool) {
+	for _, s := range all {
+		r, played := kept[s.name]
+		if !played || r.Failed != "" {
+			return 0, false
+		}
+		took += r.Took
+	}
+	return took, true
 }
 
 func accelerationText() string {

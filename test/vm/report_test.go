@@ -30,6 +30,12 @@ func TestThePageTellsWhatWasSeen(t *testing.T) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
 		}
 	}
+	if strings.Contains(page, "Together") {
+		t.Error("the whole was not played")
+	}
+	if page := string(render(all[:1], kept)); !strings.Contains(page, "\nTogether: 1 minutes.\n") {
+		t.Errorf("the whole was played:\n%s", page)
+	}
 	if none, err := loadResults(t.TempDir()); err != nil || len(none) != 0 {
 		t.Errorf("nothing was played: got %v, %v", none, err)
 	}

@@ -76,6 +76,7 @@ func load() (now float64) {
 // console, and prints its end.
 func (m *machine) explain(ctx context.Context, name string) {
 	out, err := m.run(ctx, `set +e
+		echo == network; ip addr; ip route; nft -s list ruleset
 		echo == processes; ps -eo pid,stat,etimes,time,args --sort=-time | head -n 40; cat /proc/loadavg; df -h /
 		echo == pods; timeout 60 knarr kubectl get pods -A -o wide; timeout 60 knarr kubectl get events -A
 		echo == status; timeout 60 knarr status

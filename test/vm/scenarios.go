@@ -13,7 +13,8 @@ func plain() scenario {
 			script("the machine", `test "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs
 				test "$(cat /sys/module/apparmor/parameters/enabled)" = Y
 				. /etc/os-release; echo "$PRETTY_NAME, kernel $(uname -r), $(systemctl --version | head -n 1), cgroup v2, AppArmor"`),
-			footprint(), up(), hello(), reached(), limited(), healthy(),
+			footprint(), up(), hello(), reached(), limited(), sized(), healthy(),
+			script("knarr cert", `knarr cert | grep -E '^apiserver .* in 24[0-9] days$'`),
 			killed("server", "service server", ""),
 			killed("edge", "service edge", ""),
 			killed("runtime", "service runtime", ""),
@@ -125,7 +126,8 @@ func crowded() scenario {
 		name: "crowded", about: "IPv6 off, ports 6443, 80 and 443 taken, inotify limits of 128, MTU 1400, HTTP_PROXY set, data on an overlay refused",
 		steps: []step{
 			script("the machine", `sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
-				sysctl -qw fs.inotify.max_user_instances=128 fs.inotify.max_user_watches=128
+				modprobe nf_conntrack
+				sysctl -qw fs.inotify.max_user_instances=128 fs.inotify.max_user_watches=128 fs.file-max=65536 net.netfilter.nf_conntrack_max=16384
 				ip link set eth0 mtu 1400; ip -n outside link set eth0 mtu 1400
 				for port in 6443 80 443; do systemd-run --quiet /opt/vm/guest take $port; done
 				taken() { test "$(ss -ltnH | grep -c -E ':(6443|80|443) ')" = 3; }
@@ -135,8 +137,11 @@ func crowded() scenario {
 			footprint(),
 			upWith("HTTP_PROXY=" + proxy + " HTTPS_PROXY=" + proxy + " http_proxy=" + proxy + " https_proxy=" + proxy + " knarr up"),
 			script("ports were moved, limits raised", `test "$(told apiPort)" != 6443 && test "$(told httpPort)" != 80 && test "$(told httpsPort)" != 443
-				test "$(cat /proc/sys/fs/inotify/max_user_instances)" -gt 128 && test "$(cat /proc/sys/fs/inotify/max_user_watches)" -gt 128
+				above() { test "$(sysctl -n $1)" -gt $2; }
+				above fs.inotify.max_user_instances 128; above fs.inotify.max_user_watches 128
+				above fs.file-max 65536; above net.netfilter.nf_conntrack_max 16384
 				echo "API $(told apiPort), HTTP $(told httpPort), HTTPS $(told httpsPort)"`),
+			refused("an image by way of the proxy, which is not there", "knarr image pull registry.example/ship:1", "HTTP_PROXY", "NO_PROXY"),
 			hello(), reached(),
 			script("a large answer through the small MTU", `large() { test "$(inpod http://somewhere.example/large | wc -c)" = 1048576; }
 				await 300 large && echo "1 MiB"`),
@@ -147,16 +152,20 @@ func crowded() scenario {
 
 func moving() scenario {
 	return scenario{
-		name: "moving", about: "another address, with and without a reboot; a clock that jumps",
+		name: "moving", about: "a clock that jumps; another address and resolver, with and without a reboot",
 		steps: []step{
 			footprint(), up(), hello(), reached(),
 			jump("a day ahead", "+1 day"), ready("the example goes on"), reached(),
 			jump("back", "-1 day"), ready("the example goes on"), reached(),
-			script("another address", `ip addr add 192.0.2.77/24 dev eth0; ip addr del 192.0.2.2/24 dev eth0; ip route replace default via 192.0.2.1
+			script("another network: its address, its resolver", `ip -4 addr flush dev eth0; ip addr add 192.0.2.77/24 dev eth0; ip route replace default via 192.0.2.1
 				echo address=192.0.2.77 >/etc/vm/network; sync
+				systemctl stop vm-world; ip -n outside addr add 192.0.2.53/24 dev eth0
+				systemd-run --quiet ip netns exec outside /opt/vm/guest outside 192.0.2.53
+				echo 'nameserver 192.0.2.53' >/etc/resolv.conf
 				await 600 says 192.0.2.77 knarr status | grep Ready`),
 			ready("the example goes on"), reached(),
-			reboot("reboot", "systemctl reboot"),
+			script("the API by the new address, whose name its certificate has", `knarr kubectl --server="https://192.0.2.77:$(told apiPort)" get --raw /readyz`),
+			reboot("reboot", "echo 'nameserver 192.0.2.1' >/etc/resolv.conf; systemctl reboot"),
 			up(), ready("the example is back"), reached(),
 			gone("address eth0", "route "),
 		},

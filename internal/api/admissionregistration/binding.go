@@ -84,7 +84,7 @@ func paramRefCell(r *registration.ParamRef) string {
 
 func validateMutatingBinding(b mutatingBinding) field.ErrorList {
 	path := field.NewPath("spec")
-	errs := validatePolicyName(b.Spec.PolicyName, path.Child("policyName"))
+	errs := validate.ObjectName(b.Spec.PolicyName, path.Child("policyName"))
 	errs = append(errs, validateParamRef(b.Spec.ParamRef, path.Child("paramRef"))...)
 	errs = append(errs, validateMatch(b.Spec.MatchResources, path.Child("matchResources"))...)
 	return append(errs, validateMutableOperations(b.Spec.MatchResources, path.Child("matchResources"))...)
@@ -92,7 +92,7 @@ func validateMutatingBinding(b mutatingBinding) field.ErrorList {
 
 func validateValidatingBinding(b validatingBinding) field.ErrorList {
 	path := field.NewPath("spec")
-	errs := validatePolicyName(b.Spec.PolicyName, path.Child("policyName"))
+	errs := validate.ObjectName(b.Spec.PolicyName, path.Child("policyName"))
 	errs = append(errs, validateParamRef(b.Spec.ParamRef, path.Child("paramRef"))...)
 	errs = append(errs, validateMatch(b.Spec.MatchResources, path.Child("matchResources"))...)
 	return append(errs, validateActions(b.Spec.ValidationActions, path.Child("validationActions"))...)

@@ -61,9 +61,7 @@ func validateNamedRules(rules []registration.NamedRuleWithOperations, path *fiel
 		at, seen := path.Index(i), map[string]bool{}
 		for j, name := range rules[i].ResourceNames {
 			name, at := name, at.Child("resourceNames").Index(j)
-			for _, why := range pathvalidation.ValidatePathSegmentName(name, false) {
-				errs = append(errs, field.Invalid(at, name, why))
-			}
+			errs = append(errs, validate.Each(pathvalidation.ValidatePathSegmentName(name, false), name, at)...)
 			if seen[name] {
 				errs = append(errs, field.Duplicate(at, name))
 			}

@@ -61,9 +61,7 @@ func validateParamRef(r *registration.ParamRef, path *field.Path) field.ErrorLis
 	const exclusive = "name and selector are mutually exclusive"
 	var errs field.ErrorList
 	if r.Name != "" {
-		for _, why := range pathvalidation.ValidatePathSegmentName(r.Name, false) {
-			errs = append(errs, field.Invalid(path.Child("name"), r.Name, why))
-		}
+		errs = append(errs, validate.Each(pathvalidation.ValidatePathSegmentName(r.Name, false), r.Name, path.Child("name"))...)
 		if r.Selector != nil {
 			errs = append(errs, field.Forbidden(path.Child("name"), exclusive))
 		}
@@ -90,11 +88,4 @@ func validateNotFoundAction(a *registration.ParameterNotFoundActionType, path *f
 	return field.ErrorList{field.NotSupported(path, *a, []registration.ParameterNotFoundActionType{
 		registration.DenyAction, registration.AllowAction,
 	})}
-}
-
-func validatePolicyName(name string, path *field.Path) field.ErrorList {
-	if name == "" {
-		return field.ErrorList{field.Required(path, "")}
-	}
-	return validate.Name(validate.Subdomain, name, path)
 }

@@ -6,6 +6,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
 // reviewVersions are the versions of AdmissionReview that upstream sends.
@@ -26,9 +28,7 @@ func validateReviewVersions(versions []string, tolerant bool, path *field.Path) 
 			errs = append(errs, field.Invalid(path.Index(i), v, "duplicate version"))
 			continue
 		}
-		for _, why := range validation.IsDNS1035Label(v) {
-			errs = append(errs, field.Invalid(path.Index(i), v, why))
-		}
+		errs = append(errs, validate.Each(validation.IsDNS1035Label(v), v, path.Index(i))...)
 	}
 	if !tolerant && !understood(versions) {
 		errs = append(errs, field.Invalid(path, versions, "must include at least one of "+known))

@@ -99,7 +99,12 @@ func validateDeploymentStrategy(s *appsv1.DeploymentStrategy, path *field.Path) 
 	case appsv1.RollingUpdateDeploymentStrategyType:
 		return validateRollingUpdate(s.RollingUpdate, path.Child("rollingUpdate"))
 	}
-	return field.ErrorList{field.NotSupported(path, validate.Shown(*s), []appsv1.DeploymentStrategyType{
+	shown := s.DeepCopy()
+	if r := shown.RollingUpdate; r != nil { // no pointers upstream
+		optional.Default(&r.MaxUnavailable, intstr.IntOrString{})
+		optional.Default(&r.MaxSurge, intstr.IntOrString{})
+	}
+	return field.ErrorList{field.NotSupported(path, validate.Shown(*shown), []appsv1.DeploymentStrategyType{
 		appsv1.RecreateDeploymentStrategyType, appsv1.RollingUpdateDeploymentStrategyType,
 	})}
 }

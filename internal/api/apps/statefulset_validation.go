@@ -6,7 +6,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api/core"
@@ -20,9 +19,7 @@ func validateStatefulSetSpec(s, old *appsv1.StatefulSetSpec) field.ErrorList {
 	errs := statefulSetFields(s, path)
 	errs = append(errs, claimTemplates(s, old, path.Child("volumeClaimTemplates"))...)
 	if s.ServiceName != "" && old == nil {
-		for _, why := range validation.IsDNS1123Label(s.ServiceName) {
-			errs = append(errs, field.Invalid(path.Child("serviceName"), s.ServiceName, why))
-		}
+		errs = append(errs, validate.DNS1123Label(s.ServiceName, path.Child("serviceName"))...)
 	}
 	if old == nil {
 		return append(errs, statefulSetPods(s, nil, true, path)...)

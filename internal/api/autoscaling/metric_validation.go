@@ -98,7 +98,7 @@ func validateExternalMetric(m *autoscalingv2.ExternalMetricSource, at *field.Pat
 func validatePodsMetric(m *autoscalingv2.PodsMetricSource, at *field.Path) field.ErrorList {
 	errs := validateIdentifier(&m.Metric, at.Child("metric"))
 	errs = append(errs, validateTarget(&m.Target, at.Child("target"))...)
-	if m.Target.AverageValue == nil || m.Target.AverageValue.Sign() != 1 {
+	if m.Target.AverageValue == nil {
 		errs = append(errs, field.Required(at.Child("target", "averageValue"), "must specify a positive target averageValue"))
 	}
 	return errs

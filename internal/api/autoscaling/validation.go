@@ -59,11 +59,7 @@ func segment(value string, at *field.Path, missing string) field.ErrorList {
 	if value == "" {
 		return field.ErrorList{field.Required(at, missing)}
 	}
-	var errs field.ErrorList
-	for _, why := range path.IsValidPathSegmentName(value) {
-		errs = append(errs, field.Invalid(at, value, why))
-	}
-	return errs
+	return validate.Each(path.IsValidPathSegmentName(value), value, at)
 }
 
 // validateTargetVersion wants a group, since none of the core group's kinds

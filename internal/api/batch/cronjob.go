@@ -165,11 +165,7 @@ func validateSchedule(s, old *batchv1.CronJobSpec, path *field.Path) field.Error
 			whys = append(whys, "cannot use both timeZone field and TZ or CRON_TZ in schedule")
 		}
 	}
-	var errs field.ErrorList
-	for _, why := range whys {
-		errs = append(errs, field.Invalid(path, s.Schedule, why))
-	}
-	return errs
+	return validate.Each(whys, s.Schedule, path)
 }
 
 // namesZone tells of a time zone inside of the schedule.

@@ -179,6 +179,9 @@ func (c *statusCheck) conditions() {
 			c.condition(fmt.Sprintf("cannot disable the terminal %s=True condition", t))
 		}
 	}
+	if isTrue(c.was, batchv1.JobSuccessCriteriaMet) && !has(batchv1.JobSuccessCriteriaMet) {
+		c.condition("cannot disable the SuccessCriteriaMet=True condition")
+	}
 	failedIndexes := !equality.Semantic.DeepEqual(c.now.FailedIndexes, c.was.FailedIndexes)
 	for _, r := range []struct {
 		broken bool

@@ -33,7 +33,7 @@ func validateJob(j *batchv1.Job) field.ErrorList {
 // validateHostName refuses a name from which the last pod of an indexed job
 // could not make its host name.
 func validateHostName(j *batchv1.Job) field.ErrorList {
-	if !indexed(&j.Spec) || j.Spec.Completions == nil {
+	if !indexed(&j.Spec) || j.Spec.Completions == nil || *j.Spec.Completions <= 0 {
 		return nil
 	}
 	host := fmt.Sprintf("%s-%d", j.Name, *j.Spec.Completions-1)
@@ -221,7 +221,7 @@ func validateJobUpdate(j, old *batchv1.Job) field.ErrorList {
 	path, s, was := field.NewPath("spec"), &j.Spec, &old.Spec
 	_, hadUID := was.Template.Labels[batchv1.ControllerUidLabel]
 	_, hadName := was.Template.Labels[batchv1.JobNameLabel]
-	errs := validateGenerated(j, hadUID && hadName)
+	errs := append(validateHostName(j), validateGenerated(j, hadUID && hadName)...)
 	errs = append(errs, validateJobWithSelector(s, was, path)...)
 	errs = append(errs, validateJobWithSelector(s, was, path)...)
 	errs = append(errs, sameCompletions(s, was, path)...)

@@ -86,14 +86,18 @@ func repeats[T comparable](list []T) bool {
 	return false
 }
 
-// checkSigningRequest parses a request of PKCS#10 in PEM and checks that it
-// is signed with the key that it names.
-func checkSigningRequest(data []byte) error {
+// ParseRequest reads a request of PKCS#10 in PEM. It does not check that the
+// request is signed with the key that it names.
+func ParseRequest(data []byte) (*x509.CertificateRequest, error) {
 	block, _ := pem.Decode(data)
 	if block == nil || block.Type != "CERTIFICATE REQUEST" {
-		return errors.New("PEM block type must be CERTIFICATE REQUEST")
+		return nil, errors.New("PEM block type must be CERTIFICATE REQUEST")
 	}
-	parsed, err := x509.ParseCertificateRequest(block.Bytes)
+	return x509.ParseCertificateRequest(block.Bytes)
+}
+
+func checkSigningRequest(data []byte) error {
+	parsed, err := ParseRequest(data)
 	if err != nil {
 		return err
 	}

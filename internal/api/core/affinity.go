@@ -50,9 +50,7 @@ func ValidateNodeSelector(s *corev1.NodeSelector, path *field.Path) field.ErrorL
 		for j, r := range s.NodeSelectorTerms[i].MatchExpressions {
 			at := path.Child("nodeSelectorTerms").Index(i).Child("matchExpressions").Index(j).Child("values")
 			for n, value := range r.Values {
-				for _, why := range validation.IsValidLabelValue(value) {
-					errs = append(errs, field.Invalid(at.Index(n), value, why))
-				}
+				errs = append(errs, validate.Each(validation.IsValidLabelValue(value), value, at.Index(n))...)
 			}
 		}
 	}
@@ -122,9 +120,7 @@ func nodeField(r *corev1.NodeSelectorRequirement, path *field.Path) field.ErrorL
 		return append(errs, field.Invalid(path.Child("key"), r.Key, "not a valid field selector key"))
 	}
 	for i, v := range r.Values {
-		for _, why := range validate.Subdomain(v, false) {
-			errs = append(errs, field.Invalid(path.Child("values").Index(i), v, why))
-		}
+		errs = append(errs, validate.Name(validate.Subdomain, v, path.Child("values").Index(i))...)
 	}
 	return errs
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/column"
+	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
 func configMapKind() *api.Kind {
@@ -63,11 +64,7 @@ func validateConfigMap(c *corev1.ConfigMap) field.ErrorList {
 }
 
 func validateConfigKey(key string, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for _, why := range validation.IsConfigMapKey(key) {
-		errs = append(errs, field.Invalid(path, key, why))
-	}
-	return errs
+	return validate.Each(validation.IsConfigMapKey(key), key, path)
 }
 
 func validateConfigMapUpdate(c, old *corev1.ConfigMap) field.ErrorList {

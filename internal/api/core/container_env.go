@@ -22,17 +22,9 @@ func (p *podCheck) env(vars []corev1.EnvVar, path *field.Path) field.ErrorList {
 		if v.Name == "" {
 			errs = append(errs, field.Required(at.Child("name"), ""))
 		} else {
-			errs = append(errs, invalidEach(validation.IsRelaxedEnvVarName(v.Name), v.Name, at.Child("name"))...)
+			errs = append(errs, validate.Each(validation.IsRelaxedEnvVarName(v.Name), v.Name, at.Child("name"))...)
 		}
 		errs = append(errs, p.envSource(v, at.Child("valueFrom"))...)
-	}
-	return errs
-}
-
-func invalidEach(why []string, value any, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for _, w := range why {
-		errs = append(errs, field.Invalid(path, value, w))
 	}
 	return errs
 }
@@ -82,15 +74,7 @@ func keyRef(name, key string, path *field.Path) field.ErrorList {
 	if key == "" {
 		return append(errs, field.Required(path.Child("key"), ""))
 	}
-	return append(errs, invalidEach(validation.IsConfigMapKey(key), key, path.Child("key"))...)
-}
-
-// objectName checks a required name of an object in the same namespace.
-func objectName(name string, path *field.Path) field.ErrorList {
-	if name == "" {
-		return field.ErrorList{field.Required(path, "")}
-	}
-	return validate.Name(validate.Subdomain, name, path)
+	return append(errs, validate.Each(validation.IsConfigMapKey(key), key, path.Child("key"))...)
 }
 
 func fileKeyRef(r *corev1.FileKeySelector, path *field.Path) field.ErrorList {
@@ -98,7 +82,7 @@ func fileKeyRef(r *corev1.FileKeySelector, path *field.Path) field.ErrorList {
 	if r.Key == "" {
 		errs = append(errs, field.Required(path.Child("key"), ""))
 	} else {
-		errs = append(errs, invalidEach(validation.IsRelaxedEnvVarName(r.Key), r.Key, path.Child("key"))...)
+		errs = append(errs, validate.Each(validation.IsRelaxedEnvVarName(r.Key), r.Key, path.Child("key"))...)
 	}
 	if r.VolumeName == "" {
 		errs = append(errs, field.Required(path.Child("volumeName"), ""))
@@ -116,16 +100,16 @@ func envFrom(sources []corev1.EnvFromSource, path *field.Path) field.ErrorList {
 	for i := range sources {
 		s, at := &sources[i], path.Index(i)
 		if s.Prefix != "" {
-			errs = append(errs, invalidEach(validation.IsRelaxedEnvVarName(s.Prefix), s.Prefix, at.Child("prefix"))...)
+			errs = append(errs, validate.Each(validation.IsRelaxedEnvVarName(s.Prefix), s.Prefix, at.Child("prefix"))...)
 		}
 		count := 0
 		if s.ConfigMapRef != nil {
 			count++
-			errs = append(errs, objectName(s.ConfigMapRef.Name, at.Child("configMapRef", "name"))...)
+			errs = append(errs, validate.ObjectName(s.ConfigMapRef.Name, at.Child("configMapRef", "name"))...)
 		}
 		if s.SecretRef != nil {
 			count++
-			errs = append(errs, objectName(s.SecretRef.Name, at.Child("secretRef", "name"))...)
+			errs = append(errs, validate.ObjectName(s.SecretRef.Name, at.Child("secretRef", "name"))...)
 		}
 		switch {
 		case count == 0:

@@ -116,7 +116,7 @@ func httpGet(h *corev1.HTTPGetAction, path *field.Path) field.ErrorList {
 	errs = append(errs, validate.PortOrName(h.Port, path.Child("port"))...)
 	errs = append(errs, validate.OneOf(h.Scheme, path.Child("scheme"), corev1.URISchemeHTTP, corev1.URISchemeHTTPS)...)
 	for _, header := range h.HTTPHeaders {
-		errs = append(errs, invalidEach(validation.IsHTTPHeaderName(header.Name), header.Name, path.Child("httpHeaders"))...)
+		errs = append(errs, validate.Each(validation.IsHTTPHeaderName(header.Name), header.Name, path.Child("httpHeaders"))...)
 	}
 	return errs
 }

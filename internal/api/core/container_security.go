@@ -36,10 +36,10 @@ func (p *podCheck) containerSecurity(sc *corev1.SecurityContext, path *field.Pat
 func userAndGroup(user, group *int64, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if user != nil {
-		errs = append(errs, invalidEach(validation.IsValidUserID(*user), *user, path.Child("runAsUser"))...)
+		errs = append(errs, validate.Each(validation.IsValidUserID(*user), *user, path.Child("runAsUser"))...)
 	}
 	if group != nil {
-		errs = append(errs, invalidEach(validation.IsValidGroupID(*group), *group, path.Child("runAsGroup"))...)
+		errs = append(errs, validate.Each(validation.IsValidGroupID(*group), *group, path.Child("runAsGroup"))...)
 	}
 	return errs
 }

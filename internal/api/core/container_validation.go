@@ -163,9 +163,7 @@ func containerPorts(ports []corev1.ContainerPort, path *field.Path) field.ErrorL
 		at := path.Index(i)
 		if port.Name != "" {
 			why := validation.IsValidPortName(port.Name)
-			for _, w := range why {
-				errs = append(errs, field.Invalid(at.Child("name"), port.Name, w))
-			}
+			errs = append(errs, validate.Each(why, port.Name, at.Child("name"))...)
 			if len(why) == 0 && names.Has(port.Name) {
 				errs = append(errs, field.Duplicate(at.Child("name"), port.Name))
 			}

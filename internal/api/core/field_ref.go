@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
 // envFields are the pod fields that environment variables can show.
@@ -73,9 +75,9 @@ func cutSubscript(s string) (path, key string, ok bool) {
 func subscriptedField(name, key, whole string, path *field.Path) field.ErrorList {
 	switch name {
 	case "metadata.annotations":
-		return invalidEach(validation.IsQualifiedName(strings.ToLower(key)), key, path)
+		return validate.Each(validation.IsQualifiedName(strings.ToLower(key)), key, path)
 	case "metadata.labels":
-		return invalidEach(validation.IsQualifiedName(key), key, path)
+		return validate.QualifiedName(key, path)
 	}
 	return field.ErrorList{field.Invalid(path.Child("fieldPath"), whole,
 		"error converting fieldPath: field label does not support subscript: "+whole)}

@@ -15,8 +15,13 @@ func limitRangeKind() *api.Kind {
 		New:        func() *corev1.LimitRange { return &corev1.LimitRange{} },
 		NewList:    func() runtime.Object { return &corev1.LimitRangeList{} },
 		Main: api.RulesOf[*corev1.LimitRange]{
-			MetaAsNew:      true,
-			Default:        defaultLimitRange,
+			MetaAsNew: true,
+			Default:   defaultLimitRange,
+			PrepareCreate: func(l *corev1.LimitRange) {
+				if l.Name == "" { // only kinds as old as this one may be without
+					l.Name = string(l.UID)
+				}
+			},
 			Validate:       validateLimitRange,
 			ValidateUpdate: validateLimitRangeUpdate,
 		},

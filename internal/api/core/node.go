@@ -71,6 +71,9 @@ func defaultNode(n *corev1.Node) {
 	if n.Status.Allocatable == nil && n.Status.Capacity != nil {
 		n.Status.Allocatable = n.Status.Capacity.DeepCopy()
 	}
+	for i := range n.Status.Images {
+		n.Status.Images[i].Names = nilIfEmpty(n.Status.Images[i].Names)
+	}
 }
 
 func warnNode(n *corev1.Node) []string {

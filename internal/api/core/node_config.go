@@ -47,7 +47,7 @@ func configSource(s *corev1.NodeConfigSource, inStatus bool, at *field.Path) fie
 	if c.KubeletConfigKey == "" {
 		return append(errs, field.Required(key, ""))
 	}
-	return append(errs, invalidEach(validation.IsConfigMapKey(c.KubeletConfigKey), c.KubeletConfigKey, key)...)
+	return append(errs, validate.Each(validation.IsConfigMapKey(c.KubeletConfigKey), c.KubeletConfigKey, key)...)
 }
 
 func requiredName(rule validate.NameRule, name string, at *field.Path) field.ErrorList {

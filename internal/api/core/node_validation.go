@@ -14,8 +14,11 @@ import (
 )
 
 func validateNode(n *corev1.Node) field.ErrorList {
-	// Upstream reports taints below metadata.
+	// Upstream reports taints and swap below metadata.
 	errs := taints(n.Spec.Taints, field.NewPath("metadata", "taints"))
+	if swap := n.Status.NodeInfo.Swap; swap != nil && swap.Capacity != nil {
+		errs = append(errs, validate.Positive(*swap.Capacity, field.NewPath("metadata", "nodeSwapStatus", "capacity"))...)
+	}
 	errs = append(errs, nodeResources(n)...)
 	errs = append(errs, declaredFeatures(n.Status.DeclaredFeatures)...)
 	return append(errs, podCIDRs(n.Spec.PodCIDRs, nil)...)
@@ -50,7 +53,7 @@ func taints(list []corev1.Taint, path *field.Path) field.ErrorList {
 	for i := range list {
 		t, at := &list[i], path.Index(i)
 		errs = append(errs, validate.LabelKey(t.Key, at.Child("key"))...)
-		errs = append(errs, invalidEach(validation.IsValidLabelValue(t.Value), t.Value, at.Child("value"))...)
+		errs = append(errs, validate.Each(validation.IsValidLabelValue(t.Value), t.Value, at.Child("value"))...)
 		if t.Effect == "" {
 			errs = append(errs, field.Required(at.Child("effect"), ""))
 		} else {

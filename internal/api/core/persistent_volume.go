@@ -64,8 +64,14 @@ func defaultPersistentVolume(v *corev1.PersistentVolume) {
 	orSet(&v.Status.Phase, corev1.VolumePending)
 	orSet(&v.Spec.PersistentVolumeReclaimPolicy, corev1.PersistentVolumeReclaimRetain)
 	optional.Default(&v.Spec.VolumeMode, corev1.PersistentVolumeFilesystem)
-	roundResources(v.Spec.Capacity)
-	s := &v.Spec.PersistentVolumeSource
+	DefaultVolumeSource(&v.Spec)
+}
+
+// DefaultVolumeSource is for the part of a volume that attachments have, too:
+// where it is, and how large.
+func DefaultVolumeSource(spec *corev1.PersistentVolumeSpec) {
+	roundResources(spec.Capacity)
+	s := &spec.PersistentVolumeSource
 	if s.HostPath != nil {
 		optional.Default(&s.HostPath.Type, corev1.HostPathUnset)
 	}

@@ -104,7 +104,7 @@ func persistentSources(s *corev1.PersistentVolumeSpec, volume string, spec *fiel
 		}},
 		{name: "awsElasticBlockStore", set: s.AWSElasticBlockStore != nil, check: func(f *field.Path) field.ErrorList { return awsDisk(s.AWSElasticBlockStore, f) }},
 		{name: "glusterfs", set: s.Glusterfs != nil, check: func(f *field.Path) field.ErrorList {
-			return glusterfs(s.Glusterfs.EndpointsName, s.Glusterfs.Path, f)
+			return append(glusterfs(s.Glusterfs.EndpointsName, s.Glusterfs.Path, f), glusterfsNamespace(s.Glusterfs.EndpointsNamespace, f.Child("endpointsNamespace"))...)
 		}},
 		{name: "flocker", set: s.Flocker != nil, check: func(f *field.Path) field.ErrorList { return flocker(s.Flocker, f) }},
 		{name: "nfs", set: s.NFS != nil, check: func(f *field.Path) field.ErrorList { return nfs(s.NFS, f) }},
@@ -172,7 +172,7 @@ func persistentCSI(s *corev1.CSIPersistentVolumeSource, at *field.Path) field.Er
 		if r.ref == nil {
 			continue
 		}
-		errs = append(errs, objectName(r.ref.Name, at.Child(r.name, "name"))...)
+		errs = append(errs, validate.ObjectName(r.ref.Name, at.Child(r.name, "name"))...)
 		if ns := at.Child(r.name, "namespace"); r.ref.Namespace == "" {
 			errs = append(errs, field.Required(ns, ""))
 		} else {
@@ -207,29 +207,35 @@ func validatePersistentVolumeUpdate(v, old *corev1.PersistentVolume) field.Error
 // affinityUpdate lets a volume get an affinity, and deprecated labels in it
 // be replaced by their newer names.
 func affinityUpdate(is, was *corev1.VolumeNodeAffinity) field.ErrorList {
-	if was == nil || apiequality.Semantic.DeepEqual(is, was) {
-		return nil
-	}
-	if is != nil && apiequality.Semantic.DeepEqual(newerLabels(is), newerLabels(was)) {
+	if was == nil || apiequality.Semantic.DeepEqual(is, renamed(was, is)) {
 		return nil
 	}
 	const why = "field is immutable, except for updating from beta label to GA"
 	return field.ErrorList{field.Invalid(field.NewPath("nodeAffinity"), validate.Shown(is), why)}
 }
 
-func newerLabels(a *corev1.VolumeNodeAffinity) *corev1.VolumeNodeAffinity {
-	out := a.DeepCopy()
-	if out.Required == nil {
+// renamed is an affinity with the newer names of deprecated labels where the
+// next one has them.
+func renamed(was, next *corev1.VolumeNodeAffinity) *corev1.VolumeNodeAffinity {
+	out := was.DeepCopy()
+	if out.Required == nil || next == nil || next.Required == nil {
 		return out
 	}
-	newer := deprecatedLabels()
-	for i := range out.Required.NodeSelectorTerms {
-		list := out.Required.NodeSelectorTerms[i].MatchExpressions
-		for j := range list {
-			if key, ok := newer[list[j].Key]; ok {
-				list[j].Key = key
-			}
-		}
+	terms, wanted := out.Required.NodeSelectorTerms, next.Required.NodeSelectorTerms
+	for i := range min(len(terms), len(wanted)) {
+		renameKeys(terms[i].MatchExpressions, wanted[i].MatchExpressions)
+		renameKeys(terms[i].MatchFields, wanted[i].MatchFields)
 	}
 	return out
+}
+
+// renameKeys takes a missing key for the newer name of one that has none: it
+// is refused for itself, and not as a change.
+func renameKeys(list, wanted []corev1.NodeSelectorRequirement) {
+	newer := renamedLabels()
+	for i := range min(len(list), len(wanted)) {
+		if newer[list[i].Key] == wanted[i].Key {
+			list[i].Key = wanted[i].Key
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -99,7 +100,7 @@ func appArmorAnnotation(key, value string, containers sets.Set[string], path *fi
 	case value == "", value == corev1.DeprecatedAppArmorBetaProfileRuntimeDefault, value == corev1.DeprecatedAppArmorBetaProfileNameUnconfined:
 	case strings.HasPrefix(value, corev1.DeprecatedAppArmorBetaProfileNamePrefix):
 	default:
-		errs = append(errs, field.Invalid(path.Key(key), value, "invalid AppArmor profile name: \""+value+"\""))
+		errs = append(errs, field.Invalid(path.Key(key), value, fmt.Sprintf("invalid AppArmor profile name: %q", value)))
 	}
 	return errs
 }

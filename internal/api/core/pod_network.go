@@ -71,7 +71,7 @@ func dnsSearches(searches []string, path *field.Path) field.ErrorList {
 			continue
 		}
 		trimmed := strings.TrimSuffix(search, ".")
-		errs = append(errs, invalidEach(validation.IsDNS1123SubdomainWithUnderscore(trimmed), trimmed, path.Index(i))...)
+		errs = append(errs, validate.Each(validation.IsDNS1123SubdomainWithUnderscore(trimmed), trimmed, path.Index(i))...)
 	}
 	return errs
 }

@@ -91,22 +91,9 @@ func dropPodStatusFields(s, old *corev1.PodStatus) {
 // dropPodFields removes fields whose feature is off by default in 1.36,
 // unless the old pod has them.
 func dropPodFields(s, old *corev1.PodSpec) {
-	dropTemplateFields(s, old)
-	for _, list := range [][]corev1.Container{s.InitContainers, s.Containers} {
-		for i := range list {
-			if l := list[i].Lifecycle; l != nil && !hadStopSignal(old) {
-				l.StopSignal = nil
-			}
-		}
+	if !hadStopSignal(old) {
+		dropStopSignals(s)
 	}
-	for i := range s.EphemeralContainers {
-		if l := s.EphemeralContainers[i].Lifecycle; l != nil && !hadStopSignal(old) {
-			l.StopSignal = nil
-		}
-	}
-}
-
-func dropTemplateFields(s, old *corev1.PodSpec) {
 	if old == nil || old.SchedulingGroup == nil {
 		s.SchedulingGroup = nil
 	}
@@ -139,10 +126,32 @@ func projects(s *corev1.PodSpec, what func(corev1.VolumeProjection) bool) bool {
 // default, unless the template had them before; old is nil for a new one.
 func DropTemplateFields(t, old *corev1.PodTemplateSpec) {
 	if old == nil {
-		dropTemplateFields(&t.Spec, nil)
+		dropPodFields(&t.Spec, nil)
 		return
 	}
-	dropTemplateFields(&t.Spec, &old.Spec)
+	dropPodFields(&t.Spec, &old.Spec)
+}
+
+// dropStopSignals removes stop signals, and with them a lifecycle that says
+// nothing else.
+func dropStopSignals(s *corev1.PodSpec) {
+	drop := func(l **corev1.Lifecycle) {
+		if *l == nil || (*l).StopSignal == nil {
+			return
+		}
+		(*l).StopSignal = nil
+		if **l == (corev1.Lifecycle{}) {
+			*l = nil
+		}
+	}
+	for _, list := range [][]corev1.Container{s.InitContainers, s.Containers} {
+		for i := range list {
+			drop(&list[i].Lifecycle)
+		}
+	}
+	for i := range s.EphemeralContainers {
+		drop(&s.EphemeralContainers[i].Lifecycle)
+	}
 }
 
 func hadStopSignal(s *corev1.PodSpec) bool {

@@ -44,11 +44,11 @@ func (p *podCheck) security(path *field.Path) field.ErrorList {
 		return errs
 	}
 	if sc.FSGroup != nil {
-		errs = append(errs, invalidEach(validation.IsValidGroupID(*sc.FSGroup), *sc.FSGroup, path.Child("fsGroup"))...)
+		errs = append(errs, validate.Each(validation.IsValidGroupID(*sc.FSGroup), *sc.FSGroup, path.Child("fsGroup"))...)
 	}
 	errs = append(errs, userAndGroup(sc.RunAsUser, sc.RunAsGroup, path)...)
 	for i, g := range sc.SupplementalGroups {
-		errs = append(errs, invalidEach(validation.IsValidGroupID(g), g, path.Child("supplementalGroups").Index(i))...)
+		errs = append(errs, validate.Each(validation.IsValidGroupID(g), g, path.Child("supplementalGroups").Index(i))...)
 	}
 	errs = append(errs, p.sysctls(sc.Sysctls, path.Child("sysctls"))...)
 	if sc.FSGroupChangePolicy != nil {

@@ -3,7 +3,6 @@ package core
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api/validate"
@@ -150,7 +149,7 @@ func schedulingGates(gates []corev1.PodSchedulingGate, path *field.Path) field.E
 	var errs field.ErrorList
 	seen := sets.New[string]()
 	for i, g := range gates {
-		errs = append(errs, invalidEach(validation.IsQualifiedName(g.Name), g.Name, path.Index(i))...)
+		errs = append(errs, validate.QualifiedName(g.Name, path.Index(i))...)
 		if seen.Has(g.Name) {
 			errs = append(errs, field.Duplicate(path.Index(i), g.Name))
 		}

@@ -43,10 +43,10 @@ func linuxUser(u *corev1.LinuxContainerUser, os *corev1.PodOS, path *field.Path)
 	case os != nil && os.Name != corev1.Linux:
 		return nil
 	}
-	errs := invalidEach(validation.IsValidUserID(u.UID), u.UID, path.Child("uid"))
-	errs = append(errs, invalidEach(validation.IsValidGroupID(u.GID), u.GID, path.Child("gid"))...)
+	errs := validate.Each(validation.IsValidUserID(u.UID), u.UID, path.Child("uid"))
+	errs = append(errs, validate.Each(validation.IsValidGroupID(u.GID), u.GID, path.Child("gid"))...)
 	for i, g := range u.SupplementalGroups {
-		errs = append(errs, invalidEach(validation.IsValidGroupID(g), g, path.Child("supplementalGroups").Index(i))...)
+		errs = append(errs, validate.Each(validation.IsValidGroupID(g), g, path.Child("supplementalGroups").Index(i))...)
 	}
 	return errs
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/knarr-io/knarr/internal/api/validate"
 )
 
-// deprecatedLabels are labels of nodes that have a newer name.
-func deprecatedLabels() map[string]string {
+// renamedLabels are labels of nodes that have a newer name, for which a
+// volume's affinity may exchange them.
+func renamedLabels() map[string]string {
 	return map[string]string{
 		corev1.LabelFailureDomainBetaZone:   corev1.LabelTopologyZone,
 		corev1.LabelFailureDomainBetaRegion: corev1.LabelTopologyRegion,
 		corev1.LabelInstanceType:            corev1.LabelInstanceTypeStable,
 		"beta.kubernetes.io/arch":           corev1.LabelArchStable,
 		"beta.kubernetes.io/os":             corev1.LabelOSStable,
-		"node-role.kubernetes.io/master":    "node-role.kubernetes.io/control-plane",
 	}
 }
 

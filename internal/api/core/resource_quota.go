@@ -25,6 +25,7 @@ func resourceQuotaKind() *api.Kind {
 			PrepareUpdate:  func(q, old *corev1.ResourceQuota) { q.Status = old.Status },
 			Validate:       validateResourceQuota,
 			ValidateUpdate: validateResourceQuotaUpdate,
+			Warn:           warnOfResourceQuota,
 		},
 		Status: &api.RulesOf[*corev1.ResourceQuota]{
 			Default:        defaultResourceQuota,
@@ -47,6 +48,32 @@ func defaultResourceQuota(q *corev1.ResourceQuota) {
 	roundResources(q.Spec.Hard)
 	roundResources(q.Status.Hard)
 	roundResources(q.Status.Used)
+}
+
+// warnOfResourceQuota tells of new quotas that allow more to be requested than
+// the limits of what requests it may add up to.
+func warnOfResourceQuota(q, _ *corev1.ResourceQuota, isUpdate bool) []string {
+	if isUpdate {
+		return nil
+	}
+	var out []string
+	for _, of := range []struct{ requests, limits, bare corev1.ResourceName }{
+		{corev1.ResourceRequestsCPU, corev1.ResourceLimitsCPU, corev1.ResourceCPU},
+		{corev1.ResourceRequestsMemory, corev1.ResourceLimitsMemory, corev1.ResourceMemory},
+		{corev1.ResourceRequestsStorage, "limits.storage", ""},
+		{corev1.ResourceRequestsEphemeralStorage, corev1.ResourceLimitsEphemeralStorage, ""},
+	} {
+		name := of.requests
+		if _, has := q.Spec.Hard[name]; !has {
+			name = of.bare
+		}
+		requested, has := q.Spec.Hard[name]
+		limited, bounded := q.Spec.Hard[of.limits]
+		if has && bounded && requested.Cmp(limited) > 0 {
+			out = append(out, fmt.Sprintf("ResourceQuota %s (%s) should be less than %s (%s)", name, requested.String(), of.limits, limited.String()))
+		}
+	}
+	return out
 }
 
 func resourceQuotaRow(q *corev1.ResourceQuota, now time.Time) []any {

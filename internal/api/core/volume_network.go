@@ -115,6 +115,16 @@ func glusterfs(endpoints, path string, at *field.Path) field.ErrorList {
 	return append(requiredIf(endpoints == "", at.Child("endpoints")), requiredIf(path == "", at.Child("path"))...)
 }
 
+func glusterfsNamespace(name *string, at *field.Path) field.ErrorList {
+	switch {
+	case name == nil:
+		return nil
+	case *name == "":
+		return field.ErrorList{field.Invalid(at, *name, "if the endpointnamespace is set, it must be a valid namespace name")}
+	}
+	return validate.DNS1123Label(*name, at)
+}
+
 func flocker(s *corev1.FlockerVolumeSource, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	switch {
@@ -199,7 +209,7 @@ func azureDisk(s *corev1.AzureDiskVolumeSource, at *field.Path) field.ErrorList 
 	if managed {
 		prefix = "/subscriptions/"
 	}
-	if s.DataDiskURI != "" && !strings.HasPrefix(strings.ToLower(s.DataDiskURI), prefix) {
+	if !strings.HasPrefix(strings.ToLower(s.DataDiskURI), prefix) {
 		supported := []string{"https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"}
 		if managed {
 			supported = []string{"/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}"}
@@ -229,7 +239,7 @@ func scaleIO(gateway, system, volume string, at *field.Path) field.ErrorList {
 func inlineCSI(s *corev1.CSIVolumeSource, at *field.Path) field.ErrorList {
 	errs := csiDriver(s.Driver, at.Child("driver"))
 	if s.NodePublishSecretRef != nil {
-		errs = append(errs, objectName(s.NodePublishSecretRef.Name, at.Child("nodePublishSecretRef", "name"))...)
+		errs = append(errs, validate.ObjectName(s.NodePublishSecretRef.Name, at.Child("nodePublishSecretRef", "name"))...)
 	}
 	return errs
 }
@@ -245,5 +255,5 @@ func csiDriver(name string, at *field.Path) field.ErrorList {
 		errs = append(errs, field.TooLong(at, name, maxCSIDriverName))
 	}
 	// Case does not count, but the error shows the name as it was given.
-	return append(errs, invalidEach(validation.IsDNS1123Subdomain(strings.ToLower(name)), name, at)...)
+	return append(errs, validate.Each(validation.IsDNS1123Subdomain(strings.ToLower(name)), name, at)...)
 }

@@ -71,7 +71,9 @@ func (p *podCheck) volumeSources(v *corev1.Volume, at *field.Path) []source {
 		{name: "emptyDir", set: s.EmptyDir != nil, check: func(f *field.Path) field.ErrorList { return emptyDir(s.EmptyDir, f) }},
 		{name: "hostPath", set: s.HostPath != nil, check: func(f *field.Path) field.ErrorList { return hostPath(s.HostPath, f) }},
 		{name: "gitRepo", set: s.GitRepo != nil, check: func(f *field.Path) field.ErrorList { return gitRepo(s.GitRepo, f) }},
-		{name: "gcePersistentDisk", set: s.GCEPersistentDisk != nil, check: func(f *field.Path) field.ErrorList { return gceDisk(s.GCEPersistentDisk, f) }},
+		{name: "gcePersistentDisk", set: s.GCEPersistentDisk != nil, check: func(*field.Path) field.ErrorList {
+			return gceDisk(s.GCEPersistentDisk, at.Child("persistentDisk")) // upstream's name in errors
+		}},
 		{name: "awsElasticBlockStore", set: s.AWSElasticBlockStore != nil, check: func(f *field.Path) field.ErrorList { return awsDisk(s.AWSElasticBlockStore, f) }},
 		{name: "secret", set: s.Secret != nil, check: func(f *field.Path) field.ErrorList { return secretVolume(s.Secret, f) }},
 		{name: "nfs", set: s.NFS != nil, check: func(f *field.Path) field.ErrorList { return nfs(s.NFS, f) }},

@@ -247,9 +247,7 @@ func validateHints(h *discoveryv1.EndpointHints, at *field.Path) field.ErrorList
 			errs = append(errs, field.Duplicate(name, z.Name))
 		}
 		seen[z.Name] = true
-		for _, why := range validation.IsValidLabelValue(z.Name) {
-			errs = append(errs, field.Invalid(name, z.Name, why))
-		}
+		errs = append(errs, validate.Each(validation.IsValidLabelValue(z.Name), z.Name, name)...)
 	}
 	nodes, seen := at.Child("forNodes"), map[string]bool{}
 	if n := len(h.ForNodes); n > maxHints {

@@ -3,7 +3,9 @@
 package localvolume
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,9 +17,13 @@ const (
 	// Folder is the annotation of a node that says where its volumes lie: an
 	// absolute path.
 	Folder = "knarr.io/local-volumes"
-	// SizeEnforced is the annotation of a volume that says whether its size is
+	// sizeEnforced is the annotation of a volume that says whether its size is
 	// a limit.
-	SizeEnforced = "knarr.io/size-enforced"
+	sizeEnforced = "knarr.io/size-enforced"
+	// limitParameter of a storage class says what makes its volumes' sizes
+	// limits: nothing (limitNone, as without it), or that each is a file system
+	// in a file.
+	limitParameter, limitNone, limitFile = "limit", "none", "file"
 
 	provisionedBy = "pv.kubernetes.io/provisioned-by"
 	namePrefix    = "pvc-"
@@ -37,6 +43,22 @@ func Ours(v *corev1.PersistentVolume) bool {
 	return v.Annotations[provisionedBy] == Provisioner && v.Spec.Local != nil && HasName(v.Name)
 }
 
+// Limited tells whether the size of a volume of ours is a limit.
+func Limited(v *corev1.PersistentVolume) bool {
+	return Ours(v) && v.Annotations[sizeEnforced] == "true"
+}
+
+// Limit tells whether a storage class with these parameters wants sizes to be
+// limits.
+func Limit(parameters map[string]string) (bool, error) {
+	for name, value := range parameters {
+		if name != limitParameter || value != limitNone && value != limitFile {
+			return false, fmt.Errorf("the storage class has the parameter %s: %q, and may have %s: %q or %q alone", name, value, limitParameter, limitNone, limitFile)
+		}
+	}
+	return parameters[limitParameter] == limitFile, nil
+}
+
 // On tells whether a volume of ours lies on a node.
 func On(v *corev1.PersistentVolume, node string) bool {
 	return Ours(v) && v.Annotations[nodeAnnotation] == node
@@ -46,12 +68,13 @@ func On(v *corev1.PersistentVolume, node string) bool {
 // be called otherwise.
 const nodeAnnotation = "knarr.io/node"
 
-// New is the volume of a claim on a node, below the node's folder.
-func New(claim *corev1.PersistentVolumeClaim, node *corev1.Node, policy corev1.PersistentVolumeReclaimPolicy, class string) *corev1.PersistentVolume {
+// New is the volume of a claim on a node, below the node's folder. limited
+// makes its size a limit.
+func New(claim *corev1.PersistentVolumeClaim, node *corev1.Node, policy corev1.PersistentVolumeReclaimPolicy, class string, limited bool) *corev1.PersistentVolume {
 	name, mode := nameFor(string(claim.UID)), corev1.PersistentVolumeFilesystem
 	out := &corev1.PersistentVolume{}
 	out.Name = name
-	out.Annotations = map[string]string{provisionedBy: Provisioner, nodeAnnotation: node.Name, SizeEnforced: "false"}
+	out.Annotations = map[string]string{provisionedBy: Provisioner, nodeAnnotation: node.Name, sizeEnforced: strconv.FormatBool(limited)}
 	out.Spec = corev1.PersistentVolumeSpec{
 		Capacity:         corev1.ResourceList{corev1.ResourceStorage: claim.Spec.Resources.Requests[corev1.ResourceStorage].DeepCopy()},
 		AccessModes:      slices.Clone(claim.Spec.AccessModes),

@@ -104,11 +104,7 @@ func validateHost(host string, at *field.Path) field.ErrorList {
 	if strings.Contains(host, "*") {
 		why = validation.IsWildcardDNS1123Subdomain(host)
 	}
-	var errs field.ErrorList
-	for _, w := range why {
-		errs = append(errs, field.Invalid(at, host, w))
-	}
-	return errs
+	return validate.Each(why, host, at)
 }
 
 func validatePath(p *networkingv1.HTTPIngressPath, at *field.Path) field.ErrorList {
@@ -174,9 +170,7 @@ func validateServiceBackend(s *networkingv1.IngressServiceBackend, at *field.Pat
 	case named && numbered:
 		errs = append(errs, field.Invalid(at, "", "cannot set both port name & port number"))
 	case named:
-		for _, why := range validation.IsValidPortName(s.Port.Name) {
-			errs = append(errs, field.Invalid(port.Child("name"), s.Port.Name, why))
-		}
+		errs = append(errs, validate.Each(validation.IsValidPortName(s.Port.Name), s.Port.Name, port.Child("name"))...)
 	case numbered:
 		errs = append(errs, validate.Port(int(s.Port.Number), port.Child("number"))...)
 	default:
@@ -199,11 +193,7 @@ func segment(value string, at *field.Path) field.ErrorList {
 	if value == "" {
 		return field.ErrorList{field.Required(at, "")}
 	}
-	var errs field.ErrorList
-	for _, why := range path.IsValidPathSegmentName(value) {
-		errs = append(errs, field.Invalid(at, value, why))
-	}
-	return errs
+	return validate.Each(path.IsValidPathSegmentName(value), value, at)
 }
 
 func validateTLS(t *networkingv1.IngressTLS, at *field.Path) field.ErrorList {

@@ -85,9 +85,7 @@ func validateParent(r *networkingv1.ParentReference, path *field.Path) field.Err
 			}
 			continue
 		}
-		for _, why := range pathvalidation.IsValidPathSegmentName(segment.value) {
-			errs = append(errs, field.Invalid(at, segment.value, why))
-		}
+		errs = append(errs, validate.Each(pathvalidation.IsValidPathSegmentName(segment.value), segment.value, at)...)
 	}
 	return errs
 }

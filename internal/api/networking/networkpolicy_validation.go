@@ -135,9 +135,7 @@ func validatePolicyPort(p *networkingv1.NetworkPolicyPort, at *field.Path) field
 		if p.EndPort != nil {
 			errs = append(errs, field.Invalid(end, *p.EndPort, "may not be specified when `port` is non-numeric"))
 		}
-		for _, why := range validation.IsValidPortName(p.Port.StrVal) {
-			errs = append(errs, field.Invalid(at.Child("port"), p.Port.StrVal, why))
-		}
+		errs = append(errs, validate.Each(validation.IsValidPortName(p.Port.StrVal), p.Port.StrVal, at.Child("port"))...)
 	}
 	return errs
 }
@@ -186,23 +184,18 @@ func validateBlock(b *networkingv1.IPBlock, before []string, at *field.Path) fie
 	if b.CIDR == "" {
 		return field.ErrorList{field.Required(at.Child("cidr"), "")}
 	}
-	if errs := validate.CIDR(b.CIDR, at.Child("cidr"), before...); len(errs) > 0 {
+	errs := validate.CIDR(b.CIDR, at.Child("cidr"), before...)
+	_, whole, err := netutils.ParseCIDRSloppy(b.CIDR)
+	if err != nil { // which was told
 		return errs
 	}
-	_, whole, err := netutils.ParseCIDRSloppy(b.CIDR)
-	if err != nil {
-		return field.ErrorList{field.Invalid(at.Child("cidr"), b.CIDR, err.Error())}
-	}
 	size, _ := whole.Mask.Size()
-	var errs field.ErrorList
 	for i, except := range b.Except {
 		path := at.Child("except").Index(i)
-		if more := validate.CIDR(except, path, before...); len(more) > 0 {
-			return append(errs, more...)
-		}
+		errs = append(errs, validate.CIDR(except, path, before...)...)
 		_, part, err := netutils.ParseCIDRSloppy(except)
 		if err != nil {
-			return append(errs, field.Invalid(path, except, err.Error()))
+			continue
 		}
 		if partSize, _ := part.Mask.Size(); !whole.Contains(part.IP) || size >= partSize {
 			errs = append(errs, field.Invalid(path, except, "must be a strict subset of `cidr`"))

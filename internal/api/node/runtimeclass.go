@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
@@ -76,11 +75,7 @@ func validateHandler(handler string, path *field.Path) field.ErrorList {
 	if handler == "" {
 		return field.ErrorList{field.Required(path, "")}
 	}
-	var errs field.ErrorList
-	for _, why := range validation.IsDNS1123Label(handler) {
-		errs = append(errs, field.Invalid(path, handler, why))
-	}
-	return errs
+	return validate.DNS1123Label(handler, path)
 }
 
 // validateOverhead checks the overhead as the limits that it amounts to.

@@ -88,10 +88,7 @@ func identifier(name string, path *field.Path) field.ErrorList {
 	if len(name) > resourcev1.DeviceMaxIDLength {
 		errs = append(errs, field.TooLong(path, name, resourcev1.DeviceMaxIDLength))
 	}
-	for _, why := range validation.IsCIdentifier(name) {
-		errs = append(errs, field.Invalid(path, name, why))
-	}
-	return errs
+	return append(errs, validate.Each(validation.IsCIdentifier(name), name, path)...)
 }
 
 // poolName checks DNS subdomains separated by slashes.
@@ -142,11 +139,7 @@ func validateToleration(t *resourcev1.DeviceToleration, path *field.Path) field.
 }
 
 func labelValue(value string, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for _, why := range validation.IsValidLabelValue(value) {
-		errs = append(errs, field.Invalid(path, value, why))
-	}
-	return errs
+	return validate.Each(validation.IsValidLabelValue(value), value, path)
 }
 
 // validateBindingConditions checks what must be true, or must not be, of a

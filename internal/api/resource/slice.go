@@ -25,12 +25,12 @@ func ResourceSlice() *api.Kind {
 		NewList: func() runtime.Object { return &resourcev1.ResourceSliceList{} },
 		Main: api.RulesOf[slice]{
 			PrepareCreate:  dropAlpha,
-			PrepareUpdate:  func(s, _ slice) { dropAlpha(s) },
+			PrepareUpdate:  prepareSliceUpdate,
 			Warn:           warnSlice,
 			Stamp:          stampTaints,
 			Validate:       func(s slice) field.ErrorList { return validateSlice(s, nil) },
 			ValidateUpdate: validateSlice,
-			Generation:     func(s, old slice) bool { return !equality.Semantic.DeepEqual(s.Spec, old.Spec) },
+			Generation:     sliceChanged,
 		},
 		Columns: sliceColumns(), Row: sliceRow,
 		Fields: func(s slice) fields.Set {
@@ -57,6 +57,16 @@ func sliceColumns() []api.Column {
 
 func sliceRow(s slice, now time.Time) []any {
 	return []any{s.Name, optional.Value(s.Spec.NodeName), s.Spec.Driver, s.Spec.Pool.Name, column.Since(s.CreationTimestamp, now)}
+}
+
+func sliceChanged(s, old slice) bool { return !equality.Semantic.DeepEqual(s.Spec, old.Spec) }
+
+// prepareSliceUpdate counts what it drops as a change, as upstream does.
+func prepareSliceUpdate(s, old slice) {
+	if sliceChanged(s, old) {
+		s.Generation = old.Generation + 1
+	}
+	dropAlpha(s)
 }
 
 // dropAlpha takes away what upstream 1.36 leaves off by default: lists as

@@ -22,9 +22,13 @@ func CSINode() *api.Kind {
 		New:     func() *storagev1.CSINode { return &storagev1.CSINode{} },
 		NewList: func() runtime.Object { return &storagev1.CSINodeList{} },
 		Main: api.RulesOf[*storagev1.CSINode]{
-			MetaAsNew:      true,
-			PrepareCreate:  dropEmpty,
-			PrepareUpdate:  func(n, _ *storagev1.CSINode) { dropEmpty(n) },
+			MetaAsNew:     true,
+			PrepareCreate: dropEmpty,
+			PrepareUpdate: func(n, old *storagev1.CSINode) {
+				if len(validateNodeUpdate(n, old)) == 0 { // what is refused is shown as it was written
+					dropEmpty(n)
+				}
+			},
 			Validate:       validateNode,
 			ValidateUpdate: validateNodeUpdate,
 		},

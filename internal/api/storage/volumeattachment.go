@@ -25,17 +25,25 @@ func VolumeAttachment() *api.Kind {
 		New:     func() *storagev1.VolumeAttachment { return &storagev1.VolumeAttachment{} },
 		NewList: func() runtime.Object { return &storagev1.VolumeAttachmentList{} },
 		Main: api.RulesOf[*storagev1.VolumeAttachment]{
+			Default:        defaultAttachment,
 			PrepareCreate:  func(a *storagev1.VolumeAttachment) { a.Status = storagev1.VolumeAttachmentStatus{} },
 			PrepareUpdate:  func(a, old *storagev1.VolumeAttachment) { a.Status = old.Status },
 			Validate:       func(a *storagev1.VolumeAttachment) field.ErrorList { return validateAttachment(&a.Spec) },
 			ValidateUpdate: validateAttachmentUpdate, MetaAsNew: true,
 		},
 		Status: &api.RulesOf[*storagev1.VolumeAttachment]{
+			Default:        defaultAttachment,
 			PrepareUpdate:  func(a, old *storagev1.VolumeAttachment) { a.Spec = old.Spec },
 			ValidateUpdate: validateAttachmentUpdate, MetaAsNew: true,
 		},
 		Columns: attachmentColumns(), Row: attachmentRow,
 	}.Kind()
+}
+
+func defaultAttachment(a *storagev1.VolumeAttachment) {
+	if spec := a.Spec.Source.InlineVolumeSpec; spec != nil {
+		core.DefaultVolumeSource(spec)
+	}
 }
 
 func attachmentColumns() []api.Column {

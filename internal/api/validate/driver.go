@@ -17,8 +17,5 @@ func DriverName(name string, path *field.Path) field.ErrorList {
 	if len(name) > most {
 		errs = append(errs, field.TooLong(path, name, most))
 	}
-	for _, why := range validation.IsDNS1123Subdomain(strings.ToLower(name)) {
-		errs = append(errs, field.Invalid(path, name, why))
-	}
-	return errs
+	return append(errs, Each(validation.IsDNS1123Subdomain(strings.ToLower(name)), name, path)...)
 }

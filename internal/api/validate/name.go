@@ -36,33 +36,34 @@ func Label(name string, prefix bool) []string {
 
 // Name reports every reason for which the rule refuses the name at path.
 func Name(rule NameRule, name string, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for _, why := range rule(name, false) {
-		errs = append(errs, field.Invalid(path, name, why))
+	return Each(rule(name, false), name, path)
+}
+
+// ObjectName checks the name of another object, which must be there.
+func ObjectName(name string, path *field.Path) field.ErrorList {
+	if name == "" {
+		return field.ErrorList{field.Required(path, "")}
 	}
-	return errs
+	return Name(Subdomain, name, path)
 }
 
 // QualifiedName checks a name with an optional prefix, such as a label key.
 func QualifiedName(name string, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for _, why := range validation.IsQualifiedName(name) {
-		errs = append(errs, field.Invalid(path, name, why))
-	}
-	return errs
+	return Each(validation.IsQualifiedName(name), name, path)
 }
 
 // DNS1123Label checks a string field that must be a DNS label of RFC 1123.
 func DNS1123Label(value string, path *field.Path) field.ErrorList {
-	return each(validation.IsDNS1123Label(value), value, path)
+	return Each(validation.IsDNS1123Label(value), value, path)
 }
 
 // DNS1123Subdomain checks a string field that must be a DNS subdomain.
 func DNS1123Subdomain(value string, path *field.Path) field.ErrorList {
-	return each(validation.IsDNS1123Subdomain(value), value, path)
+	return Each(validation.IsDNS1123Subdomain(value), value, path)
 }
 
-func each(why []string, value any, path *field.Path) field.ErrorList {
+// Each reports a value as invalid for every one of the reasons.
+func Each(why []string, value any, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, w := range why {
 		errs = append(errs, field.Invalid(path, value, w))

@@ -33,16 +33,16 @@ func InRange[N cmp.Ordered](n, low, high N, path *field.Path) field.ErrorList {
 
 // Port checks a port number, 1 to 65535.
 func Port(port int, path *field.Path) field.ErrorList {
-	return each(validation.IsValidPortNum(port), port, path)
+	return Each(validation.IsValidPortNum(port), port, path)
 }
 
 // PortOrName checks a port given as a number or by the name of a port.
 func PortOrName(port intstr.IntOrString, path *field.Path) field.ErrorList {
 	switch port.Type {
 	case intstr.Int:
-		return each(validation.IsValidPortNum(port.IntValue()), port.IntValue(), path)
+		return Each(validation.IsValidPortNum(port.IntValue()), port.IntValue(), path)
 	case intstr.String:
-		return each(validation.IsValidPortName(port.StrVal), port.StrVal, path)
+		return Each(validation.IsValidPortName(port.StrVal), port.StrVal, path)
 	default:
 		return field.ErrorList{field.InternalError(path, fmt.Errorf("unknown type: %v", port.Type))}
 	}
@@ -52,7 +52,7 @@ func PortOrName(port intstr.IntOrString, path *field.Path) field.ErrorList {
 func CountOrPercent(v intstr.IntOrString, path *field.Path) field.ErrorList {
 	switch v.Type {
 	case intstr.String:
-		return each(validation.IsValidPercent(v.StrVal), v, path)
+		return Each(validation.IsValidPercent(v.StrVal), v, path)
 	case intstr.Int:
 		return NonNegative(v.IntValue(), path)
 	default:

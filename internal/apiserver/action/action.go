@@ -72,7 +72,7 @@ func (a *actions) pod(namespace, name string) (*cache.Item, *corev1.Pod, error) 
 	return item, item.Object.(*corev1.Pod), nil
 }
 
-// change replaces a pod by what fn makes of a copy of it, as often as it
+// change replaces a pod by what fn makes of a draft of it, as often as it
 // takes. It returns what was stored.
 func (a *actions) change(ctx context.Context, namespace, name string, fn func(*corev1.Pod) error) (*corev1.Pod, error) {
 	for {
@@ -80,7 +80,7 @@ func (a *actions) change(ctx context.Context, namespace, name string, fn func(*c
 		if err != nil {
 			return nil, err
 		}
-		next := pod.DeepCopy()
+		next := draft(pod)
 		if err := fn(next); err != nil {
 			return nil, err
 		}
@@ -92,6 +92,12 @@ func (a *actions) change(ctx context.Context, namespace, name string, fn func(*c
 			return nil, err
 		}
 	}
+}
+
+// draft is a pod that may be changed, but for what lies below its spec's fields:
+// the versions of a pod share that, as it stays the same.
+func draft(pod *corev1.Pod) *corev1.Pod {
+	return &corev1.Pod{TypeMeta: pod.TypeMeta, ObjectMeta: *pod.ObjectMeta.DeepCopy(), Spec: pod.Spec, Status: *pod.Status.DeepCopy()}
 }
 
 func created() runtime.Object {

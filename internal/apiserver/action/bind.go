@@ -35,7 +35,7 @@ func (a *actions) bind(ctx context.Context, act endpoint.Action) (runtime.Object
 	if act.DryRun() {
 		_, pod, err := a.pod(act.Request.Namespace, name)
 		if err == nil {
-			err = a.assign(pod.DeepCopy(), b)
+			err = a.assign(draft(pod), b)
 		}
 		return created(), err
 	}

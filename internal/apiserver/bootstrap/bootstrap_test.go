@@ -67,6 +67,10 @@ func TestFirstObjects(t *testing.T) {
 	if space.Status.Phase != corev1.NamespaceActive || space.Spec.Finalizers[0] != corev1.FinalizerKubernetes || space.Labels["kubernetes.io/metadata.name"] != "kube-system" {
 		t.Errorf("namespace: %+v", space)
 	}
+	trust, _ := get(t, w, &corev1.ConfigMap{}, "kube-system", "extension-apiserver-authentication")
+	if trust.Data["client-ca-file"] != "ca" || trust.Data["requestheader-client-ca-file"] != "front" || trust.Data["requestheader-username-headers"] != `["X-Remote-User"]` {
+		t.Errorf("whom to trust: %v", trust.Data)
+	}
 }
 
 func TestSecondRunWritesNothing(t *testing.T) {
@@ -160,7 +164,7 @@ func TestKeepPutsBack(t *testing.T) {
 		item, _ := resource.Get(one.GetNamespace(), one.GetName())
 		w.Delete(item)
 		for back := false; !back; {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			events, err := watch.Next(ctx)
 			cancel()
 			if err != nil {

@@ -72,7 +72,7 @@ func (c Config) keepWatching(ctx context.Context, watch *cache.Watch, objects []
 	for {
 		for _, k := range objects {
 			if err := c.ensure(ctx, k.wanted, k.fix); err != nil && ctx.Err() == nil {
-				c.Logger.Error("an object of every cluster is missing and cannot be written", "err", err)
+				c.Logger.Error("an object of every cluster is missing and cannot be written", "error", err)
 			}
 		}
 		if err := awaitDamage(ctx, watch, objects); err != nil {

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
+
+	"github.com/knarr-io/knarr/internal/api"
 )
 
 // protobufMagic starts every protobuf answer.
@@ -33,7 +35,7 @@ func (e *NotMarshalable) Error() string {
 // bytes of YAML are those of JSON until Wrap.
 func Bare(obj runtime.Object, format Format) ([]byte, error) {
 	if format != Protobuf {
-		whole, err := json.Marshal(obj)
+		whole, err := api.JSON(obj)
 		return stripTypeMeta(whole), err
 	}
 	m, ok := obj.(Marshaler)
@@ -154,4 +156,4 @@ func Encode(obj runtime.Object, gvk schema.GroupVersionKind, format Format, pret
 }
 
 // Plain is an object in JSON as it is, with the kind that it carries.
-func Plain(obj runtime.Object) ([]byte, error) { return json.Marshal(obj) }
+func Plain(obj runtime.Object) ([]byte, error) { return api.JSON(obj) }

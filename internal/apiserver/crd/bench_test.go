@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/knarr-io/knarr/internal/testkit"
 	"github.com/knarr-io/knarr/internal/testkit/apitest"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 const boatPath = "/apis/example.com/v1/namespaces/default/boats"
@@ -27,7 +27,7 @@ func newFleet(b *testing.B) fleet {
 "size":{"type":"integer","default":1},"log":{"type":"string","maxLength":4096},"cargo":{"type":"object","additionalProperties":{"type":"string"}},
 "crew":{"type":"array","maxItems":50,"items":{"type":"object","properties":{"name":{"type":"string","maxLength":100},"age":{"type":"integer"},"ashore":{"type":"boolean","default":false}}}}}},
 "status":{"type":"object","properties":{"afloat":{"type":"boolean"}}}}}}}]}}`)
-	testkit.Eventually(b, patience, "boats are served", func() bool {
+	await.Until(b, patience, "boats are served", func() bool {
 		code, _, _ := f.Do(b, http.MethodGet, boatPath, "")
 		return code == http.StatusOK
 	})

@@ -93,7 +93,7 @@ func (v *versioned) validate(obj api.Object) field.ErrorList {
 		return broken(err)
 	}
 	errs := apimachinery.ValidateObjectMetaAccessor(u, v.kind.Namespaced, apimachinery.NameIsDNSSubdomain, field.NewPath("metadata"))
-	errs = append(errs, validation.ValidateCustomResource(nil, u.Object, whole)...)
+	errs = append(errs, whole.create(u.Object)...)
 	errs = append(errs, v.checkScale(u)...)
 	errs = append(errs, objectmeta.Validate(nil, u.Object, structural, false)...)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, structural, u.Object)...)
@@ -111,7 +111,7 @@ func (v *versioned) validateUpdate(obj, old api.Object) field.ErrorList {
 	}
 	pair := common.NewCorrelatedObject(u.Object, was.Object, &model.Structural{Structural: structural})
 	errs := apimachinery.ValidateObjectMetaAccessorUpdate(u, was, field.NewPath("metadata"))
-	errs = append(errs, validation.ValidateCustomResourceUpdate(nil, u.Object, was.Object, whole, validation.WithRatcheting(pair))...)
+	errs = append(errs, whole.update(nil, u.Object, was.Object, validation.WithRatcheting(pair))...)
 	errs = append(errs, v.checkScale(u)...)
 	errs = append(errs, objectmeta.Validate(nil, u.Object, structural, false)...)
 	errs = append(errs, newListErrors(structural, u.Object, was.Object)...)
@@ -148,11 +148,11 @@ func (v *versioned) checkStatusSchema(u, was *unstructured.Unstructured, structu
 	if structural != nil {
 		options = append(options, validation.WithRatcheting(pair.Key("status")))
 	}
-	return validation.ValidateCustomResourceUpdate(field.NewPath("status"), status, was.Object["status"], check, options...)
+	return check.update(field.NewPath("status"), status, was.Object["status"], options...)
 }
 
 // checks are what objects are checked with.
-func (v *versioned) checks() (*schema.Structural, validation.SchemaValidator, error) {
+func (v *versioned) checks() (*schema.Structural, *against, error) {
 	structural, err := v.structural()
 	if err != nil {
 		return nil, nil, err

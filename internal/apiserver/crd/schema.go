@@ -9,7 +9,6 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
-	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 )
 
@@ -20,7 +19,7 @@ type schemas struct {
 	structural func() (*schema.Structural, error)
 	// whole and status check objects; status is nil where the schema says
 	// nothing of it.
-	whole, status func() (validation.SchemaValidator, error)
+	whole, status func() (*against, error)
 	// rules evaluate the schema's CEL rules; nil where there are none.
 	rules func() *cel.Validator
 }
@@ -35,15 +34,14 @@ func compile(v *v1.CustomResourceDefinitionVersion, keepsUnknown bool) *schemas 
 		}
 		return structuralOf(props, keepsUnknown)
 	})
-	s.whole = sync.OnceValues(func() (validation.SchemaValidator, error) {
+	s.whole = sync.OnceValues(func() (*against, error) {
 		props, err := internal()
 		if err != nil {
 			return nil, err
 		}
-		out, _, err := validation.NewSchemaValidator(props)
-		return out, err
+		return newAgainst(props)
 	})
-	s.status = sync.OnceValues(func() (validation.SchemaValidator, error) {
+	s.status = sync.OnceValues(func() (*against, error) {
 		props, err := internal()
 		if err != nil || props == nil {
 			return nil, err
@@ -52,8 +50,7 @@ func compile(v *v1.CustomResourceDefinitionVersion, keepsUnknown bool) *schemas 
 		if !ok {
 			return nil, nil
 		}
-		out, _, err := validation.NewSchemaValidator(&status)
-		return out, err
+		return newAgainst(&status)
 	})
 	s.rules = sync.OnceValue(func() *cel.Validator {
 		structural, err := s.structural()

@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // What objects have alike is held once, whether they were written or read from
@@ -40,6 +40,6 @@ func TestStoredObjectsAreCompact(t *testing.T) {
 	check()
 	const property = `/schema/openAPIV3Schema/properties/spec/properties/added","value":{"type":"string","default":"new"}}`
 	patchDefinition(t, s, `[{"op":"add","path":"/spec/versions/0`+property+`,{"op":"add","path":"/spec/versions/1`+property+`]`)
-	testkit.Eventually(t, patience, "the objects are read again", func() bool { _, reread := fieldsOf("b"); return reread })
+	await.Until(t, patience, "the objects are read again", func() bool { _, reread := fieldsOf("b"); return reread })
 	check()
 }

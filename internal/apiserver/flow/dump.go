@@ -9,17 +9,17 @@ import (
 
 // The paths of the dumps, for administrators.
 const (
-	LevelsPath   = "/debug/api_priority_and_fairness/dump_priority_levels"
-	QueuesPath   = "/debug/api_priority_and_fairness/dump_queues"
-	RequestsPath = "/debug/api_priority_and_fairness/dump_requests"
+	levelsPath   = "/debug/api_priority_and_fairness/dump_priority_levels"
+	queuesPath   = "/debug/api_priority_and_fairness/dump_queues"
+	requestsPath = "/debug/api_priority_and_fairness/dump_requests"
 )
 
 // Handlers answer what is going on, as tables of comma-separated columns.
 func (c *Controller) Handlers() map[string]http.Handler {
 	return map[string]http.Handler{
-		LevelsPath:   c.dump("PriorityLevelName, ActiveQueues, WaitingRequests, ExecutingRequests, SeatsInUse, NominalSeats, SeatLimit", (*level).levelRows),
-		QueuesPath:   c.dump("PriorityLevelName, Index, PendingRequests, ExecutingRequests, SeatsInUse, NextDispatchR, InitialSeatsSum", (*level).queueRows),
-		RequestsPath: c.dump("PriorityLevelName, FlowSchemaName, QueueIndex, RequestIndexInQueue, FlowDistingsher, InitialSeats", (*level).requestRows),
+		levelsPath:   c.dump("PriorityLevelName, ActiveQueues, WaitingRequests, ExecutingRequests, SeatsInUse, NominalSeats, SeatLimit", (*level).levelRows),
+		queuesPath:   c.dump("PriorityLevelName, Index, PendingRequests, ExecutingRequests, SeatsInUse, NextDispatchR, InitialSeatsSum", (*level).queueRows),
+		requestsPath: c.dump("PriorityLevelName, FlowSchemaName, QueueIndex, RequestIndexInQueue, FlowDistingsher, InitialSeats", (*level).requestRows),
 	}
 }
 

@@ -151,14 +151,6 @@ type Class struct {
 	series              series
 }
 
-// MaxSeats is the most that one request of the class may take; zero: any.
-func (c *Class) MaxSeats() int {
-	if c.exempt {
-		return 0
-	}
-	return c.level.widest()
-}
-
 // Classify sorts a request.
 func (c *Controller) Classify(d *Digest) Class {
 	schemas := *c.schemas.Load()

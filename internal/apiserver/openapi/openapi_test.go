@@ -15,8 +15,11 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
 	"github.com/knarr-io/knarr/internal/api/catalog"
 )
@@ -181,8 +184,41 @@ func TestTypeConverterKeepsListKeys(t *testing.T) {
 		t.Errorf("containers are not keyed by name:\n%s", set)
 	}
 	back, err := c.TypedToObject(value)
-	if err != nil || back == nil {
-		t.Errorf("back to an object: %v", err)
+	if err != nil || back != runtime.Object(deployment) {
+		t.Errorf("back to an object: %v, %v", back, err)
+	}
+}
+
+// A value that was worked out of others is no longer the object of either.
+func TestMergedValueIsAnotherObject(t *testing.T) {
+	c, err := documents(t).TypeConverter(appsv1.SchemeGroupVersion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := int32(3)
+	live := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "d"}}
+	before, err := c.ObjectToTyped(live, typed.AllowDuplicates)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change, err := c.ObjectToTyped(&appsv1.Deployment{Spec: appsv1.DeploymentSpec{Replicas: &size}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, err := before.Merge(change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := c.TypedToObject(merged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, is := made.(*unstructured.Unstructured)
+	if !is || live.Spec.Replicas != nil {
+		t.Fatalf("the merged object is a %T, the live one %v", made, live.Spec)
+	}
+	if n, _, err := unstructured.NestedInt64(u.Object, "spec", "replicas"); n != 3 || err != nil {
+		t.Errorf("%d replicas, %v", n, err)
 	}
 }
 

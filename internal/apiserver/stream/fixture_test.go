@@ -43,7 +43,7 @@ type kubelet struct {
 }
 
 func (k *kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	const idle, creation = time.Minute, 10 * time.Second
+	const idle, creation = soon, soon
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/containerLogs/ns/p/c"):
 		k.log(w, r)

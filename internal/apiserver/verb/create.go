@@ -22,7 +22,7 @@ import (
 
 func (h *Handler) create(ctx context.Context, t *target) (Result, error) {
 	if t.req.Subresource != "" {
-		return Result{}, methodNotAllowed()
+		return Result{}, MethodNotAllowed()
 	}
 	opts := t.req.CreateOptions
 	if errs := metavalidation.ValidateCreateOptions(&opts); len(errs) > 0 {

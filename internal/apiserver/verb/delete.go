@@ -43,7 +43,7 @@ func (h *Handler) delete(ctx context.Context, t *target) (Result, error) {
 // checkDeletion refuses what cannot be deleted, and options that make no sense.
 func checkDeletion(ctx context.Context, t *target) error {
 	if t.req.Subresource != "" {
-		return methodNotAllowed()
+		return MethodNotAllowed()
 	}
 	opts := &t.req.DeleteOptions
 	if errs := metavalidation.ValidateDeleteOptions(opts); len(errs) > 0 {
@@ -128,7 +128,7 @@ func (h *Handler) remove(ctx context.Context, w *write, item *cache.Item) (Resul
 // the kinds whose clients expect it, with a Status for the others.
 func (t *target) deleted(gone *cache.Item, last api.Object) Result {
 	if returnsDeleted(t.kind) {
-		obj := last.DeepCopyObject().(api.Object)
+		obj := cache.ShallowCopy(last)
 		if t.kind.View != nil {
 			obj = t.kind.View.FromStored(obj)
 			obj.GetObjectKind().SetGroupVersionKind(t.kind.GVK)

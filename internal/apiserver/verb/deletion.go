@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/store/cache"
 )
 
 // deletion is what a delete request does to an object: nothing (it is on its
@@ -32,7 +33,7 @@ func planDeletion(k *api.Kind, stored api.Object, opts *metav1.DeleteOptions, no
 	if !graceful && !kept {
 		return deletion{}
 	}
-	obj := stored.DeepCopyObject().(api.Object)
+	obj := marked(k, stored, begins)
 	obj.SetFinalizers(finalizers)
 	if begins {
 		k.BeginDelete(obj, now)
@@ -46,6 +47,16 @@ func planDeletion(k *api.Kind, stored api.Object, opts *metav1.DeleteOptions, no
 	}
 	terminate(obj)
 	return deletion{nothing: same(obj, stored), object: obj, thenRemove: graceful && !pending && grace == 0 && !kept}
+}
+
+// marked is the object that a deletion marks. What is more than its metadata
+// changes only where the kind begins its deletion, and the store compacts custom
+// resources.
+func marked(k *api.Kind, stored api.Object, begins bool) api.Object {
+	if begins || k.Custom != nil {
+		return stored.DeepCopyObject().(api.Object)
+	}
+	return cache.ShallowCopy(stored)
 }
 
 // graceOf tells how long an object is given. pending means that it is being

@@ -17,6 +17,22 @@ import (
 // lockMessage is the text of a lost race, by which clients know it.
 const lockMessage = "the object has been modified; please apply your changes to the latest version and try again"
 
+// NotServed refuses a request for a resource that nobody serves.
+func NotServed() error {
+	return &errors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
+		Message: "the server could not find the requested resource", Details: &metav1.StatusDetails{},
+	}}
+}
+
+// MethodNotAllowed refuses a verb that the resource does not know.
+func MethodNotAllowed() error {
+	return &errors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed, Reason: metav1.StatusReasonMethodNotAllowed,
+		Message: "the server does not allow this method on the requested resource", Details: &metav1.StatusDetails{},
+	}}
+}
+
 func (t *target) notFound() error {
 	gr := t.groupResource()
 	if gr.Group == "" && gr.Resource == "componentstatuses" {

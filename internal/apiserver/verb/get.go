@@ -17,7 +17,7 @@ import (
 
 func (h *Handler) get(ctx context.Context, t *target) (Result, error) {
 	if t.req.Subresource != "" && t.req.Subresource != "status" && t.rules == nil {
-		return Result{}, methodNotAllowed()
+		return Result{}, MethodNotAllowed()
 	}
 	rev, err := listing.ParseRevision(t.req.GetOptions.ResourceVersion)
 	if err != nil {

@@ -122,7 +122,7 @@ func (h *Handler) Do(ctx context.Context, u user.Info, req *request.Request) (Re
 		return h.act(ctx, t, act)
 	}
 	if t.resource == nil {
-		return Result{}, methodNotAllowed()
+		return Result{}, MethodNotAllowed()
 	}
 	if t.scale != nil {
 		return h.doScale(ctx, t)
@@ -143,26 +143,12 @@ func (h *Handler) Do(ctx context.Context, u user.Info, req *request.Request) (Re
 	case request.DeleteCollection:
 		return h.deleteCollection(ctx, t)
 	}
-	return Result{}, methodNotAllowed()
+	return Result{}, MethodNotAllowed()
 }
 
 // ok answers with an item.
 func (h *Handler) ok(ctx context.Context, k *api.Kind, item *cache.Item) (Result, error) {
 	return Result{Status: http.StatusOK, Kind: k, Item: item}, h.shape(ctx, k, item)
-}
-
-func methodNotAllowed() error {
-	return &errors.StatusError{ErrStatus: metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed, Reason: metav1.StatusReasonMethodNotAllowed,
-		Message: "the server does not allow this method on the requested resource", Details: &metav1.StatusDetails{},
-	}}
-}
-
-func notServed() error {
-	return &errors.StatusError{ErrStatus: metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
-		Message: "the server could not find the requested resource", Details: &metav1.StatusDetails{},
-	}}
 }
 
 func wrongBody(want string, got any) error {

@@ -20,7 +20,7 @@ import (
 
 func (h *Handler) patch(ctx context.Context, t *target) (Result, error) {
 	if t.rules == nil {
-		return Result{}, methodNotAllowed()
+		return Result{}, MethodNotAllowed()
 	}
 	opts := t.req.PatchOptions
 	if errs := metavalidation.ValidatePatchOptions(&opts, t.req.PatchType); len(errs) > 0 {

@@ -46,7 +46,7 @@ func (h *Handler) doScale(ctx context.Context, t *target) (Result, error) {
 	case request.Patch:
 		return h.patchScale(ctx, t)
 	}
-	return Result{}, methodNotAllowed()
+	return Result{}, MethodNotAllowed()
 }
 
 func (h *Handler) updateScale(ctx context.Context, t *target) (Result, error) {

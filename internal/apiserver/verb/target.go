@@ -72,14 +72,14 @@ func (h *Handler) target(req *request.Request) (*target, error) {
 		return t, nil
 	case "status":
 		if k.Status == nil {
-			return nil, notServed()
+			return nil, NotServed()
 		}
 		t.rules = k.Status
 		return t, nil
 	}
 	sub := Subresource(k, req.Subresource)
 	if sub == nil {
-		return nil, notServed()
+		return nil, NotServed()
 	}
 	t.rules, t.scale = sub.Rules, sub.Scale
 	if !sub.GVK.Empty() {

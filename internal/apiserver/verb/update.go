@@ -13,7 +13,7 @@ import (
 
 func (h *Handler) update(ctx context.Context, t *target) (Result, error) {
 	if t.rules == nil {
-		return Result{}, methodNotAllowed()
+		return Result{}, MethodNotAllowed()
 	}
 	opts := t.req.UpdateOptions
 	if errs := metavalidation.ValidateUpdateOptions(&opts); len(errs) > 0 {

@@ -87,7 +87,7 @@ func (h *Handler) Watch(ctx context.Context, req *request.Request) (*Watch, erro
 		return nil, err
 	}
 	if t.resource == nil || req.Subresource != "" {
-		return nil, methodNotAllowed()
+		return nil, MethodNotAllowed()
 	}
 	q, err := watchQuery(t)
 	if err != nil {

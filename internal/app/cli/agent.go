@@ -15,12 +15,12 @@ func newAgent() *cobra.Command {
 	var c clusterFlags
 	cmd := &cobra.Command{
 		Use:   "agent",
-		Short: "Run a node in the foreground (what `knarr up` supervises where the server runs elsewhere)",
+		Short: "Run a node in the foreground (what `knarr up --server` supervises)",
 		Args:  cobra.NoArgs,
 	}
 	c.register(cmd.Flags())
 	c.registerServer(cmd.Flags())
-	cmd.Flags().StringVar(&c.Behind, "behind", "", "node that other machines reach this one by (what `knarr up --nodes` sets for nodes in namespaces)")
+	cmd.Flags().StringVar(&c.Behind, "behind", "", "node that other machines reach this one by (set for nodes in network namespaces)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := c.read(cmd); err != nil {
 			return err

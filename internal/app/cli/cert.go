@@ -25,7 +25,7 @@ happens by itself when two thirds of a certificate's life are over, without a
 restart. The authorities live ten years and are not replaced.`,
 		Args: cobra.NoArgs,
 	}
-	c.register(cmd.Flags())
+	c.registerToFind(cmd.Flags())
 	cmd.Flags().StringVarP(&format, "output", "o", "", "json, or empty for a table")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		s, err := c.recall(cmd)

@@ -22,21 +22,24 @@ again. With --purge the data goes too, for good.`,
 	}
 	cmd.Flags().BoolVar(&purge, "purge", false, "also remove the cluster's data: objects, images, volumes, logs, certificates")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "json: one object per line, for programs")
-	c.register(cmd.Flags())
+	c.registerToFind(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		run, err := c.begin(cmd, output)
 		if err != nil {
 			return err
 		}
-		if err := local.Down(cmd.Context(), c.Settings, run.target, purge, run.board, run.logger); err != nil {
+		was, err := local.Down(cmd.Context(), c.Settings, run.target, purge, run.board, run.logger)
+		if err != nil {
 			return err
 		}
 		if systemd.Installed() {
 			run.board.Say("%s still starts it at boot; `knarr uninstall` removes that.", systemd.UnitName)
 		}
-		if purge {
+		switch {
+		case !was:
+		case purge:
 			run.board.Say("The cluster and its data are gone (%s).", progress.Short(run.board.Took()))
-		} else {
+		default:
 			run.board.Say("The cluster is down (%s). `knarr up` brings it back; `knarr down --purge` removes its data.", progress.Short(run.board.Took()))
 		}
 		return nil
@@ -51,7 +54,7 @@ func newStatus() *cobra.Command {
 		Short: "Tell what runs, what is unhealthy and why",
 		Args:  cobra.NoArgs,
 	}
-	c.register(cmd.Flags())
+	c.registerToFind(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := c.read(cmd); err != nil {
 			return err

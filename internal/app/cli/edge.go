@@ -31,6 +31,7 @@ func inMemory(kind string) (bool, error) {
 // edgeFlags are what `knarr up` tells the edge.
 type edgeFlags struct {
 	kubeconfig, stateDir, domain, address, dns, level string
+	show                                              bool
 }
 
 func newEdge() *cobra.Command {
@@ -45,7 +46,8 @@ func newEdge() *cobra.Command {
 	cmd.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "how to reach the API")
 	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "where the last known names are kept")
 	cmd.Flags().StringVar(&f.domain, "cluster-domain", "cluster.local", "domain of the cluster's names")
-	cmd.Flags().StringVar(&f.address, "node-address", "", "address shown as that of Ingresses; auto: this machine's")
+	cmd.Flags().StringVar(&f.address, "node-address", "", "this node's address (default: this machine's, also when it becomes another one)")
+	cmd.Flags().BoolVar(&f.show, "show-address", false, "write the node's address into the status of Ingresses")
 	cmd.Flags().StringVar(&f.dns, "cluster-dns", "", "address of the cluster DNS, which is never forwarded to")
 	cmd.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	return cmd
@@ -69,7 +71,7 @@ func runEdge(cmd *cobra.Command, f edgeFlags) error {
 	if err != nil {
 		return fmt.Errorf("--cluster-dns: %w", err)
 	}
-	shown, err := f.shown()
+	address, err := f.nodeAddress()
 	if err != nil {
 		return err
 	}
@@ -78,7 +80,7 @@ func runEdge(cmd *cobra.Command, f edgeFlags) error {
 		return err
 	}
 	return edge.Run(cmd.Context(), edge.Config{
-		Client: client.New(transport, kinds), Domain: f.domain, Address: shown, StateDir: f.stateDir, Logger: logger,
+		Client: client.New(transport, kinds), Domain: f.domain, Address: address, ShowAddress: f.show, StateDir: f.stateDir, Logger: logger,
 		ResolvConf: []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}, Own: []netip.Addr{own},
 		Sockets: edge.Sockets{
 			DNSPacket: inherited.Packets[local.SocketDNS], DNSStream: inherited.Streams[local.SocketDNST],
@@ -87,12 +89,9 @@ func runEdge(cmd *cobra.Command, f edgeFlags) error {
 	})
 }
 
-// shown tells the edge the address of Ingresses; nil where it shows none.
-func (f edgeFlags) shown() (edge.Address, error) {
-	switch f.address {
-	case "":
-		return nil, nil
-	case "auto":
+// nodeAddress tells the edge its node's address.
+func (f edgeFlags) nodeAddress() (edge.Address, error) {
+	if f.address == "" {
 		return func(ctx context.Context, changed func(netip.Addr)) error {
 			return machine.Follow(ctx, machine.NodeAddress, changed)
 		}, nil

@@ -25,7 +25,7 @@ func newEncryptionStatus() *cobra.Command {
 		Short: "Tell whether every stored object is written as the configuration says",
 		Args:  cobra.NoArgs,
 	}
-	c.register(cmd.Flags())
+	c.registerToFind(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		s, err := c.recall(cmd)
 		if err != nil {
@@ -53,7 +53,7 @@ func newEncryptionRotate() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	cmd.Flags().BoolVar(&keep, "keep-old-keys", false, "leave the former keys in the file, for backups that were made with them")
-	c.register(cmd.Flags())
+	c.registerToFind(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		s, err := c.recall(cmd)
 		if err != nil {

@@ -28,7 +28,7 @@ func explainPod() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 	}
 	cmd.Flags().StringVarP(&namespace, "namespace", "n", corev1.NamespaceDefault, "namespace of the pod")
-	c.register(cmd.Flags())
+	c.registerToFind(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		s, err := c.recall(cmd)
 		if err != nil {

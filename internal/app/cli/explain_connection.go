@@ -26,7 +26,7 @@ namespace is written NAME.NAMESPACE. A Service is followed to its endpoints.`,
 		Args:    cobra.ExactArgs(2),
 	}
 	cmd.Flags().StringVarP(&namespace, "namespace", "n", corev1.NamespaceDefault, "namespace of the pod")
-	c.register(cmd.Flags())
+	c.registerToFind(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		s, err := c.recall(cmd)
 		if err != nil {

@@ -35,16 +35,34 @@ type clusterFlags struct {
 // register adds the flags; all of them can be set in the file and the
 // environment too.
 func (c *clusterFlags) register(flags *pflag.FlagSet) {
+	onSubject(flags, ofCluster, c.registerCluster)
+	onSubject(flags, ofNode, c.registerNode)
+	onSubject(flags, ofAccess, func(flags *pflag.FlagSet) { registerAccess(flags, &c.Access) })
+	flags.IntVar(&c.simulate.Nodes, "simulate", 0, "simulated nodes: pods on them become Ready, and nothing runs (default: as many as there were, at first none)")
+	flags.DurationVar(&c.simulate.Delay, "simulate-delay", 0, "how long pods on simulated nodes take to start")
+	flags.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+// registerToFind adds them to a command that works on a cluster which is there.
+// What that was brought up with counts, so that help shows only how to find it;
+// the others are taken, since a file may hold them.
+func (c *clusterFlags) registerToFind(flags *pflag.FlagSet) {
+	settings := pflag.NewFlagSet("", pflag.ContinueOnError)
+	c.register(settings)
+	settings.VisitAll(func(f *pflag.Flag) {
+		f.Hidden = f.Name != "config" && f.Name != "data-dir"
+		f.Annotations = nil
+		flags.AddFlag(f)
+	})
+}
+
+func (c *clusterFlags) registerCluster(flags *pflag.FlagSet) {
 	flags.StringVar(&c.file, "config", "", "YAML file of settings, named as the flags are")
 	flags.StringVar(&c.DataDir, "data-dir", "/var/lib/knarr", "where the cluster's data lies")
 	flags.StringVar(&c.RunDir, "run-dir", "/run/knarr", "where sockets lie")
-	flags.StringVar(&c.LogDir, "pod-log-dir", "/var/log/pods", "where the containers' logs lie")
-	flags.StringVar(&c.NodeName, "node-name", "", "name of this node (default: the host's name)")
-	flags.StringVar(&c.nodeAddress, "node-address", "", "IPv4 address of this node (default: that of the default route, also when it becomes another one)")
 	flags.IntVar(&c.APIPort, "api-port", 6443, "port of the API")
 	flags.IntVar(&c.HTTPPort, "http-port", 80, "port of Ingress, plain")
 	flags.IntVar(&c.HTTPSPort, "https-port", 443, "port of Ingress, TLS")
-	flags.IntVar(&c.KubeletPort, "kubelet-port", 10250, "port of the node agent")
 	flags.StringVar(&c.pods, "pod-network", "10.244.0.0/16", "network that pod addresses come from")
 	flags.StringVar(&c.services, "service-network", "10.96.0.0/16", "network that Service addresses come from")
 	flags.StringVar(&c.nodes, "node-network", "10.245.0.0/24", "network that addresses of further nodes on this machine come from")
@@ -52,16 +70,19 @@ func (c *clusterFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.LoadBalancer, "load-balancer", "node", "who gives Services of type LoadBalancer an address: node (those of the nodes), or none (something that you install)")
 	flags.StringVar(&c.dns, "cluster-dns", "", "address of the cluster DNS (default: the tenth of the service network)")
 	flags.StringVar(&c.Domain, "cluster-domain", "cluster.local", "domain of the cluster's names")
+	flags.StringVar(&c.SchedulerConfig, "scheduler-config", "", "YAML file, a KubeSchedulerConfiguration: profiles, plugins and their arguments (docs/scheduler-configuration.md)")
+	flags.DurationVar(&c.CertificateLife, "certificate-life", 365*24*time.Hour, "how long certificates live that the cluster makes for itself; they are renewed when two thirds of it are over")
+}
+
+func (c *clusterFlags) registerNode(flags *pflag.FlagSet) {
+	flags.StringVar(&c.NodeName, "node-name", "", "name of this node (default: the host's name)")
+	flags.StringVar(&c.nodeAddress, "node-address", "", "IPv4 address of this node (default: that of the default route, also when it becomes another one)")
+	flags.IntVar(&c.KubeletPort, "kubelet-port", 10250, "port of the node agent")
+	flags.StringVar(&c.NodeConfig, "node-config", "", "file of node settings, a KubeletConfiguration (docs/node-configuration.md)")
+	flags.StringVar(&c.LogDir, "pod-log-dir", "/var/log/pods", "where the containers' logs lie")
 	flags.StringVar(&c.CgroupParent, "cgroup-parent", "/knarr", "cgroup that holds everything of the cluster")
 	flags.StringVar(&c.Registries, "registries", "", "JSON file of mirrors and plain HTTP for registries (docs/registries.md), and of runtime handlers (docs/runtime-handlers.md)")
-	flags.StringVar(&c.SchedulerConfig, "scheduler-config", "", "YAML file, a KubeSchedulerConfiguration: profiles, plugins and their arguments (docs/scheduler-configuration.md)")
-	flags.IntVar(&c.simulate.Nodes, "simulate", 0, "simulated nodes: pods on them become Ready, and nothing runs (default: as many as there were, at first none)")
-	flags.DurationVar(&c.simulate.Delay, "simulate-delay", 0, "how long pods on simulated nodes take to start")
-	flags.StringVar(&c.NodeConfig, "node-config", "", "file of node settings, a KubeletConfiguration (docs/node-configuration.md)")
 	flags.StringVar(&c.RuntimeEndpoint, "runtime-endpoint", "", "CRI socket of another runtime, such as /run/containerd/containerd.sock (default: Knarr's own; docs/other-runtimes.md)")
-	flags.DurationVar(&c.CertificateLife, "certificate-life", 365*24*time.Hour, "how long certificates live that the cluster makes for itself; they are renewed when two thirds of it are over")
-	registerAccess(flags, &c.Access)
-	flags.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 }
 
 // shortestLife leaves a renewal ten seconds before the old certificate ends.
@@ -72,12 +93,16 @@ func (c *clusterFlags) registerServer(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Server, "server", "", "URL of the API of a cluster on another machine, to be a node of it")
 }
 
-// read completes the flags from environment and file and checks them.
+// read completes the flags from environment and file and checks them. Both may
+// be those of `knarr up`: what that command alone takes is passed over.
 func (c *clusterFlags) read(cmd *cobra.Command) error {
-	if err := settings.Apply(cmd.Flags(), c.file, os.Environ()); err != nil {
+	up, _, err := cmd.Root().Find([]string{"up"})
+	if err != nil {
 		return err
 	}
-	var err error
+	if err := settings.Apply(cmd.Flags(), up.Flags(), c.file, os.Environ()); err != nil {
+		return err
+	}
 	if c.Pods, err = network("pod-network", c.pods); err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func runHelm(args []string) error {
 	}
 	env := os.Environ()
 	if !helmChoosesCluster(args, os.Getenv) {
-		env = append(env, "HELM_KUBECONTEXT=knarr")
+		env = append(env, "HELM_KUBECONTEXT="+ownContext)
 	}
 	if err := syscall.Exec(program, append([]string{program}, args...), env); err != nil {
 		return fmt.Errorf("run Helm's program %s: %w", program, err)

@@ -34,7 +34,7 @@ func newImage() *cobra.Command {
 			return err
 		},
 	}
-	c.register(cmd.PersistentFlags())
+	c.registerToFind(cmd.PersistentFlags())
 	cmd.PersistentFlags().StringVar(&node, "node", "", "a node of this machine (default: all of them; ls: the first)")
 	client := func() images.Nodes { return images.Of(sockets...) }
 	cmd.AddCommand(imagePull(client), imageImport(client), imageExport(client), imageList(client), imageRemove(client))
@@ -62,8 +62,10 @@ func imageImport(client func() images.Nodes) *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
 		Use:   "import FILE|FOLDER...",
-		Short: "Import images (docker save, OCI layout; an archive, gzipped or not, or a folder; - reads standard input)",
-		Args:  cobra.MinimumNArgs(1),
+		Short: "Import images from archives (docker save, OCI layout) or folders",
+		Long: `Import images from archives of docker save, or OCI layouts: an archive, gzipped
+or not, or a folder. The file - is standard input.`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, file := range args {
 				if err := importOne(cmd, client(), file, name); err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -12,10 +13,14 @@ import (
 	"k8s.io/kubectl/pkg/cmd/util"
 )
 
+// ownContext is the context of the kubeconfig that `knarr up` writes.
+const ownContext = "knarr"
+
 func newKubectl() *cobra.Command {
 	return &cobra.Command{
 		Use:                "kubectl",
 		Short:              "Run kubectl against the cluster",
+		SuggestFor:         []string{"apply", "attach", "create", "delete", "describe", "edit", "exec", "get", "logs", "port-forward", "rollout", "run", "scale", "top"},
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runKubectl(cmd, args)
@@ -33,7 +38,8 @@ func runKubectl(cmd *cobra.Command, args []string) error {
 		Arguments:     append([]string{"kubectl"}, args...), ConfigFlags: flags, IOStreams: streams,
 	})
 	if !choosesCluster(args) {
-		args = append([]string{"--context=knarr"}, args...)
+		args = append([]string{"--context=" + ownContext}, args...)
+		util.BehaviorOnFatal(func(message string, code int) { hint(message, code, flags) })
 	}
 	k.SetArgs(args)
 	if err := k.ExecuteContext(cmd.Context()); err != nil {
@@ -58,4 +64,14 @@ func choosesCluster(args []string) bool {
 		}
 	}
 	return false
+}
+
+// hint ends kubectl as it does by itself, and says what to do where no cluster
+// was ever brought up.
+func hint(message string, code int, flags *genericclioptions.ConfigFlags) {
+	fmt.Fprintln(os.Stderr, strings.TrimSuffix(message, "\n"))
+	if known, err := flags.ToRawKubeConfigLoader().RawConfig(); err == nil && known.Contexts[ownContext] == nil {
+		fmt.Fprintln(os.Stderr, "`sudo knarr up` brings a cluster up; --context NAME asks another one.")
+	}
+	os.Exit(code)
 }

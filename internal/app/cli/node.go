@@ -58,7 +58,7 @@ func nodeCommand(use, short string) (cmd *cobra.Command, run func(nodeWork) func
 	var output string
 	cmd = &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(1)}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "json: one object per line, for programs")
-	c.register(cmd.Flags())
+	c.registerToFind(cmd.Flags())
 	return cmd, func(work nodeWork) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, args []string) error {
 			r, err := c.begin(cmd, output)

@@ -59,8 +59,30 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.SetFlagErrorFunc(nameTheNearest)
+	root.SetUsageFunc(usage)
 	root.AddCommand(newUp(), newDown(), newStatus(), newInstall(), newUninstall(), newServer(), newAgent(), newEdge(), newImage(), newNode(), newToken(), newCert(), newEncryption(), newExplain(), newKubectl(), newHelm(), newVersion())
+	fitArguments(root)
 	return root
+}
+
+// fitArguments has a command that was given the wrong arguments say which it
+// takes.
+func fitArguments(cmd *cobra.Command) {
+	if fit := cmd.Args; fit != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if fit(cmd, args) == nil {
+				return nil
+			}
+			wrong := "these arguments do not fit"
+			if len(args) == 0 {
+				wrong = "an argument is missing"
+			}
+			return fmt.Errorf("%s: want `%s` (see `%s --help`)", wrong, cmd.UseLine(), cmd.CommandPath())
+		}
+	}
+	for _, c := range cmd.Commands() {
+		fitArguments(c)
+	}
 }
 
 // nameTheNearest adds to an unknown flag the one that was probably meant.

@@ -95,7 +95,7 @@ func tokenRemove() *cobra.Command {
 func tokenCommand(use, short string, args cobra.PositionalArgs) (cmd *cobra.Command, run func(func(context.Context, local.Settings, []string) error) func(*cobra.Command, []string) error) {
 	c := new(clusterFlags)
 	cmd = &cobra.Command{Use: use, Short: short, Args: args}
-	c.register(cmd.Flags())
+	c.registerToFind(cmd.Flags())
 	return cmd, func(work func(context.Context, local.Settings, []string) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, args []string) error {
 			s, err := c.recall(cmd)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/app/local"
 	"github.com/knarr-io/knarr/internal/app/progress"
+	"github.com/knarr-io/knarr/internal/base/remedy"
 	"github.com/knarr-io/knarr/internal/kubeconfig"
 )
 
@@ -35,7 +37,7 @@ token create" there prints the whole command.`,
 	cmd.Flags().StringVarP(&output, "output", "o", "", "json: one object per line, for programs")
 	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay, show the server's log, and stop the cluster on Ctrl-C")
 	cmd.Flags().IntVar(&c.Count, "nodes", 0, "nodes on this machine; those besides the first live in network namespaces of their own (default: as many as there were, at first 1)")
-	cmd.Flags().StringVar(&token, "token", "", "token to join the cluster at --server with, the first time (from `knarr token create`)")
+	cmd.Flags().StringVar(&token, "token", "", `token to join the cluster at --server with, the first time ("knarr token create" makes one)`)
 	c.register(cmd.Flags())
 	c.registerServer(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -76,7 +78,8 @@ func stay(ctx context.Context, s local.Settings, run localRun) error {
 		return err
 	}
 	// The signal has ended the context; what it asks for takes a moment more.
-	return local.Down(context.WithoutCancel(ctx), s, run.target, false, progress.New(os.Stderr, progress.Plain), run.logger)
+	_, err = local.Down(context.WithoutCancel(ctx), s, run.target, false, progress.New(os.Stderr, progress.Plain), run.logger)
+	return err
 }
 
 // upOrJoin brings up what is asked for and tells of it.
@@ -91,6 +94,9 @@ func upOrJoin(ctx context.Context, s local.Settings, token string, run localRun)
 	default:
 		result, err = local.Up(ctx, s, run.target, run.board, run.logger)
 	}
+	if errors.Is(err, syscall.ENOSPC) {
+		err = remedy.For(err, "free some space, or choose another place with --data-dir")
+	}
 	if err != nil {
 		return result, err
 	}
@@ -104,6 +110,7 @@ func upOrJoin(ctx context.Context, s local.Settings, token string, run localRun)
 
 func tellJoined(board *progress.Board, r local.Result) {
 	s := r.Settings
+	tellNotes(board, r)
 	board.Say("Ready in %s: node %s (%s) of the cluster at %s", progress.Short(board.Took()), s.NodeName, s.NodeAddress, s.Server)
 	board.Result(map[string]any{"ready": true, "already": r.Already, "milliseconds": board.Took().Milliseconds(),
 		"node": s.NodeName, "nodeAddress": s.NodeAddress.String(), "server": s.Server, "moved": r.Moved})
@@ -143,7 +150,15 @@ func newBoard(output string) (*progress.Board, error) {
 	return progress.New(os.Stdout, progress.Plain), nil
 }
 
+// tellNotes tells what is missing, though all the rest goes well.
+func tellNotes(board *progress.Board, r local.Result) {
+	for _, note := range r.Notes {
+		board.Say("! %s", note)
+	}
+}
+
 func tellUp(board *progress.Board, r local.Result) {
+	tellNotes(board, r)
 	aside := ""
 	if len(r.Moved) > 0 {
 		aside = " (" + strings.Join(r.Moved, "; ") + ")"

@@ -72,7 +72,6 @@ type request struct {
 	Name         string   `json:"name,omitempty"`
 	GraceMillis  int64    `json:"graceMillis,omitempty"`
 	StopServices bool     `json:"stopServices,omitempty"`
-	Path         string   `json:"path,omitempty"`
 }
 
 type answer struct {
@@ -141,12 +140,5 @@ func (c Client) List(ctx context.Context) ([]Status, error) {
 // Shutdown ends keep, after its services where that is asked for.
 func (c Client) Shutdown(ctx context.Context, services bool) error {
 	_, err := c.call(ctx, request{Op: "shutdown", StopServices: services})
-	return err
-}
-
-// Reexec puts a newer keep in the place of the running one; everything that it
-// holds stays.
-func (c Client) Reexec(ctx context.Context, path string) error {
-	_, err := c.call(ctx, request{Op: "reexec", Path: path})
 	return err
 }

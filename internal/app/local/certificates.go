@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/knarr-io/knarr/internal/base/pki"
-	"github.com/knarr-io/knarr/internal/base/remedy"
 )
 
 // Certificates are those that keep the cluster on this machine going, or its
@@ -16,7 +15,7 @@ func Certificates(s Settings) ([]pki.Status, error) {
 		return nil, err
 	}
 	if !known {
-		return nil, remedy.New("there is no cluster in "+s.DataDir, "bring one up with `knarr up`")
+		return nil, noCluster(s)
 	}
 	folder := s.PKI()
 	if s.Server != "" {

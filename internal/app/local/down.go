@@ -32,15 +32,20 @@ const maxGrace = 10 * time.Second
 
 // Down stops the cluster and leaves the machine as it was, but for the data,
 // from which Up brings the same cluster back. With purge the data goes too.
-// Each part is undone even where another one fails.
-func Down(ctx context.Context, s Settings, target kubeconfig.Target, purge bool, board *progress.Board, logger *slog.Logger) error {
+// Each part is undone even where another one fails. It tells whether there was
+// a cluster, running or not.
+func Down(ctx context.Context, s Settings, target kubeconfig.Target, purge bool, board *progress.Board, logger *slog.Logger) (was bool, err error) {
 	if os.Geteuid() != 0 {
-		return remedy.New("a cluster's containers belong to root", "run it again with sudo")
+		return false, remedy.New("a cluster's containers belong to root", "run it again with sudo")
 	}
 	if _, err := os.Stat(s.DataDir); errors.Is(err, fs.ErrNotExist) {
-		board.Step("nothing to stop").Done("no cluster in " + s.DataDir)
-		return nil
+		board.Say("There is no cluster in %s: nothing to stop.", s.DataDir)
+		return false, nil
 	}
+	return true, down(ctx, s, target, purge, board, logger)
+}
+
+func down(ctx context.Context, s Settings, target kubeconfig.Target, purge bool, board *progress.Board, logger *slog.Logger) error {
 	if st, known, err := loadState(s.stateFile()); err != nil && !purge {
 		return err
 	} else if known {

@@ -29,13 +29,7 @@ var errNoToken = remedy.New("this machine has not joined yet: --token is needed"
 // and Status know it as what this machine runs.
 func Join(ctx context.Context, s Settings, token string, board *progress.Board, logger *slog.Logger) (Result, error) {
 	j := &joiner{upper: upper{Settings: s, board: board, logger: logger, keep: keep.Client{Socket: s.keepSocket()}}, token: token}
-	if err := j.preflight(ctx); err != nil {
-		return Result{}, err
-	}
-	if err := j.folders(j.Settings); err != nil {
-		return Result{}, err
-	}
-	unlock, err := lock(j.lockFile())
+	unlock, err := j.begin(ctx)
 	if err != nil {
 		return Result{}, err
 	}
@@ -51,7 +45,7 @@ func Join(ctx context.Context, s Settings, token string, board *progress.Board, 
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Settings: j.Settings, Moved: j.moved, Already: already}, nil
+	return Result{Settings: j.Settings, Moved: j.moved, Notes: j.notes, Already: already}, nil
 }
 
 // joiner is one run of Join.

@@ -128,10 +128,10 @@ func (s Settings) AdminSocket() string { return filepath.Join(s.RunDir, "runtime
 // AdminKubeconfig is the administrator's, readable by root alone.
 func (s Settings) AdminKubeconfig() string { return filepath.Join(s.DataDir, "admin.kubeconfig") }
 
-// edgeKubeconfig lies in a folder that the edge's user can enter.
 // EdgeSocket is where the edge answers the node's agent.
 func (s Settings) EdgeSocket() string { return filepath.Join(s.edgeState(), edge.ControlSocket) }
 
+// edgeKubeconfig lies in a folder that the edge's user can enter.
 func (s Settings) edgeKubeconfig() string {
 	return filepath.Join(s.edgeState(), "kubeconfig")
 }

@@ -50,6 +50,17 @@ func TestWhatToDoInTheFirstMinute(t *testing.T) {
     what to do: set the clock: timedatectl tells how it stands`},
 		"no cluster": {func(_ *testing.T, u *upper) error { _, err := Certificates(u.Settings); return err }, `there is no cluster in DIR
     what to do: bring one up with ` + "`knarr up`"},
+		"a pod of no cluster": {func(t *testing.T, u *upper) error {
+			_, _, err := ExplainPod(t.Context(), u.Settings, "default", "web")
+			return err
+		}, `there is no cluster in DIR
+    what to do: bring one up with ` + "`knarr up`"},
+		"a pod, on a machine that joined": {func(t *testing.T, u *upper) error {
+			u.Server = "https://192.0.2.7:6443"
+			_, _, err := ExplainPod(t.Context(), u.Settings, "default", "web")
+			return err
+		}, `this machine is a node of the cluster at https://192.0.2.7:6443
+    what to do: run it on the machine of that server`},
 		"a server that cannot live": {crashed("level=INFO msg=starting\nknarr: port 10250 is taken\n    what to do: choose another port\nlevel=INFO msg=starting\n"),
 			`the server ends again and again: port 10250 is taken
     what to do: choose another port`},
@@ -71,7 +82,7 @@ func TestWhatToDoInTheFirstMinute(t *testing.T) {
     what to do: take the address and the token from the same ` + "`knarr token create`"},
 		"an expired token": {joining(func(_ *upper, a *authority) string { return a.token.String() }), `the server does not know the token: it has expired, or was taken back
     what to do: make another one there with ` + "`knarr token create`"},
-		"a server that is off": {joining(func(_ *upper, a *authority) string { a.server.Close(); return a.token.String() }),
+		"a server that is off": {joining(func(u *upper, a *authority) string { u.Server = "https://127.0.0.1:1"; return a.token.String() }),
 			`reach the server at https://ADDRESS: dial tcp ADDRESS: connect: connection refused
     what to do: look whether the server runs (` + "`knarr status`" + ` there), whether the address is right, and whether a firewall lets the port through`},
 		"a name that is not the server's": {joiningAt("127.0.0.2", func(_ *upper, a *authority) string { return a.token.String() }), `reach the server at https://ADDRESS: x509: certificate is valid for 127.0.0.1, ::1, 10.96.0.1, not 127.0.0.2

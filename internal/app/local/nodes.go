@@ -70,7 +70,7 @@ func change(s Settings, name string, f func(Settings, Further) error) error {
 		return err
 	}
 	if !known {
-		return remedy.New("there is no cluster in "+s.DataDir, "bring one up with `knarr up`")
+		return noCluster(s)
 	}
 	s = st.into(s)
 	if err := os.MkdirAll(s.RunDir, 0o711); err != nil {

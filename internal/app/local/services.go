@@ -1,6 +1,7 @@
 package local
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -116,17 +117,15 @@ func (s Settings) nodeServices(p programs) []keep.Service {
 
 func (s Settings) edgeService(p programs) keep.Service {
 	dns := net.JoinHostPort(s.DNS.String(), "53")
-	shown := "auto"
-	switch {
-	case s.isAgent():
-		shown = "" // the first node's edge alone writes the address of Ingresses
-	case s.AddressFixed:
-		shown = s.NodeAddress.String()
+	address := "" // the machine's
+	if s.AddressFixed {
+		address = s.NodeAddress.String()
 	}
 	return keep.Service{
 		Name: serviceEdge, Restart: "always", UID: edgeUser, GID: edgeUser, Log: filepath.Join(s.logs(), "edge.log"), StopGraceMillis: stopGraceMillis,
 		Argv: []string{p.knarr, "edge", "--kubeconfig", s.edgeKubeconfig(), "--state-dir", s.edgeState(),
-			"--cluster-domain", s.Domain, "--node-address", shown, "--cluster-dns", s.DNS.String(), "--log-level", s.LogLevel},
+			"--cluster-domain", s.Domain, "--node-address", address, "--cluster-dns", s.DNS.String(), "--log-level", s.LogLevel,
+			fmt.Sprintf("--show-address=%t", !s.isAgent())}, // one edge writes the address of Ingresses
 		Listen: []keep.Socket{
 			{Name: SocketDNS, Network: "udp4", Address: dns},
 			{Name: SocketDNST, Network: "tcp4", Address: dns},

@@ -103,6 +103,11 @@ func (s Settings) state() state {
 // errNewer: the data directory was written by a newer Knarr.
 var errNewer = remedy.New("the cluster was made by a newer Knarr", "use that version, or another --data-dir")
 
+// noCluster: nothing was brought up with this data directory.
+func noCluster(s Settings) error {
+	return remedy.New("there is no cluster in "+s.DataDir, "bring one up with `knarr up`")
+}
+
 // loadState reads the file; known is false where there is no cluster yet.
 func loadState(path string) (st state, known bool, err error) {
 	data, err := os.ReadFile(path)

@@ -48,6 +48,7 @@ func Status(ctx context.Context, s Settings, out io.Writer) (healthy bool, err e
 			r.bad("the API does not answer: %v", err)
 		}
 	}
+	r.disk()
 	r.certificates()
 	return r.healthy, nil
 }
@@ -163,7 +164,15 @@ func clientOf(path string) (*client.Client, error) {
 }
 
 // adminConfig is the administrator's client configuration.
-func adminConfig(s Settings) (*rest.Config, error) { return configOf(s.AdminKubeconfig()) }
+func adminConfig(s Settings) (*rest.Config, error) {
+	if s.Server != "" {
+		return nil, remedy.New("this machine is a node of the cluster at "+s.Server, "run it on the machine of that server")
+	}
+	if !exists(s.AdminKubeconfig()) {
+		return nil, noCluster(s)
+	}
+	return configOf(s.AdminKubeconfig())
+}
 
 func configOf(path string) (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", path)
@@ -195,7 +204,7 @@ func (r *reporter) nodeTable(nodes []*corev1.Node) {
 				ready = "NotReady"
 				problems = append(problems, fmt.Sprintf("node %s is not ready: %s", n.Name, c.Message))
 			case c.Status == corev1.ConditionTrue:
-				problems = append(problems, fmt.Sprintf("node %s: %s: %s", n.Name, c.Type, c.Message))
+				problems = append(problems, pressure(n.Name, c))
 			}
 		}
 		if n.Spec.Unschedulable {
@@ -248,13 +257,13 @@ func stuck(p *corev1.Pod) string {
 			return c.Message
 		}
 	}
+	if p.Status.Phase == corev1.PodFailed { // whatever its containers waited for before
+		return strings.TrimSpace(p.Status.Reason + " " + p.Status.Message)
+	}
 	for _, cs := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
 		if w := cs.State.Waiting; w != nil && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
 			return fmt.Sprintf("container %s: %s: %s", cs.Name, w.Reason, w.Message)
 		}
-	}
-	if p.Status.Phase == corev1.PodFailed {
-		return strings.TrimSpace(p.Status.Reason + " " + p.Status.Message)
 	}
 	return ""
 }

@@ -31,6 +31,8 @@ type Result struct {
 	Settings Settings
 	// Moved tells of each wished port that was taken.
 	Moved []string
+	// Notes tell what the machine lacks that Knarr does without, and what to do.
+	Notes []string
 	// Already is set where everything ran before.
 	Already    bool
 	Kubeconfig string
@@ -45,6 +47,7 @@ type upper struct {
 	programs programs
 	keep     keep.Client
 	moved    []string
+	notes    []string
 	// started is when services of a node were started, where they had to be.
 	started map[string]time.Time
 }
@@ -57,13 +60,7 @@ func Up(ctx context.Context, s Settings, target kubeconfig.Target, board *progre
 		return Join(ctx, s, "", board, logger)
 	}
 	u := &upper{Settings: s, board: board, logger: logger, target: target, keep: keep.Client{Socket: s.keepSocket()}}
-	if err := u.preflight(ctx); err != nil {
-		return Result{}, err
-	}
-	if err := u.folders(u.Settings); err != nil {
-		return Result{}, err
-	}
-	unlock, err := lock(u.lockFile())
+	unlock, err := u.begin(ctx)
 	if err != nil {
 		return Result{}, err
 	}
@@ -81,7 +78,19 @@ func Up(ctx context.Context, s Settings, target kubeconfig.Target, board *progre
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Settings: u.Settings, Moved: u.moved, Already: already, Kubeconfig: target.Path}, nil
+	return Result{Settings: u.Settings, Moved: u.moved, Notes: u.notes, Already: already, Kubeconfig: target.Path}, nil
+}
+
+// begin checks the machine, makes the node's folders, and keeps others from
+// starting or stopping anything until unlock is called.
+func (u *upper) begin(ctx context.Context) (unlock func(), err error) {
+	if err := u.preflight(ctx); err != nil {
+		return nil, err
+	}
+	if err := u.folders(u.Settings); err != nil {
+		return nil, err
+	}
+	return lock(u.lockFile())
 }
 
 func (u *upper) preflight(ctx context.Context) error {
@@ -91,13 +100,14 @@ func (u *upper) preflight(ctx context.Context) error {
 		_ = step.End(errors.New("something is missing"))
 		return err
 	}
-	var mild []string
+	var lacking []string
 	for _, f := range findings {
 		if f.Problem != "" {
-			mild = append(mild, f.Problem+": "+f.Remedy)
+			lacking = append(lacking, f.Name)
+			u.notes = append(u.notes, f.Problem+remedy.Mark+f.Remedy)
 		}
 	}
-	step.Done(strings.Join(mild, "; "))
+	step.Done(strings.Join(lacking, ", "))
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/vishvananda/netlink"
@@ -118,10 +119,30 @@ func configure(own, other Member) error {
 	if err := netlink.LinkSetUp(link); err != nil {
 		return err
 	}
-	for _, addr := range []netip.Addr{other.Address, other.Source} {
+	reached := []netip.Addr{other.Address, other.Source}
+	for _, addr := range reached {
 		route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: host(addr), Src: net.IP(own.Source.AsSlice()), Scope: netlink.SCOPE_LINK}
 		if err := netlink.RouteReplace(route); err != nil {
 			return fmt.Errorf("route to %s: %w", addr, err)
+		}
+	}
+	return forgetOthers(link, reached)
+}
+
+// forgetOthers removes the routes to addresses that the member behind a link
+// had before: another machine may have them now.
+func forgetOthers(link netlink.Link, reached []netip.Addr) error {
+	filter := &netlink.Route{LinkIndex: link.Attrs().Index, Scope: netlink.SCOPE_LINK}
+	routes, err := netlink.RouteListFiltered(unix.AF_INET, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_SCOPE)
+	if err != nil {
+		return fmt.Errorf("list routes: %w", err)
+	}
+	for _, r := range routes {
+		if r.Dst == nil || slices.ContainsFunc(reached, func(a netip.Addr) bool { return r.Dst.String() == host(a).String() }) {
+			continue
+		}
+		if err := netlink.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("remove the route to %s: %w", r.Dst, err)
 		}
 	}
 	return nil

@@ -12,10 +12,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/knarr-io/knarr/internal/base/thread"
 )
 
 // Ensure pins a network namespace at path, with its loopback link up; one that
@@ -32,7 +33,7 @@ func Ensure(path string) error {
 		return fmt.Errorf("network namespace: %w", err)
 	}
 	_ = f.Close()
-	err = onThread(func() error {
+	err = thread.Run(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return err
 		}
@@ -78,7 +79,7 @@ func Do(path string, f func() error) error {
 	if path == "" {
 		return f()
 	}
-	return onThread(func() error {
+	return thread.Run(func() error {
 		ns, err := os.Open(path)
 		if err != nil {
 			return fmt.Errorf("network namespace: %w", err)
@@ -93,13 +94,3 @@ func Do(path string, f func() error) error {
 
 // Exists tells whether a namespace is pinned at path.
 func Exists(path string) bool { return path == "" || pinned(path) }
-
-// onThread runs f on a thread that ends with it, whatever f did to it.
-func onThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends
-		done <- f()
-	}()
-	return <-done
-}

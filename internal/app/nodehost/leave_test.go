@@ -22,6 +22,7 @@ import (
 	"github.com/knarr-io/knarr/internal/network/proxy"
 	"github.com/knarr-io/knarr/internal/network/ruleset"
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 const soon = time.Minute
@@ -151,13 +152,13 @@ func TestPodsEndWhenEveryNodeHasLetGo(t *testing.T) {
 	leaving := netip.MustParseAddr("10.1.0.5")
 	pods := []corev1.PodIP{{IP: leaving.String()}}
 	for _, h := range []*Host{first, second} { // both lead there, as they must before it leaves
-		testkit.Eventually(t, soon, "the rules lead to the endpoint", func() bool {
+		await.Until(t, soon, "the rules lead to the endpoint", func() bool {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 			defer cancel()
 			return h.proxy.WaitRemoved(ctx, leaving) != nil
 		})
 	}
-	testkit.Eventually(t, soon, "the first node knows the others", func() bool {
+	await.Until(t, soon, "the first node knows the others", func() bool {
 		others := first.peers.Others()
 		return len(others) == 2 && (others[0].Ready || others[1].Ready)
 	})
@@ -172,7 +173,7 @@ func TestPodsEndWhenEveryNodeHasLetGo(t *testing.T) {
 	if got := <-asked; got != leaving.String() {
 		t.Errorf("the other node was asked for %q", got)
 	}
-	testkit.Eventually(t, soon, "the other node changes its rules", table.holds)
+	await.Until(t, soon, "the other node changes its rules", table.holds)
 	if len(stopped) > 0 {
 		t.Error("the pod may stop while another node's rules lead to it")
 	}

@@ -22,17 +22,16 @@ const helmFile = "helm/knarr-helm.gz"
 // maxHelm bounds what the compressed program may become, in bytes.
 const maxHelm = 1 << 30
 
-// ErrNoHelm: this knarr was built without Helm.
-var ErrNoHelm = errors.New("this knarr was built without Helm: build it with `make`")
+// errNoHelm: this knarr was built without Helm.
+var errNoHelm = errors.New("this knarr was built without Helm: build it with `make`")
 
 // Helm puts Helm's program into dir, unless it is there already, and returns
 // its path. Programs that other builds of knarr left in dir are removed. It is
-// safe to call from several processes at once. ErrNoHelm where the build has
-// none.
+// safe to call from several processes at once. A build without Helm is an error.
 func Helm(dir string) (string, error) {
 	packed, err := helm.ReadFile(helmFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", ErrNoHelm
+		return "", errNoHelm
 	} else if err != nil {
 		return "", err
 	}

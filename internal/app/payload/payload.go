@@ -19,8 +19,8 @@ import (
 //go:embed bin
 var files embed.FS
 
-// ErrMissing: this knarr was built without the programs of a node.
-var ErrMissing = errors.New("this knarr was built without its container runtime: build it with `make`")
+// errMissing: this knarr was built without the programs of a node.
+var errMissing = errors.New("this knarr was built without its container runtime: build it with `make`")
 
 // placeholder keeps the folder in a checkout where nothing was built.
 const placeholder = "PLACEHOLDER"
@@ -50,7 +50,7 @@ func Unpack(dir string) (string, error) {
 		digest.Write(data[max(0, len(data)-64<<10):])
 	}
 	if len(content) == 0 {
-		return "", ErrMissing
+		return "", errMissing
 	}
 	folder := filepath.Join(dir, hex.EncodeToString(digest.Sum(nil)[:8]))
 	if _, err := os.Stat(folder); err == nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/base/thread"
 	"github.com/knarr-io/knarr/internal/network/ruleset"
+	"github.com/knarr-io/knarr/internal/node/eviction"
 )
 
 func root(context.Context, Config) *problem {
@@ -194,15 +195,15 @@ func space(_ context.Context, cfg Config) *problem {
 	if err := unix.Statfs(base, &st); err != nil {
 		return notWritten(base, err)
 	}
-	return room(base, st.Bavail*uint64(st.Bsize))
+	return room(base, st.Bavail*uint64(st.Bsize), st.Blocks*uint64(st.Bsize))
 }
 
-// room judges the bytes that are free.
-func room(base string, free uint64) *problem {
-	const want = 512 << 20
+// room judges the bytes that are free of a disk as the node is going to.
+func room(base string, free, size uint64) *problem {
+	want := uint64(eviction.Default().Hard(eviction.ImageFsAvailable, int64(size)))
 	if free >= want {
 		return nil
 	}
-	return &problem{what: fmt.Sprintf("only %d MiB are free below %s", free>>20, base), tolerable: true,
-		remedy: "free some space, or choose another place with --data-dir: images and logs need it"}
+	return &problem{what: fmt.Sprintf("only %d MiB are free below %s: with less than %d MiB a node takes no pods", free>>20, base, want>>20), tolerable: true,
+		remedy: "free some space, or choose another place with --data-dir; a --node-config can set other limits (evictionHard)"}
 }

@@ -6,6 +6,14 @@ import (
 	"testing"
 )
 
+func TestAlmostFullIsEnough(t *testing.T) {
+	for _, disk := range []struct{ free, size uint64 }{{1 << 30, 250 << 30}, {400 << 20, 2 << 30}} {
+		if p := room("/var/lib", disk.free, disk.size); p != nil {
+			t.Errorf("%d bytes free of %d: %s", disk.free, disk.size, p.what)
+		}
+	}
+}
+
 // Whatever a machine lacks is said in one line, and what to do in the next.
 func TestWhatToDoAboutAMachine(t *testing.T) {
 	const kernel = "; this kernel, 6.1.0-minimal, is built without CONFIG_X"
@@ -23,8 +31,8 @@ func TestWhatToDoAboutAMachine(t *testing.T) {
     what to do: mount the cgroup file system: systemd does it at boot; without systemd, apt-get install cgroupfs-mount && cgroupfs-mount`},
 		"a full disk": {notWritten("/var/lib", syscall.ENOSPC), `nothing can be written below /var/lib: no space left on device
     what to do: free some space there, or choose another place with --data-dir`},
-		"a disk that is nearly full": {room("/var/lib", 100<<20), `only 100 MiB are free below /var/lib
-    what to do: free some space, or choose another place with --data-dir: images and logs need it`},
+		"a disk that is nearly full": {room("/var/lib", 100<<20, 250<<30), `only 100 MiB are free below /var/lib: with less than 1024 MiB a node takes no pods
+    what to do: free some space, or choose another place with --data-dir; a --node-config can set other limits (evictionHard)`},
 		"no overlayfs": {noOverlay("/var/lib", syscall.ENODEV, kernel), `overlayfs cannot be mounted below /var/lib: no such device; this kernel, 6.1.0-minimal, is built without CONFIG_X
     what to do: load the module (modprobe overlay), or put the data on ext4 or xfs with --data-dir: an overlay cannot lie on another overlay`},
 		"no nftables": {noPackets(syscall.EPROTONOSUPPORT, kernel), `the kernel lacks a part of nftables: protocol not supported; this kernel, 6.1.0-minimal, is built without CONFIG_X

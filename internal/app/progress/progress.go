@@ -7,9 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/term"
 )
 
 // Mode is how steps are shown.
@@ -139,14 +142,38 @@ func (b *Board) jsonLocked(v map[string]any) {
 // drawLocked draws the whole list over what was drawn before.
 func (b *Board) drawLocked() {
 	var text strings.Builder
+	columns := b.columns()
 	if b.drawn > 0 {
 		fmt.Fprintf(&text, "\x1b[%dA", b.drawn)
 	}
 	for _, s := range b.steps {
-		text.WriteString("\x1b[2K" + s.line() + "\n")
+		text.WriteString("\x1b[2K" + fit(s.line(), columns) + "\n")
 	}
 	b.drawn = len(b.steps)
 	fmt.Fprint(b.out, text.String())
+}
+
+// columns is how wide the terminal is; 0 where there is none.
+func (b *Board) columns() int {
+	f, ok := b.out.(*os.File)
+	if !ok {
+		return 0
+	}
+	wide, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return wide
+}
+
+// fit cuts a line that is wider than the terminal: one that wraps would be two
+// to draw over.
+func fit(line string, columns int) string {
+	runes := []rune(line)
+	if columns <= 0 || len(runes) <= columns {
+		return line
+	}
+	return string(runes[:columns-1]) + "…"
 }
 
 // nameWidth lines the times up.

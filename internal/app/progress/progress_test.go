@@ -48,6 +48,17 @@ func TestLiveListIsDrawnOverItself(t *testing.T) {
 	})
 }
 
+func TestALineOfTheLiveListDoesNotWrap(t *testing.T) {
+	for _, tc := range []struct {
+		columns int
+		want    string
+	}{{0, "✓ disk space"}, {12, "✓ disk space"}, {8, "✓ disk …"}, {1, "…"}} {
+		if got := fit("✓ disk space", tc.columns); got != tc.want {
+			t.Errorf("in %d columns: got %q, want %q", tc.columns, got, tc.want)
+		}
+	}
+}
+
 func TestJSONStaysOneObjectPerLine(t *testing.T) {
 	var out strings.Builder
 	b := New(&out, JSON)

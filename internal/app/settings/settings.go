@@ -25,18 +25,19 @@ const envPrefix = "KNARR_"
 const maxFile = 1 << 20
 
 // Apply fills the flags that the command line left unset from the environment
-// and then from the file, which may be empty for none.
-func Apply(flags *pflag.FlagSet, file string, environ []string) error {
+// and then from the file, which may be empty for none. What others alone know is
+// passed over: one file and one environment do for commands that take less.
+func Apply(flags, others *pflag.FlagSet, file string, environ []string) error {
 	fromFlags := map[string]bool{}
 	flags.Visit(func(f *pflag.Flag) { fromFlags[f.Name] = true })
-	fromEnv, err := applyEnvironment(flags, fromFlags, environ)
+	fromEnv, err := applyEnvironment(flags, others, fromFlags, environ)
 	if err != nil || file == "" {
 		return err
 	}
-	return applyFile(flags, file, func(name string) bool { return fromFlags[name] || fromEnv[name] })
+	return applyFile(flags, others, file, func(name string) bool { return fromFlags[name] || fromEnv[name] })
 }
 
-func applyEnvironment(flags *pflag.FlagSet, taken map[string]bool, environ []string) (set map[string]bool, err error) {
+func applyEnvironment(flags, others *pflag.FlagSet, taken map[string]bool, environ []string) (set map[string]bool, err error) {
 	set = map[string]bool{}
 	for _, entry := range environ {
 		key, value, _ := strings.Cut(entry, "=")
@@ -46,6 +47,9 @@ func applyEnvironment(flags *pflag.FlagSet, taken map[string]bool, environ []str
 		}
 		name := strings.ReplaceAll(strings.ToLower(rest), "_", "-")
 		if flags.Lookup(name) == nil {
+			if others.Lookup(name) != nil {
+				continue
+			}
 			return nil, fmt.Errorf("environment variable %s: there is no setting %q%s", key, name, hint(flags, name))
 		}
 		if taken[name] {
@@ -59,7 +63,7 @@ func applyEnvironment(flags *pflag.FlagSet, taken map[string]bool, environ []str
 	return set, nil
 }
 
-func applyFile(flags *pflag.FlagSet, path string, taken func(string) bool) error {
+func applyFile(flags, others *pflag.FlagSet, path string, taken func(string) bool) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("read the settings file: %w", err)
@@ -79,10 +83,10 @@ func applyFile(flags *pflag.FlagSet, path string, taken func(string) bool) error
 		}
 		return fmt.Errorf("settings file %s: %w", path, err)
 	}
-	return applyNode(flags, path, &doc, taken)
+	return applyNode(flags, others, path, &doc, taken)
 }
 
-func applyNode(flags *pflag.FlagSet, path string, doc *yaml.Node, taken func(string) bool) error {
+func applyNode(flags, others *pflag.FlagSet, path string, doc *yaml.Node, taken func(string) bool) error {
 	root := doc
 	if doc.Kind == yaml.DocumentNode && len(doc.Content) == 1 {
 		root = doc.Content[0]
@@ -95,6 +99,9 @@ func applyNode(flags *pflag.FlagSet, path string, doc *yaml.Node, taken func(str
 		key, value := root.Content[i], root.Content[i+1]
 		at := fmt.Sprintf("settings file %s, line %d", path, key.Line)
 		if flags.Lookup(key.Value) == nil {
+			if others.Lookup(key.Value) != nil {
+				continue
+			}
 			return fmt.Errorf("%s: there is no setting %q%s", at, key.Value, hint(flags, key.Value))
 		}
 		if before, twice := seen[key.Value]; twice {
@@ -137,7 +144,7 @@ func scalar(n *yaml.Node) (string, error) {
 func hint(flags *pflag.FlagSet, name string) string {
 	var known []string
 	flags.VisitAll(func(f *pflag.Flag) {
-		if !f.Hidden && f.Name != "help" {
+		if f.Name != "help" {
 			known = append(known, f.Name)
 		}
 	})

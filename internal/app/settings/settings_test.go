@@ -17,6 +17,8 @@ func flagSet(args ...string) (*pflag.FlagSet, error) {
 	return flags, flags.Parse(args)
 }
 
+func none() *pflag.FlagSet { return pflag.NewFlagSet("none", pflag.ContinueOnError) }
+
 func file(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "knarr.yaml")
@@ -32,7 +34,7 @@ func TestFlagsCountOverEnvironmentOverFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Apply(flags, path, []string{"KNARR_API_PORT=2", "KNARR_DATA_DIR=/env", "HOME=/root"}); err != nil {
+	if err := Apply(flags, none(), path, []string{"KNARR_API_PORT=2", "KNARR_DATA_DIR=/env", "HOME=/root"}); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{"api-port": "3", "data-dir": "/env", "dns": "[1.1.1.1,2.2.2.2]"} {
@@ -58,10 +60,27 @@ func TestWrongSettingsAreRefusedWithTheirPlace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = Apply(flags, file(t, tc.file), []string{tc.env})
+		err = Apply(flags, none(), file(t, tc.file), []string{tc.env})
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%q %s: got %v, want %q in it", tc.file, tc.env, err, tc.want)
 		}
+	}
+}
+
+// A file that was written for one command does for another, which takes less.
+func TestWhatOthersTakeIsPassedOver(t *testing.T) {
+	flags, err := flagSet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := none()
+	up.Int("nodes", 1, "")
+	err = Apply(flags, up, file(t, "nodes: 3\napi-port: 1\n"), []string{"KNARR_NODES=2", "KNARR_DATA_DIR=/env"})
+	if err != nil || flags.Lookup("api-port").Value.String() != "1" || flags.Lookup("data-dir").Value.String() != "/env" {
+		t.Errorf("%v, %v", err, flags.FlagUsages())
+	}
+	if err := Apply(flags, up, file(t, "knots: 3\n"), nil); err == nil {
+		t.Error("what nobody knows is taken")
 	}
 }
 
@@ -70,7 +89,7 @@ func TestEmptyFileIsFine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Apply(flags, file(t, ""), nil); err != nil {
+	if err := Apply(flags, none(), file(t, ""), nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -83,6 +102,6 @@ func FuzzFile(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = Apply(flags, file(t, text), nil) // must not panic or hang
+		_ = Apply(flags, none(), file(t, text), nil) // must not panic or hang
 	})
 }

@@ -1,18 +1,20 @@
-// Package filewatch follows a file that people and tools replace while the
+// Package filewatch follows files that people and tools replace while the
 // program runs.
 //
-// It watches the file's directory, since most writers put a new file in the
-// place of the old one, and tells only of content that differs from what was
-// there before. It holds no state between two calls.
+// It watches a file's directory, since most writers put a new file in the
+// place of the old one, and that of the file which a link leads to. It holds no
+// state between two calls.
 package filewatch
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -42,21 +44,28 @@ func Read(path string) ([]byte, error) {
 // file that is away, empty or unreadable for a moment changes nothing. It
 // fails where the directory cannot be watched.
 func Follow(ctx context.Context, path string, known []byte, changed func(content []byte)) error {
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watch %s: %w", path, err)
-	}
-	defer watcher.Close()
-	if err := watcher.Add(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("watch the folder of %s: %w", path, err)
-	}
-	for {
-		// Looked at before the first event too: it may have changed since the
-		// caller read it.
+	return Watch(ctx, []string{path}, func() {
 		if content, err := Read(path); err == nil && len(content) > 0 && !bytes.Equal(content, known) {
 			known = content
 			changed(content)
 		}
+	})
+}
+
+// Watch calls look when it has begun to watch the files, since they may have
+// changed before, and whenever something has changed beside one of them,
+// until ctx ends. It fails where none of their directories can be watched.
+func Watch(ctx context.Context, paths []string, look func()) error {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", strings.Join(paths, ", "), err)
+	}
+	defer watcher.Close()
+	for {
+		if err := around(watcher, paths); err != nil {
+			return err
+		}
+		look()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -70,4 +79,22 @@ func Follow(ctx context.Context, path string, known []byte, changed func(content
 			}
 		}
 	}
+}
+
+// around watches the directories in which the files lie now, as named and as
+// what links lead to. What is watched already is no error.
+func around(watcher *fsnotify.Watcher, paths []string) error {
+	var failed []error
+	for _, path := range paths {
+		if err := watcher.Add(filepath.Dir(path)); err != nil {
+			failed = append(failed, fmt.Errorf("watch the folder of %s: %w", path, err))
+		}
+		if target, err := filepath.EvalSymlinks(path); err == nil && filepath.Dir(target) != filepath.Dir(path) {
+			_ = watcher.Add(filepath.Dir(target)) // the link itself is watched, at least
+		}
+	}
+	if len(failed) < len(paths) {
+		return nil
+	}
+	return errors.Join(failed...)
 }

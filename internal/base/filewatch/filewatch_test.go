@@ -2,6 +2,7 @@ package filewatch
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -59,4 +60,35 @@ func TestFollowNeedsAFolder(t *testing.T) {
 	if err := Follow(t.Context(), filepath.Join(t.TempDir(), "none", "file"), nil, nil); err == nil {
 		t.Error("a folder that does not exist was watched")
 	}
+}
+
+// A folder that is not there yet is watched as soon as a link leads there.
+func TestFollowWhereALinkLeads(t *testing.T) {
+	dir := t.TempDir()
+	link, target := filepath.Join(dir, "link"), filepath.Join(dir, "elsewhere", "file")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(link, "one")
+	told := make(chan string, 100)
+	go func() {
+		_ = Watch(t.Context(), []string{link, filepath.Join(dir, "nowhere", "file")}, func() {
+			content, _ := os.ReadFile(link)
+			told <- string(content)
+		})
+	}()
+	receive(t, told, "one")
+	if err := errors.Join(os.Mkdir(filepath.Dir(target), 0o700), os.Symlink(target, link+".new")); err != nil {
+		t.Fatal(err)
+	}
+	write(target, "two")
+	if err := os.Rename(link+".new", link); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, told, "two")
+	write(target, "three")
+	receive(t, told, "three")
 }

@@ -3,7 +3,6 @@ package footprint
 import (
 	"context"
 	"runtime"
-	"runtime/debug"
 	"time"
 )
 
@@ -16,12 +15,12 @@ import (
 // process that does nothing at all pays nothing.
 //
 // Before heap is given back, letGo drops what was kept in case that it is
-// wanted.
+// wanted. The pages of the program that the burst used go with it.
 func FollowBursts(ctx context.Context, quiet time.Duration, letGo func()) {
 	p := newPacer()
 	h := heap{allocated: allocated, worth: worthwhile, pace: p.pace, rest: rest, collected: make(chan struct{}, 1), release: func() {
 		letGo()
-		debug.FreeOSMemory()
+		_ = Release() // it worked at the start
 	}}
 	h.follow(ctx, quiet)
 }
@@ -30,28 +29,36 @@ func FollowBursts(ctx context.Context, quiet time.Duration, letGo func()) {
 // is collected every few seconds would use again what it gave.
 const rest = 10 * time.Second
 
-// leastExcess is what is worth a collection, and what a quiet process allocates
-// less than, in bytes.
-const leastExcess = 48 << 20
+const (
+	// leastExcess is what is worth a collection, in bytes: more than a small
+	// heap at rest grows between two collections, less than starting some
+	// dozens of pods leaves behind.
+	leastExcess = 24 << 20
+	// muchMade is what a quiet process allocates less than, in bytes.
+	muchMade = 48 << 20
+)
 
 // allocated is how many bytes the process has allocated since it began.
 func allocated() uint64 { return read("/gc/heap/allocs:bytes") }
 
-// worthwhile tells whether much more of the heap is held than was in use when
-// it was collected last.
-func worthwhile() bool {
+// worthwhile tells whether much more of the heap is held than may be in use
+// after a burst that made so many bytes.
+func worthwhile(made uint64) bool {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	held := m.HeapSys - m.HeapReleased
-	// The goal of the next collection is what was in use and its growth.
+	// The goal of the next collection is what the last found in use and its growth.
 	used := m.NextGC / 2
+	if made > used {
+		used = 0 // that was in the middle of the burst: all of it may be garbage by now
+	}
 	return held > used+leastExcess
 }
 
 // heap follows the collections of the process's heap.
 type heap struct {
 	allocated func() uint64
-	worth     func() bool
+	worth     func(made uint64) bool // after a burst that made so many bytes
 	release   func()
 	pace      func(busy bool)
 	rest      time.Duration // after a release
@@ -74,6 +81,7 @@ func (h *heap) arm() {
 
 func (h *heap) follow(ctx context.Context, quiet time.Duration) {
 	for h.next(ctx) {
+		before := h.allocated()
 		for h.busy(ctx, quiet) {
 			h.pace(true)
 		}
@@ -81,7 +89,7 @@ func (h *heap) follow(ctx context.Context, quiet time.Duration) {
 		if ctx.Err() != nil {
 			return
 		}
-		if h.worth() && !h.giveBack(ctx) {
+		if h.worth(h.allocated()-before) && !h.giveBack(ctx) {
 			return
 		}
 	}
@@ -128,7 +136,7 @@ func (h *heap) busy(ctx context.Context, quiet time.Duration) bool {
 	case <-h.collected:
 		return true
 	case <-late.C:
-		return h.allocated()-before >= leastExcess
+		return h.allocated()-before >= muchMade
 	case <-ctx.Done():
 		return false
 	}

@@ -14,7 +14,7 @@ func nothing() uint64 { return 0 }
 func followed(t *testing.T, worth bool, quiet time.Duration) <-chan struct{} {
 	t.Helper()
 	released := make(chan struct{}, 100)
-	h := heap{allocated: nothing, worth: func() bool { return worth }, pace: func(bool) {}, collected: make(chan struct{}, 1), release: func() {
+	h := heap{allocated: nothing, worth: func(uint64) bool { return worth }, pace: func(bool) {}, collected: make(chan struct{}, 1), release: func() {
 		runtime.GC()
 		released <- struct{}{}
 	}}
@@ -61,7 +61,7 @@ func TestNothingIsGivenBackThatIsNotWorthIt(t *testing.T) {
 
 func TestABurstIsToldWithItsEnd(t *testing.T) {
 	busy, over := make(chan struct{}, 100), make(chan struct{}, 100)
-	h := heap{allocated: nothing, worth: func() bool { return false }, collected: make(chan struct{}, 1), pace: func(more bool) {
+	h := heap{allocated: nothing, worth: func(uint64) bool { return false }, collected: make(chan struct{}, 1), pace: func(more bool) {
 		if more {
 			busy <- struct{}{}
 		} else {
@@ -94,7 +94,7 @@ func TestAHeapThatIsCollectedAgainIsNotQuiet(t *testing.T) {
 
 func TestAProcessThatAllocatesMuchIsBusy(t *testing.T) {
 	var total uint64
-	h := heap{allocated: func() uint64 { total += leastExcess; return total }, collected: make(chan struct{}, 1)}
+	h := heap{allocated: func() uint64 { total += muchMade; return total }, collected: make(chan struct{}, 1)}
 	if !h.busy(t.Context(), time.Millisecond) {
 		t.Error("it is held for quiet")
 	}
@@ -112,9 +112,23 @@ func TestMuchGarbageIsWorthwhile(t *testing.T) {
 		runtime.GC()
 		ballast = nil
 		runtime.GC()
-		if worthwhile() {
+		if worthwhile(0) {
 			return
 		}
 	}
 	t.Error("four times the least excess of free heap is not worth giving back")
+}
+
+// The last collection of a burst may come long before its end.
+func TestWhatWasInUseInABurstMayBeGarbageAfterIt(t *testing.T) {
+	ballast = make([]byte, 2*leastExcess)
+	for i := 0; i < len(ballast); i += 4096 {
+		ballast[i] = 1
+	}
+	runtime.GC()
+	if !worthwhile(8 * leastExcess) {
+		t.Error("a burst that made more than was in use is not worth a collection")
+	}
+	runtime.KeepAlive(ballast)
+	ballast = nil
 }

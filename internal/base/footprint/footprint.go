@@ -1,4 +1,5 @@
-// Package footprint gives memory back that only starting up needed.
+// Package footprint gives memory back that only starting up, or a burst of work,
+// needed.
 //
 // A Go program runs the init of every linked package, and with that touches
 // much of a large binary once and never again. Release drops the clean pages
@@ -17,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Release gives back free heap and the unused pages of the program's file. It
-// is called once, after a process has started.
+// Release collects the heap, and gives back what of it is free and the pages of
+// the program's file. It is for a process that has become quiet.
 func Release() error {
 	debug.FreeOSMemory()
 	self, err := os.Executable()

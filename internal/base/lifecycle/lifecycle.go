@@ -217,7 +217,7 @@ func (g *Group) partReady(p *part) {
 func (g *Group) partReturned(ctx context.Context, p *part, err error) {
 	if err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
 		p.set(Failed, err)
-		g.logger.Error("part failed", "part", p.Name, "err", err)
+		g.logger.Error("part failed", "part", p.Name, "error", err)
 		g.fail(fmt.Errorf("%s: %w", p.Name, err))
 		return
 	}

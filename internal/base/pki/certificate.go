@@ -137,7 +137,7 @@ func (a *Authority) read(order Order) (*held, error) {
 	}
 	h, err := newHeld(data)
 	if err != nil {
-		a.logger.Warn("certificate file cannot be read, issuing a new one", "path", path, "err", err)
+		a.logger.Warn("certificate file cannot be read, issuing a new one", "path", path, "error", err)
 		return nil, nil
 	}
 	return h, nil
@@ -244,7 +244,7 @@ func (a *Authority) renew(c *Certificate) time.Duration {
 		err = writeFiles(a.dir, []file{*f})
 	}
 	if err != nil {
-		a.logger.Error("certificate could not be renewed", "certificate", c.order.Name, "expires", c.Leaf().NotAfter, "err", err)
+		a.logger.Error("certificate could not be renewed", "certificate", c.order.Name, "expires", c.Leaf().NotAfter, "error", err)
 		return retryRenewal
 	}
 	a.logger.Info("certificate renewed", "certificate", c.order.Name, "expires", c.Leaf().NotAfter)

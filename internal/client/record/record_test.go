@@ -12,6 +12,7 @@ import (
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 func events(t *testing.T, c *testkit.Cluster) []*corev1.Event {
@@ -36,7 +37,7 @@ func TestEventsCarryBothNamesOfTheirSource(t *testing.T) {
 	defer func() { cancel(); <-done }()
 	r.Eventf(about("p"), corev1.EventTypeWarning, "Broken", "it broke %d times", 3)
 	var got *corev1.Event
-	testkit.Eventually(t, time.Minute, "the event is written", func() bool {
+	await.Until(t, time.Minute, "the event is written", func() bool {
 		if list := events(t, c); len(list) == 1 {
 			got = list[0]
 		}
@@ -51,7 +52,7 @@ func TestEventsCarryBothNamesOfTheirSource(t *testing.T) {
 	for range 4 {
 		r.Eventf(about("p"), corev1.EventTypeWarning, "Broken", "it broke %d times", 3)
 	}
-	testkit.Eventually(t, time.Minute, "the same event again is counted", func() bool {
+	await.Until(t, time.Minute, "the same event again is counted", func() bool {
 		list := events(t, c)
 		return len(list) == 1 && list[0].Count == 5
 	})

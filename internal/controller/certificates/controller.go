@@ -21,6 +21,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	certificatesapi "github.com/knarr-io/knarr/internal/api/certificates"
 	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/reconcile"
@@ -102,7 +103,7 @@ func (r *Controller) advance(ctx context.Context, req signingRequest) error {
 // approve asks, for each way in which the request is known, whether its
 // author may have that approved.
 func (r *Controller) approve(ctx context.Context, req signingRequest) error {
-	parsed, err := parse(req.Spec.Request)
+	parsed, err := certificatesapi.ParseRequest(req.Spec.Request)
 	if err != nil {
 		return fmt.Errorf("certificate request %s: %w", req.Name, err)
 	}
@@ -134,7 +135,7 @@ func (r *Controller) sign(ctx context.Context, req signingRequest) error {
 	if check == nil {
 		return nil // somebody else's
 	}
-	parsed, err := parse(req.Spec.Request)
+	parsed, err := certificatesapi.ParseRequest(req.Spec.Request)
 	if err != nil {
 		return fmt.Errorf("certificate request %s: %w", req.Name, err)
 	}

@@ -46,9 +46,9 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 	own.AddIndex(r.podInf)
 	r.depInf.OnChange(func(old, new *appsv1.Deployment) {
 		if new != nil {
-			r.loop.Enqueue(keyOf(new))
+			r.loop.Enqueue(own.KeyOf(new))
 		} else {
-			r.loop.Enqueue(keyOf(old))
+			r.loop.Enqueue(own.KeyOf(old))
 		}
 	})
 	r.setInf.OnChange(r.setChanged)
@@ -77,7 +77,7 @@ func (r *Controller) setChanged(old, new *appsv1.ReplicaSet) {
 	for _, d := range r.depInf.List(new.Namespace, nil) {
 		selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
 		if err == nil && !selector.Empty() && selector.Matches(labels.Set(new.Labels)) {
-			r.loop.Enqueue(keyOf(d))
+			r.loop.Enqueue(own.KeyOf(d))
 		}
 	}
 }
@@ -162,7 +162,7 @@ func (r *Controller) podsOf(d *appsv1.Deployment, sets []*appsv1.ReplicaSet) map
 
 // apply makes the plan's writes in order and stops at the first that fails.
 func (r *Controller) apply(ctx context.Context, plan *rollout) error {
-	key := keyOf(plan.before)
+	key := own.KeyOf(plan.before)
 	for _, o := range plan.ops {
 		var err error
 		quiet := false
@@ -196,7 +196,7 @@ func (r *Controller) create(ctx context.Context, plan *rollout, o op) (existed b
 	out, err := r.sets.Create(ctx, o.set.DeepCopy())
 	switch {
 	case err == nil:
-		r.expects.Created(keyOf(plan.before), out)
+		r.expects.Created(own.KeyOf(plan.before), out)
 		return false, nil
 	case apierrors.IsAlreadyExists(err):
 		return true, r.collided(ctx, plan, o, err)
@@ -248,11 +248,7 @@ func (r *Controller) writeStatus(ctx context.Context, before, after *appsv1.Depl
 		return nil
 	}
 	if err == nil {
-		r.own.Wrote(keyOf(after), out)
+		r.own.Wrote(own.KeyOf(after), out)
 	}
 	return err
-}
-
-func keyOf(obj metav1.Object) reconcile.Key {
-	return reconcile.Key{Namespace: obj.GetNamespace(), Name: obj.GetName()}
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
 	"github.com/knarr-io/knarr/internal/controller/internal/expect"
+	"github.com/knarr-io/knarr/internal/controller/internal/own"
 	"github.com/knarr-io/knarr/internal/controller/internal/pods"
 	"github.com/knarr-io/knarr/internal/reconcile"
 )
@@ -57,7 +58,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 		if new == nil {
 			new = old
 		}
-		r.count.Enqueue(keyOf(new))
+		r.count.Enqueue(own.KeyOf(new))
 	})
 	r.podInf.OnChange(r.podChanged)
 	for _, kind := range r.scales.byGroup {
@@ -85,7 +86,7 @@ func (r *Controller) Run(ctx context.Context) {
 // podChanged enqueues the budgets that count the pod otherwise than before.
 func (r *Controller) podChanged(old, new *corev1.Pod) {
 	if new != nil && stale(new) {
-		r.unmark.Enqueue(keyOf(new))
+		r.unmark.Enqueue(own.KeyOf(new))
 	}
 	if old != nil && new != nil && countsAlike(old, new) {
 		return
@@ -96,7 +97,7 @@ func (r *Controller) podChanged(old, new *corev1.Pod) {
 	}
 	for _, b := range r.budgetInf.List(pod.Namespace, nil) {
 		if new != nil && covers(b, new) || old != nil && covers(b, old) {
-			r.count.Enqueue(keyOf(b))
+			r.count.Enqueue(own.KeyOf(b))
 		}
 	}
 }
@@ -124,7 +125,7 @@ func (r *Controller) scaleChanged(kind scalable, old, new api.Object) {
 	}
 	for _, b := range r.budgetInf.List(new.GetNamespace(), nil) {
 		if byScale(b) {
-			r.count.Enqueue(keyOf(b))
+			r.count.Enqueue(own.KeyOf(b))
 		}
 	}
 }
@@ -193,11 +194,7 @@ func (r *Controller) write(ctx context.Context, b *policyv1.PodDisruptionBudget,
 		return nil
 	}
 	if err == nil {
-		r.own.Wrote(keyOf(b), out)
+		r.own.Wrote(own.KeyOf(b), out)
 	}
 	return err
-}
-
-func keyOf(obj metav1.Object) reconcile.Key {
-	return reconcile.Key{Namespace: obj.GetNamespace(), Name: obj.GetName()}
 }

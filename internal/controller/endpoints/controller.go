@@ -16,6 +16,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
+	"github.com/knarr-io/knarr/internal/controller/internal/own"
 	"github.com/knarr-io/knarr/internal/controller/internal/selection"
 	"github.com/knarr-io/knarr/internal/reconcile"
 )
@@ -70,12 +71,12 @@ func (r *Controller) Run(ctx context.Context) {
 
 func (r *Controller) serviceChanged(old, new *corev1.Service) {
 	if new == nil {
-		r.selected.DropService(keyOf(old))
-		r.loop.Enqueue(keyOf(old))
+		r.selected.DropService(own.KeyOf(old))
+		r.loop.Enqueue(own.KeyOf(old))
 		return
 	}
 	r.selected.SetService(new, r.podInf)
-	r.loop.Enqueue(keyOf(new))
+	r.loop.Enqueue(own.KeyOf(new))
 }
 
 func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
@@ -135,8 +136,4 @@ func (r *Controller) write(ctx context.Context, key reconcile.Key, want *corev1.
 	}
 	_, err := r.endpoints.Update(ctx, changed)
 	return err
-}
-
-func keyOf(svc *corev1.Service) reconcile.Key {
-	return reconcile.Key{Namespace: svc.Namespace, Name: svc.Name}
 }

@@ -51,7 +51,11 @@ func (r *Controller) free(ctx context.Context, key reconcile.Key, list []*corev1
 			return nil
 		}
 		out, err := r.strip(ctx, list[i])
-		if err == nil && out != nil {
+		switch {
+		case err != nil:
+		case out == nil || removed(out): // a view that still has it must not make it count again
+			r.expects.Gone(key, list[i])
+		default:
 			r.expects.Created(key, out)
 		}
 		done[i] = err == nil
@@ -83,6 +87,13 @@ func (r *Controller) strip(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, e
 		return nil, fmt.Errorf("the finalizer of pod %s: %w", pod.Name, err)
 	}
 	return out, nil
+}
+
+// removed tells of a pod as a write has left it whether it went with its last
+// finalizer. The answer then has the revision from before the write.
+func removed(pod *corev1.Pod) bool {
+	grace := pod.DeletionGracePeriodSeconds
+	return pod.DeletionTimestamp != nil && len(pod.Finalizers) == 0 && (grace == nil || *grace == 0)
 }
 
 func without(list []*corev1.Pod, freed map[types.UID]bool) []*corev1.Pod {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
 	"github.com/knarr-io/knarr/internal/testkit/property"
@@ -117,6 +118,25 @@ func TestJudge(t *testing.T) {
 	} {
 		if got := judge(j, c.pod); got != c.want {
 			t.Errorf("got %+v, want %+v", got, c.want)
+		}
+	}
+}
+
+// The answer to a write that a pod went with has the revision from before it,
+// so that a view which shows that revision may show the pod still.
+func TestRemoved(t *testing.T) {
+	now, grace, none := &metav1.Time{}, int64(30), int64(0)
+	for name, tc := range map[string]struct {
+		meta metav1.ObjectMeta
+		want bool
+	}{
+		"lives":                   {metav1.ObjectMeta{}, false},
+		"its node stops it":       {metav1.ObjectMeta{DeletionTimestamp: now, DeletionGracePeriodSeconds: &grace}, false},
+		"another finalizer stays": {metav1.ObjectMeta{DeletionTimestamp: now, DeletionGracePeriodSeconds: &none, Finalizers: []string{"a/b"}}, false},
+		"nothing held it":         {metav1.ObjectMeta{DeletionTimestamp: now, DeletionGracePeriodSeconds: &none}, true},
+	} {
+		if got := removed(&corev1.Pod{ObjectMeta: tc.meta}); got != tc.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

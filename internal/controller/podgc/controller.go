@@ -16,6 +16,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/controller/internal/disrupt"
+	"github.com/knarr-io/knarr/internal/controller/internal/own"
 	"github.com/knarr-io/knarr/internal/controller/internal/pods"
 	"github.com/knarr-io/knarr/internal/reconcile"
 )
@@ -63,7 +64,7 @@ func (r *Controller) Run(ctx context.Context) {
 	}
 	for _, pod := range r.podInf.List("", nil) { // those found at the start
 		if pod.Spec.NodeName != "" && (!r.nodeThere(pod.Spec.NodeName) || r.stranded(pod)) {
-			r.loop.Enqueue(keyOf(pod))
+			r.loop.Enqueue(own.KeyOf(pod))
 		}
 	}
 	r.loop.Run(ctx)
@@ -71,36 +72,36 @@ func (r *Controller) Run(ctx context.Context) {
 
 func (r *Controller) podChanged(old, new *corev1.Pod) {
 	if new == nil {
-		r.trackFinished(keyOf(old), nil)
+		r.trackFinished(own.KeyOf(old), nil)
 		return
 	}
 	if pods.Finished(new) {
-		r.trackFinished(keyOf(new), new)
+		r.trackFinished(own.KeyOf(new), new)
 	}
 	if new.DeletionTimestamp != nil && new.Spec.NodeName == "" {
-		r.loop.Enqueue(keyOf(new))
+		r.loop.Enqueue(own.KeyOf(new))
 		return
 	}
 	if r.nodeInf.HasSynced() && r.stranded(new) {
-		r.loop.Enqueue(keyOf(new))
+		r.loop.Enqueue(own.KeyOf(new))
 		return
 	}
 	if new.Spec.NodeName != "" && (old == nil || old.Spec.NodeName == "") && r.nodeInf.HasSynced() && !r.nodeThere(new.Spec.NodeName) {
-		r.loop.Enqueue(keyOf(new))
+		r.loop.Enqueue(own.KeyOf(new))
 	}
 }
 
 func (r *Controller) nodeChanged(old, new *corev1.Node) {
 	if new == nil {
 		for _, pod := range r.podInf.ByIndex(pods.ByNode, old.Name) {
-			r.loop.Enqueue(keyOf(pod))
+			r.loop.Enqueue(own.KeyOf(pod))
 		}
 		return
 	}
 	if abandoned(new) && (old == nil || !abandoned(old)) {
 		for _, pod := range r.podInf.ByIndex(pods.ByNode, new.Name) {
 			if pod.DeletionTimestamp != nil {
-				r.loop.Enqueue(keyOf(pod))
+				r.loop.Enqueue(own.KeyOf(pod))
 			}
 		}
 	}
@@ -228,8 +229,4 @@ func (r *Controller) remove(ctx context.Context, pod *corev1.Pod, why string) er
 		return nil
 	}
 	return err
-}
-
-func keyOf(pod *corev1.Pod) reconcile.Key {
-	return reconcile.Key{Namespace: pod.Namespace, Name: pod.Name}
 }

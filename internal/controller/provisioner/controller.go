@@ -1,10 +1,12 @@
 // Package provisioner makes volumes on the disks of nodes for claims that the
 // binder hands to it: a folder each, on the node that the scheduler chose. The
 // node makes the folder when a pod first needs it, and deletes it when the
-// volume object is gone.
+// volume object is gone. Classes with the parameter limit: file make the size a
+// limit: the folder holds a file system of its own.
 //
 // It creates and deletes volumes of its own name alone, and writes their
-// capacity, and the claim's, when the claim asks for more.
+// capacity when the claim asks for more, and the claim's where no node has to
+// do anything for it.
 package provisioner
 
 import (
@@ -15,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/knarr-io/knarr/internal/api/localvolume"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
 	"github.com/knarr-io/knarr/internal/controller/internal/own"
@@ -100,13 +103,17 @@ func (r *Controller) provision(ctx context.Context, claim *corev1.PersistentVolu
 		return err
 	}
 	r.events.Eventf(claim, corev1.EventTypeNormal, "ProvisioningSucceeded", "Successfully provisioned volume %s", v.Name)
-	r.events.Eventf(claim, corev1.EventTypeNormal, "SizeNotEnforced", "volume %s is a folder on the node's disk: its size is not a limit", v.Name)
+	if !localvolume.Limited(v) {
+		r.events.Eventf(claim, corev1.EventTypeNormal, "SizeNotEnforced",
+			"volume %s is a folder on the node's disk: its size is not a limit (a storage class with the parameter limit: file makes it one)", v.Name)
+	}
 	return nil
 }
 
 // grow gives a volume the size that its claim asks for. A folder needs no more
-// than that, so the claim never waits: it is told of the end of the expansion
-// (KEP-1790) with no condition before it.
+// than that, so that its claim never waits: it is told of the end of the
+// expansion (KEP-1790) with no condition before it. Where the size is a limit,
+// the node ends it.
 func (r *Controller) grow(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
 	v, ok := r.volumeInf.Get("", claim.Spec.VolumeName)
 	if !ok || !grown(claim, v) && !behind(claim, v) {
@@ -119,6 +126,12 @@ func (r *Controller) grow(ctx context.Context, claim *corev1.PersistentVolumeCla
 		if v, err = r.volumes.Update(ctx, v); err != nil {
 			return err
 		}
+	}
+	if localvolume.Limited(v) {
+		if next := pending(claim, v, metav1.Now()); next != nil {
+			_, err = r.claims.UpdateStatus(ctx, next)
+		}
+		return err
 	}
 	next := claim.DeepCopy()
 	next.Status.Capacity = v.Spec.Capacity.DeepCopy()

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/api/localvolume"
 	"github.com/knarr-io/knarr/internal/controller/internal/storage"
@@ -38,11 +39,15 @@ func plan(claim *corev1.PersistentVolumeClaim, class *storagev1.StorageClass, no
 		}
 		return nil, fmt.Errorf("node %q does not hold volumes on its disk, or is not there", name)
 	}
+	limited, err := localvolume.Limit(class.Parameters)
+	if err != nil {
+		return nil, err
+	}
 	policy := corev1.PersistentVolumeReclaimDelete
 	if class.ReclaimPolicy != nil {
 		policy = *class.ReclaimPolicy
 	}
-	return localvolume.New(claim, n, policy, class.Name), nil
+	return localvolume.New(claim, n, policy, class.Name, limited), nil
 }
 
 // first is the node that holds volumes whose name is the first.
@@ -74,4 +79,22 @@ func reclaimed(v *corev1.PersistentVolume) bool {
 func behind(claim *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume) bool {
 	shown, have := claim.Status.Capacity[corev1.ResourceStorage], v.Spec.Capacity[corev1.ResourceStorage]
 	return localvolume.Ours(v) && shown.Cmp(have) < 0
+}
+
+// pending is a claim of a volume whose node is to grow it, with the condition
+// that says so (KEP-1790); nil where it says so already, or has its size.
+func pending(claim *corev1.PersistentVolumeClaim, v *corev1.PersistentVolume, now metav1.Time) *corev1.PersistentVolumeClaim {
+	said := func(c corev1.PersistentVolumeClaimCondition) bool {
+		return c.Type == corev1.PersistentVolumeClaimFileSystemResizePending
+	}
+	if !behind(claim, v) || slices.ContainsFunc(claim.Status.Conditions, said) {
+		return nil
+	}
+	out := claim.DeepCopy()
+	out.Status.AllocatedResources = v.Spec.Capacity.DeepCopy()
+	out.Status.Conditions = append(out.Status.Conditions, corev1.PersistentVolumeClaimCondition{
+		Type: corev1.PersistentVolumeClaimFileSystemResizePending, Status: corev1.ConditionTrue, LastTransitionTime: now,
+		Message: "Waiting for user to (re-)start a pod to finish file system resize of volume on node.",
+	})
+	return out
 }

@@ -2,14 +2,14 @@
 // amounts the objects of their namespace use.
 //
 // The API server writes to it too, of what it has just stored; this controller
-// has the last word. It keeps no state beside its informers: those of kinds that
-// only count/ names are made when the first quota names them. That no quota is
-// exceeded is the API server's doing, which does not rely on the status.
+// has the last word. It keeps no state beside its informers: those of built-in
+// kinds that only count/ names are made when the first quota names them, those
+// of custom resources follow their definitions. That no quota is exceeded is
+// the API server's doing, which does not rely on the status.
 package resourcequota
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,31 +23,24 @@ import (
 	"github.com/knarr-io/knarr/internal/reconcile"
 )
 
-// recount is how often a quota is looked at without a change: custom kinds may
-// have come, and pods may be past their end.
+// recount is how often a quota is looked at without a change: pods may be past
+// their end.
 const recount = 5 * time.Minute
 
 // Controller runs the loop. Make it with New.
 type Controller struct {
-	quotas client.Typed[*corev1.ResourceQuota]
-	client *client.Client
-	inf    *client.Informers
-	held   *client.Informer[*corev1.ResourceQuota]
-	loop   *reconcile.Controller[reconcile.Key]
-
-	mu      sync.Mutex
-	objects map[schema.GroupResource]*client.Informer[api.Object] // guarded by mu
+	quotas  client.Typed[*corev1.ResourceQuota]
+	held    *client.Informer[*corev1.ResourceQuota]
+	sources *sources
+	loop    *reconcile.Controller[reconcile.Key]
 }
 
 // New wires the controller to the informer of quotas.
 func New(c *client.Client, inf *client.Informers, opts reconcile.Options) *Controller {
-	r := &Controller{
-		quotas: client.For[*corev1.ResourceQuota](c), client: c, inf: inf,
-		held:    client.InformerFor[*corev1.ResourceQuota](inf),
-		objects: map[schema.GroupResource]*client.Informer[api.Object]{},
-	}
+	r := &Controller{quotas: client.For[*corev1.ResourceQuota](c), held: client.InformerFor[*corev1.ResourceQuota](inf)}
 	r.loop = reconcile.New("resourcequota", r.reconcile, opts)
 	r.held.OnChange(own.Enqueuer[*corev1.ResourceQuota](r.loop.Enqueue))
+	r.sources = newSources(c, inf, r.wake)
 	return r
 }
 
@@ -61,18 +54,14 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	if !ok || q.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
 	}
-	resources := limited(q, r.known())
-	sources := map[schema.GroupResource]*client.Informer[api.Object]{}
-	for _, gr := range resources {
-		source := r.source(gr)
+	objects := map[schema.GroupResource][]api.Object{}
+	for gr, source := range r.sources.of(q) {
 		if err := source.WaitSynced(ctx); err != nil {
 			return reconcile.Result{}, err
 		}
-		sources[gr] = source
+		objects[gr] = source.List(q.Namespace, nil)
 	}
-	status, changed := plan(q, resources, func(gr schema.GroupResource) []api.Object {
-		return sources[gr].List(q.Namespace, nil)
-	}, time.Now())
+	status, changed := plan(q, objects, time.Now())
 	if !changed {
 		return reconcile.Result{RequeueAfter: recount}, nil
 	}
@@ -84,55 +73,8 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	return reconcile.Result{RequeueAfter: recount}, nil
 }
 
-// known are the resources that can be counted: those that lie in namespaces
-// and are stored.
-func (r *Controller) known() []schema.GroupResource {
-	var out []schema.GroupResource
-	seen := map[schema.GroupResource]bool{}
-	for _, k := range r.client.Catalog().Kinds() {
-		if gr := k.GroupResource(); k.Namespaced && !k.Virtual && !seen[gr] {
-			seen[gr] = true
-			out = append(out, gr)
-		}
-	}
-	return out
-}
-
-// source is the informer of a resource's objects, made when it is first asked
-// for. Its changes wake the quotas of their namespace that limit it.
-func (r *Controller) source(gr schema.GroupResource) *client.Informer[api.Object] {
-	r.mu.Lock()
-	have := r.objects[gr]
-	r.mu.Unlock()
-	if have != nil {
-		return have
-	}
-	made := client.InformerOf(r.inf, r.kindOf(gr))
-	r.mu.Lock()
-	if have := r.objects[gr]; have != nil {
-		r.mu.Unlock()
-		return have
-	}
-	r.objects[gr] = made
-	r.mu.Unlock()
-	made.OnChange(func(old, new api.Object) { r.wake(gr, old, new) })
-	return made
-}
-
-func (r *Controller) kindOf(gr schema.GroupResource) *api.Kind {
-	for _, k := range r.client.Catalog().Kinds() {
-		if k.GroupResource() == gr && !k.Virtual {
-			return k
-		}
-	}
-	return nil
-}
-
-func (r *Controller) wake(gr schema.GroupResource, old, new api.Object) {
-	obj := new
-	if obj == nil {
-		obj = old
-	}
+// wake has the quotas counted anew that limit what an object is.
+func (r *Controller) wake(gr schema.GroupResource, obj api.Object) {
 	for _, q := range r.held.List(obj.GetNamespace(), nil) {
 		if quota.Limits(q.Spec.Hard, gr) {
 			r.loop.Enqueue(own.KeyOf(q))

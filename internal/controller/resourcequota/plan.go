@@ -12,26 +12,15 @@ import (
 	"github.com/knarr-io/knarr/internal/api/quota"
 )
 
-// limited are the resources that a quota limits, of those given.
-func limited(q *corev1.ResourceQuota, all []schema.GroupResource) []schema.GroupResource {
-	var out []schema.GroupResource
-	for _, gr := range all {
-		if quota.Limits(q.Spec.Hard, gr) {
-			out = append(out, gr)
-		}
-	}
-	return out
-}
-
 // plan is the quota's status as it should be; changed is false where it is.
-// objects gives what the namespace holds of a resource.
-func plan(q *corev1.ResourceQuota, resources []schema.GroupResource, objects func(schema.GroupResource) []api.Object, now time.Time) (status corev1.ResourceQuotaStatus, changed bool) {
+// objects are what the namespace holds of each resource that the quota limits.
+func plan(q *corev1.ResourceQuota, objects map[schema.GroupResource][]api.Object, now time.Time) (status corev1.ResourceQuotaStatus, changed bool) {
 	used := corev1.ResourceList{}
 	for name := range q.Spec.Hard {
 		used[name] = resource.Quantity{Format: resource.DecimalSI}
 	}
-	for _, gr := range resources {
-		for _, obj := range objects(gr) {
+	for gr, held := range objects {
+		for _, obj := range held {
 			if quota.InScope(&q.Spec, obj) {
 				quota.Add(used, quota.Mask(quota.Usage(gr, obj, now), q.Spec.Hard))
 			}

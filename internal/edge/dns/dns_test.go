@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	mdns "github.com/miekg/dns"
@@ -152,7 +153,7 @@ func TestAnswersOverSockets(t *testing.T) {
 	q := new(mdns.Msg)
 	q.SetQuestion("big.shop.svc.cluster.local.", mdns.TypeA)
 
-	small, _, err := new(mdns.Client).Exchange(q, udp.LocalAddr().String())
+	small, _, err := (&mdns.Client{Timeout: time.Minute}).Exchange(q, udp.LocalAddr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +161,7 @@ func TestAnswersOverSockets(t *testing.T) {
 	if !small.Truncated || small.Len() > mdns.MinMsgSize {
 		t.Errorf("a plain UDP answer must be cut at %d bytes and say so: %d bytes, truncated %v", mdns.MinMsgSize, small.Len(), small.Truncated)
 	}
-	whole, _, err := (&mdns.Client{Net: "tcp"}).Exchange(q, tcp.Addr().String())
+	whole, _, err := (&mdns.Client{Net: "tcp", Timeout: time.Minute}).Exchange(q, tcp.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +190,7 @@ func TestForwardingAsksAndRemembers(t *testing.T) {
 	stopped := make(chan struct{})
 	go func() { defer close(stopped); _ = upstream.ActivateAndServe() }()
 
-	r := NewResolver(testZone(), NewForwarder([]string{udp.LocalAddr().String()}))
+	r := NewResolver(testZone(), patient(udp.LocalAddr().String()))
 	for range 3 {
 		if got := short(ask(r, "example.org.", mdns.TypeA)); got != "NOERROR 192.0.2.9" {
 			t.Errorf("got %s", got)

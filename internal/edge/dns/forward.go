@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -33,6 +31,8 @@ type Forwarder struct {
 	upstreams atomic.Pointer[upstreams]
 	cache     *expirable.LRU[mdns.Question, kept]
 	flight    singleflight.Group
+	// attempt bounds one question to one resolver, whole all of them.
+	attempt, whole time.Duration
 }
 
 // kept is an answer and until when it counts.
@@ -43,7 +43,10 @@ type kept struct {
 
 // NewForwarder makes a forwarder to resolvers (host:port).
 func NewForwarder(resolvers []string) *Forwarder {
-	f := &Forwarder{cache: expirable.NewLRU[mdns.Question, kept](cacheSize, nil, cacheTime)}
+	f := &Forwarder{
+		cache:   expirable.NewLRU[mdns.Question, kept](cacheSize, nil, cacheTime),
+		attempt: attemptTime, whole: answerTime,
+	}
 	f.upstreams.Store(&upstreams{others: resolvers})
 	return f
 }
@@ -52,30 +55,6 @@ func NewForwarder(resolvers []string) *Forwarder {
 func (f *Forwarder) use(u *upstreams) {
 	f.upstreams.Store(u)
 	f.cache.Purge()
-}
-
-// Resolvers reads the resolvers of a resolv.conf, without those that would
-// send a question back here: our own addresses, and the loopback stub of
-// systemd-resolved, whose own upstream file is read instead where it exists.
-func Resolvers(files []string, own []netip.Addr) []string {
-	for _, file := range files {
-		conf, err := mdns.ClientConfigFromFile(file)
-		if err != nil {
-			continue
-		}
-		var out []string
-		for _, server := range conf.Servers {
-			addr, err := netip.ParseAddr(server)
-			if err != nil || addr.IsLoopback() || addr.IsUnspecified() || slices.Contains(own, addr) {
-				continue
-			}
-			out = append(out, net.JoinHostPort(server, conf.Port))
-		}
-		if len(out) > 0 {
-			return out
-		}
-	}
-	return nil
 }
 
 // Ask answers from the cache or a resolver. Equal questions at one time are
@@ -92,7 +71,7 @@ func (f *Forwarder) Ask(ctx context.Context, q mdns.Question) (*mdns.Msg, error)
 	}
 	result := f.flight.DoChan(fmt.Sprint(q), func() (any, error) {
 		// Whoever asked first may leave; the others still want the answer.
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.whole)
 		defer cancel()
 		return f.exchange(bounded, q, from)
 	})
@@ -110,7 +89,7 @@ func (f *Forwarder) Ask(ctx context.Context, q mdns.Question) (*mdns.Msg, error)
 func (f *Forwarder) exchange(ctx context.Context, q mdns.Question, from *upstreams) (*mdns.Msg, error) {
 	var failed []error
 	for _, resolver := range from.of(q.Name) {
-		answer, err := askOne(ctx, resolver, q)
+		answer, err := f.askOne(ctx, resolver, q)
 		if err == nil && answer.Rcode != mdns.RcodeServerFailure && answer.Rcode != mdns.RcodeRefused {
 			if f.upstreams.Load() == from { // or it is not what would be asked now
 				f.keep(q, answer)
@@ -125,13 +104,13 @@ func (f *Forwarder) exchange(ctx context.Context, q mdns.Question, from *upstrea
 	return nil, errors.Join(failed...)
 }
 
-func askOne(ctx context.Context, resolver string, q mdns.Question) (*mdns.Msg, error) {
+func (f *Forwarder) askOne(ctx context.Context, resolver string, q mdns.Question) (*mdns.Msg, error) {
 	m := new(mdns.Msg)
 	m.Id = mdns.Id()
 	m.RecursionDesired = true
 	m.Question = []mdns.Question{q}
 	m.SetEdns0(maxUDP, false)
-	c := &mdns.Client{Timeout: attemptTime, UDPSize: maxUDP}
+	c := &mdns.Client{Timeout: f.attempt, UDPSize: maxUDP}
 	answer, _, err := c.ExchangeContext(ctx, m, resolver)
 	if err == nil && answer.Truncated {
 		c.Net = "tcp"

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	mdns "github.com/miekg/dns"
 	corev1 "k8s.io/api/core/v1"
@@ -46,13 +47,12 @@ func (u *upstreams) of(name string) []string {
 // kube-system/kube-dns: stubDomains is a JSON object of domains with lists of
 // resolvers, upstreamNameservers a JSON list of resolvers that take the place
 // of the machine's. A resolver is an address, with a port where that is not 53;
-// own addresses are passed over, as are those that lead back here.
-func FollowSettings(f *Forwarder, m *mirror.Mirror, own []netip.Addr, logger *slog.Logger) {
+// own addresses are passed over, as are those that lead back here. moved is to
+// be told when the machine has other resolvers.
+func FollowSettings(f *Forwarder, m *mirror.Mirror, own []netip.Addr, logger *slog.Logger) (moved func(machine []string)) {
+	var mu sync.Mutex
 	machine := f.upstreams.Load().others
-	m.OnChange(func(topic mirror.Topic, _ mirror.Key) {
-		if topic != mirror.Settings {
-			return
-		}
+	renewLocked := func() {
 		next := &upstreams{others: machine}
 		if c, ok := m.Settings(); ok {
 			var err error
@@ -61,7 +61,20 @@ func FollowSettings(f *Forwarder, m *mirror.Mirror, own []netip.Addr, logger *sl
 			}
 		}
 		f.use(next)
+	}
+	m.OnChange(func(topic mirror.Topic, _ mirror.Key) {
+		if topic == mirror.Settings {
+			mu.Lock()
+			defer mu.Unlock()
+			renewLocked()
+		}
 	})
+	return func(now []string) {
+		mu.Lock()
+		defer mu.Unlock()
+		machine = now
+		renewLocked()
+	}
 }
 
 // readSettings reads all it can; the error names what it could not.

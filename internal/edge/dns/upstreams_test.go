@@ -2,10 +2,13 @@ package dns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -48,6 +51,14 @@ func resolver(t *testing.T, answer func(q, m *mdns.Msg)) (address string, asked 
 	return udp.LocalAddr().String(), asked
 }
 
+// patient forwards to resolvers of this process, which answer: on a busy
+// machine not at once.
+func patient(resolvers ...string) *Forwarder {
+	f := NewForwarder(resolvers)
+	f.attempt, f.whole = time.Minute, time.Minute
+	return f
+}
+
 // says answers every question for an address with one.
 func says(ip string) func(q, m *mdns.Msg) {
 	return func(q, m *mdns.Msg) {
@@ -64,9 +75,9 @@ func TestStubDomainsFollowTheConfigMap(t *testing.T) {
 	machine, _ := resolver(t, says("192.0.2.1"))
 	corp, _ := resolver(t, says("192.0.2.2"))
 	lab, _ := resolver(t, says("192.0.2.3"))
-	f := NewForwarder([]string{machine})
+	f := patient(machine)
 	m := mirror.New("", slog.New(slog.DiscardHandler))
-	FollowSettings(f, m, nil, slog.New(slog.DiscardHandler))
+	moved := FollowSettings(f, m, nil, slog.New(slog.DiscardHandler))
 	r := NewResolver(testZone(), f)
 	expect := func(name, want string) {
 		t.Helper()
@@ -85,6 +96,38 @@ func TestStubDomainsFollowTheConfigMap(t *testing.T) {
 	expect("db.corp.example.", "NOERROR 192.0.2.3")
 	m.Put(settings(nil))
 	expect("db.corp.example.", "NOERROR 192.0.2.1")
+	m.Put(settings(map[string]string{"stubDomains": fmt.Sprintf(`{"corp.example": [%q]}`, corp)}))
+	moved([]string{lab})
+	expect("db.corp.example.", "NOERROR 192.0.2.2")
+	expect("notcorp.example.", "NOERROR 192.0.2.3")
+}
+
+// Another network has other resolvers.
+func TestResolversFollowTheMachine(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "resolv.conf")
+	write := func(text string) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(file+".new", []byte(text), 0o600), os.Rename(file+".new", file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("nameserver 192.0.2.1\n")
+	told := make(chan []string)
+	go func() {
+		_ = FollowResolvers(t.Context(), []string{file}, nil, []string{"192.0.2.1:53"}, func(now []string) { told <- now })
+	}()
+	for _, address := range []string{"192.0.2.2", "192.0.2.3"} {
+		write("# no network\n")
+		write("nameserver 127.0.0.53\nnameserver " + address + "\n")
+		select {
+		case got := <-told:
+			if diff := cmp.Diff([]string{address + ":53"}, got); diff != "" {
+				t.Error(diff)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s was not told", address)
+		}
+	}
 }
 
 func TestWrongSettingsLeaveWhatIsRight(t *testing.T) {
@@ -117,7 +160,7 @@ func TestNegativeAnswersAreKept(t *testing.T) {
 			m.Rcode = mdns.RcodeNameError
 			m.Ns = []mdns.RR{&mdns.SOA{Hdr: mdns.RR_Header{Name: "example.", Rrtype: mdns.TypeSOA, Class: mdns.ClassINET, Ttl: 60}, Ns: "a.", Mbox: "b.", Minttl: minimum}}
 		})
-		r := NewResolver(testZone(), NewForwarder([]string{address}))
+		r := NewResolver(testZone(), patient(address))
 		for range 2 {
 			if got := short(ask(r, "nobody.example.", mdns.TypeA)); got != "NXDOMAIN" {
 				t.Errorf("got %s", got)
@@ -171,7 +214,7 @@ func TestExternalNamesThatLoop(t *testing.T) {
 		m.Answer = []mdns.RR{&mdns.CNAME{Hdr: mdns.RR_Header{Name: q.Question[0].Name, Rrtype: mdns.TypeCNAME, Class: mdns.ClassINET, Ttl: 60}, Target: "out.shop.svc.cluster.local."}}
 	})
 	alias("out", "elsewhere.example")
-	r := NewResolver(z, NewForwarder([]string{address}))
+	r := NewResolver(z, patient(address))
 	for _, name := range []string{"self", "ping", "chain0", "out"} {
 		m := ask(r, name+".shop.svc.cluster.local.", mdns.TypeA)
 		if len(m.Answer) == 0 || len(m.Answer) > maxChain {

@@ -25,8 +25,8 @@ type Backends struct {
 	avoid map[string]time.Time
 }
 
-// NewBackends picks from what the mirror knows.
-func NewBackends(m *mirror.Mirror) *Backends {
+// newBackends picks from what the mirror knows.
+func newBackends(m *mirror.Mirror) *Backends {
 	return &Backends{mirror: m, avoid: map[string]time.Time{}}
 }
 

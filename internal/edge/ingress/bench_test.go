@@ -23,7 +23,7 @@ func BenchmarkRequest(b *testing.B) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page\n") }))
 	defer backend.Close()
 	m := mirror.New("", slog.New(slog.DiscardHandler))
-	h := NewHandler(NewBackends(m), measure.New(), slog.New(slog.DiscardHandler))
+	h := newHandler(newBackends(m), measure.New(), slog.New(slog.DiscardHandler))
 	h.SetRoutes(Build([]*networkingv1.Ingress{ingressOf("a", rule{"web.example", "/", networkingv1.PathTypePrefix, "web"})}, ourClass()))
 	at := netip.MustParseAddrPort(strings.TrimPrefix(backend.URL, "http://"))
 	port, name := int32(at.Port()), ""

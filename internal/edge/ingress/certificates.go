@@ -31,11 +31,11 @@ type Certificates struct {
 	version map[mirror.Key]string
 }
 
-// NewCertificates makes them. issue asks the cluster's authority for hosts that
+// newCertificates makes them. issue asks the cluster's authority for hosts that
 // have none of their own. The spare is for names that no Ingress has, and while
 // the authority does not answer: self-signed, so that TLS works and clients are
 // told.
-func NewCertificates(m *mirror.Mirror, routes func() *Routes, issue Issue, logger *slog.Logger, now time.Time) (*Certificates, error) {
+func newCertificates(m *mirror.Mirror, routes func() *Routes, issue Issue, logger *slog.Logger, now time.Time) (*Certificates, error) {
 	spare, err := selfSigned(now)
 	if err != nil {
 		return nil, fmt.Errorf("make a spare certificate: %w", err)

@@ -32,6 +32,12 @@ func newDirect(rest *http.Transport) *direct {
 	return &direct{rest: rest, idle: idleLines{lines: map[string][]*line{}}}
 }
 
+// closeIdle closes the connections that wait for their next request.
+func (d *direct) closeIdle() {
+	d.idle.close(time.Now())
+	d.rest.CloseIdleConnections()
+}
+
 // simple tells a request that direct can send.
 func simple(req *http.Request) bool {
 	switch req.Method {

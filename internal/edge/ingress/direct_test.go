@@ -77,11 +77,15 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	if n := made.Load(); n != 1 {
 		t.Errorf("%d connections were made", n)
 	}
+	d.closeIdle()
+	if got, err := through(t, d, srv.URL); got != "whole" || err != nil || made.Load() != 2 {
+		t.Errorf("after the kept ones were closed: %q, %v, %d connections", got, err, made.Load())
+	}
 	srv.CloseClientConnections()
 	if got, err := through(t, d, srv.URL); got != "whole" || err != nil {
 		t.Errorf("after the endpoint closed: %q, %v", got, err)
 	}
-	if n := made.Load(); n != 2 {
+	if n := made.Load(); n != 3 {
 		t.Errorf("%d connections were made", n)
 	}
 }

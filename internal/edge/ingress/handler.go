@@ -34,8 +34,8 @@ type Handler struct {
 // streams, flows as it comes.
 const gatherTime = 10 * time.Millisecond
 
-// NewHandler makes a handler without routes; metrics may be nil.
-func NewHandler(b *Backends, metrics *measure.Metrics, logger *slog.Logger) *Handler {
+// newHandler makes a handler without routes; metrics may be nil.
+func newHandler(b *Backends, metrics *measure.Metrics, logger *slog.Logger) *Handler {
 	h := &Handler{logger: logger, metrics: metrics, id: rand.Text(), send: newBalancer(b, metrics)}
 	h.routes.Store(Build(nil, nil))
 	h.proxy = &httputil.ReverseProxy{

@@ -52,10 +52,20 @@ func (i *idleLines) put(l *line) {
 // sweep closes the lines that were idle for too long. Those that their
 // endpoints closed are among them at the latest.
 func (i *idleLines) sweep() {
+	i.close(time.Now().Add(-lineTime))
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.sweeping = i.count > 0; i.sweeping {
+		time.AfterFunc(lineTime, i.sweep)
+	}
+}
+
+// close closes the lines that have been idle since the time given, or longer.
+func (i *idleLines) close(since time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for address, of := range i.lines {
-		fresh := slices.IndexFunc(of, func(l *line) bool { return time.Since(l.since) < lineTime })
+		fresh := slices.IndexFunc(of, func(l *line) bool { return l.since.After(since) })
 		if fresh < 0 {
 			fresh = len(of)
 		}
@@ -64,9 +74,6 @@ func (i *idleLines) sweep() {
 		}
 		i.count -= fresh
 		i.keepLocked(address, slices.Clone(of[fresh:]))
-	}
-	if i.sweeping = i.count > 0; i.sweeping {
-		time.AfterFunc(lineTime, i.sweep)
 	}
 }
 

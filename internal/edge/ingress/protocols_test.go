@@ -229,19 +229,20 @@ func TestRulesOfAnIngress(t *testing.T) {
 		}
 	})
 	http1 := func(p *http.Protocols) { p.SetHTTP1(true) }
-	w := serving(t, backend, map[string]string{maxBody: "10", timeLimit: "100ms"})
-	c := speaking(w, http1)
+	sized := speaking(serving(t, backend, map[string]string{maxBody: "10"}), http1)
+	timed := speaking(serving(t, backend, map[string]string{timeLimit: "100ms"}), http1)
 	for _, tc := range []struct {
-		path string
-		body io.Reader
-		want int
+		client *http.Client
+		path   string
+		body   io.Reader
+		want   int
 	}{
-		{"/", strings.NewReader("0123456789"), 200},
-		{"/", strings.NewReader("0123456789x"), 413},
-		{"/", struct{ io.Reader }{strings.NewReader("0123456789x")}, 413}, // of a length that is not told
-		{"/slow", nil, 504},
+		{sized, "/", strings.NewReader("0123456789"), 200},
+		{sized, "/", strings.NewReader("0123456789x"), 413},
+		{sized, "/", struct{ io.Reader }{strings.NewReader("0123456789x")}, 413}, // of a length that is not told
+		{timed, "/slow", nil, 504},
 	} {
-		res, err := c.Post("http://web.example"+tc.path, "text/plain", tc.body)
+		res, err := tc.client.Post("http://web.example"+tc.path, "text/plain", tc.body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -250,8 +251,8 @@ func TestRulesOfAnIngress(t *testing.T) {
 			t.Errorf("%s: %d, want %d", tc.path, res.StatusCode, tc.want)
 		}
 	}
-	w = serving(t, backend, map[string]string{forceHTTPS: "true"})
-	c = speaking(w, http1)
+	w := serving(t, backend, map[string]string{forceHTTPS: "true"})
+	c := speaking(w, http1)
 	_, port, _ := net.SplitHostPort(w.secure)
 	res, _ := get(t, c, "http://web.example/a?b=c")
 	if at := res.Header.Get("Location"); res.StatusCode != http.StatusPermanentRedirect || at != "https://web.example:"+port+"/a?b=c" {

@@ -24,8 +24,9 @@ type balancer struct {
 	backends *Backends
 	metrics  *measure.Metrics // may be nil
 	// http1 speaks HTTP/1.1, http2 HTTP/2 without TLS, as gRPC needs it.
-	http1, http2 http.RoundTripper
-	secure       *secureTransports
+	http1  *direct
+	http2  *http.Transport
+	secure *secureTransports
 }
 
 func newBalancer(b *Backends, metrics *measure.Metrics) *balancer {
@@ -82,6 +83,13 @@ func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 		b.metrics.Unreached()
 	}
 	return nil, errNoEndpoint
+}
+
+// closeIdle closes the connections that wait for their next request.
+func (b *balancer) closeIdle() {
+	b.http1.closeIdle()
+	b.http2.CloseIdleConnections()
+	b.secure.closeIdle()
 }
 
 // by is who carries a request to endpoints that speak so. HTTP/2 has no

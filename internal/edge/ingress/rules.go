@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -109,6 +110,9 @@ func secureURL(r *http.Request, port int) string {
 
 // hostOnly is a Host header without its port.
 func hostOnly(host string) string {
+	if !strings.Contains(host, ":") { // as most are; to be told so by an error is dear
+		return host
+	}
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		return name
 	}

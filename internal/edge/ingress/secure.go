@@ -77,6 +77,15 @@ func (s *secureTransports) of(t Target, upgrade bool) (http.RoundTripper, error)
 	return transport, nil
 }
 
+// closeIdle closes the connections that wait for their next request.
+func (s *secureTransports) closeIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.by {
+		t.transport.CloseIdleConnections()
+	}
+}
+
 // retain closes the transports that no route needs any longer.
 func (s *secureTransports) retain(r *Routes) {
 	wanted := map[mirror.Key]bool{{}: true}

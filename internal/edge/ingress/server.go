@@ -40,8 +40,8 @@ type Server struct {
 // yet: every change of an Ingress or a class makes the table anew. issue asks
 // for certificates of hosts that have none; metrics may be nil.
 func NewServer(m *mirror.Mirror, issue Issue, metrics *measure.Metrics, logger *slog.Logger) (*Server, error) {
-	h := NewHandler(NewBackends(m), metrics, logger)
-	certs, err := NewCertificates(m, h.Routes, counted(issue, metrics), logger, time.Now())
+	h := newHandler(newBackends(m), metrics, logger)
+	certs, err := newCertificates(m, h.Routes, counted(issue, metrics), logger, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +53,10 @@ func NewServer(m *mirror.Mirror, issue Issue, metrics *measure.Metrics, logger *
 	})
 	return &Server{handler: h, certs: certs, logger: logger, headerTime: headerTime}, nil
 }
+
+// Moved is to be told when the machine has another address: nothing comes back
+// to the former one, from which connections to endpoints that are kept speak.
+func (s *Server) Moved() { s.handler.send.closeIdle() }
 
 // Run serves until ctx ends, then lets requests under way finish for a while.
 func (s *Server) Run(ctx context.Context, plain, secure []net.Listener) error {

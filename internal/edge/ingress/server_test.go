@@ -116,22 +116,14 @@ func echo(t *testing.T) string {
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// refusing is an address where nobody listens.
-func refusing(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+// Addresses where nobody listens: the kernel gives port 1 to nobody by chance.
+const refusing, refusingToo = "127.0.0.1:1", "127.0.0.2:1"
 
 func TestRequestsReachTheBackend(t *testing.T) {
 	w := newWorld(t)
 	w.service("web", echo(t))
 	w.service("empty")
-	w.service("broken", refusing(t))
+	w.service("broken", refusing)
 	w.mirror.Put(ingressOf("a",
 		rule{"web.example", "/", networkingv1.PathTypePrefix, "web"},
 		rule{"empty.example", "/", networkingv1.PathTypePrefix, "empty"},
@@ -155,7 +147,7 @@ func TestRequestsReachTheBackend(t *testing.T) {
 
 func TestRefusedConnectionIsTriedElsewhere(t *testing.T) {
 	w := newWorld(t)
-	w.service("web", echo(t), refusing(t), refusing(t))
+	w.service("web", echo(t), refusing, refusingToo)
 	w.mirror.Put(ingressOf("a", rule{"web.example", "/", networkingv1.PathTypePrefix, "web"}))
 	for range 20 {
 		if code, body := w.get("web.example", "/"); code != 200 {

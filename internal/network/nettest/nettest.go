@@ -9,13 +9,14 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/knarr-io/knarr/internal/base/thread"
 )
 
 // Space is a network namespace. It lives until the test ends.
@@ -31,14 +32,11 @@ func New(t testing.TB) *Space {
 		t.Fatal("this test makes network namespaces: run it as root")
 	}
 	s := &Space{t: t}
-	made := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
-		fd, err := netns.New()
-		s.fd = fd
-		made <- err
-	}()
-	if err := <-made; err != nil {
+	err := thread.Run(func() (err error) {
+		s.fd, err = netns.New()
+		return err
+	})
+	if err != nil {
 		t.Fatalf("make a network namespace: %v", err)
 	}
 	t.Cleanup(func() { _ = s.fd.Close() })
@@ -65,16 +63,12 @@ func (s *Space) Do(f func() error) {
 
 // Try runs f on a thread inside the namespace.
 func (s *Space) Try(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
+	return thread.Run(func() error {
 		if err := netns.Set(s.fd); err != nil {
-			done <- err
-			return
+			return err
 		}
-		done <- f()
-	}()
-	return <-done
+		return f()
+	})
 }
 
 // Node makes the namespace a node: it forwards, and has the address.
@@ -164,16 +158,31 @@ func (s *Space) Answer(port uint16, name string) {
 	}()
 }
 
-// Ask connects from the namespace and returns what Answer said.
-func (s *Space) Ask(address string) (string, error) {
+// patience bounds an answer that is to come, silence one that is not: the
+// former does not depend on how slow the machine is, and a slow machine makes
+// nobody answer who is kept from it.
+const (
+	patience = time.Minute
+	silence  = 2 * time.Second
+)
+
+// Ask connects from the namespace and returns what Answer said. Who answers may
+// take long for it.
+func (s *Space) Ask(address string) (string, error) { return s.ask(address, patience) }
+
+// Probe is Ask where nobody is to answer, or not yet: it waits a moment only.
+func (s *Space) Probe(address string) (string, error) { return s.ask(address, silence) }
+
+func (s *Space) ask(address string, within time.Duration) (string, error) {
 	var answer []byte
 	err := s.Try(func() error {
-		c, err := net.DialTimeout("tcp4", address, 2*time.Second)
+		deadline := time.Now().Add(within)
+		c, err := (&net.Dialer{Deadline: deadline}).Dial("tcp4", address)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		if err := c.SetDeadline(deadline); err != nil {
 			return err
 		}
 		answer, err = io.ReadAll(c)
@@ -210,12 +219,12 @@ func (s *Space) DialUDP(address string) (ask func() (string, error)) {
 	s.t.Helper()
 	var c net.Conn
 	s.Do(func() (err error) {
-		c, err = net.DialTimeout("udp4", address, 2*time.Second)
+		c, err = net.Dial("udp4", address)
 		return err
 	})
 	s.t.Cleanup(func() { _ = c.Close() })
 	return func() (string, error) {
-		if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 			return "", err
 		}
 		if _, err := c.Write([]byte("?")); err != nil {

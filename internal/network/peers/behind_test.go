@@ -18,9 +18,10 @@ import (
 	"github.com/knarr-io/knarr/internal/network/nettest"
 	"github.com/knarr-io/knarr/internal/network/ruleset"
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
-const soon = time.Minute
+const soon = 3 * time.Minute
 
 // The machine with the nodes first and inner, and where inner and its link to
 // first are.
@@ -55,6 +56,12 @@ func (s station) open(t *testing.T) *station {
 func (s *station) join(t *testing.T, c *testkit.Cluster) {
 	t.Helper()
 	s.register(t, c)
+	t.Cleanup(s.follow(t, c))
+}
+
+// follow keeps the routes of the node's namespace until it is stopped.
+func (s *station) follow(t *testing.T, c *testkit.Cluster) (stop func()) {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	all := client.NewInformers(c.Admin, log)
 	f := New(Config{Node: s.name, Address: netip.MustParseAddr(s.address), Behind: s.behind, Mode: Auto, Informers: all, Logger: log})
@@ -62,13 +69,13 @@ func (s *station) join(t *testing.T, c *testkit.Cluster) {
 	all.Start(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- s.space.Try(func() error { return f.Run(ctx) }) }()
-	t.Cleanup(func() {
+	return func() {
 		cancel()
 		all.Wait()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-	})
+	}
 }
 
 // register makes the Node as its agent does.
@@ -78,12 +85,21 @@ func (s *station) register(t *testing.T, c *testkit.Cluster) {
 	if s.behind != "" {
 		n.Annotations = map[string]string{Behind: s.behind}
 	}
+	if _, err := client.For[*corev1.Node](c.Admin).Create(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	s.tell(t, c)
+}
+
+// tell writes the node's address into its status.
+func (s *station) tell(t *testing.T, c *testkit.Cluster) {
+	t.Helper()
 	nodes := client.For[*corev1.Node](c.Admin)
-	made, err := nodes.Create(t.Context(), n)
+	n, err := nodes.Get(t.Context(), "", s.name)
 	if err == nil {
-		made = made.DeepCopy()
-		made.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: s.address}}
-		_, err = nodes.UpdateStatus(t.Context(), made)
+		n = n.DeepCopy()
+		n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: s.address}}
+		_, err = nodes.UpdateStatus(t.Context(), n)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -95,10 +111,21 @@ func (s *station) reaches(t *testing.T, o *station) {
 	t.Helper()
 	for _, from := range []*nettest.Space{s.space, s.pod} {
 		for address, want := range map[string]string{o.address: o.name + " ", o.podAddress(): "pod of " + o.name + " "} {
-			testkit.Eventually(t, soon, fmt.Sprintf("%s or its pod reaches %s", s.name, address), func() bool {
-				got, err := from.Ask(address + ":80")
+			await.Until(t, soon, fmt.Sprintf("%s or its pod reaches %s", s.name, address), func() bool {
+				got, err := from.Probe(address + ":80")
 				return err == nil && strings.HasPrefix(got, want)
 			})
+		}
+	}
+}
+
+func reachEachOther(t *testing.T, all ...*station) {
+	t.Helper()
+	for _, from := range all {
+		for _, to := range all {
+			if from != to {
+				from.reaches(t, to)
+			}
 		}
 	}
 }
@@ -125,17 +152,12 @@ func TestNodesBehindOthers(t *testing.T) {
 			inner.join(t, c) // before the one that it is reached by is known
 			other.join(t, c)
 			first.join(t, c)
-			for _, p := range [][2]*station{{first, inner}, {first, other}, {inner, other}} {
-				p[0].reaches(t, p[1])
-				p[1].reaches(t, p[0])
-			}
-			if hasTunnel(inner.space) {
-				t.Error("the inner node has a tunnel of its own")
-			}
+			reachEachOther(t, first, inner, other)
+			await.Until(t, soon, "the inner node has no tunnel of its own", func() bool { return !hasTunnel(inner.space) })
 			if err := client.For[*corev1.Node](c.Admin).Delete(t.Context(), "", "inner", metav1.DeleteOptions{}); err != nil {
 				t.Fatal(err)
 			}
-			testkit.Eventually(t, soon, "no way leads to a node that is gone", func() bool {
+			await.Until(t, soon, "no way leads to a node that is gone", func() bool {
 				return !isRouted(other.space, innerAddress+"/32") && !isRouted(other.space, inner.pods)
 			})
 			first.reaches(t, other)
@@ -161,19 +183,24 @@ func within(t *testing.T, first, inner *station) {
 	t.Helper()
 	wire(t, first.space, innerLink, inner.space, innerAddress)
 	gateway(t, inner.space, innerLink)
-	inner.space.Do(func() error {
-		link, err := netlink.LinkByName("to102450")
-		if err != nil {
-			return err
-		}
-		to := &net.IPNet{IP: net.ParseIP(firstAddress).To4(), Mask: net.CIDRMask(32, 32)}
-		return netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: to, Scope: netlink.SCOPE_LINK})
-	})
+	inner.onLinkOf(first.address)
 	table, err := ruleset.Open(ruleset.Config{Pods: netip.MustParsePrefix("10.1.0.0/16"), Behind: netip.MustParsePrefix("10.245.0.0/24"), NetNS: first.space.FD()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = table.Close() })
+}
+
+// onLinkOf tells a node in a namespace where its first node is.
+func (s *station) onLinkOf(first string) {
+	s.space.Do(func() error {
+		link, err := netlink.LinkByName("to102450")
+		if err != nil {
+			return err
+		}
+		to := &net.IPNet{IP: net.ParseIP(first).To4(), Mask: net.CIDRMask(32, 32)}
+		return netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: to, Scope: netlink.SCOPE_LINK})
+	})
 }
 
 // isRouted tells whether a follower has made a route to the network.

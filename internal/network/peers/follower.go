@@ -49,7 +49,7 @@ type Follower struct {
 func New(cfg Config) *Follower {
 	f := &Follower{cfg: cfg, nodes: client.InformerFor[*corev1.Node](cfg.Informers), wake: make(chan struct{}, 1),
 		applied: map[string]Peer{}, told: map[string]string{}, dirty: map[string]struct{}{},
-		router: router{mode: cfg.Mode, node: cfg.Node, behind: cfg.Behind, address: cfg.Address, links: map[string]int{}, logger: cfg.Logger}}
+		router: router{mode: cfg.Mode, node: cfg.Node, behind: cfg.Behind, address: cfg.Address, ways: map[string]way{}, logger: cfg.Logger}}
 	f.peer = f.read
 	f.nodes.OnChange(func(old, new *corev1.Node) {
 		if old != nil && new != nil && PeerOf(old).Equal(PeerOf(new)) {
@@ -161,16 +161,17 @@ func (f *Follower) Run(ctx context.Context) error {
 			f.requeue(failed)
 		case c := <-changed:
 			f.requeue(failed)
-			f.requeue(f.through(c.linkGone))
+			f.requeue(f.touched(c))
 		}
 	}
 }
 
-// through are the nodes whose routes went with a link.
-func (f *Follower) through(link int) []string {
+// touched are the nodes whose routes went with a link, and those that another
+// way may lead to now.
+func (f *Follower) touched(c kernelChange) []string {
 	var names []string
-	for name, by := range f.links {
-		if link != 0 && by == link {
+	for name, w := range f.ways {
+		if c.linkGone != 0 && w.link == c.linkGone || c.to.Contains(w.by) {
 			names = append(names, name)
 		}
 	}
@@ -222,7 +223,7 @@ func (f *Follower) step() (failed []string) {
 		delete(f.told, name)
 		if f.applied[name] = next; !next.Complete() {
 			delete(f.applied, name)
-			delete(f.links, name)
+			delete(f.ways, name)
 		}
 	}
 	return failed

@@ -62,13 +62,19 @@ func standing() ([]netip.Prefix, error) {
 		if r.Gw == nil || r.Dst == nil {
 			continue // the node's own, of package podnet
 		}
-		addr, ok := netip.AddrFromSlice(r.Dst.IP.To4())
-		ones, _ := r.Dst.Mask.Size()
-		if ok {
-			out = append(out, netip.PrefixFrom(addr, ones))
-		}
+		out = append(out, destination(r))
 	}
 	return out, nil
+}
+
+// destination is where a route of IPv4 leads.
+func destination(r netlink.Route) netip.Prefix {
+	if r.Dst == nil {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	addr, _ := netip.AddrFromSlice(r.Dst.IP.To4())
+	ones, _ := r.Dst.Mask.Size()
+	return netip.PrefixFrom(addr, ones)
 }
 
 func network(p netip.Prefix) *net.IPNet {

@@ -16,8 +16,15 @@ type router struct {
 	address netip.Addr
 	// peer reads another node, or this one; incomplete if there is none.
 	peer   func(name string) Peer
-	links  map[string]int // on which nodes are reached
+	ways   map[string]way // by which nodes are reached
 	logger *slog.Logger
+}
+
+// way is the link of a route to a node, zero where there is none, and the node
+// that packets are handed to.
+type way struct {
+	link int
+	by   netip.Addr
 }
 
 // change routes a node's ranges and takes away those that it no longer has.
@@ -52,9 +59,9 @@ func (r *router) reach(name string, p Peer) error {
 	if err != nil {
 		return err
 	}
+	r.ways[name] = way{link, by.Address}
 	switch choose(r.mode, shared) {
 	case straight:
-		r.links[name] = link
 		return each(networks, func(n netip.Prefix) error { return routeStraight(n, by.Address, link) })
 	case unreached:
 		r.logger.Warn("a node shares no link with this one, and tunnels are off: others must route its pods", "address", by.Address)
@@ -68,7 +75,7 @@ func (r *router) reach(name string, p Peer) error {
 	if err != nil {
 		return err
 	}
-	r.links[name] = through.Attrs().Index
+	r.ways[name] = way{through.Attrs().Index, by.Address}
 	return each(networks, func(n netip.Prefix) error { return routeTunnel(through, n, by) })
 }
 

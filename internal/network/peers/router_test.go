@@ -64,7 +64,7 @@ func gateway(t *testing.T, s *nettest.Space, addr string) {
 }
 
 func routerOf(p Peer, mode Mode) *router {
-	return &router{mode: mode, address: p.Address, links: map[string]int{}, logger: slog.New(slog.DiscardHandler),
+	return &router{mode: mode, address: p.Address, ways: map[string]way{}, logger: slog.New(slog.DiscardHandler),
 		peer: func(string) Peer { return p }}
 }
 
@@ -116,7 +116,7 @@ func TestPodsOfNodesWithoutACommonLink(t *testing.T) {
 		return err
 	})
 	a.Do(func() error { return routerOf(peerA, Auto).change("b", peerB, Peer{}) })
-	if got, err := podA.Ask("10.1.2.5:80"); err == nil {
+	if got, err := podA.Probe("10.1.2.5:80"); err == nil {
 		t.Errorf("a node that is gone answers %q", got)
 	}
 	a.Do(Remove)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -12,13 +13,15 @@ import (
 // kernelChange is a change of the machine's network that routes may depend on.
 type kernelChange struct {
 	// linkGone is the index of a link that went, and its routes with it; zero
-	// where a way came.
+	// where a way came or went.
 	linkGone int
+	// to is where that way leads.
+	to netip.Prefix
 }
 
-// watchKernel tells of links that go and of ways that come, until ctx ends.
-// Pods' own links and routes are among them: they are told apart by those who
-// have routes on them.
+// watchKernel tells of links that go and of ways that come and go, until ctx
+// ends. Pods' own links and routes are among them: they are told apart by those
+// who know which lead to nodes.
 func watchKernel(ctx context.Context, logger *slog.Logger) (<-chan kernelChange, error) {
 	links, routes := make(chan netlink.LinkUpdate, 64), make(chan netlink.RouteUpdate, 64)
 	failed := func(err error) {
@@ -58,9 +61,10 @@ func forwardChanges(ctx context.Context, links <-chan netlink.LinkUpdate, routes
 				routes = nil
 				continue
 			}
-			if r.Type != unix.RTM_NEWROUTE || r.Protocol == routeProtocol {
+			if r.Protocol == routeProtocol || r.Family != unix.AF_INET {
 				continue
 			}
+			c.to = destination(r.Route)
 		}
 		select {
 		case out <- c:

@@ -29,14 +29,17 @@ type opening struct {
 	input bool
 }
 
-// openings are those of the owners that are known: Docker's and ufw's chains
-// for rules of the user, as iptables writes them into nftables, and
-// firewalld's own, where those of its zones would only see packets later.
+// openings are those of the owners that are known: Docker's chain for rules of
+// the user and ufw's first ones, as iptables writes them into nftables, and
+// firewalld's own, where those of its zones would only see packets later. Those
+// of ufw for rules of the user are no place: a reload flushes and removes them
+// in many steps, takes what it could not remove, since a rule came in between,
+// for a firewall that runs already, and fails.
 func openings() []opening {
 	return []opening{
 		{"Docker", nftables.TableFamilyIPv4, "filter", "DOCKER-USER", false},
-		{"ufw", nftables.TableFamilyIPv4, "filter", "ufw-user-forward", false},
-		{"ufw", nftables.TableFamilyIPv4, "filter", "ufw-user-input", true},
+		{"ufw", nftables.TableFamilyIPv4, "filter", "ufw-before-forward", false},
+		{"ufw", nftables.TableFamilyIPv4, "filter", "ufw-before-input", true},
 		{"firewalld", nftables.TableFamilyINet, "firewalld", "filter_FORWARD", false},
 		{"firewalld", nftables.TableFamilyINet, "firewalld", "filter_INPUT", true},
 	}

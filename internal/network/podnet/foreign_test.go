@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -159,7 +160,7 @@ func (x *besides) shut() (shut []string) {
 	var asking sync.WaitGroup
 	for address, what := range map[string]string{"10.244.0.3:80": "another pod", "10.96.0.7:80": "a Service", "198.51.100.9:80": "the world", x.cfg.Node.String() + ":53": "the node"} {
 		asking.Go(func() {
-			if _, err := x.a.Ask(address); err != nil {
+			if _, err := x.a.Probe(address); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				shut = append(shut, what)
@@ -190,7 +191,7 @@ func TestBesideOtherFirewalls(t *testing.T) {
 			x := newBesides(t)
 			x.eventuallyOpen("alone")
 			x.node.Do(load)
-			if _, err := x.a.Ask("10.244.0.3:80"); err == nil {
+			if _, err := x.a.Probe("10.244.0.3:80"); err == nil {
 				t.Fatal("the firewall of this test drops nothing")
 			}
 			ctx, cancel := context.WithCancel(t.Context())
@@ -199,7 +200,7 @@ func TestBesideOtherFirewalls(t *testing.T) {
 			x.eventuallyOpen("after it came")
 			x.node.Do(load)
 			x.eventuallyOpen("after a reload")
-			if _, err := x.world.Ask(x.cfg.Node.String() + ":53"); err == nil && name != "Docker" {
+			if _, err := x.world.Probe(x.cfg.Node.String() + ":53"); err == nil && name != "Docker" {
 				t.Error("the world is let in to the node")
 			}
 			cancel()
@@ -207,7 +208,7 @@ func TestBesideOtherFirewalls(t *testing.T) {
 				t.Error(err)
 			}
 			x.node.Do(func() error { return dismiss(x.cfg) })
-			if _, err := x.a.Ask("10.244.0.3:80"); err == nil {
+			if _, err := x.a.Probe("10.244.0.3:80"); err == nil {
 				t.Error("our rules are left in the firewall")
 			}
 		})
@@ -240,6 +241,35 @@ func TestNetworksOfFormerRulesAreReplaced(t *testing.T) {
 			}
 			if len(ours) != 2 {
 				t.Errorf("%d rules of ours, want 2", len(ours))
+			}
+		}
+		return nil
+	})
+}
+
+// ufw flushes its chains and then removes those of the user, and iptables
+// removes no chain with a rule in it: ufw would not start beside what is left.
+func TestUfwCanRemoveItsChains(t *testing.T) {
+	space, cfg := nettest.New(t), config(t)
+	space.Do(func() error {
+		if err := errors.Join(ufw(), admit(cfg)); err != nil {
+			return err
+		}
+		conn, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		chains, err := conn.ListChains()
+		if err != nil {
+			return err
+		}
+		for _, c := range chains {
+			ours, err := ourRules(conn, c)
+			if err != nil {
+				return err
+			}
+			if has := len(ours) > 0; has != strings.HasPrefix(c.Name, "ufw-before-") {
+				t.Errorf("%s: %d rules of ours", c.Name, len(ours))
 			}
 		}
 		return nil

@@ -5,9 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/knarr-io/knarr/internal/network/ruleset"
@@ -20,58 +23,98 @@ const ourTables = "knarr"
 // `nft flush ruleset` does, and with it any reload of the nftables service.
 var ErrFlushed = errors.New("the nftables tables were removed by somebody else")
 
-// Guard lets pods through other owners' firewalls again whenever one of them
-// comes or is loaded anew, until ctx ends. It works in the network namespace
-// of the thread that calls it, and returns an error when it cannot listen, or
+// Guard lets pods through other owners' firewalls again when one of them has
+// come or was loaded anew, until ctx ends. It works in the network namespace of
+// the thread that calls it, and returns an error when it cannot listen, or
 // ErrFlushed.
 func Guard(ctx context.Context, c Config) error {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
 		return fmt.Errorf("pod network: open netlink: %w", err)
 	}
-	defer conn.Close()
 	if err := conn.JoinGroup(unix.NFNLGRP_NFTABLES); err != nil {
+		_ = conn.Close()
 		return fmt.Errorf("pod network: listen to nftables: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
-	for changed := true; ; { // once at first: something may have come since Setup
-		if changed {
-			if err := admit(c); err != nil {
-				c.Logger.Warn("another firewall could not be asked to let pods through", "error", err)
-			}
-			changed = false
+	rules, err := nftables.New(nftables.AsLasting()) // here, since listen has another thread
+	if err != nil {
+		_ = conn.Close()
+		return fmt.Errorf("pod network: open netlink to nftables: %w", err)
+	}
+	defer func() { _ = rules.CloseLasting() }()
+	listens, cancel := context.WithCancel(ctx)
+	heard := make(chan news)
+	var listening errgroup.Group
+	listening.Go(func() error {
+		defer cancel()
+		return listen(listens, conn, rules, heard)
+	})
+	whenStill(listens, heard, func() {
+		if err := admit(c); err != nil {
+			c.Logger.Warn("another firewall could not be asked to let pods through", "error", err)
 		}
-		for committed := false; !committed; {
-			messages, err := conn.Receive()
-			switch {
-			case ctx.Err() != nil:
-				return nil
-			case errors.Is(err, unix.ENOBUFS): // more than we could read: whatever it was
-				changed, committed = true, true
-			case err != nil:
-				return fmt.Errorf("pod network: listen to nftables: %w", err)
+	})
+	_ = conn.Close() // which ends listen
+	if err := listening.Wait(); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// listen tells what others do to their tables, until ctx ends or conn is
+// closed; it returns ErrFlushed when they remove ours. Where they did more at a
+// time than conn could take, it looks at the rules.
+func listen(ctx context.Context, conn *netlink.Conn, rules *nftables.Conn, heard chan<- news) error {
+	for {
+		messages, err := conn.Receive()
+		n := silence
+		switch {
+		case errors.Is(err, unix.ENOBUFS): // messages were lost
+			if there, err := stands(rules); err != nil {
+				return err
+			} else if !there {
+				return ErrFlushed
 			}
-			for _, m := range messages {
-				if m.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_DELTABLE && tableOf(m) == ruleset.TableName {
-					return ErrFlushed
-				}
-				changed = changed || foreign(m)
-				committed = committed || m.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN
+			n = changed
+		case err != nil:
+			return fmt.Errorf("pod network: listen to nftables: %w", err)
+		}
+		for _, m := range messages {
+			if m.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_DELTABLE && tableOf(m) == ruleset.TableName {
+				return ErrFlushed
 			}
+			n = max(n, newsOf(m))
+		}
+		if n == silence {
+			continue
+		}
+		select {
+		case heard <- n:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
 
-// foreign tells whether a message is of a change of another owner's tables,
-// chains or rules.
-func foreign(m netlink.Message) bool {
+// stands tells whether our table is there.
+func stands(rules *nftables.Conn) (bool, error) {
+	tables, err := rules.ListTablesOfFamily(nftables.TableFamilyIPv4)
+	if err != nil {
+		return false, fmt.Errorf("pod network: list nftables tables: %w", err)
+	}
+	return slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == ruleset.TableName }), nil
+}
+
+// newsOf tells what a message means to the guard.
+func newsOf(m netlink.Message) news {
+	if m.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN || strings.HasPrefix(tableOf(m), ourTables) {
+		return silence
+	}
 	switch m.Header.Type {
 	case unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWTABLE, unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWCHAIN, unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_DELRULE:
-	default:
-		return false
+		return changed
 	}
-	return !strings.HasPrefix(tableOf(m), ourTables)
+	return busy
 }
 
 // tableOf is the table that a message is about: the first attribute behind the

@@ -17,9 +17,10 @@ import (
 	"github.com/knarr-io/knarr/internal/network/policy"
 	"github.com/knarr-io/knarr/internal/network/policy/rules"
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
-const soon = 30 * time.Second
+const soon = 2 * time.Minute
 
 // recorder is a kernel that keeps what it was told, and refuses when asked to.
 type recorder struct {
@@ -168,7 +169,7 @@ func TestNothingIsDoneWithoutPolicies(t *testing.T) {
 	}
 	// The first policy finds the pod whose address the API does not know yet.
 	l.deny("deny")
-	testkit.Eventually(t, soon, "the pod is judged", func() bool { return l.kernel.judges(rules.Ingress, netip.MustParseAddr("10.0.0.1")) })
+	await.Until(t, soon, "the pod is judged", func() bool { return l.kernel.judges(rules.Ingress, netip.MustParseAddr("10.0.0.1")) })
 	if l.kernel.judges(rules.Egress, netip.MustParseAddr("10.0.0.1")) {
 		t.Error("a policy of ingress says nothing of egress")
 	}
@@ -199,13 +200,13 @@ func TestWhatEndsIsJudgedNoLonger(t *testing.T) {
 	if err := client.For[*corev1.Pod](l.api).Delete(t.Context(), "default", "a", metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, soon, "the deleted pod is forgotten", func() bool { return !l.kernel.judges(rules.Ingress, a) })
+	await.Until(t, soon, "the deleted pod is forgotten", func() bool { return !l.kernel.judges(rules.Ingress, a) })
 	ended := second.DeepCopy()
 	ended.Status.Phase = corev1.PodSucceeded
 	if _, err := client.For[*corev1.Pod](l.api).UpdateStatus(t.Context(), ended); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, soon, "the ended pod is forgotten", func() bool { return !l.kernel.judges(rules.Ingress, b) })
+	await.Until(t, soon, "the ended pod is forgotten", func() bool { return !l.kernel.judges(rules.Ingress, b) })
 }
 
 // A policy that comes to a pod that runs ends connections; a pod that comes
@@ -214,7 +215,7 @@ func TestConnectionsAreEndedWhenPoliciesTighten(t *testing.T) {
 	l := start(t)
 	l.admit(l.pod("a"), "10.0.0.1")
 	l.deny("deny")
-	testkit.Eventually(t, soon, "connections are ended", l.kernel.look(func() bool { return l.kernel.ended > 0 }))
+	await.Until(t, soon, "connections are ended", l.kernel.look(func() bool { return l.kernel.ended > 0 }))
 	_, before := l.kernel.counts()
 	l.admit(l.pod("b"), "10.0.0.2")
 	if _, ended := l.kernel.counts(); ended != before {
@@ -243,5 +244,5 @@ func TestEdgeIsKnownByItsNodesRange(t *testing.T) {
 	if _, err := client.For[*corev1.Node](l.api).Create(t.Context(), node); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, soon, "the edge has its address", l.kernel.look(func() bool { return l.kernel.edge == netip.MustParseAddr("10.7.3.1") }))
+	await.Until(t, soon, "the edge has its address", l.kernel.look(func() bool { return l.kernel.edge == netip.MustParseAddr("10.7.3.1") }))
 }

@@ -29,10 +29,16 @@ type book struct {
 	owners map[owner]Rendered
 	claims map[ruleset.Key]map[owner]string
 	ready  map[netip.Addr]int
+	// touched are the addresses of changes that were not applied yet, and
+	// whether UDP goes to them. Who applies them empties it.
+	touched map[netip.Addr]bool
 }
 
 func newBook() *book {
-	return &book{owners: map[owner]Rendered{}, claims: map[ruleset.Key]map[owner]string{}, ready: map[netip.Addr]int{}}
+	return &book{
+		owners: map[owner]Rendered{}, claims: map[ruleset.Key]map[owner]string{},
+		ready: map[netip.Addr]int{}, touched: map[netip.Addr]bool{},
+	}
 }
 
 // newChange makes an empty change for set to add to.
@@ -57,12 +63,14 @@ func (b *book) set(o owner, next Rendered, change ruleset.Change) ruleset.Change
 	for key, verdict := range next.Elements {
 		b.claim(key, o, &verdict, change)
 	}
-	for addr := range old.Ready {
+	for addr, udp := range old.Ready {
+		b.touched[addr] = b.touched[addr] || udp
 		if b.ready[addr]--; b.ready[addr] == 0 {
 			delete(b.ready, addr)
 		}
 	}
-	for addr := range next.Ready {
+	for addr, udp := range next.Ready {
+		b.touched[addr] = b.touched[addr] || udp
 		b.ready[addr]++
 	}
 	return change

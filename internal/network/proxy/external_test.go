@@ -49,7 +49,7 @@ func TestLoadBalancerAnswersOnTheNodesAddress(t *testing.T) {
 		t.Errorf("without endpoints: %q, %v; want connection refused", got, err)
 	}
 	l.apply(service(), endpoint(podA, true))
-	if got, err := client.Ask(nodeIP + ":80"); err == nil {
+	if got, err := client.Probe(nodeIP + ":80"); err == nil {
 		t.Errorf("after the type changed the port still answers %q", got)
 	}
 }
@@ -82,7 +82,7 @@ func TestSourceRangesLetOnlyTheirClientsIn(t *testing.T) {
 			svc.Spec.Ports[0].NodePort = 30080
 			l.apply(svc, endpoint(podA, true))
 			l.expect(inside, nodeIP+":80", "a "+nodeIP)
-			if got, err := outside.Ask(nodeIP + ":80"); !silent(err) {
+			if got, err := outside.Probe(nodeIP + ":80"); !silent(err) {
 				t.Errorf("another client: %q, %v; want silence", got, err)
 			}
 			// The ranges are the load balancer's, not the node port's.
@@ -115,8 +115,62 @@ func TestExternalAddresses(t *testing.T) {
 		}
 	}
 	l.apply(service(), endpoint(podA, true))
-	if got, err := client.Ask(nodeIP + ":80"); err == nil {
+	if got, err := client.Probe(nodeIP + ":80"); err == nil {
 		t.Errorf("an address that was taken back answers %q", got)
+	}
+}
+
+// An external address is as good as the others of its Service: for an endpoint
+// that meets itself by it, for UDP, and for clients that keep their endpoint.
+// One of the other family is none.
+func TestExternalAddressesAreAsTheOthers(t *testing.T) {
+	const external = "203.0.113.80"
+	l := newLab(t)
+	l.a.AnswerUDP(8080, "a")
+	client := l.node.Pod(clientIP)
+	svc := service()
+	svc.Spec.ExternalIPs = []string{"2001:db8::80", external}
+	l.apply(svc, endpoint(podA, true))
+	l.expect(l.a, external+":80", "a "+nodeIP)
+	svc.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+	l.apply(svc, endpoint(podA, true))
+	l.expect(l.a, external+":80", "a "+nodeIP)
+
+	svc.Spec.ExternalTrafficPolicy = ""
+	svc.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
+	svc.Spec.Type, svc.Spec.Ports[0].NodePort = corev1.ServiceTypeNodePort, 30080
+	l.apply(svc, endpoint(podA, true), endpoint(podB, true))
+	if byAddress, byPort := l.who(client, external+":80"), l.who(client, nodeIP+":30080"); len(byAddress) != 1 || byPort != byAddress {
+		t.Errorf("a client that keeps its endpoint meets %q by the external address, %q by the node port", byAddress, byPort)
+	}
+
+	datagrams := service()
+	datagrams.Spec.ExternalIPs, datagrams.Spec.Ports[0].Protocol = []string{external}, corev1.ProtocolUDP
+	slice := sliceOf(datagrams, []discoveryv1.Endpoint{endpoint(podA, true)})
+	slice.Ports[0].Protocol = &datagrams.Spec.Ports[0].Protocol
+	r := RenderService(datagrams, []*discoveryv1.EndpointSlice{slice}, Place{Node: "n1"})
+	if err := l.table.Apply(l.book.set(owner{namespace: "ns", name: "web"}, r, newChange())); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := client.DialUDP(external + ":80")(); err != nil || answer != "a "+nodeIP {
+		t.Errorf("a datagram is answered %q, %v", answer, err)
+	}
+	if got, err := client.Probe(external + ":80"); err == nil {
+		t.Errorf("the port of another protocol answers %q", got)
+	}
+}
+
+// An external address that is the load balancer's too lets in whom its ranges
+// let in.
+func TestExternalAddressOfTheLoadBalancer(t *testing.T) {
+	l := newLab(t)
+	inside, outside := l.node.Pod(clientIP), l.node.Pod(otherIP)
+	svc := balanced()
+	svc.Spec.ExternalIPs, svc.Spec.LoadBalancerSourceRanges = []string{nodeIP}, []string{"198.51.100.0/24"}
+	l.apply(svc, endpoint(podA, true))
+	l.expect(inside, nodeIP+":80", "a "+nodeIP)
+	if got, err := outside.Probe(nodeIP + ":80"); !silent(err) {
+		t.Errorf("another client: %q, %v; want silence", got, err)
 	}
 }
 
@@ -173,13 +227,13 @@ func TestHostPorts(t *testing.T) {
 		l.expect(l.a, nodeIP+port, "a "+nodeIP)
 		l.expect(l.node, nodeIP+port, "a "+nodeIP)
 	}
-	if got, err := client.Ask(nodeIP + ":8090"); err == nil {
+	if got, err := client.Probe(nodeIP + ":8090"); err == nil {
 		t.Errorf("another address's port answers %q", got)
 	}
 	if err := l.table.Apply(l.book.set(own, newRendered(), newChange())); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := client.Ask(nodeIP + ":8088"); err == nil {
+	if got, err := client.Probe(nodeIP + ":8088"); err == nil {
 		t.Errorf("the port of a pod that is gone answers %q", got)
 	}
 }
@@ -204,7 +258,7 @@ func TestExternalTrafficPolicyLocal(t *testing.T) {
 		t.Errorf("a pod meets %q", got)
 	}
 	l.apply(svc, elsewhere)
-	if got, err := client.Ask(nodeIP + ":30080"); !silent(err) {
+	if got, err := client.Probe(nodeIP + ":30080"); !silent(err) {
 		t.Errorf("without a local endpoint: %q, %v; want silence", got, err)
 	}
 	l.expect(l.node, nodeIP+":30080", "b "+nodeIP)
@@ -227,7 +281,7 @@ func TestInternalTrafficPolicyLocal(t *testing.T) {
 		t.Errorf("a pod meets %q, want the local endpoint", got)
 	}
 	l.apply(svc, elsewhere)
-	if got, err := l.c.Ask("10.96.0.20:80"); !silent(err) {
+	if got, err := l.c.Probe("10.96.0.20:80"); !silent(err) {
 		t.Errorf("without a local endpoint: %q, %v; want silence", got, err)
 	}
 }

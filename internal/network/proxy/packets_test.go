@@ -297,7 +297,7 @@ func TestSessionAffinityExpires(t *testing.T) {
 	svc.Spec.SessionAffinityConfig = &corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: &second}}
 	l.apply(svc, endpoint(podA, true), endpoint(podB, true))
 	met := map[string]bool{}
-	for deadline := time.Now().Add(time.Minute); len(met) < 2 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(5 * time.Minute); len(met) < 2 && time.Now().Before(deadline); {
 		answer, err := l.c.Ask("10.96.0.20:80")
 		if err != nil {
 			t.Fatal(err)

@@ -172,24 +172,18 @@ func (p *Proxy) Run(ctx context.Context) error {
 }
 
 // step renders what is dirty and applies the difference; whole starts from
-// what the kernel holds instead of from what was applied last.
+// what the kernel holds instead of from what was applied last. What the kernel
+// refuses stays in the book, for the next step to apply.
 func (p *Proxy) step(b *book, whole bool) error {
 	p.mu.Lock()
 	dirty := p.dirty
 	p.dirty = map[owner]struct{}{}
 	p.mu.Unlock()
 
-	touched := make(map[netip.Addr]bool)
 	change := newChange()
 	for o := range dirty {
-		old, next := b.owners[o].Ready, p.render(o)
+		next := p.render(o)
 		p.health.set(o, next.Health)
-		for addr, udp := range old {
-			touched[addr] = touched[addr] || udp
-		}
-		for addr, udp := range next.Ready {
-			touched[addr] = touched[addr] || udp
-		}
 		change = b.set(o, next, change)
 	}
 	if whole {
@@ -204,8 +198,9 @@ func (p *Proxy) step(b *book, whole bool) error {
 			return err
 		}
 	}
-	p.publish(b, touched)
-	p.forget(b, touched)
+	p.publish(b)
+	p.forget(b)
+	clear(b.touched)
 	if !whole { // what stands at the start was there when the flows began
 		p.forgetBefore(change)
 	}
@@ -228,7 +223,7 @@ func (p *Proxy) render(o owner) Rendered {
 
 // publish makes known which of the touched addresses new connections may go
 // to now.
-func (p *Proxy) publish(b *book, touched map[netip.Addr]bool) {
+func (p *Proxy) publish(b *book) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -237,7 +232,7 @@ func (p *Proxy) publish(b *book, touched map[netip.Addr]bool) {
 			delete(p.left, addr)
 		}
 	}
-	for addr := range touched {
+	for addr := range b.touched {
 		if n := b.ready[addr]; n > 0 {
 			p.ready[addr] = n
 			continue
@@ -254,11 +249,11 @@ func (p *Proxy) publish(b *book, touched map[netip.Addr]bool) {
 
 // forget ends UDP flows to touched addresses that left: a flow would go on to
 // them as long as its client sends.
-func (p *Proxy) forget(b *book, touched map[netip.Addr]bool) {
+func (p *Proxy) forget(b *book) {
 	if p.cfg.Forget == nil {
 		return
 	}
-	for addr, udp := range touched {
+	for addr, udp := range b.touched {
 		if !udp || b.ready[addr] != 0 {
 			continue
 		}

@@ -57,7 +57,7 @@ func TestParse(t *testing.T) {
 
 func TestDefaultsOfDisks(t *testing.T) {
 	c := Default()
-	for _, tc := range []struct{ capacity, keeps int64 }{{20 << 30, 2 << 30}, {1 << 40, 5 << 30}} {
+	for _, tc := range []struct{ capacity, keeps int64 }{{5 << 30, 512 << 20}, {1 << 40, 1 << 30}} {
 		if got := c.Hard(NodeFsAvailable, tc.capacity); got != tc.keeps {
 			t.Errorf("of %d are kept %d, want %d", tc.capacity, got, tc.keeps)
 		}

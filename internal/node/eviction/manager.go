@@ -142,7 +142,7 @@ func (m *Manager) relieve(ctx context.Context, t Threshold, readings map[Signal]
 	m.host.Event(corev1.EventTypeWarning, "EvictionThresholdMet", "Attempting to reclaim "+string(t.Signal.Resource()))
 	if t.Signal.Condition() == corev1.NodeDiskPressure {
 		if err := m.host.Reclaim(ctx); err != nil && ctx.Err() == nil {
-			m.host.Logger.Warn("unused images and containers are not all removed", "err", err)
+			m.host.Logger.Warn("unused images and containers are not all removed", "error", err)
 		}
 		readings, seen = Observe(m.disks), time.Now()
 		if r, ok := readings[t.Signal]; ok && !below(t, r, true) {
@@ -186,7 +186,7 @@ func (m *Manager) usage(ctx context.Context, t Threshold) map[types.UID]Usage {
 		usage, err = m.usageOnDisk(ctx, usage)
 	}
 	if err != nil && ctx.Err() == nil {
-		m.host.Logger.Warn("what pods take is not all known: they are ranked by the rest", "err", err)
+		m.host.Logger.Warn("what pods take is not all known: they are ranked by the rest", "error", err)
 	}
 	return usage
 }
@@ -254,6 +254,6 @@ func (m *Manager) evictLimited(ctx context.Context, now time.Time) {
 		}
 	}
 	if err != nil && ctx.Err() == nil {
-		m.host.Logger.Warn("limits of what pods store are not checked", "err", err)
+		m.host.Logger.Warn("limits of what pods store are not checked", "error", err)
 	}
 }

@@ -101,8 +101,8 @@ type Config struct {
 func Default() Config {
 	return Config{Transition: 5 * time.Minute, Thresholds: []Threshold{
 		{Signal: MemoryAvailable, Value: Value{Quantity: 100 << 20}},
-		{Signal: NodeFsAvailable, Value: Value{Share: 0.10, Quantity: 5 << 30}},
-		{Signal: ImageFsAvailable, Value: Value{Share: 0.15, Quantity: 5 << 30}},
+		{Signal: NodeFsAvailable, Value: Value{Share: 0.10, Quantity: 1 << 30}},
+		{Signal: ImageFsAvailable, Value: Value{Share: 0.15, Quantity: 1 << 30}},
 		{Signal: NodeFsInodesFree, Value: Value{Share: 0.05, Quantity: 200_000}},
 		{Signal: ImageFsInodesFree, Value: Value{Share: 0.05, Quantity: 200_000}},
 		{Signal: PIDAvailable, Value: Value{Share: 0.05}},

@@ -18,13 +18,19 @@ type Policy struct {
 	// High and Low are per cent of the images' file system in use: above the
 	// first, images go until no more than the second is.
 	High, Low int64
+	// Enough is how many free bytes are enough, whatever their share; until
+	// twice as many are free, images go. Zero leaves it to High and Low.
+	Enough uint64
 	// MinAge is how long an unused image stays; MaxAge how long it stays at most,
 	// zero for ever.
 	MinAge, MaxAge time.Duration
 }
 
-// DefaultPolicy is upstream's.
-func DefaultPolicy() Policy { return Policy{High: 85, Low: 80, MinAge: 2 * time.Minute} }
+// DefaultPolicy is upstream's, but that a large disk which is nearly full still
+// has room for images: one that was imported for later stays.
+func DefaultPolicy() Policy {
+	return Policy{High: 85, Low: 80, Enough: 5 << 30, MinAge: 2 * time.Minute}
+}
 
 // Collector removes images that no container uses when their disk fills up.
 // It is safe for concurrent use.
@@ -181,10 +187,22 @@ func (g *Collector) excess(ctx context.Context) (uint64, error) {
 			continue
 		}
 		size := st.Blocks * uint64(st.Bsize)
-		used := size - st.Bavail*uint64(st.Bsize)
-		if used*100 >= size*uint64(g.policy.High) {
-			return used - size*uint64(g.policy.Low)/100, nil
+		if excess := g.policy.excess(size, st.Bavail*uint64(st.Bsize)); excess > 0 {
+			return excess, nil
 		}
 	}
 	return 0, nil
+}
+
+// excess is how many bytes too many are in use on a disk of that size.
+func (p Policy) excess(size, free uint64) uint64 {
+	used := size - free
+	if used*100 < size*uint64(p.High) || (p.Enough > 0 && free >= p.Enough) {
+		return 0
+	}
+	excess := used - size*uint64(p.Low)/100
+	if p.Enough > 0 {
+		excess = min(excess, 2*p.Enough-free)
+	}
+	return excess
 }

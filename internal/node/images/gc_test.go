@@ -104,6 +104,28 @@ func TestImagesGoWhenTheDiskIsFull(t *testing.T) {
 	}
 }
 
+// Of a large disk a sixth is plenty: images stay while enough bytes are free,
+// and go until twice as many are.
+func TestExcessOfADisk(t *testing.T) {
+	const gib = 1 << 30
+	share, enough := Policy{High: 85, Low: 80}, Policy{High: 85, Low: 80, Enough: 5 * gib}
+	for _, tc := range []struct {
+		policy                Policy
+		size, free, wantsGone uint64
+	}{
+		{share, 100 * gib, 16 * gib, 0},
+		{share, 100 * gib, 10 * gib, 10 * gib},
+		{enough, 100 * gib, 10 * gib, 0},
+		{enough, 100 * gib, 4 * gib, 6 * gib},
+		{enough, 20 * gib, 4 * gib, 0},
+		{enough, 20 * gib, 2 * gib, 2 * gib},
+	} {
+		if got := tc.policy.excess(tc.size, tc.free); got != tc.wantsGone {
+			t.Errorf("%d GiB free of %d: %d bytes too many, want %d", tc.free/gib, tc.size/gib, got, tc.wantsGone)
+		}
+	}
+}
+
 // Below the threshold images go that were unused for too long, and all of them
 // when the disk is short otherwise.
 func TestImagesGoOfAge(t *testing.T) {

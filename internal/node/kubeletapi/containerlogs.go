@@ -33,18 +33,18 @@ func (s *Server) containerLogs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if opts.Follow {
-		opts.Ended = s.cfg.Pods.Ended(pod.UID, instance.ID())
+		opts.Ended, opts.Changes = s.cfg.Pods.Ended(pod.UID, instance.ID()), &s.logChanges
 	}
 	w.Header().Set("Content-Type", "text/plain")
 	control := http.NewResponseController(w)
 	flush := func() {
 		if err := control.Flush(); err != nil {
-			s.cfg.Logger.Debug("log answer is not flushed", "err", err)
+			s.cfg.Logger.Debug("log answer is not flushed", "error", err)
 		}
 	}
 	flush()
 	if err := logs.Read(r.Context(), path, opts, w, flush); err != nil && r.Context().Err() == nil {
-		s.cfg.Logger.Warn("container log is not read to its end", "path", path, "err", err)
+		s.cfg.Logger.Warn("container log is not read to its end", "path", path, "error", err)
 	}
 }
 

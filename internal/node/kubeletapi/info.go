@@ -19,7 +19,7 @@ func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if _, err := w.Write([]byte("ok")); err != nil {
-		s.cfg.Logger.Debug("health answer is not sent", "err", err)
+		s.cfg.Logger.Debug("health answer is not sent", "error", err)
 	}
 }
 
@@ -93,7 +93,7 @@ func (s *Server) summary(w http.ResponseWriter, r *http.Request) {
 func (s *Server) answer(w http.ResponseWriter, obj any) {
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(obj); err != nil {
-		s.cfg.Logger.Debug("answer is not sent", "err", err)
+		s.cfg.Logger.Debug("answer is not sent", "error", err)
 	}
 }
 

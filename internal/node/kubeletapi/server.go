@@ -13,6 +13,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/node/cri"
+	"github.com/knarr-io/knarr/internal/node/logs"
 	"github.com/knarr-io/knarr/internal/node/measure"
 	"github.com/knarr-io/knarr/internal/node/stats"
 	"github.com/knarr-io/knarr/internal/node/worker"
@@ -53,6 +54,8 @@ type Config struct {
 type Server struct {
 	cfg   Config
 	authz *authorizer
+	// logChanges serves all who follow logs.
+	logChanges logs.Changes
 }
 
 // New makes a server.

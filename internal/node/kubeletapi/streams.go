@@ -94,7 +94,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, prepare func() (
 	}
 	target, err := url.Parse(text)
 	if err != nil || target.Host == "" {
-		s.cfg.Logger.Error("the runtime's streaming address is not usable", "err", err)
+		s.cfg.Logger.Error("the runtime's streaming address is not usable", "error", err)
 		fail(w, &problem{http.StatusBadGateway, "the runtime gave no usable streaming address"})
 		return
 	}
@@ -108,7 +108,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, prepare func() (
 		Transport:     &http.Transport{DisableCompression: true, DisableKeepAlives: true},
 		FlushInterval: -1,
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			s.cfg.Logger.Warn("stream to the runtime failed", "err", err)
+			s.cfg.Logger.Warn("stream to the runtime failed", "error", err)
 			http.Error(w, "stream to the runtime failed: "+err.Error(), http.StatusBadGateway)
 		},
 	}

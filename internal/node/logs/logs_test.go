@@ -152,7 +152,9 @@ func TestFollowAcrossRotation(t *testing.T) {
 	appendTo(t, path, line(1, "stdout", "F", "one"))
 	ended, over := make(chan struct{}), make(chan error, 1)
 	out := &safe{}
-	go func() { over <- Read(t.Context(), path, Options{Tail: -1, Follow: true, Ended: ended}, out, func() {}) }()
+	go func() {
+		over <- Read(t.Context(), path, Options{Tail: -1, Follow: true, Ended: ended, Changes: new(Changes)}, out, func() {})
+	}()
 	awaitText(t, out, "one\n")
 	appendTo(t, path, line(2, "stdout", "F", "two"))
 	awaitText(t, out, "one\ntwo\n")

@@ -7,8 +7,6 @@ import (
 	"io"
 	"os"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
 
 // Options select what of a log is read.
@@ -25,6 +23,8 @@ type Options struct {
 	// Ended is closed once the container has ended; a followed log is over
 	// when it was read to its end after that. Needed with Follow.
 	Ended <-chan struct{}
+	// Changes tells what is added to a followed log. Needed with Follow.
+	Changes *Changes
 }
 
 // Read writes a container's log, of which path is the current file, to out,
@@ -153,14 +153,11 @@ func (r *reader) write(b []byte) error {
 // follow reads the files and then what is added to the current one, across
 // rotations, until the container has ended and all is read.
 func (r *reader) follow(ctx context.Context, paths []string, offset int64) error {
-	watch, err := fsnotify.NewWatcher()
+	changed, stop, err := r.opts.Changes.follow(r.path)
 	if err != nil {
 		return err
 	}
-	defer watch.Close()
-	if err := watch.Add(dirOf(r.path)); err != nil {
-		return err
-	}
+	defer stop()
 	for _, p := range paths[:len(paths)-1] {
 		if err := r.file(ctx, p, offset); err != nil {
 			return done(err)
@@ -168,7 +165,7 @@ func (r *reader) follow(ctx context.Context, paths []string, offset int64) error
 		offset = 0
 	}
 	for {
-		again, err := r.current(ctx, watch, offset)
+		again, err := r.current(ctx, changed, offset)
 		if err != nil || !again {
 			r.flush()
 			return done(err)
@@ -179,8 +176,8 @@ func (r *reader) follow(ctx context.Context, paths []string, offset int64) error
 
 // current follows the current file until it is rotated (again) or the
 // container has ended.
-func (r *reader) current(ctx context.Context, watch *fsnotify.Watcher, offset int64) (again bool, err error) {
-	f, err := r.open(ctx, watch)
+func (r *reader) current(ctx context.Context, changed <-chan struct{}, offset int64) (again bool, err error) {
+	f, err := r.open(ctx, changed)
 	if err != nil || f == nil {
 		return false, err
 	}
@@ -198,14 +195,14 @@ func (r *reader) current(ctx context.Context, watch *fsnotify.Watcher, offset in
 		if ended {
 			return false, nil
 		}
-		if err := r.wait(ctx, watch); err != nil {
+		if err := r.wait(ctx, changed); err != nil {
 			return false, err
 		}
 	}
 }
 
 // open waits for the current file; nil when the container ended without one.
-func (r *reader) open(ctx context.Context, watch *fsnotify.Watcher) (*os.File, error) {
+func (r *reader) open(ctx context.Context, changed <-chan struct{}) (*os.File, error) {
 	for {
 		ended := closed(r.opts.Ended)
 		f, err := os.Open(r.path)
@@ -215,30 +212,20 @@ func (r *reader) open(ctx context.Context, watch *fsnotify.Watcher) (*os.File, e
 		if ended {
 			return nil, nil
 		}
-		if err := r.wait(ctx, watch); err != nil {
+		if err := r.wait(ctx, changed); err != nil {
 			return nil, err
 		}
 	}
 }
 
-func (r *reader) wait(ctx context.Context, watch *fsnotify.Watcher) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-r.opts.Ended:
-			return nil
-		case err := <-watch.Errors:
-			return err
-		case ev, ok := <-watch.Events:
-			if !ok {
-				return io.ErrClosedPipe
-			}
-			if ev.Name == r.path {
-				return nil
-			}
-		}
+func (r *reader) wait(ctx context.Context, changed <-chan struct{}) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.opts.Ended:
+	case <-changed:
 	}
+	return nil
 }
 
 func closed(c <-chan struct{}) bool {

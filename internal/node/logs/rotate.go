@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -21,8 +20,6 @@ type Policy struct {
 
 // DefaultPolicy is upstream's.
 func DefaultPolicy() Policy { return Policy{MaxSize: 10 << 20, MaxFiles: 5, Every: 10 * time.Second} }
-
-func dirOf(path string) string { return filepath.Dir(path) }
 
 // Rotate renames the log when it has grown beyond its bound, makes the runtime
 // open a new one and removes the oldest files beyond those that are kept. It

@@ -114,6 +114,10 @@ func positive(field string, d metav1.Duration, to *time.Duration) error {
 }
 
 func resolveImages(s *Settings, c *kubeletconfig.KubeletConfiguration) error {
+	// Who names a share means it, however large the disk.
+	if c.ImageGCHighThresholdPercent != nil || c.ImageGCLowThresholdPercent != nil {
+		s.Images.Enough = 0
+	}
 	if c.ImageGCHighThresholdPercent != nil {
 		s.Images.High = int64(*c.ImageGCHighThresholdPercent)
 	}

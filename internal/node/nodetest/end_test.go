@@ -60,7 +60,7 @@ func TestEviction(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	w := newWorld(t)
 	w.stop()
-	w.kubelet = nodeconfig.Default()
+	w.kubelet = settings()
 	w.kubelet.Shutdown = []nodeconfig.ShutdownGrace{{Priority: -10, Grace: 20 * time.Second}, {Priority: 5, Grace: 10 * time.Second}}
 	w.start()
 	w.create(pod("low", func(p *corev1.Pod) { p.Spec.Containers[0].Name = "low" }))

@@ -56,7 +56,7 @@ func TestImageVolumes(t *testing.T) {
 // own.
 func TestImageVolumesThatAreNotThere(t *testing.T) {
 	w := newWorld(t)
-	w.runtime.Fail("PullImage", status.Error(codes.NotFound, "manifest unknown"))
+	w.runtime.Fail("PullImage", slices.Repeat([]error{status.Error(codes.NotFound, "manifest unknown")}, 100)...)
 	w.create(pod("a", withFiles("none:1", corev1.PullAlways)))
 	waits := func(reason, message string) func() bool {
 		return func() bool {

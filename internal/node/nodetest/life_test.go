@@ -27,10 +27,10 @@ func TestPodLivesAndDies(t *testing.T) {
 	if p.Status.ObservedGeneration != p.Generation {
 		t.Errorf("observed generation %d, generation %d", p.Status.ObservedGeneration, p.Generation)
 	}
-	lease, err := client.For[*coordinationv1.Lease](w.cluster.Admin).Get(t.Context(), corev1.NamespaceNodeLease, "n1")
-	if err != nil || lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity != "n1" {
-		t.Errorf("lease %+v, %v", lease, err)
-	}
+	w.eventually("the node has its lease", func() bool {
+		lease, err := client.For[*coordinationv1.Lease](w.cluster.Admin).Get(t.Context(), corev1.NamespaceNodeLease, "n1")
+		return err == nil && lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity == "n1"
+	})
 	if got := w.runtime.PodCIDR(); got == "" {
 		t.Error("the runtime was told no pod range")
 	}

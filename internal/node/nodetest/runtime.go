@@ -115,6 +115,13 @@ func (r *Runtime) Fail(method string, errs ...error) {
 	r.mu.faults[method] = append(r.mu.faults[method], errs...)
 }
 
+// Mend makes the calls of a method succeed again.
+func (r *Runtime) Mend(method string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.mu.faults, method)
+}
+
 // Stubborn makes containers of that name ignore their stop signal.
 func (r *Runtime) Stubborn(name string) {
 	r.mu.Lock()

@@ -1,6 +1,7 @@
 package podcgroup
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,7 +61,7 @@ func TestGroupsComeAndGo(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("this test makes cgroups: run it as root")
 	}
-	root := "knarr-test-" + filepath.Base(t.TempDir())
+	root := fmt.Sprintf("knarr-test-%d", os.Getpid()) // no other run of the test has it
 	m := New(Options{Root: root, PIDs: 64})
 	top, err := m.group("/"+root, &cgroups.Resources{})
 	if err != nil {

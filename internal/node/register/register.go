@@ -135,22 +135,22 @@ func (r *Registrar) round(ctx context.Context) bool {
 	defer cancel()
 	node, err := r.ensure(ctx)
 	if err != nil {
-		r.cfg.Logger.Warn("the node is not registered yet", "err", err)
+		r.cfg.Logger.Warn("the node is not registered yet", "error", err)
 		return false
 	}
 	if err := r.passRange(ctx, node); err != nil {
-		r.cfg.Logger.Warn("the runtime did not take the pod range", "err", err)
+		r.cfg.Logger.Warn("the runtime did not take the pod range", "error", err)
 	}
 	o := r.observe(ctx)
 	ok := notReady(o) == ""
 	if err := r.report(ctx, node, o); err != nil {
 		if !apierrors.IsConflict(err) && !errors.Is(err, context.Canceled) {
-			r.cfg.Logger.Warn("the node's status is not written", "err", err)
+			r.cfg.Logger.Warn("the node's status is not written", "error", err)
 		}
 		ok = false
 	}
 	if err := r.lease.renew(ctx, node.UID); err != nil {
-		r.cfg.Logger.Warn("the node's lease is not renewed", "err", err)
+		r.cfg.Logger.Warn("the node's lease is not renewed", "error", err)
 		ok = false
 	}
 	return ok
@@ -224,10 +224,10 @@ func (r *Registrar) observe(ctx context.Context) *Observed {
 	}
 	var err error
 	if o.Version, err = r.cfg.Runtime.Version(ctx); err != nil {
-		r.cfg.Logger.Warn("the runtime's version is unknown", "err", err)
+		r.cfg.Logger.Warn("the runtime's version is unknown", "error", err)
 	}
 	if o.Images, err = r.cfg.Runtime.Images(ctx); err != nil {
-		r.cfg.Logger.Warn("images are not listed", "err", err)
+		r.cfg.Logger.Warn("images are not listed", "error", err)
 	}
 	return o
 }

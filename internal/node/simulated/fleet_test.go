@@ -15,9 +15,10 @@ import (
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/node/simulated"
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // A Job on simulated nodes comes to its end.
 func TestJobsEnd(t *testing.T) {
@@ -31,7 +32,7 @@ func TestJobsEnd(t *testing.T) {
 	if _, err := jobs.Create(t.Context(), job); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, patience, "the Job is complete", func() bool {
+	await.Until(t, patience, "the Job is complete", func() bool {
 		have, err := jobs.Get(t.Context(), "default", "j")
 		return err == nil && have.Status.Succeeded == 3
 	})
@@ -89,7 +90,7 @@ func TestSilentByAnnotation(t *testing.T) {
 		if _, err := nodes.Patch(t.Context(), "", "node-0", types.MergePatchType, doc); err != nil {
 			t.Fatal(err)
 		}
-		testkit.Eventually(t, patience, "the fleet knows", func() bool {
+		await.Until(t, patience, "the fleet knows", func() bool {
 			n, ok := client.InformerFor[*corev1.Node](c.Informers).Get("", "node-0")
 			return ok && (n.Annotations[played.Silent] == "") == (text == "null")
 		})
@@ -109,7 +110,7 @@ func TestSilentByAnnotation(t *testing.T) {
 	if _, err := pods.Create(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, patience, "the pod is bound and waits", func() bool { return phase() == corev1.PodPending })
+	await.Until(t, patience, "the pod is bound and waits", func() bool { return phase() == corev1.PodPending })
 	silent("null")
-	testkit.Eventually(t, patience, "the pod runs", func() bool { return phase() == corev1.PodRunning })
+	await.Until(t, patience, "the pod runs", func() bool { return phase() == corev1.PodRunning })
 }

@@ -78,7 +78,7 @@ func (s *Source) Run(ctx context.Context, changed func([]*corev1.Pod)) error {
 		case <-watch.Events:
 			timer.Reset(settleTime)
 		case err := <-watch.Errors: // events were lost: look again
-			s.logger.Warn("watch of static pods", "err", err)
+			s.logger.Warn("watch of static pods", "error", err)
 			timer.Reset(settleTime)
 		case <-timer.C:
 			changed(s.Read())
@@ -121,7 +121,7 @@ func (s *Source) Read() []*corev1.Pod {
 func (s *Source) complain(path string, err error) {
 	if s.told[path] != err.Error() {
 		s.told[path] = err.Error()
-		s.logger.Error("static pod is not run", "manifest", path, "err", err)
+		s.logger.Error("static pod is not run", "manifest", path, "error", err)
 	}
 }
 

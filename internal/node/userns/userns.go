@@ -25,8 +25,8 @@ const (
 	ranges = 1<<15 - 1
 )
 
-// ErrExhausted says that every range is taken.
-var ErrExhausted = errors.New("no ids are left for a pod's user namespace")
+// errExhausted says that every range is taken.
+var errExhausted = errors.New("no ids are left for a pod's user namespace")
 
 // Allocator hands out ranges. It is safe for concurrent use.
 type Allocator struct {
@@ -74,7 +74,7 @@ func (a *Allocator) Take(pod types.UID) (uint32, error) {
 		}
 		return n * Length, nil
 	}
-	return 0, ErrExhausted
+	return 0, errExhausted
 }
 
 // Release frees what the pod has. One that has nothing is no error.

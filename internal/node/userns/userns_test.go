@@ -51,7 +51,7 @@ func TestRangesEnd(t *testing.T) {
 	for n := uint32(1); n <= ranges; n++ {
 		a.pods[types.UID(fmt.Sprint(n))] = n
 	}
-	if _, err := a.Take("more"); !errors.Is(err, ErrExhausted) {
+	if _, err := a.Take("more"); !errors.Is(err, errExhausted) {
 		t.Errorf("one more: %v", err)
 	}
 	if last := uint64(ranges)*Length + Length; last > 1<<31 {

@@ -139,7 +139,7 @@ func (m *Manager) claim(ctx context.Context, pod *corev1.Pod, volume, name strin
 	var mounted Mounted
 	switch {
 	case localvolume.Ours(pv):
-		mounted, err = m.provisioned(pv)
+		mounted, err = m.provisioned(ctx, pv)
 	case pv.Spec.HostPath != nil:
 		mounted, err = hostPath(pv.Spec.HostPath)
 	case pv.Spec.Local != nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -66,21 +67,21 @@ func TestFilesOfVolumes(t *testing.T) {
 		informers := client.NewInformers(c.Admin, nil)
 		defer informers.Wait()
 		defer cancel()
-		gone, err := deleted(ctx, informers, name)
+		life, err := watch(ctx, informers, name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := pvs.Delete(t.Context(), "", name, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := m.clean(<-gone); err != nil {
+		if err := m.clean(<-life.gone); err != nil {
 			t.Error(err)
 		}
 		if there(name) != want {
 			t.Errorf("%s: its files are there: %t", name, !want)
 		}
 	}
-	if err := m.follow(ctx, unknown); !errors.Is(err, errUnknown) || !there(unknown) {
+	if err := m.follow(ctx, unknown, slog.New(slog.DiscardHandler)); !errors.Is(err, errUnknown) || !there(unknown) {
 		t.Errorf("an unknown volume: %v, its files are there: %t", err, there(unknown))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,6 +26,7 @@ type Manager struct {
 	objects *objects.Cache
 	tokens  *tokens
 	made    chan string // provisioned volumes that got their folder
+	sizing  sync.Mutex  // held while a volume whose size is a limit is made, mounted or grown
 }
 
 // Input is what volumes need to know besides the pod.

@@ -29,7 +29,8 @@ const (
 )
 
 // write makes dir show the payload, atomically, and leaves it alone when it
-// does already. group owns the files where it is not nil.
+// does already. group owns the files where it is not nil. Where an agent died
+// in the middle the next one completes it.
 func write(dir string, p Payload, group *int64) error {
 	for name := range p {
 		if !filepath.IsLocal(name) || strings.HasPrefix(name, "..") {
@@ -41,7 +42,7 @@ func write(dir string, p Payload, group *int64) error {
 		return err
 	}
 	if old != "" && same(filepath.Join(dir, old), p) {
-		return nil
+		return linkNames(dir, p)
 	}
 	fresh, err := os.MkdirTemp(dir, "..data-")
 	if err != nil {

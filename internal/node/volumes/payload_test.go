@@ -110,6 +110,24 @@ func TestWriteLeavesAnUnchangedPayloadAlone(t *testing.T) {
 	}
 }
 
+// An agent that dies once the data is there has not set all links yet.
+func TestWriteCompletesWhatWasCutOff(t *testing.T) {
+	dir := t.TempDir()
+	p := Payload{"a": {Data: []byte("x"), Mode: 0o644}, "b/c": {Data: []byte("y"), Mode: 0o644}}
+	if err := write(dir, p, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(filepath.Join(dir, "b")), os.Symlink(filepath.Join(dataLink, "a"), filepath.Join(dir, "old"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(dir, p, nil); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"a": "x", "b/c": "y"}, read(t, dir)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
 func TestWriteRefusesNamesThatLeave(t *testing.T) {
 	for _, name := range []string{"../x", "/etc/passwd", "a/../../x", "..data/x"} {
 		dir := t.TempDir()

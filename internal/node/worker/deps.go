@@ -65,10 +65,11 @@ type Deps struct {
 	// Stopping tells that the node is about to be switched off; may be nil.
 	Stopping func() bool
 	// Pressure tells whether the node has a condition; may be nil.
-	Pressure     func(corev1.NodeConditionType) bool
-	Cgroups      Cgroups // nil: the runtime makes them as needed
-	Cluster      render.Cluster
-	HostResolver render.Resolver
+	Pressure func(corev1.NodeConditionType) bool
+	Cgroups  Cgroups // nil: the runtime makes them as needed
+	Cluster  render.Cluster
+	// HostResolver reads the machine's resolvers: each pod gets those of the day.
+	HostResolver func() render.Resolver
 	// MemoryCapacity is the node's memory in bytes.
 	MemoryCapacity int64
 	// RuntimeName prefixes container ids, as in knarr://<id>.

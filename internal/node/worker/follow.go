@@ -40,7 +40,7 @@ func (m *Manager) follow(ctx context.Context) error {
 		if time.Since(began) > lastReconnect {
 			pause = firstReconnect
 		}
-		m.deps.Logger.Warn("the runtime's event stream broke", "err", err, "retry", pause)
+		m.deps.Logger.Warn("the runtime's event stream broke", "error", err, "again_in", pause)
 		if sleep(ctx, pause) != nil {
 			break
 		}
@@ -237,7 +237,7 @@ func (m *Manager) describe(ctx context.Context, sandbox string, ids []string) (p
 func (m *Manager) sweep() {
 	left, err := m.deps.Volumes.Leftovers()
 	if err != nil {
-		m.deps.Logger.Warn("left-over volumes are not listed", "err", err)
+		m.deps.Logger.Warn("left-over volumes are not listed", "error", err)
 		return
 	}
 	known := map[types.UID]bool{}
@@ -253,7 +253,7 @@ func (m *Manager) sweep() {
 		}
 		m.deps.Logger.Info("removing volumes of a pod that is gone", "uid", uid)
 		if err := errors.Join(m.deps.Volumes.Release(uid), m.deps.Users.Release(uid)); err != nil {
-			m.deps.Logger.Warn("left-over volumes are not removed", "uid", uid, "err", err)
+			m.deps.Logger.Warn("left-over volumes are not removed", "uid", uid, "error", err)
 		}
 	}
 }

@@ -292,13 +292,6 @@ func (w *Worker) snapshot() Snapshot {
 	return out
 }
 
-// Count is the number of workers.
-func (m *Manager) Count() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.mu.workers)
-}
-
 // Ended is closed when an instance of the pod has ended, or is not known.
 func (m *Manager) Ended(uid types.UID, instance string) <-chan struct{} {
 	c := make(chan struct{})

@@ -117,7 +117,7 @@ func (w *Worker) mirrorDone(err error, complaint string) {
 	w.mirror.pause = min(max(2*w.mirror.pause, time.Second), maxMirrorRetry)
 	w.mirror.retry = time.Now().Add(w.mirror.pause)
 	if w.ctx.Err() == nil {
-		w.logger.Warn(complaint, "err", err, "retry", w.mirror.pause)
+		w.logger.Warn(complaint, "error", err, "again_in", w.mirror.pause)
 	}
 }
 
@@ -129,7 +129,7 @@ func (w *Worker) mirrorWritten(mirror *corev1.Pod, err error) {
 	case apierrors.IsNotFound(err):
 		w.setMirror(nil)
 	default:
-		w.logger.Warn("status of a static pod is not written", "err", err)
+		w.logger.Warn("status of a static pod is not written", "error", err)
 		w.status.retry = time.Now().Add(retryWrite)
 	}
 }

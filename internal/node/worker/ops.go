@@ -197,7 +197,7 @@ func (w *Worker) runSandbox(a podstate.Action) func() func() {
 		st, err := w.deps.Runtime.SandboxStatus(w.ctx, id)
 		return func() {
 			if err != nil {
-				w.logger.Warn("sandbox status is unknown", "sandbox", id, "err", err)
+				w.logger.Warn("sandbox status is unknown", "sandbox", id, "error", err)
 				w.retryLater()
 				return
 			}
@@ -210,7 +210,7 @@ func (w *Worker) runSandbox(a podstate.Action) func() func() {
 func (w *Worker) sandboxInput(pod *corev1.Pod, attempt uint32) render.SandboxInput {
 	return render.SandboxInput{
 		Pod: pod, Attempt: attempt, LogRoot: w.deps.LogRoot, NodeName: w.deps.NodeName, Cluster: w.deps.Cluster,
-		HostResolver: w.deps.HostResolver, Profiles: w.deps.Profiles,
+		HostResolver: w.deps.HostResolver(), Profiles: w.deps.Profiles,
 		CgroupParent: render.CgroupParent(w.deps.CgroupRoot, pod),
 	}
 }
@@ -222,7 +222,7 @@ func (w *Worker) ensureCgroup(pod *corev1.Pod) {
 		return
 	}
 	if err := w.deps.Cgroups.Ensure(pod); err != nil {
-		w.logger.Warn("pod runs without a cgroup of its own", "err", err)
+		w.logger.Warn("pod runs without a cgroup of its own", "error", err)
 	}
 }
 
@@ -231,7 +231,7 @@ func (w *Worker) removeContainer(a podstate.Action) func() func() {
 		err := w.deps.Runtime.RemoveContainer(w.ctx, a.Target)
 		return func() {
 			if err != nil {
-				w.logger.Warn("ended container is not removed", "container", a.Container, "id", a.Target, "err", err)
+				w.logger.Warn("ended container is not removed", "container", a.Container, "id", a.Target, "error", err)
 			}
 			// Even then: it is tried again when the pod is removed.
 			w.forgetContainer(a.Target)
@@ -246,7 +246,7 @@ func (w *Worker) beforeStop() func() func() {
 			ctx, cancel := context.WithTimeout(w.ctx, wait)
 			defer cancel()
 			if err := w.deps.BeforeStop(ctx, pod); err != nil && !errors.Is(err, context.Canceled) {
-				w.logger.Warn("pod ends before it has left the service rules", "err", err)
+				w.logger.Warn("pod ends before it has left the service rules", "error", err)
 			}
 		}
 		return func() { w.view.BeforeStopDone = true }
@@ -281,7 +281,7 @@ func (w *Worker) release() func() func() {
 		}
 		return func() {
 			if err != nil {
-				w.logger.Warn("pod's volumes and cgroups are not released yet", "err", err)
+				w.logger.Warn("pod's volumes and cgroups are not released yet", "error", err)
 				w.view.NotBefore[podstate.ReleaseKey] = time.Now().Add(time.Second)
 				return
 			}

@@ -119,12 +119,12 @@ func (w *Worker) keyring(ctx context.Context, pod *corev1.Pod) *images.Keyring {
 			w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedToRetrieveImagePullSecret",
 				fmt.Sprintf("Unable to retrieve some image pull secrets (%s); attempting to pull the image may not succeed.", ref.Name))
 		default:
-			w.logger.Warn("image pull secret is not readable", "secret", ref.Name, "err", err)
+			w.logger.Warn("image pull secret is not readable", "secret", ref.Name, "error", err)
 		}
 	}
 	k, err := images.NewKeyring(secrets)
 	if err != nil {
-		w.logger.Warn("image pull secrets are not all usable", "err", err)
+		w.logger.Warn("image pull secrets are not all usable", "error", err)
 	}
 	return k
 }

@@ -135,7 +135,7 @@ func (s *start) look() {
 		if s.ctx.Err() != nil {
 			return
 		}
-		s.w.logger.Warn("container status is unknown", "container", s.c.Name, "id", s.id, "err", err)
+		s.w.logger.Warn("container status is unknown", "container", s.c.Name, "id", s.id, "error", err)
 		return
 	}
 	sandbox := s.sandbox
@@ -153,7 +153,7 @@ func (s *start) postStart() error {
 	s.event(corev1.EventTypeWarning, "FailedPostStartHook", "PostStartHook failed")
 	s.event(corev1.EventTypeNormal, "Killing", "FailedPostStartHook")
 	if kill := s.w.deps.Runtime.StopContainer(s.ctx, s.id, podSeconds(s.pod)); kill != nil {
-		s.w.logger.Warn("container is not stopped after its hook failed", "container", s.c.Name, "err", kill)
+		s.w.logger.Warn("container is not stopped after its hook failed", "container", s.c.Name, "error", kill)
 	}
 	s.look()
 	return &startFailure{reasonPostStart, err}
@@ -211,7 +211,7 @@ func (s *start) files() (hosts, message string, err error) {
 	if s.pod.Spec.HostNetwork {
 		data, err := os.ReadFile("/etc/hosts")
 		if err != nil {
-			s.w.logger.Warn("the node's hosts file is not readable", "err", err)
+			s.w.logger.Warn("the node's hosts file is not readable", "error", err)
 		}
 		in.NodeHosts = string(data)
 	}

@@ -25,7 +25,7 @@ type staticPod struct {
 func (m *Manager) followStatic(ctx context.Context) {
 	err := m.deps.Static.Run(ctx, m.setStatic)
 	if err != nil && ctx.Err() == nil {
-		m.deps.Logger.Error("manifests of static pods are not followed; those that were read run on", "err", err)
+		m.deps.Logger.Error("manifests of static pods are not followed; those that were read run on", "error", err)
 	}
 }
 
@@ -145,7 +145,7 @@ func (m *Manager) dropMirror(mirror *corev1.Pod) {
 	m.wg.Go(func() {
 		err := deleteNow(ctx, m.deps.Client, mirror)
 		if err != nil && ctx.Err() == nil {
-			m.deps.Logger.Warn("mirror of a static pod that is gone is not deleted", "pod", mirror.Namespace+"/"+mirror.Name, "err", err)
+			m.deps.Logger.Warn("mirror of a static pod that is gone is not deleted", "pod", mirror.Namespace+"/"+mirror.Name, "error", err)
 		}
 	})
 }

@@ -154,10 +154,10 @@ func (w *Worker) wrote(pod *corev1.Pod, err error) {
 		w.vanished()
 	case apierrors.IsForbidden(err):
 		// A node may not read a pod that is gone: the watch will tell.
-		w.logger.Debug("pod status is refused", "err", err)
+		w.logger.Debug("pod status is refused", "error", err)
 		w.status.retry = time.Now().Add(retryWrite)
 	default:
-		w.logger.Warn("pod status is not written", "err", err)
+		w.logger.Warn("pod status is not written", "error", err)
 		w.status.retry = time.Now().Add(retryWrite)
 	}
 }
@@ -188,7 +188,7 @@ func (w *Worker) deleted() bool {
 			case err == nil && len(pod.Finalizers) == 0:
 				w.vanished()
 			case err != nil:
-				w.logger.Warn("ended pod is not deleted", "err", err)
+				w.logger.Warn("ended pod is not deleted", "error", err)
 				w.status.asked = false
 				w.status.retry = time.Now().Add(retryWrite)
 				time.AfterFunc(retryWrite, w.signal)

@@ -41,7 +41,7 @@ func (w *Worker) stopContainer(a podstate.Action, now time.Time) func() func() {
 		return func() {
 			switch {
 			case err != nil:
-				w.logger.Warn("container does not stop", "container", a.Container, "id", a.Target, "err", err)
+				w.logger.Warn("container does not stop", "container", a.Container, "id", a.Target, "error", err)
 				w.view.NotBefore[a.Target] = time.Now().Add(time.Second)
 			case cri.IsNotFound(statusErr):
 				w.forgetContainer(a.Target)
@@ -68,11 +68,11 @@ func (w *Worker) preStop(pod *corev1.Pod, c *corev1.Container, id, podIP string,
 func (w *Worker) removeTraces() {
 	err := os.RemoveAll(render.PodLogDir(w.deps.LogRoot, w.view.Pod))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		w.logger.Warn("pod's logs are not removed", "err", err)
+		w.logger.Warn("pod's logs are not removed", "error", err)
 	}
 	for _, s := range w.view.Sandboxes {
 		if err := w.deps.Runtime.RemoveSandbox(w.ctx, s.GetId()); err != nil && w.ctx.Err() == nil {
-			w.logger.Warn("sandbox is not removed; the next listing tries again", "sandbox", s.GetId(), "err", err)
+			w.logger.Warn("sandbox is not removed; the next listing tries again", "sandbox", s.GetId(), "error", err)
 		}
 	}
 }

@@ -126,6 +126,21 @@ func (n *Node) Remove(uid types.UID) *Placed {
 	return p
 }
 
+// Renew puts a newer version of a pod, which counts as the one before, in its
+// place.
+func (n *Node) Renew(pod *corev1.Pod) {
+	p := n.pods[pod.UID]
+	if p == nil {
+		return
+	}
+	if (p.Status.StartTime == nil) != (pod.Status.StartTime == nil) {
+		n.Touch() // preemption goes by it
+	}
+	next := *p
+	next.Pod = pod
+	n.pods[pod.UID] = &next
+}
+
 // group counts a pod in its class.
 func (n *Node) group(p *Placed, by int) {
 	if p.Class.Terms != nil {

@@ -9,12 +9,14 @@ import (
 type Pod struct {
 	*corev1.Pod
 	Usage
-	// Affinity is nodeSelector and required node affinity; HasAffinity is
-	// false where the pod has neither.
-	Affinity    nodeaffinity.RequiredNodeAffinity
+	// HasAffinity is false where the pod has neither a nodeSelector nor required
+	// node affinity: then it Wants every node.
 	HasAffinity bool
 	// Terms are about other pods; nil for none.
 	Terms *Terms
+
+	affinity nodeaffinity.RequiredNodeAffinity
+	choice   choice
 }
 
 // Usage is what a pod takes up on its node; it stays in memory for as long as
@@ -36,7 +38,7 @@ type Port struct {
 // NewPod works a pod out.
 func NewPod(pod *corev1.Pod) *Pod {
 	return &Pod{
-		Pod: pod, Usage: UsageOf(pod), Affinity: nodeaffinity.GetRequiredNodeAffinity(pod), Terms: TermsOf(pod),
+		Pod: pod, Usage: UsageOf(pod), affinity: nodeaffinity.GetRequiredNodeAffinity(pod), Terms: TermsOf(pod),
 		HasAffinity: len(pod.Spec.NodeSelector) > 0 || pod.Spec.Affinity != nil && pod.Spec.Affinity.NodeAffinity != nil &&
 			pod.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution != nil,
 	}

@@ -54,11 +54,6 @@ func (r *Resource) Add(other *Resource, sign int64) {
 	}
 }
 
-// Zero tells whether nothing is asked for.
-func (r *Resource) Zero() bool {
-	return r.MilliCPU == 0 && r.Memory == 0 && r.Ephemeral == 0 && len(r.Scalars) == 0
-}
-
 // requests are what a pod takes of its node: containers, init containers,
 // sidecars and overhead. A resize under way counts with the larger amount.
 func requests(pod *corev1.Pod) Resource {

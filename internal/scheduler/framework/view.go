@@ -10,7 +10,8 @@ type View struct {
 	Changes []uint64
 
 	domains map[string]*Domains
-	holders map[string]int // nodes by image
+	choices map[string][]bool // by choiceKey
+	holders map[string]int    // nodes by image
 	// age tells tallies that are still good from those that were given up;
 	// tallied counts the former.
 	age, tallied int
@@ -68,7 +69,7 @@ const mostDomains = 64
 
 // Relabelled forgets what was worked out of labels.
 func (v *View) Relabelled() {
-	v.domains, v.tallied = nil, 0
+	v.domains, v.choices, v.tallied = nil, nil, 0
 	v.age++
 }
 

@@ -37,11 +37,11 @@ func (p NodeAffinity) PreFilter(_ *framework.Cycle, pod *framework.Pod) *framewo
 func (NodeAffinity) Local() {}
 
 // Filter implements framework.Filterer.
-func (p NodeAffinity) Filter(_ *framework.Cycle, pod *framework.Pod, node *framework.Node) *framework.Status {
+func (p NodeAffinity) Filter(c *framework.Cycle, pod *framework.Pod, node *framework.Node) *framework.Status {
 	if p.Added != nil && !p.Added.Match(node.Node) {
 		return enforcedMismatch
 	}
-	if ok, err := pod.Affinity.Match(node.Node); ok && err == nil {
+	if pod.Chooses(c.View, node) {
 		return nil
 	}
 	return affinityMismatch
@@ -93,10 +93,5 @@ func (p NodeAffinity) Hint(pod *framework.Pod, ev framework.Event) bool {
 }
 
 func (p NodeAffinity) welcomes(pod *framework.Pod, node *corev1.Node) bool {
-	return (p.Added == nil || p.Added.Match(node)) && matches(pod, node)
-}
-
-func matches(pod *framework.Pod, node *corev1.Node) bool {
-	ok, err := pod.Affinity.Match(node)
-	return ok && err == nil
+	return (p.Added == nil || p.Added.Match(node)) && pod.Wants(node)
 }

@@ -100,7 +100,7 @@ func countByNode(v *framework.View, pod *framework.Pod, list []*spreadCount) {
 			continue
 		}
 		for _, s := range list {
-			if s.eligible(pod, n) {
+			if s.eligible(v, pod, n) {
 				s.add(s.domains.Of[n.Index], s.on(n))
 			}
 		}
@@ -177,7 +177,7 @@ func (p *PodTopologySpread) Adjust(c *framework.Cycle, pod *framework.Pod, other
 		return
 	}
 	for _, s := range list {
-		if s.matching.Of(other.Class) && s.eligible(pod, node) {
+		if s.matching.Of(other.Class) && s.eligible(c.View, pod, node) {
 			s.add(s.domains.Of[node.Index], by)
 		}
 	}

@@ -100,8 +100,8 @@ func (r *spreadRule) everywhere(pod *framework.Pod) bool {
 }
 
 // eligible tells whether a node's pods count.
-func (r *spreadRule) eligible(pod *framework.Pod, n *framework.Node) bool {
-	if r.honorAffinity && pod.HasAffinity && !matches(pod, n.Node) {
+func (r *spreadRule) eligible(v *framework.View, pod *framework.Pod, n *framework.Node) bool {
+	if r.honorAffinity && !pod.Chooses(v, n) {
 		return false
 	}
 	if r.honorTaints {

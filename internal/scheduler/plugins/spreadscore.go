@@ -104,7 +104,7 @@ func (s *spreadScore) count(v *framework.View, pod *framework.Pod, w *spreadWeig
 	}
 	for _, n := range v.Nodes {
 		d := w.domains.Of[n.Index]
-		if d < 0 || w.counts[d] < 0 || strict && !s.inAll(n) || !w.eligible(pod, n) {
+		if d < 0 || w.counts[d] < 0 || strict && !s.inAll(n) || !w.eligible(v, pod, n) {
 			continue
 		}
 		w.counts[d] += int64(w.on(n))

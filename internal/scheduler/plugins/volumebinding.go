@@ -259,24 +259,4 @@ func (p *VolumeBinding) Plan(c *framework.Cycle, node string) *VolumePlan {
 }
 
 // Hint implements framework.Hinter.
-func (p *VolumeBinding) Hint(_ *framework.Pod, ev framework.Event) bool {
-	switch ev.Kind {
-	case framework.NodeAdded, framework.PodChanged:
-		return true
-	case framework.NodeChanged:
-		return !sameLabelsAndTaints(ev.OldNode, ev.NewNode)
-	case framework.ObjectChanged:
-		return aboutStorage(ev)
-	}
-	return false
-}
-
-// aboutStorage tells whether an event is of an object that volumes depend on.
-func aboutStorage(ev framework.Event) bool {
-	switch ev.New.(type) {
-	case *corev1.PersistentVolumeClaim, *corev1.PersistentVolume, *storagev1.StorageClass,
-		*storagev1.CSINode, *storagev1.CSIDriver, *storagev1.CSIStorageCapacity:
-		return true
-	}
-	return false
-}
+func (p *VolumeBinding) Hint(_ *framework.Pod, ev framework.Event) bool { return reachHint(ev) }

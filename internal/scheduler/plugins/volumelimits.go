@@ -96,14 +96,4 @@ func (p *NodeVolumeLimits) limits(node string) map[string]int32 {
 }
 
 // Hint implements framework.Hinter.
-func (p *NodeVolumeLimits) Hint(_ *framework.Pod, ev framework.Event) bool {
-	switch ev.Kind {
-	case framework.NodeAdded, framework.PodChanged:
-		return true
-	case framework.PodFreed:
-		return len(ev.OldPod.Spec.Volumes) > 0
-	case framework.ObjectChanged:
-		return aboutStorage(ev)
-	}
-	return false
-}
+func (p *NodeVolumeLimits) Hint(_ *framework.Pod, ev framework.Event) bool { return useHint(ev) }

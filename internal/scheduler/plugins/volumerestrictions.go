@@ -127,14 +127,4 @@ func sameDisk(a, b *corev1.Volume) bool {
 }
 
 // Hint implements framework.Hinter.
-func (p *VolumeRestrictions) Hint(pod *framework.Pod, ev framework.Event) bool {
-	switch ev.Kind {
-	case framework.NodeAdded, framework.PodChanged:
-		return true
-	case framework.PodFreed:
-		return len(ev.OldPod.Spec.Volumes) > 0
-	case framework.ObjectChanged:
-		return aboutStorage(ev)
-	}
-	return false
-}
+func (p *VolumeRestrictions) Hint(_ *framework.Pod, ev framework.Event) bool { return useHint(ev) }

@@ -94,14 +94,4 @@ func otherName(key string) string {
 }
 
 // Hint implements framework.Hinter.
-func (p *VolumeZone) Hint(_ *framework.Pod, ev framework.Event) bool {
-	switch ev.Kind {
-	case framework.NodeAdded, framework.PodChanged:
-		return true
-	case framework.NodeChanged:
-		return !sameLabelsAndTaints(ev.OldNode, ev.NewNode)
-	case framework.ObjectChanged:
-		return aboutStorage(ev)
-	}
-	return false
-}
+func (p *VolumeZone) Hint(_ *framework.Pod, ev framework.Event) bool { return reachHint(ev) }

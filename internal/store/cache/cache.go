@@ -64,6 +64,7 @@ type Cache struct {
 	gate    progress.Gate
 	// unopened are values that could not be decrypted while loading.
 	unopened unopened
+	lacks    atomic.Bool // something stored could not be read
 
 	known atomic.Pointer[registry]
 	// changing orders changes of the kinds; it is taken before applying.

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -51,7 +50,7 @@ func (c *codec) encodePlain(obj api.Object) ([]byte, error) {
 	if m, ok := obj.(protobufMarshaler); ok {
 		return c.encodeProtobuf(m)
 	}
-	data, err := json.Marshal(obj)
+	data, err := api.JSON(obj)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s %s: %w", c.kind.GVK.Kind, obj.GetName(), err)
 	}

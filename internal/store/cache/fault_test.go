@@ -193,3 +193,29 @@ func TestDurable(t *testing.T) {
 		}
 	}
 }
+
+// What the cache could not read is there all the same: nothing new takes its
+// place.
+func TestWhatCannotBeReadIsNotWrittenOver(t *testing.T) {
+	dir := t.TempDir()
+	for round := range 2 {
+		st, err := disk.Open(t.Context(), disk.Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &fixture{TB: t, store: st, kinds: newTestKinds()}
+		if round == 0 {
+			if _, err := st.Commit(f.ctx(), []store.Op{{Key: "/core/configmaps/a/broken", Value: []byte("k8s\x00rubbish")}}); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			f.cache = f.open(Options{})
+			_, err := f.configMaps().Create(f.ctx(), configMap("a", "broken", ""))
+			wantError(t, err, store.ErrConflict)
+			f.cache.Close()
+		}
+		if err := st.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

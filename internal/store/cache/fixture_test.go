@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // testKinds are a namespaced kind with an index, one without, a cluster-scoped
 // one, one that expires, and one that is stored as JSON.

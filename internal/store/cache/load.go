@@ -156,6 +156,7 @@ func (c *Cache) decodeFor(r *Resource, key string, value []byte, rev store.Revis
 	}
 	obj, err := r.codec.decode(key, value)
 	if err != nil {
+		c.lacks.Store(true)
 		if errors.Is(err, errSealed) && c.unopened.note(key) {
 			return nil // told when the newest state is known
 		}

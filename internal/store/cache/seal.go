@@ -152,7 +152,7 @@ func (r *Resource) resealOnce(ctx context.Context) (written, missed int, err err
 			missed++
 			return nil
 		}
-		_, err = r.put(ctx, rec.Key, store.ModifiedAt(rec.Modified), shallowCopy(item.Object))
+		_, err = r.put(ctx, rec.Key, store.ModifiedAt(rec.Modified), ShallowCopy(item.Object))
 		if errors.Is(err, store.ErrConflict) {
 			missed++
 			return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,18 @@ func (r *Resource) Create(ctx context.Context, obj api.Object) (*Item, error) {
 		return nil, err
 	}
 	key := joinKey(r.prefix, r.kind.Namespaced, obj.GetNamespace(), obj.GetName())
-	return r.put(ctx, key, store.Absent(), obj)
+	return r.put(ctx, key, r.absent(key), obj)
+}
+
+// absent guards a new key. What the cache lacks did not exist at the revision
+// that it has reached, unless something stored could not be read: from then on
+// the store looks each new key up, until the next start.
+func (r *Resource) absent(key string) store.Expect {
+	reached := r.cache.Revision() // before the look
+	if _, there := r.get(key); there || r.kind.Custom != nil || r.cache.lacks.Load() {
+		return store.Absent()
+	}
+	return store.AbsentAt(reached)
 }
 
 // Update puts obj, which the cache takes over, in the place of old. It fails
@@ -86,10 +98,10 @@ func (r *Resource) commit(ctx context.Context, op store.Op, item *Item) (*Item, 
 
 // operation names what a write does.
 func operation(op store.Op) string {
-	switch {
-	case op.Value == nil:
+	if op.Value == nil {
 		return "delete"
-	case op.Expect == store.Absent():
+	}
+	if _, isNew := op.Expect.Absence(); isNew {
 		return "create"
 	}
 	return "update"
@@ -124,6 +136,17 @@ func (r *Resource) tombstone(old *Item) *Item {
 		Object: shallowCopy(old.Object), key: old.key, resource: r,
 		index: old.index, size: old.size,
 	}
+}
+
+// ShallowCopy makes an object of a shared one whose metadata can be set and which
+// can be stored. The versions of an object share what lies below; nobody changes
+// that.
+func ShallowCopy(obj api.Object) api.Object {
+	out := shallowCopy(obj)
+	if _, ok := out.(*unstructured.Unstructured); !ok {
+		out.SetManagedFields(slices.Clone(out.GetManagedFields())) // fieldSets writes into it
+	}
+	return out
 }
 
 // shallowCopy makes an object of its own whose metadata fields can be set; it

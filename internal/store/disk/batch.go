@@ -23,6 +23,7 @@ type batch struct {
 	// modified is the state of keys that the batch changed; zero: deleted.
 	modified    map[string]store.Revision
 	firstExpiry uint64
+	follows     []previous // of the operations that are added
 	key         []byte
 }
 
@@ -42,28 +43,31 @@ func (b *batch) close() {
 
 // add checks the guards of one commit, then takes all its operations in.
 func (b *batch) add(ops []store.Op) (store.Revision, error) {
+	b.follows = b.follows[:0]
 	for _, op := range ops {
 		if op.Value != nil && op.Expect == store.Anything() {
+			b.follows = append(b.follows, b.remembered(op.Key))
 			continue
 		}
-		modified, err := b.modifiedAt(op.Key)
+		modified, err := b.modifiedAt(op.Key, op.Expect)
 		if err != nil {
 			return 0, err
 		}
 		if !op.Expect.Holds(modified) || op.Value == nil && modified == 0 {
 			return 0, &store.ConflictError{Key: op.Key, Modified: modified}
 		}
+		b.follows = append(b.follows, previous{modified, true})
 	}
 	now := time.Now()
-	for _, op := range ops {
-		if err := b.put(op, now); err != nil {
+	for i, op := range ops {
+		if err := b.put(op, b.follows[i], now); err != nil {
 			return 0, fmt.Errorf("%s: %w", op.Key, err)
 		}
 	}
 	return b.revision, nil
 }
 
-func (b *batch) put(op store.Op, now time.Time) error {
+func (b *batch) put(op store.Op, follows previous, now time.Time) error {
 	b.revision++
 	var expiry uint64
 	if op.Value != nil && op.TTL > 0 {
@@ -81,7 +85,7 @@ func (b *batch) put(op store.Op, now time.Time) error {
 	if err := b.pebble.Set(b.key, stored, nil); err != nil {
 		return err
 	}
-	if err := b.pebble.Set(logKey(b.revision), append([]byte{stored[0]}, op.Key...), nil); err != nil {
+	if err := b.pebble.Set(logKey(b.revision), entry{key: op.Key, follows: follows}.encode(stored[0]), nil); err != nil {
 		return err
 	}
 	b.changes = append(b.changes, store.Change{Key: op.Key, Value: op.Value, Revision: b.revision, Note: op.Note})
@@ -102,13 +106,22 @@ func (b *batch) decided(err error) bool {
 	return ours
 }
 
-// modifiedAt is when the key was last written; zero where it does not exist.
-func (b *batch) modifiedAt(key string) (store.Revision, error) {
+// remembered is what is known of a key without a look into the database.
+func (b *batch) remembered(key string) previous {
 	if rev, ok := b.modified[key]; ok {
-		return rev, nil
+		return previous{rev, true}
 	}
-	if rev, ok := b.heads.get(key); ok {
-		return rev, nil
+	rev, ok := b.heads.get(key)
+	return previous{rev, ok}
+}
+
+// modifiedAt is when the key was last written; zero where it does not exist.
+func (b *batch) modifiedAt(key string, expect store.Expect) (store.Revision, error) {
+	if known := b.remembered(key); known.known {
+		return known.revision, nil
+	}
+	if upTo, ok := expect.Absence(); ok && upTo >= b.heads.whole {
+		return 0, nil // nobody wrote it since
 	}
 	if b.it == nil {
 		it, err := b.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tableData}, UpperBound: []byte{tableData + 1}})

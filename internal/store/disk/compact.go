@@ -73,21 +73,14 @@ func (e *engine) writeCompacted(rev store.Revision) error {
 // compactSome deletes what the first entries of the log made obsolete as of
 // rev, and those entries; more tells that there are others.
 func (e *engine) compactSome(rev store.Revision) (more bool, err error) {
-	keys, last, more, err := e.loggedKeys(rev, compactAtOnce)
+	b := e.db.NewBatch()
+	defer b.Close()
+	search, last, more, err := e.dropFollowed(b, rev, compactAtOnce)
 	if err != nil || last == 0 {
 		return false, err
 	}
-	b := e.db.NewBatch()
-	defer b.Close()
-	it, err := e.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tableData}, UpperBound: []byte{tableData + 1}})
-	if err != nil {
+	if err := e.dropFound(b, search, rev); err != nil {
 		return false, err
-	}
-	defer it.Close()
-	for key := range keys {
-		if err := dropObsolete(b, it, key, rev); err != nil {
-			return false, err
-		}
 	}
 	if err := b.DeleteRange([]byte{tableLog}, logKey(last+1), nil); err != nil {
 		return false, err
@@ -98,35 +91,65 @@ func (e *engine) compactSome(rev store.Revision) (more bool, err error) {
 	return more, e.apply(b, pebble.NoSync)
 }
 
-// loggedKeys are the keys of the log's first entries up to rev, and the last
-// of these entries.
-func (e *engine) loggedKeys(rev store.Revision, limit int) (keys map[string]struct{}, last store.Revision, more bool, err error) {
+// dropFollowed deletes the versions whose place was taken by those that the
+// log's first entries up to rev are about. It gives the keys that have to be
+// searched for such versions, and the last of these entries.
+func (e *engine) dropFollowed(b *pebble.Batch, rev store.Revision, limit int) (search map[string]struct{}, last store.Revision, more bool, err error) {
 	it, err := e.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tableLog}, UpperBound: logKey(rev + 1)})
 	if err != nil {
 		return nil, 0, false, err
 	}
 	defer it.Close()
-	keys = make(map[string]struct{})
+	search = make(map[string]struct{})
 	n := 0
 	for ok := it.First(); ok; ok = it.Next() {
 		if n++; n > limit {
-			return keys, last, true, nil
+			return search, last, true, nil
 		}
-		at, _, err := splitNumber(it.Key())
+		at, entry, err := readEntry(it)
 		if err != nil {
 			return nil, 0, false, err
 		}
-		entry, err := it.ValueAndErr()
-		if err != nil {
+		last = at
+		if !entry.follows.known {
+			search[entry.key] = struct{}{}
+		} else if err := dropOne(b, entry, at); err != nil {
 			return nil, 0, false, err
 		}
-		if len(entry) < 2 {
-			return nil, 0, false, fmt.Errorf("log entry %d: %w", at, errCorrupt)
-		}
-		last = store.Revision(at)
-		keys[string(entry[1:])] = struct{}{}
 	}
-	return keys, last, false, it.Error()
+	return search, last, false, it.Error()
+}
+
+// dropOne deletes what nobody sees after the entry: the version before it, and
+// its own where that is a deletion.
+func dropOne(b *pebble.Batch, e entry, at store.Revision) error {
+	if e.follows.revision > 0 {
+		if err := b.Delete(appendVersion(nil, e.key, e.follows.revision), nil); err != nil {
+			return err
+		}
+	}
+	if !e.deleted {
+		return nil
+	}
+	return b.Delete(appendVersion(nil, e.key, at), nil)
+}
+
+// dropFound searches the versions of keys for those that are obsolete as of rev.
+func (e *engine) dropFound(b *pebble.Batch, keys map[string]struct{}, rev store.Revision) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	it, err := e.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tableData}, UpperBound: []byte{tableData + 1}})
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	for key := range keys {
+		if err := dropObsolete(b, it, key, rev); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dropObsolete deletes the versions of a key that no state from rev on shows:

@@ -218,15 +218,26 @@ func TestSnapshotAndRestore(t *testing.T) {
 	for i := range 500 {
 		mustCommit(t, from, setKey(fmt.Sprintf("/k%03d", i%300), strings.Repeat("v", i)))
 	}
-	mustCommit(t, from, []store.Op{{Key: "/k000"}, {Key: "/brief", Value: []byte("1"), TTL: 100 * time.Millisecond}, {Key: "/empty", Value: []byte{}}})
-	want, err := from.Scan(t.Context(), store.Page{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var want store.Scan
 	var file bytes.Buffer
-	rev, err := from.Snapshot(t.Context(), &file)
-	if err != nil || rev != want.Revision {
-		t.Fatalf("snapshot of %d: %d, %v", want.Revision, rev, err)
+	var rev store.Revision
+	for ttl := 100 * time.Millisecond; ; ttl *= 4 { // until the snapshot is made while the key lives
+		began := time.Now()
+		mustCommit(t, from, []store.Op{{Key: "/k000"}, {Key: "/brief", Value: []byte("1"), TTL: ttl}, {Key: "/empty", Value: []byte{}}})
+		var err error
+		if want, err = from.Scan(t.Context(), store.Page{}); err != nil {
+			t.Fatal(err)
+		}
+		file.Reset()
+		if rev, err = from.Snapshot(t.Context(), &file); err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(began) < ttl {
+			break
+		}
+	}
+	if rev != want.Revision {
+		t.Fatalf("snapshot of %d: %d", want.Revision, rev)
 	}
 	options := Options{Dir: "to", FS: fs}
 	for name, damaged := range map[string][]byte{

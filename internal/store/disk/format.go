@@ -17,7 +17,7 @@ import (
 
 // formatVersion is the layout of keys.go. It goes up when an older Knarr
 // could not read what this one writes.
-const formatVersion = 1
+const formatVersion = 2
 
 // Names in the meta table; their values are 64 bits, big-endian.
 const (
@@ -30,7 +30,7 @@ func (e *engine) checkFormat() error {
 	switch {
 	case err != nil:
 		return err
-	case got == 0:
+	case got < formatVersion: // what older ones wrote is read, too
 		return e.db.Set(metaKey(metaFormat), binary.BigEndian.AppendUint64(nil, formatVersion), e.sync)
 	case got > formatVersion:
 		return fmt.Errorf("format %d, this version knows %d: %w", got, formatVersion, store.ErrNewerFormat)

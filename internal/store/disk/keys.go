@@ -13,7 +13,7 @@ import (
 // Layout of Pebble's key space. The first byte is the table:
 //
 //	meta    0x00 name                    -> see the names below
-//	log     0x01 revision                -> flag, key
+//	log     0x01 revision                -> flag, [revision that it follows], key
 //	expiry  0x02 unix nanoseconds, key   -> revision of the version that expires
 //	mark    0x03 revision                -> unix nanoseconds when it was reached
 //	data    0x10 key 0x00 ^revision      -> flag, [expiry], value
@@ -34,6 +34,11 @@ const (
 	flagValue    = 1
 	flagExpiring = 2 // the expiry, in unix nanoseconds, precedes the value
 )
+
+// flagFollows, in an entry of the log, tells that the revision of the version
+// that this one took the place of precedes the key: zero where there was none.
+// Compaction finds that version without a search.
+const flagFollows = 0x80
 
 // maxKey bounds keys, in bytes.
 const maxKey = 4096

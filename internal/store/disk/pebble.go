@@ -19,10 +19,13 @@ func pebbleOptions(o Options, fs vfs.FS, lock *pebble.Lock, log pebble.Logger) *
 		CacheSize:                   o.CacheSize,
 		MemTableSize:                o.MemTableSize,
 		MemTableStopWritesThreshold: 3,
-		L0CompactionThreshold:       4,
-		MaxOpenFiles:                64,
-		DisableWAL:                  o.volatile(),
-		CompactionConcurrencyRange:  func() (lower, upper int) { return 1, 1 },
+		// Reads are rare, the cache above answers them: what was written may lie
+		// in more layers before it is merged with all that there is.
+		L0CompactionThreshold:      12,
+		L0StopWritesThreshold:      48,
+		MaxOpenFiles:               64,
+		DisableWAL:                 o.volatile(),
+		CompactionConcurrencyRange: func() (lower, upper int) { return 1, 1 },
 	}
 	// The usual scheduler looks ten times a second whether it may allow more
 	// compactions. Ours never may: one at a time, and the next when it ends.

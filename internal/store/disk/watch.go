@@ -116,23 +116,16 @@ func (e *engine) readLog(cursor store.Revision, prefix string) ([]store.Change, 
 // logged reads the change under the log's iterator; its key is empty where it
 // does not have the prefix.
 func logged(it, versions *pebble.Iterator, prefix string) (store.Change, error) {
-	n, _, err := splitNumber(it.Key())
+	at, entry, err := readEntry(it)
 	if err != nil {
 		return store.Change{}, err
 	}
-	entry, err := it.ValueAndErr()
-	if err != nil {
-		return store.Change{}, err
-	}
-	if len(entry) < 2 {
-		return store.Change{}, fmt.Errorf("log entry %d: %w", n, errCorrupt)
-	}
-	change := store.Change{Revision: store.Revision(n)}
-	if !strings.HasPrefix(string(entry[1:]), prefix) {
+	change := store.Change{Revision: at}
+	if !strings.HasPrefix(entry.key, prefix) {
 		return change, nil
 	}
-	change.Key = string(entry[1:])
-	if entry[0] == flagDeleted {
+	change.Key = entry.key
+	if entry.deleted {
 		return change, nil
 	}
 	value, err := exactly(versions, change.Key, change.Revision)

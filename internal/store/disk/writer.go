@@ -18,7 +18,7 @@ type writer struct {
 }
 
 func newWriter(e *engine) *writer {
-	w := &writer{engine: e, heads: newHeads(e.options.heads), expiry: time.NewTimer(time.Hour)}
+	w := &writer{engine: e, heads: newHeads(e.options.heads, e.gate.Revision()), expiry: time.NewTimer(time.Hour)}
 	w.expiry.Stop()
 	return w
 }
@@ -117,7 +117,7 @@ func (w *writer) publish(b *batch) error {
 	if err := w.apply(b.pebble, w.sync); err != nil {
 		return err
 	}
-	w.heads.committed(b.modified)
+	w.heads.committed(b.modified, b.revision)
 	w.gate.Advance(b.revision)
 	w.hub.publish(b.changes)
 	w.armExpiry(b.firstExpiry)

@@ -35,9 +35,6 @@ func (m *Model) Commit(ops []store.Op) {
 // Revision is the newest revision.
 func (m *Model) Revision() store.Revision { return store.Revision(len(m.changes)) }
 
-// Truncate forgets changes after a revision.
-func (m *Model) Truncate(rev store.Revision) { m.changes = m.changes[:rev] }
-
 // at is the state as of a revision, in order.
 func (m *Model) at(rev store.Revision, prefix string) []entry {
 	state := map[string]entry{}
@@ -76,6 +73,10 @@ func (m *Model) modified(key string) store.Revision {
 		}
 	}
 	return 0
+}
+
+func (m *Model) absent(key string, at store.Revision) bool {
+	return !slices.ContainsFunc(m.at(at, key), func(e entry) bool { return e.Key == key })
 }
 
 // Check fails where the store does not hold what the model does: newest
@@ -166,13 +167,17 @@ func (m *machine) drawOp(rt *rapid.T, key string) store.Op {
 	if rapid.IntRange(0, 3).Draw(rt, "kind") > 0 {
 		op.Value = []byte(rapid.StringN(0, 8, 32).Draw(rt, "value"))
 	}
-	switch rapid.IntRange(0, 5).Draw(rt, "guard") {
+	switch rapid.IntRange(0, 6).Draw(rt, "guard") {
 	case 0:
 		op.Expect = store.Absent()
 	case 1:
 		op.Expect = store.ModifiedAt(store.Revision(rapid.Uint64Range(0, uint64(m.model.Revision())+1).Draw(rt, "at")))
 	case 2:
 		op.Expect = store.ModifiedAt(m.model.modified(key))
+	case 3:
+		if at := store.Revision(rapid.Uint64Range(0, uint64(m.model.Revision())).Draw(rt, "absent")); m.model.absent(key, at) {
+			op.Expect = store.AbsentAt(at)
+		}
 	}
 	return op
 }

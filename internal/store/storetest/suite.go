@@ -12,7 +12,7 @@ import (
 type Open func(t testing.TB) store.Store
 
 // patience bounds every wait of the suite.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // Run checks an engine against the contract.
 func Run(t *testing.T, open Open) {

@@ -42,6 +42,7 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver/outbound"
 	"github.com/knarr-io/knarr/internal/apiserver/permit"
 	"github.com/knarr-io/knarr/internal/apiserver/verb"
+	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/cache"
 	"github.com/knarr-io/knarr/internal/store/disk"
 	"github.com/knarr-io/knarr/internal/testkit/await"
@@ -55,6 +56,7 @@ type Server struct {
 	*apiserver.Server
 	Catalog   *catalog.Catalog
 	Cache     *cache.Cache
+	Store     store.Store // below the cache
 	documents *openapi.Documents
 	discovery *discovery.Handler
 
@@ -80,7 +82,7 @@ func Start(t testing.TB, change func(*apiserver.Config)) *Server {
 	})
 	docs, err := openapi.New()
 	check(t, err)
-	s := &Server{Catalog: kinds, Cache: objects}
+	s := &Server{Catalog: kinds, Cache: objects, Store: engine}
 	config := s.config(t, docs)
 	if change != nil {
 		change(&config)
@@ -168,7 +170,7 @@ func (s *Server) serve(t testing.TB) {
 			if err != nil {
 				t.Errorf("the server ended with: %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("the server did not end")
 		}
 	})

@@ -6,6 +6,7 @@ package property
 
 import (
 	"flag"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -30,4 +31,16 @@ func Check(t *testing.T, holds func(*rapid.T)) {
 	t.Helper()
 	settle()
 	rapid.Check(t, holds)
+}
+
+// Few is Check for inputs that are costly to try: n of a hundred.
+func Few(t *testing.T, n int, holds func(*rapid.T)) {
+	t.Helper()
+	checks := flag.Lookup("rapid.checks")
+	usual := checks.Value.String()
+	if hundred, err := strconv.Atoi(usual); err == nil {
+		_ = checks.Value.Set(strconv.Itoa(max(1, hundred*n/100))) // well-formed
+		defer func() { _ = checks.Value.Set(usual) }()
+	}
+	Check(t, holds)
 }

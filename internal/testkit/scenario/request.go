@@ -32,8 +32,8 @@ func (w *world) target(c command) (target, error) {
 	if namespace == "" {
 		namespace = "default"
 	}
-	for _, k := range w.cluster.Catalog.Kinds() {
-		if k.View == nil && (k.Resource == word || k.Singular == word || slices.Contains(k.ShortNames, word)) {
+	for _, k := range slices.Concat(w.cluster.Catalog.Kinds(), w.cluster.Catalog.Custom()) {
+		if (k.View == nil || k.Custom != nil && k.Custom.Preferred) && (k.Resource == word || k.Singular == word || slices.Contains(k.ShortNames, word)) {
 			return target{k, namespace, name}, nil
 		}
 	}

@@ -35,12 +35,7 @@ func through(t *testing.T, set func(*http.Transport)) error {
 
 // What keeps an image away says what to do about it.
 func TestAdvice(t *testing.T) {
-	gone := httptest.NewServer(nil)
-	gone.Close()
-	proxy, err := url.Parse(gone.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	proxy := &url.URL{Scheme: "http", Host: "127.0.0.1:1"} // where nobody listens
 	nowhere := func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "registry.example", IsNotFound: true}}
 	}

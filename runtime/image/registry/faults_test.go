@@ -91,7 +91,7 @@ func TestStalledRegistry(t *testing.T) {
 		where string
 		half  bool
 		words string
-	}{{"/manifests/", false, "timeout"}, {"/blobs/", false, "timeout"}, {"/manifests/", true, "has sent nothing for 1s"}, {"/blobs/", true, "has sent nothing for 1s"}} {
+	}{{"/manifests/", false, "timeout"}, {"/blobs/", false, "timeout"}, {"/manifests/", true, "has sent nothing for 3s"}, {"/blobs/", true, "has sent nothing for 3s"}} {
 		t.Run(fmt.Sprint(tc.where, tc.half), func(t *testing.T) {
 			t.Parallel()
 			where, half := tc.where, tc.half
@@ -109,7 +109,7 @@ func TestStalledRegistry(t *testing.T) {
 				})
 			})
 			push(t, host+"/app:1")
-			_, err := New(Config{StallSeconds: 1}).Fetch(t.Context(), parse(t, host+"/app:1"), Auth{}, &memory{blobs: map[string]int64{}})
+			_, err := New(Config{StallSeconds: 3}).Fetch(t.Context(), parse(t, host+"/app:1"), Auth{}, &memory{blobs: map[string]int64{}})
 			if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), host) || !strings.Contains(err.Error(), tc.words) {
 				t.Errorf("class %d, %v", fault.Of(err), err)
 			}

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrTooLong says that a peer sent a line above the limit.
-var ErrTooLong = errors.New("line is too long")
+// errTooLong says that a peer sent a line above the limit.
+var errTooLong = errors.New("line is too long")
 
 // Conn is a line connection. Not safe for concurrent readers or concurrent writers.
 type Conn struct {
@@ -56,7 +56,7 @@ func (c *Conn) ReadLine() ([]byte, error) {
 		}
 		scanned = len(c.buf)
 		if scanned >= c.max {
-			return nil, ErrTooLong
+			return nil, errTooLong
 		}
 		if err := c.fill(); err != nil {
 			return nil, err
@@ -133,7 +133,7 @@ func (c *Conn) WriteLine(line []byte, fds []int) error {
 	msg := make([]byte, 0, len(line)+1)
 	msg = append(append(msg, line...), '\n')
 	if len(msg) > c.max {
-		return ErrTooLong
+		return errTooLong
 	}
 	var oob []byte
 	if len(fds) > 0 {

@@ -15,8 +15,8 @@ import (
 // maxKeys bounds a table.
 const maxKeys = 16384
 
-// ErrFull says that a table holds as many keys as it may.
-var ErrFull = errors.New("too many held keys")
+// errFull says that a table holds as many keys as it may.
+var errFull = errors.New("too many held keys")
 
 // Table is a set of held descriptors by key. It is safe for concurrent use.
 type Table struct {
@@ -46,7 +46,7 @@ func (t *Table) Hold(key string, fds []int) error {
 	t.mu.Unlock()
 	closeAll(old)
 	if full {
-		return ErrFull
+		return errFull
 	}
 	return nil
 }

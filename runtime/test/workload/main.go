@@ -109,7 +109,7 @@ func serve(args []string) int {
 
 // dial ADDRESS TEXT sends a text and prints the answer.
 func dial(args []string) int {
-	c, err := net.DialTimeout("tcp", args[0], 5*time.Second)
+	c, err := net.DialTimeout("tcp", args[0], time.Minute)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -9,11 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
-
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // NodeName is the name of the node of every cluster under test.
@@ -117,25 +112,6 @@ func (c *Cluster) Import(ctx context.Context, names ...string) error {
 		return fmt.Errorf("import images: %s", out)
 	}
 	return nil
-}
-
-// Config is the administrator's way to the API, from this process.
-func (c *Cluster) Config() (*rest.Config, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
-	if err != nil {
-		return nil, fmt.Errorf("read the kubeconfig that up wrote: %w", err)
-	}
-	config.Dial, config.QPS, config.Timeout = c.Machine.Dial, -1, 30*time.Second
-	return config, nil
-}
-
-// API is a client for the administrator.
-func (c *Cluster) API() (kubernetes.Interface, error) {
-	config, err := c.Config()
-	if err != nil {
-		return nil, err
-	}
-	return kubernetes.NewForConfig(config)
 }
 
 // Close removes the cluster, whatever state it is in, and its folders. Where

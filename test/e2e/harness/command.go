@@ -3,6 +3,7 @@ package harness
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,8 +14,9 @@ import (
 	"time"
 )
 
-// commandTime bounds a command that is expected to end by itself.
-const commandTime = 2*time.Minute + 15*time.Second
+// commandTime bounds a command that is expected to end by itself; it is longer
+// than what commands are told to wait.
+const commandTime = Patience + time.Minute
 
 // Outcome is what a command that ended said.
 type Outcome struct {
@@ -112,10 +114,10 @@ func (r *Running) Output() string {
 	return r.output.String()
 }
 
-// Signal sends the command a signal.
+// Signal sends the command a signal, unless it has ended by then.
 func (r *Running) Signal(t testing.TB, sig os.Signal) {
 	t.Helper()
-	if err := r.cmd.Process.Signal(sig); err != nil {
+	if err := r.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatalf("signal %s: %v", r.cmd, err)
 	}
 }
@@ -139,7 +141,7 @@ func (r *Running) Wait(ctx context.Context) error {
 // Await waits until the output contains a text.
 func (r *Running) Await(t testing.TB, text string) {
 	t.Helper()
-	Await(t, time.Minute, fmt.Sprintf("%q in the output of %s", text, r.cmd), func(context.Context) error {
+	Await(t, Patience, fmt.Sprintf("%q in the output of %s", text, r.cmd), func(context.Context) error {
 		if out := r.Output(); !strings.Contains(out, text) {
 			return fmt.Errorf("it has written:\n%s", out)
 		}

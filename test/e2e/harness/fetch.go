@@ -45,7 +45,7 @@ func Fetch(ctx context.Context, client *http.Client, url, host string) (string, 
 func AwaitPage(t testing.TB, dial Dialer, url, host, words string) {
 	t.Helper()
 	client := Browser(dial, false)
-	Await(t, patience, fmt.Sprintf("page of %s with %q", url, words), func(ctx context.Context) error {
+	Await(t, Patience, fmt.Sprintf("page of %s with %q", url, words), func(ctx context.Context) error {
 		page, err := Fetch(ctx, client, url, host)
 		if err == nil && !strings.Contains(page, words) {
 			err = fmt.Errorf("it answers %q", page)

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // The processes of a cluster, by words of their command lines.
@@ -94,7 +93,7 @@ func (c *Cluster) KillEverything(t testing.TB) {
 	t.Helper()
 	// What supervises goes first, so that nothing comes back meanwhile.
 	c.Kill(t, Keep)
-	Await(t, time.Minute, "end of every process", func(context.Context) error {
+	Await(t, Patience, "end of every process", func(context.Context) error {
 		left, err := c.processes()
 		if err != nil || len(left) == 0 {
 			return err
@@ -119,7 +118,7 @@ func (c *Cluster) Answers(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	Await(t, patience, "answer of the API", func(ctx context.Context) error {
+	Await(t, Patience, "answer of the API", func(ctx context.Context) error {
 		_, err := api.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
 		return err
 	})

@@ -47,6 +47,7 @@ func NewLoad(t testing.TB, dial Dialer, url, host string, connections Connection
 	t.Helper()
 	return startLoad(t, url+" "+host, func() (func(context.Context) error, func()) {
 		client := Browser(dial, connections == KeepAlive)
+		client.Timeout = answerTime
 		ask := func(ctx context.Context) error { return fetchOK(ctx, client, url, host) }
 		return ask, client.CloseIdleConnections
 	})
@@ -65,8 +66,9 @@ func NewQuestions(t testing.TB, dial Dialer, server netip.AddrPort, name string)
 	})
 }
 
-// answerTime bounds a DNS answer.
-const answerTime = 5 * time.Second
+// answerTime bounds an answer: who gets none within it has failed, however
+// slow the machine is.
+const answerTime = time.Minute
 
 // Resolve asks a DNS server for the addresses of a name; none is an error.
 func Resolve(ctx context.Context, dial Dialer, server netip.AddrPort, name string) error {
@@ -145,7 +147,7 @@ func (l *Load) Count() (answered int, failed []string) {
 func (l *Load) None(t testing.TB) {
 	t.Helper()
 	before, _ := l.Count()
-	Await(t, time.Minute, "further answer to the load on "+l.what, func(context.Context) error {
+	Await(t, Patience, "further answer to the load on "+l.what, func(context.Context) error {
 		if now, failed := l.Count(); now == before {
 			return fmt.Errorf("%d requests were answered, %d have failed: %v", now, len(failed), failed)
 		}

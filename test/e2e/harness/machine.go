@@ -7,10 +7,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/knarr-io/knarr/internal/base/thread"
 )
 
 // Addresses of the link between a machine and the outside, of RFC 5737's
@@ -67,7 +68,7 @@ func (m *Machine) Neighbour() *Machine {
 
 func newNamespace() (*os.File, error) {
 	var file *os.File
-	err := onThread(func() error {
+	err := thread.Run(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("make a network namespace: %w", err)
 		}
@@ -141,18 +142,8 @@ func (m *Machine) Close() {
 	}
 }
 
-// onThread runs f on a thread that ends with it, whatever f did to it.
-func onThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked
-		done <- f()
-	}()
-	return <-done
-}
-
 func in(namespace *os.File, f func() error) error {
-	return onThread(func() error {
+	return thread.Run(func() error {
 		if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("enter a network namespace: %w", err)
 		}

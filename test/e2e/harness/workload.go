@@ -12,8 +12,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// patience bounds what should take a moment on a machine that is busy.
-const patience = 2 * time.Minute
+// Patience bounds what should take a moment, on a machine that is ten times
+// slower and busy: where a test passes it costs nothing.
+const Patience = 4 * time.Minute
 
 // Space is a namespace of one test, with the hands to work in it.
 type Space struct {
@@ -38,7 +39,7 @@ func (c *Cluster) Space(t testing.TB) *Space {
 	}
 	s := &Space{Name: ns.Name, Cluster: c, API: api, Kubectl: c.BuiltIn().In(ns.Name)}
 	t.Cleanup(func() { s.end(t) })
-	Await(t, patience, "default service account", func(ctx context.Context) error {
+	Await(t, Patience, "default service account", func(ctx context.Context) error {
 		_, err := api.CoreV1().ServiceAccounts(s.Name).Get(ctx, "default", metav1.GetOptions{})
 		return err
 	})
@@ -46,7 +47,7 @@ func (c *Cluster) Space(t testing.TB) *Space {
 }
 
 func (s *Space) end(t testing.TB) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	if t.Failed() {
 		t.Log(s.Describe(ctx))
@@ -106,7 +107,7 @@ func (s *Space) Apply(t testing.TB, manifests string) {
 func (s *Space) Pod(t testing.TB, name, what string, done func(*corev1.Pod) bool) *corev1.Pod {
 	t.Helper()
 	var pod *corev1.Pod
-	Await(t, patience, fmt.Sprintf("pod %s %s", name, what), func(ctx context.Context) (err error) {
+	Await(t, Patience, fmt.Sprintf("pod %s %s", name, what), func(ctx context.Context) (err error) {
 		if pod, err = s.API.CoreV1().Pods(s.Name).Get(ctx, name, metav1.GetOptions{}); err != nil {
 			return err
 		}
@@ -145,14 +146,14 @@ func IsReady(p *corev1.Pod) bool {
 // Rollout waits until a Deployment has all its replicas.
 func (s *Space) Rollout(t testing.TB, name string) {
 	t.Helper()
-	s.Kubectl.Run(t, "rollout", "status", "deployment/"+name, "--timeout="+patience.String())
+	s.Kubectl.Run(t, "rollout", "status", "deployment/"+name, "--timeout="+Patience.String())
 }
 
 // Event waits for an event about an object whose message has all the words.
 func (s *Space) Event(t testing.TB, object, reason string, words ...string) corev1.Event {
 	t.Helper()
 	var found corev1.Event
-	Await(t, patience, fmt.Sprintf("event %s of %s with %q", reason, object, words), func(ctx context.Context) error {
+	Await(t, Patience, fmt.Sprintf("event %s of %s with %q", reason, object, words), func(ctx context.Context) error {
 		all, err := s.API.CoreV1().Events(s.Name).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
@@ -181,6 +182,33 @@ func containsAll(text string, words []string) bool {
 func (s *Space) Logs(t testing.TB, pod string, args ...string) string {
 	t.Helper()
 	return s.Kubectl.Run(t, append([]string{"logs", pod}, args...)...)
+}
+
+// ExecUntil runs a command in a pod until it succeeds and its output has the
+// words: the way to what it asks, a name, a rule, may be being laid.
+func (s *Space) ExecUntil(t testing.TB, words, pod string, argv ...string) {
+	t.Helper()
+	Await(t, Patience, fmt.Sprintf("answer %q to %q in pod %s", words, argv, pod), func(context.Context) error {
+		out := s.Kubectl.Try(t, append([]string{"exec", pod, "--"}, argv...)...)
+		if out.Err != nil || !strings.Contains(out.Stdout, words) {
+			return fmt.Errorf("it is %s", out)
+		}
+		return nil
+	})
+}
+
+// LogsUntil waits until a pod's only container has written the words, and
+// returns all that it has written.
+func (s *Space) LogsUntil(t testing.TB, pod string, words ...string) (log string) {
+	t.Helper()
+	Await(t, Patience, fmt.Sprintf("%q in the log of %s", words, pod), func(context.Context) error {
+		out := s.Kubectl.Try(t, "logs", pod)
+		if log = out.Stdout; out.Err != nil || !containsAll("\n"+log, words) {
+			return fmt.Errorf("it is %s", out)
+		}
+		return nil
+	})
+	return log
 }
 
 // Exec runs a command in a pod, which must succeed.

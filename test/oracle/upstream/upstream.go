@@ -72,7 +72,9 @@ func (s *Server) decode(k Kind, text []byte) (runtime.Object, error) {
 		return nil, err
 	}
 	s.Scheme.Default(obj)
-	return s.Scheme.ConvertToVersion(obj, runtime.InternalGroupVersioner)
+	// Without a copy, as upstream's server: what defaults let two fields share
+	// stays shared.
+	return s.Scheme.UnsafeConvertToVersion(obj, runtime.InternalGroupVersioner)
 }
 
 func (s *Server) encode(k Kind, internal runtime.Object, warned []string) outcome.Outcome {

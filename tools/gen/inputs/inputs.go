@@ -84,7 +84,7 @@ func modules(root string) (map[string]string, error) {
 // program calls fn with every source file of the generator, in order: its own
 // folder, and what it shares with the server.
 func program(root string, fn func(name string, content []byte)) error {
-	for _, dir := range []string{"tools/gen", "internal/apiserver/openapi/operation"} {
+	for _, dir := range []string{"tools/gen", "internal/apiserver/openapi/operation", "internal/apiserver/openapi/types"} {
 		if err := eachSource(filepath.Join(root, filepath.FromSlash(dir)), fn); err != nil {
 			return err
 		}

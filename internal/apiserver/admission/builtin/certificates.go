@@ -3,9 +3,6 @@ package builtin
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"slices"
 	"strings"
 
@@ -14,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
+	"github.com/knarr-io/knarr/internal/api/certificates"
 	"github.com/knarr-io/knarr/internal/apiserver/admission"
 )
 
@@ -83,7 +81,7 @@ func certificateSubjectRestriction() admission.Plugin {
 		if !isRequest || a.Operation != admission.Create || a.Subresource != "" || r.Spec.SignerName != certificatesv1.KubeAPIServerClientSignerName {
 			return nil
 		}
-		parsed, err := parseSigningRequest(r.Spec.Request)
+		parsed, err := certificates.ParseRequest(r.Spec.Request)
 		if err != nil {
 			return refuse(a, "failed to parse CSR: %w", err)
 		}
@@ -92,12 +90,4 @@ func certificateSubjectRestriction() admission.Plugin {
 		}
 		return nil
 	}}
-}
-
-func parseSigningRequest(data []byte) (*x509.CertificateRequest, error) {
-	block, _ := pem.Decode(data)
-	if block == nil || block.Type != "CERTIFICATE REQUEST" {
-		return nil, errors.New("PEM block type must be CERTIFICATE REQUEST")
-	}
-	return x509.ParseCertificateRequest(block.Bytes)
 }

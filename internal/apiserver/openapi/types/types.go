@@ -65,7 +65,8 @@ type (
 	}
 )
 
-// Marshal encodes the set; equal sets give equal bytes.
+// Marshal encodes the set; equal sets give equal bytes, whatever the order of
+// their types and fields.
 func Marshal(s Set) ([]byte, error) {
 	var w wireSet
 	for gvk, name := range s.Roots {
@@ -115,6 +116,7 @@ func atomToWire(a *smd.Atom) wireAtom {
 			f := &a.Map.Fields[i]
 			w.Map.Fields = append(w.Map.Fields, wireField{f.Name, refToWire(&f.Type), f.Default})
 		}
+		slices.SortFunc(w.Map.Fields, func(a, b wireField) int { return cmp.Compare(a.Name, b.Name) })
 	}
 	return w
 }

@@ -39,6 +39,33 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// Whoever converts schemas goes over maps: types and fields come in any order.
+func TestMarshalIsInOrder(t *testing.T) {
+	text := smd.String
+	set := func(names ...string) Set {
+		out := Set{Schema: &smd.Schema{}}
+		for _, name := range names {
+			of := &smd.Map{}
+			for _, field := range names {
+				of.Fields = append(of.Fields, smd.StructField{Name: field, Type: smd.TypeRef{Inlined: smd.Atom{Scalar: &text}}})
+			}
+			out.Schema.Types = append(out.Schema.Types, smd.TypeDef{Name: name, Atom: smd.Atom{Map: of}})
+		}
+		return out
+	}
+	want, err := Marshal(set("a", "b", "c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Marshal(set("c", "a", "b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestUnmarshalRefusesMissingType(t *testing.T) {
 	if _, err := Unmarshal([]byte(`{"r":[{"v":"v1","k":"K","t":"gone"}],"t":[]}`)); err == nil {
 		t.Error("a root without a type was taken")

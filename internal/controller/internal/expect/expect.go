@@ -2,8 +2,8 @@
 // the controller wrote for a key and tells whether its informer has seen it.
 //
 // A tracker holds, per key, the objects created (by the revision that the
-// server gave them) and those whose deletion was asked for. It looks at the
-// informer when asked and needs no events of its own.
+// server gave them) and those whose deletion was asked for or is over. It looks
+// at the informer when asked and needs no events of its own.
 package expect
 
 import (
@@ -39,6 +39,7 @@ type Tracker[T api.Object] struct {
 type written struct {
 	uid      types.UID
 	revision uint64 // of a creation; zero: a deletion
+	gone     bool   // a deletion that has come to its end
 	at       time.Time
 }
 
@@ -57,6 +58,11 @@ func (t *Tracker[T]) Created(key reconcile.Key, obj T) {
 // Deleting remembers that an object's deletion is about to be asked for.
 func (t *Tracker[T]) Deleting(key reconcile.Key, obj T) {
 	t.put(key, obj, written{uid: obj.GetUID(), at: time.Now()})
+}
+
+// Gone remembers that the server no longer has an object.
+func (t *Tracker[T]) Gone(key reconcile.Key, obj T) {
+	t.put(key, obj, written{uid: obj.GetUID(), gone: true, at: time.Now()})
 }
 
 // Failed forgets a deletion that did not come about.
@@ -110,7 +116,7 @@ func (t *Tracker[T]) seen(k client.Key, w written) bool {
 	}
 	obj, ok := t.view.Get(k.Namespace, k.Name)
 	if w.revision == 0 {
-		return !ok || obj.GetUID() != w.uid || obj.GetDeletionTimestamp() != nil
+		return !ok || obj.GetUID() != w.uid || !w.gone && obj.GetDeletionTimestamp() != nil
 	}
 	return ok && client.Revision(obj) >= w.revision || t.view.Seen() >= w.revision
 }

@@ -30,7 +30,7 @@ const (
 	BetaProvisioner = "volume.beta.kubernetes.io/storage-provisioner"
 	// DefaultClass marks the class of claims that name none.
 	DefaultClass     = "storageclass.kubernetes.io/is-default-class"
-	BetaDefaultClass = "storageclass.beta.kubernetes.io/is-default-class"
+	betaDefaultClass = "storageclass.beta.kubernetes.io/is-default-class"
 )
 
 // ClassOf is the class that a claim names; empty for none. named tells
@@ -58,7 +58,7 @@ func VolumeClassOf(volume *corev1.PersistentVolume) string {
 func Default(classes []*storagev1.StorageClass) *storagev1.StorageClass {
 	var out *storagev1.StorageClass
 	for _, c := range classes {
-		if c.Annotations[DefaultClass] != "true" && c.Annotations[BetaDefaultClass] != "true" {
+		if c.Annotations[DefaultClass] != "true" && c.Annotations[betaDefaultClass] != "true" {
 			continue
 		}
 		switch {

@@ -128,7 +128,7 @@ func (l *lab) wantDNS(answered bool) {
 		defer c.Close()
 		wait := denied
 		if answered {
-			wait = 10 * time.Second
+			wait = time.Minute
 		}
 		if err := c.SetDeadline(time.Now().Add(wait)); err != nil {
 			return err
@@ -168,7 +168,7 @@ func (l *lab) wantEdge(pod, answer string) {
 			return err
 		}
 		defer unix.Close(fd)
-		wait := unix.Timeval{Sec: 10}
+		wait := unix.Timeval{Sec: 60}
 		if answer == "" {
 			wait = unix.Timeval{Usec: denied.Microseconds()}
 		}
@@ -213,7 +213,7 @@ func (l *lab) talk() *talk {
 	defer listener.Close()
 	out := &talk{}
 	l.b.Do(func() (err error) {
-		out.client, err = net.DialTimeout("tcp4", podA+":7000", 10*time.Second)
+		out.client, err = net.DialTimeout("tcp4", podA+":7000", time.Minute)
 		return err
 	})
 	server, err := listener.Accept()
@@ -244,11 +244,11 @@ func TestConnectionsEndWhenTheyAreAllowedNoLonger(t *testing.T) {
 	allow := ingress("p", nil, pods("b"))
 	l.apply(allow)
 	c := l.talk()
-	if !c.passes(t, c.client, c.server, 10*time.Second) || !c.passes(t, c.server, c.client, 10*time.Second) {
+	if !c.passes(t, c.client, c.server, time.Minute) || !c.passes(t, c.server, c.client, time.Minute) {
 		t.Fatal("an allowed connection does not work")
 	}
 	l.apply(egress("unrelated", "b", nil)) // everything: nothing ends
-	if !c.passes(t, c.client, c.server, 10*time.Second) {
+	if !c.passes(t, c.client, c.server, time.Minute) {
 		t.Fatal("a connection that is allowed ended")
 	}
 	l.apply(nobody("p"))
@@ -315,7 +315,7 @@ func TestAnotherPodsAddressIsNoWayOut(t *testing.T) {
 		if text != "true" {
 			t.Errorf("a packet with another pod's address came through: %q", text)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the true packet did not come")
 	}
 }

@@ -40,7 +40,7 @@ func raw(t *testing.T, in *nettest.Space) int {
 		return err
 	})
 	t.Cleanup(func() { _ = unix.Close(fd) })
-	wait := unix.Timeval{Sec: 30}
+	wait := unix.Timeval{Sec: 60}
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {
 		t.Fatal(err)
 	}

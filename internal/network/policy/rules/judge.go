@@ -47,9 +47,6 @@ func (b *Book) Allowed(f Flow) bool {
 	return v[Ingress].Allowed && v[Egress].Allowed
 }
 
-// Restricted tells whether policies say anything about the address.
-func (b *Book) Restricted(d Direction, a netip.Addr) bool { return b.out.subjects[d].want[a] != "" }
-
 func (b *Book) judge(d Direction, subject, peer netip.Addr, f Flow) Verdict {
 	v := Verdict{Direction: d, Allowed: true}
 	p := b.owner(b.claims[subject])

@@ -1,6 +1,7 @@
 package realtest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -15,6 +16,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -99,18 +102,32 @@ func (m *machine) logsOf(ctx context.Context, pod string, query url.Values) io.R
 
 func TestLogsOverTheAPI(t *testing.T) {
 	m := newMachine(t)
-	m.create(pod("a", "i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo line $i; sleep 0.01; done"))
+	shared := t.TempDir()
+	// The first run ends when the test follows it; the second stays.
+	m.create(pod("a", `[ -e /host/go ] && exec sleep 1000
+i=0; while [ $i -lt 50 ]; do
+	i=$((i+1)); echo line $i; sleep 0.01
+	[ $i -lt 25 ] || until [ -e /host/go ]; do sleep 0.1; done
+done`, shareFolder(shared)))
 	m.await("a", "has started", func(p *corev1.Pod) bool {
 		return len(p.Status.ContainerStatuses) == 1 && p.Status.ContainerStatuses[0].ContainerID != ""
 	})
 	body := m.logsOf(t.Context(), "a", url.Values{"follow": {"true"}})
 	defer body.Close()
-	all, err := io.ReadAll(body) // ends with the container
+	followed := bufio.NewReader(body)
+	first, err := followed.ReadString('\n')
+	if err != nil || first != "line 1\n" {
+		t.Fatalf("the first line: %q, %v", first, err)
+	}
+	if err := os.WriteFile(filepath.Join(shared, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	others, err := io.ReadAll(followed) // ends with the container
 	if err != nil {
 		t.Fatal(err)
 	}
-	if lines := strings.Split(strings.TrimSpace(string(all)), "\n"); len(lines) != 50 || lines[49] != "line 50" {
-		t.Errorf("%d lines: %q", len(lines), all)
+	if lines := strings.Split(strings.TrimSpace(string(others)), "\n"); len(lines) != 49 || lines[48] != "line 50" {
+		t.Errorf("%d further lines: %q", len(lines), others)
 	}
 	m.eventually("the first run is the previous one", func() bool {
 		p, err := m.pods.Get(t.Context(), "default", "a")
@@ -177,7 +194,7 @@ func TestPortForwardOverTheAPI(t *testing.T) {
 		// A forward to a port that nobody listens on yet ends the client's session.
 		p.Spec.Containers[0].ReadinessProbe = &corev1.Probe{
 			ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/index.html"}}},
-			PeriodSeconds: 1, FailureThreshold: 1, SuccessThreshold: 1, TimeoutSeconds: 5,
+			PeriodSeconds: 1, FailureThreshold: 1, SuccessThreshold: 1, TimeoutSeconds: 60,
 		}
 	}))
 	m.await("a", "is ready", ready)

@@ -26,16 +26,18 @@ import (
 	"github.com/knarr-io/knarr/internal/node"
 	"github.com/knarr-io/knarr/internal/node/nodeconfig"
 	"github.com/knarr-io/knarr/internal/testkit"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 const (
-	image  = "example.test/busybox:1"
-	within = 30 * time.Second
+	image = "example.test/busybox:1"
+	// within is how long a busy machine may take for anything that is awaited.
+	within = 2 * time.Minute
 )
 
 // machine is a supervisor, a runtime, an API server and an agent.
 type machine struct {
-	kubelet *nodeconfig.Settings // of the next start; nil for the defaults
+	kubelet *nodeconfig.Settings // of the next start
 	t       testing.TB
 	bin     string
 	dir     string
@@ -60,7 +62,7 @@ func newMachine(t testing.TB, change ...func(*machine)) *machine {
 	if err := os.Chmod(dir, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{t: t, bin: os.Getenv(inside), dir: dir, cgroup: "/" + filepath.Base(dir)}
+	m := &machine{t: t, kubelet: settings(), bin: os.Getenv(inside), dir: dir, cgroup: "/" + filepath.Base(dir)}
 	for _, fn := range change {
 		fn(m)
 	}
@@ -86,6 +88,14 @@ func newMachine(t testing.TB, change ...func(*machine)) *machine {
 		return false
 	})
 	return m
+}
+
+// settings are the defaults, but that the disk of the machine that runs the
+// tests may be as full as it likes.
+func settings() *nodeconfig.Settings {
+	s := nodeconfig.Default()
+	s.Eviction.Thresholds, s.Images.High = nil, 100
+	return s
 }
 
 func (m *machine) path(name string) string { return filepath.Join(m.dir, name) }
@@ -238,12 +248,35 @@ func (m *machine) destroy() {
 
 func (m *machine) eventually(what string, ok func() bool) {
 	m.t.Helper()
-	testkit.Eventually(m.t, within, what, ok)
+	await.Until(m.t, within, what, ok)
+}
+
+// eventuallyRight waits until nothing is wrong, or fails with what is.
+func (m *machine) eventuallyRight(what string, wrong func() string) {
+	m.t.Helper()
+	var last string
+	defer func() {
+		if last != "" {
+			m.t.Log(last)
+		}
+	}()
+	m.eventually(what, func() bool {
+		last = wrong()
+		return last == ""
+	})
+}
+
+// shareFolder mounts a folder of the test's at /host of the pod's container.
+func shareFolder(dir string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Spec.Volumes = []corev1.Volume{{Name: "host", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: dir}}}}
+		p.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "host", MountPath: "/host"}}
+	}
 }
 
 // pod is a pod of one container that runs a shell script.
 func pod(name, script string, change ...func(*corev1.Pod)) *corev1.Pod {
-	grace, no := int64(5), false
+	grace, no := int64(1), false // a shell that sleeps does not heed its stop signal
 	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"},
 		Spec: corev1.PodSpec{

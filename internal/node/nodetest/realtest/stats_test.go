@@ -2,6 +2,7 @@ package realtest
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -77,10 +78,10 @@ func TestStatisticsOverTheAPI(t *testing.T) {
 	m.create(pod("busy", "echo begun; while true; do :; done", func(p *corev1.Pod) {
 		c := &p.Spec.Containers[0]
 		c.Resources.Limits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("200m"), corev1.ResourceMemory: resource.MustParse("64Mi")}
-		c.ReadinessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"true"}}}, PeriodSeconds: 1, TimeoutSeconds: 20}
+		c.ReadinessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"true"}}}, PeriodSeconds: 1, TimeoutSeconds: 60}
 	}))
 	p := m.await("busy", "is ready", ready)
-	m.summary(p)
+	m.eventuallyRight("the summary is whole", func() string { return m.summary(p) })
 	m.summaryShort()
 
 	app := map[string]string{"namespace": "default", "pod": "busy", "container": "app"}
@@ -90,12 +91,15 @@ func TestStatisticsOverTheAPI(t *testing.T) {
 			"container_spec_cpu_quota", "container_spec_memory_limit_bytes", "container_last_seen"},
 		"/metrics/probes": {"prober_probe_total", "prober_probe_duration_seconds"},
 	} {
-		all := m.series(path)
-		for _, name := range want {
-			if v, ok := of(all[name], app); !ok || v == 0 {
-				t.Errorf("%s: %s of the container: %v, %v", path, name, v, ok)
+		m.eventuallyRight(path+" tells of the container", func() string {
+			all := m.series(path)
+			for _, name := range want {
+				if v, ok := of(all[name], app); !ok || v == 0 {
+					return fmt.Sprintf("%s: %v, %v", name, v, ok)
+				}
 			}
-		}
+			return ""
+		})
 	}
 	contained := m.series("/metrics/cadvisor")
 	for name, labels := range map[string]map[string]string{
@@ -107,16 +111,21 @@ func TestStatisticsOverTheAPI(t *testing.T) {
 			t.Errorf("%s%v is missing", name, labels)
 		}
 	}
-	own := m.series("/metrics")
-	for name, labels := range map[string]map[string]string{
+	ofNode := map[string]map[string]string{
 		"kubelet_running_pods": {}, "kubelet_running_containers": {"container_state": "running"}, "kubelet_node_name": {"node": "n1"},
 		"kubelet_runtime_operations_total": {"operation_type": "run_podsandbox"}, "kubelet_started_containers_total": {"container_type": "container"},
 		"kubelet_pod_start_duration_seconds": {}, "kubelet_pod_start_sli_duration_seconds": {}, "kubelet_http_requests_total": {"path": "metrics/cadvisor"}, "process_cpu_seconds_total": {},
-	} {
-		if v, ok := of(own[name], labels); !ok || v == 0 {
-			t.Errorf("%s%v: %v, %v", name, labels, v, ok)
-		}
 	}
+	// A request is counted when its answer has been sent.
+	m.eventuallyRight("/metrics tells of the node", func() string {
+		own := m.series("/metrics")
+		for name, labels := range ofNode {
+			if v, ok := of(own[name], labels); !ok || v == 0 {
+				return fmt.Sprintf("%s%v: %v, %v", name, labels, v, ok)
+			}
+		}
+		return ""
+	})
 	var shown struct{ KubeletConfig kubelet.KubeletConfiguration }
 	if err := json.Unmarshal(m.get("/configz"), &shown); err != nil || shown.KubeletConfig.MaxPods != 110 {
 		t.Errorf("configz: %+v %v", shown.KubeletConfig, err)
@@ -126,29 +135,32 @@ func TestStatisticsOverTheAPI(t *testing.T) {
 		t.Errorf("running pods: %+v %v", running, err)
 	}
 	m.delete("busy")
-	if left, ok := of(m.series("/metrics/probes")["prober_probe_total"], map[string]string{"pod": "busy"}); ok {
-		t.Errorf("probes of a pod that is gone are still told: %v", left)
-	}
+	m.eventually("probes of a pod that is gone are told no more", func() bool {
+		_, told := of(m.series("/metrics/probes")["prober_probe_total"], map[string]string{"pod": "busy"})
+		return !told
+	})
 }
 
-func (m *machine) summary(p *corev1.Pod) {
+// summary says what is missing from the summary of a node with that one pod.
+func (m *machine) summary(p *corev1.Pod) string {
 	m.t.Helper()
 	var s statsapi.Summary
 	if err := json.Unmarshal(m.get("/stats/summary"), &s); err != nil || len(s.Pods) != 1 {
-		m.t.Fatalf("summary: %+v %v", s, err)
+		return fmt.Sprintf("summary: %+v %v", s, err)
 	}
 	got := s.Pods[0]
 	if got.PodRef.UID != string(p.UID) || len(got.Containers) != 1 || got.EphemeralStorage == nil || *got.EphemeralStorage.UsedBytes == 0 {
-		m.t.Errorf("pod of the summary: %+v", got)
+		return fmt.Sprintf("pod of the summary: %+v", got)
 	}
 	c := got.Containers[0]
 	if c.CPU == nil || c.CPU.UsageNanoCores == nil || *c.CPU.UsageNanoCores == 0 || c.Memory == nil || *c.Memory.WorkingSetBytes == 0 || c.Rootfs == nil || c.Logs == nil || *c.Logs.UsedBytes == 0 {
-		m.t.Errorf("container of the summary: %+v", c)
+		return fmt.Sprintf("container of the summary: %+v", c)
 	}
 	n := s.Node
 	if n.CPU.UsageNanoCores == nil || n.Fs == nil || n.Runtime == nil || n.Runtime.ImageFs == nil || n.Rlimit == nil || len(n.SystemContainers) != 2 {
-		m.t.Errorf("node of the summary: %+v", n)
+		return fmt.Sprintf("node of the summary: %+v", n)
 	}
+	return ""
 }
 
 func (m *machine) summaryShort() {
