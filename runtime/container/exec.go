@@ -139,7 +139,10 @@ func (m *Manager) execTerminal(ctx context.Context, c *Container, p *specs.Proce
 	}
 	master, err := stdio.ReceiveTerminal(parent)
 	if err != nil {
-		return 0, err
+		// It runs already, and nobody could speak with it.
+		ctx, cancel := context.WithCancelCause(ctx)
+		cancel(err)
+		return m.execWait(ctx, id, 0, nil, nil)
 	}
 	defer master.Close()
 	if o.Stdin != nil {

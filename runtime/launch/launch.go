@@ -59,7 +59,7 @@ func (l *Launcher) Create(id string, spec *specs.Spec, stdio Stdio) (Created, er
 	}
 	p := process(spec.Process, stdio)
 	p.Init = true
-	if err := c.Start(p); err != nil {
+	if err := start(c, p); err != nil {
 		return Created{}, errors.Join(err, l.Destroy(id))
 	}
 	pid, err := p.Pid()
@@ -113,7 +113,7 @@ func (l *Launcher) Exec(id string, p *specs.Process, stdio Stdio) (proc.ID, erro
 		return proc.ID{}, err
 	}
 	child := process(p, stdio)
-	if err := c.Start(child); err != nil {
+	if err := start(c, child); err != nil {
 		return proc.ID{}, err
 	}
 	pid, err := child.Pid()

@@ -39,7 +39,7 @@ func Create(dir string, kinds []Kind, setup func() error) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	err := onThread(func() error {
+	err := OnThread(func() error {
 		flags := 0
 		for _, k := range kinds {
 			flags |= k.Flag
@@ -63,17 +63,18 @@ func Create(dir string, kinds []Kind, setup func() error) error {
 	return nil
 }
 
-// onThread runs f on a thread that ends with it, so that what f did to the
-// thread stays with no other goroutine. It is never the process's first thread:
-// that one cannot end, and /proc/self tells its namespaces as the process's.
-func onThread(f func() error) error {
+// OnThread runs f on a thread that begins and ends with it, so that what f did
+// to the thread stays with no other goroutine, and children of the thread are
+// those that f made. It is never the process's first thread: that one cannot
+// end, and /proc/self tells its namespaces as the process's.
+func OnThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		if unix.Gettid() == unix.Getpid() {
 			// While this one holds the first thread, the next gets another.
 			defer runtime.UnlockOSThread()
-			done <- onThread(f)
+			done <- OnThread(f)
 			return
 		}
 		done <- f() // never unlocked: the thread ends here
@@ -139,7 +140,7 @@ func Do(path string, k Kind, f func() error) error {
 		return fmt.Errorf("open %s namespace %s: %w", k.Name, path, err)
 	}
 	defer unix.Close(fd)
-	return onThread(func() error {
+	return OnThread(func() error {
 		if err := unix.Setns(fd, k.Flag); err != nil {
 			return fmt.Errorf("enter %s namespace: %w", k.Name, err)
 		}

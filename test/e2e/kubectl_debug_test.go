@@ -109,6 +109,7 @@ func TestKubectlForwardsPorts(t *testing.T) {
 		k.Run(t, "create", "deployment", "web", "--image="+nginx, "--port=80")
 		k.Run(t, "expose", "deployment", "web", "--port=8080", "--target-port=80")
 		k.Run(t, "rollout", "status", "deployment/web", "--timeout=4m")
+		serves(t, k, "Welcome to nginx!")
 		for _, target := range []string{"deployment/web :80", "service/web :8080"} {
 			what, port, _ := strings.Cut(target, " ")
 			forward := k.Start(t, "port-forward", what, port)

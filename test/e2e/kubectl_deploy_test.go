@@ -38,7 +38,7 @@ func exposes(t *testing.T, s *harness.Space, k harness.Kubectl) {
 	harness.AwaitPage(t, cluster.Machine.DialOutside, fmt.Sprintf("http://%s:%s/", cluster.Machine.Address, port), "", "Welcome to nginx!")
 	address := k.Run(t, "get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
 	harness.AwaitPage(t, cluster.Machine.Dial, fmt.Sprintf("http://%s:8080/", address), "", "Welcome to nginx!")
-	hasWords(t, k.Run(t, "exec", "deployment/web", "--", "curl", "-sS", fmt.Sprintf("http://web.%s:8080", s.Name)), "Welcome to nginx!")
+	s.ExecUntil(t, "Welcome to nginx!", "deployment/web", "curl", "-sS", fmt.Sprintf("http://web.%s:8080", s.Name))
 }
 
 func scales(t *testing.T, k harness.Kubectl) {
