@@ -86,6 +86,10 @@ func (m *Manager) recover(file string) error {
 	s := &Sandbox{ID: rec.ID, Config: config, Handler: rec.Handler, Created: rec.Created,
 		Dir: filepath.Join(m.cfg.State, rec.ID), ip: rec.IP, pause: rec.Pause}
 	s.ready = rec.Ready && rec.Boot == m.cfg.Boot && s.whole()
+	if _, err := os.Stat(s.Dir); errors.Is(err, os.ErrNotExist) {
+		// Taken down to its end: what the record names may be another's by now.
+		s.ip, s.pause = netip.Addr{}, proc.ID{}
+	}
 	m.sandboxes[s.ID] = s
 	if s.ready && s.SharedPID() {
 		return m.watchPause(s)
@@ -122,10 +126,11 @@ func (s *Sandbox) kinds() []nspace.Kind {
 	return kinds
 }
 
+// addresses are those of sandboxes that have not been taken down to their end.
 func (m *Manager) addresses() []netip.Addr {
 	var out []netip.Addr
 	for _, s := range m.List() {
-		if ip := s.IP(); ip.IsValid() && s.Ready() {
+		if ip := s.IP(); ip.IsValid() {
 			out = append(out, ip)
 		}
 	}
