@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // programs are files that Go modules bring, by their path in the image.
@@ -70,18 +72,16 @@ func buildProgram(dir, source string) ([]byte, error) {
 	return os.ReadFile(binary)
 }
 
-// moduleFile reads a file of a module that the module in dir requires.
+// moduleFile reads a file of a module that the module in dir requires, and
+// downloads it if it is not there.
 func moduleFile(dir, module, file string) ([]byte, error) {
-	find := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module)
+	find := exec.Command("go", "mod", "download", "-json", module)
 	find.Dir = dir
 	find.Stderr = os.Stderr
 	out, err := find.Output()
-	if err != nil {
-		return nil, fmt.Errorf("find the module %s: %w", module, err)
+	var found struct{ Dir, Error string }
+	if jerr := json.Unmarshal(out, &found); jerr != nil || found.Dir == "" {
+		return nil, fmt.Errorf("download the module %s for %s: %w", module, dir, cmp.Or(err, jerr, errors.New(found.Error)))
 	}
-	root := strings.TrimSpace(string(out))
-	if root == "" {
-		return nil, fmt.Errorf("the module %s is not downloaded: run `go mod download` in %s", module, dir)
-	}
-	return os.ReadFile(filepath.Join(root, filepath.FromSlash(file)))
+	return os.ReadFile(filepath.Join(found.Dir, filepath.FromSlash(file)))
 }
