@@ -14,6 +14,7 @@ import (
 
 	"github.com/knarr-io/knarr/runtime/fault"
 	"github.com/knarr-io/knarr/runtime/launch"
+	"github.com/knarr-io/knarr/runtime/logs"
 	"github.com/knarr-io/knarr/runtime/proc"
 	"github.com/knarr-io/knarr/runtime/stdio"
 )
@@ -84,7 +85,7 @@ func (m *Manager) execPipes(ctx context.Context, c *Container, p *specs.Process,
 		if to == nil {
 			to = io.Discard
 		}
-		copies = append(copies, func() { _, _ = io.Copy(to, r) })
+		copies = append(copies, func() { _, _ = io.Copy(to, &output{file: r}) })
 	}
 	in, err := execStdin(&ends, o.Stdin)
 	if err != nil {
@@ -155,7 +156,7 @@ func (m *Manager) execTerminal(ctx context.Context, c *Container, p *specs.Proce
 	if out == nil {
 		out = io.Discard
 	}
-	return m.execWait(ctx, id, o.Timeout, []func(){func() { _, _ = io.Copy(out, master) }}, []*os.File{master})
+	return m.execWait(ctx, id, o.Timeout, []func(){func() { _, _ = io.Copy(out, &output{file: master}) }}, []*os.File{master})
 }
 
 func resize(master *os.File, sizes <-chan Size, stop <-chan struct{}) {
@@ -207,25 +208,28 @@ func (m *Manager) execWait(ctx context.Context, id proc.ID, timeout time.Duratio
 		_ = h.Wait(context.WithoutCancel(ctx))
 	}
 	status, err := h.Reap()
-	if !drained(done, outputWait) {
-		closeFiles(files)
-		<-done
-	}
+	settle(done, files)
 	if cause != nil {
 		return 0, cause
 	}
 	return status.Code, err
 }
 
-func drained(done <-chan struct{}, wait time.Duration) bool {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-		return false
+// settle waits until the output of an ended process is written. Descendants
+// that still hold its streams are not waited for; a client who takes its time is.
+func settle(done <-chan struct{}, files []*os.File) {
+	if logs.Drained(done, outputWait) {
+		return
 	}
+	for _, f := range files {
+		if f == nil {
+			continue
+		}
+		if err := f.SetReadDeadline(time.Unix(1, 0)); err != nil {
+			f.Close() // whoever reads from it cannot be told to stop
+		}
+	}
+	<-done
 }
 
 // killTree kills a process and what it started.
