@@ -85,7 +85,11 @@ func (m *Manager) execPipes(ctx context.Context, c *Container, p *specs.Process,
 		if to == nil {
 			to = io.Discard
 		}
-		copies = append(copies, func() { _, _ = io.Copy(to, &output{file: r}) })
+		copies = append(copies, func() {
+			_, _ = io.Copy(to, &output{file: r})
+			// A client who has gone is a closed pipe to the command: it would wait for a reader for ever.
+			r.Close()
+		})
 	}
 	in, err := execStdin(&ends, o.Stdin)
 	if err != nil {

@@ -10,7 +10,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -216,4 +218,54 @@ func TestStreamAddressWorksOnce(t *testing.T) {
 	if err := run(); err == nil {
 		t.Fatal("an address worked twice")
 	}
+}
+
+// started is closed by the first write.
+type started struct {
+	once sync.Once
+	c    chan struct{}
+}
+
+func (s *started) Write(p []byte) (int, error) {
+	s.once.Do(func() { close(s.c) })
+	return len(p), nil
+}
+
+// A command whose client has gone learns of it when it writes, and ends.
+func TestACommandEndsWithItsReader(t *testing.T) {
+	n := newNode(t)
+	n.load()
+	p := n.runPod("gone", nil)
+	id := p.run("main", []string{"wait"}, nil)
+	resp, err := n.runtime.Exec(n.ctx(), &cri.ExecRequest{ContainerId: id, Cmd: []string{"/workload", "print", "1000000000", "0"}, Stdout: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, leave := context.WithCancel(n.ctx())
+	defer leave()
+	reads := &started{c: make(chan struct{})}
+	left := make(chan error, 1)
+	go func() {
+		left <- executor(t, n.relay(resp.GetUrl())).StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: reads})
+	}()
+	select {
+	case <-reads.c:
+	case err := <-left:
+		t.Fatal(err)
+	}
+	leave()
+	<-left
+	n.eventually("the command has ended", func() bool {
+		return len(n.processes(p, id)) == 1
+	})
+}
+
+// processes are those of a container.
+func (n *node) processes(p *pod, id string) []string {
+	n.t.Helper()
+	data, err := os.ReadFile("/sys/fs/cgroup/memory" + n.cgroup + "/" + p.id + "/" + id + "/cgroup.procs")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return strings.Fields(string(data))
 }
