@@ -11,9 +11,12 @@ import (
 )
 
 const (
-	// drainWait is how long an ended container's output may take to its log
-	// while a descendant elsewhere keeps the pipes open.
+	// drainWait is how long an ended container's output is waited for that a
+	// descendant elsewhere may still write.
 	drainWait = 2 * time.Second
+	// logWait is how long the disk may then take with what there is. It is less
+	// than killWait, so that whoever stops a container is not told that it lives.
+	logWait = time.Minute
 	// exitWait is how long keep may take to tell how a process ended.
 	exitWait = 5 * time.Second
 )
@@ -72,12 +75,17 @@ func (m *Manager) finish(c *Container, status Status) {
 	m.ended(c, status)
 }
 
+// drain waits until the output of an ended container is in its log.
 func (m *Manager) drain(c *Container) {
 	c.mu.Lock()
-	drained := c.drained
+	drained, streams := c.drained, c.streams
 	c.mu.Unlock()
-	if drained != nil && !logs.Drained(drained, drainWait) {
-		c.logger(m.cfg.Log).Warn("a container ended, but its output is still open elsewhere")
+	if drained == nil || streams == nil || logs.Drained(drained, drainWait) {
+		return
+	}
+	streams.Finish()
+	if !logs.Drained(drained, logWait) {
+		c.logger(m.cfg.Log).Warn("a container ended, but its log does not take the last of its output")
 	}
 }
 

@@ -115,8 +115,12 @@ func (m *Manager) pump(c *Container) {
 	c.mu.Unlock()
 	go func() {
 		defer close(drained)
-		if err := streams.Pump(writer); err != nil && m.life.Err() == nil {
-			c.logger(m.cfg.Log).Debug("container output ended", "error", err)
+		err := streams.Pump(writer)
+		switch log := c.logger(m.cfg.Log); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			log.Warn("a container ended, but its output is still open elsewhere")
+		case err != nil && m.life.Err() == nil:
+			log.Debug("container output ended", "error", err)
 		}
 		streams.Taps.Close()
 	}()

@@ -10,7 +10,8 @@ import (
 )
 
 // Source moves output into a staging file at an offset. It waits for output,
-// and returns io.EOF when there will be none.
+// and returns io.EOF when there will be none. From the read deadline of its file
+// on it moves what is there without waiting, and then returns os.ErrDeadlineExceeded.
 type Source interface {
 	MoveTo(stage *os.File, at int64) (int64, error)
 }
@@ -31,10 +32,12 @@ func (w *Writer) Pump(stream Stream, src Source, tap func([]byte)) error {
 		if err == nil {
 			continue
 		}
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
 			w.mu.Lock()
 			w.flushLocked(i, true)
 			w.mu.Unlock()
+		}
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		return err
@@ -71,13 +74,20 @@ func spliceWait(src *os.File, dst int, at *int64) (int64, error) {
 	}
 	var n int64
 	var serr error
-	err = raw.Read(func(fd uintptr) bool {
+	move := func(fd uintptr) bool {
 		n, serr = splice(int(fd), dst, at)
 		return !errors.Is(serr, unix.EAGAIN)
-	})
+	}
+	err = raw.Read(move)
+	late := errors.Is(err, os.ErrDeadlineExceeded)
+	if late {
+		err = raw.Control(func(fd uintptr) { move(fd) })
+	}
 	switch {
 	case err != nil:
 		return 0, err
+	case late && errors.Is(serr, unix.EAGAIN):
+		return 0, os.ErrDeadlineExceeded
 	case serr != nil:
 		return 0, serr
 	case n == 0:

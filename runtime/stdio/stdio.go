@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/runc/libcontainer/utils"
 	"golang.org/x/sys/unix"
@@ -188,6 +189,17 @@ func (s *Streams) Pump(w *logs.Writer) error {
 	go func() { errs <- w.Pump(logs.Stderr, logs.PipeSource{File: s.files[1]}, s.Taps.tap(logs.Stderr)) }()
 	err := w.Pump(logs.Stdout, logs.PipeSource{File: s.files[0]}, s.Taps.tap(logs.Stdout))
 	return errors.Join(err, <-errs)
+}
+
+// Finish has Pump end with what is there, though somebody may keep the streams open.
+func (s *Streams) Finish() {
+	outputs := s.files
+	if s.tty {
+		outputs = s.files[:1]
+	}
+	for _, f := range outputs {
+		_ = f.SetReadDeadline(time.Unix(1, 0)) // of one that is closed there is nothing to come
+	}
 }
 
 // TTY says whether the streams are a terminal.
