@@ -51,7 +51,7 @@ func (m *Manager) watch(c *Container, h *proc.Handle, id proc.ID, orphan bool) {
 	status := m.exitStatus(c, exit, known)
 	// Written before the process is reaped: after a kill the next runtime reads
 	// it here, or asks keep, which reaps what is left to it. If it cannot be
-	// written, on a full disk, the process is left to keep for the same reason.
+	// written anywhere the process is left to keep for the same reason.
 	if err := m.saveStatus(c, status); err != nil {
 		c.logger(m.cfg.Log).Error("cannot write down how a container ended", "code", status.ExitCode, "error", err)
 	} else {

@@ -104,8 +104,15 @@ func (m *Manager) load(id string) (*Container, error) {
 		c.status = Status{State: cri.ContainerState_CONTAINER_RUNNING}
 		err = nil
 	}
+	var end Status
+	if atomicfile.ReadJSON(m.endFile(c.Meta.ID), &end) == nil {
+		c.status = end
+	}
 	return c, err
 }
+
+// endFile is where the end of a container is written down when the disk takes nothing.
+func (m *Manager) endFile(id string) string { return filepath.Join(m.state(id), "end.json") }
 
 func (m *Manager) saveMeta(c *Container) error {
 	meta := c.Meta
@@ -117,7 +124,9 @@ func (m *Manager) saveMeta(c *Container) error {
 	return atomicfile.WriteJSON(filepath.Join(m.dir(c.Meta.ID), "meta.json"), meta, false)
 }
 
-// saveStatus writes s down. Only then may anybody be told. An end is final.
+// saveStatus writes s down. Only then may anybody be told. An end is final. On
+// a full disk an end goes to the folder of running state, which is in memory: a
+// process that nobody could reap would keep its whole pod.
 func (m *Manager) saveStatus(c *Container, s Status) error {
 	c.disk.Lock()
 	defer c.disk.Unlock()
@@ -126,7 +135,15 @@ func (m *Manager) saveStatus(c *Container, s Status) error {
 		return nil
 	}
 	c.final = exited
-	return atomicfile.WriteJSON(filepath.Join(m.dir(c.Meta.ID), "status.json"), s, false)
+	err := atomicfile.WriteJSON(filepath.Join(m.dir(c.Meta.ID), "status.json"), s, false)
+	if err == nil || !exited {
+		return err
+	}
+	if merr := atomicfile.WriteJSON(m.endFile(c.Meta.ID), s, false); merr != nil {
+		return errors.Join(err, merr)
+	}
+	c.logger(m.cfg.Log).Warn("how a container ended is written down until the machine ends only", "error", err)
+	return nil
 }
 
 // Get returns the container with that ID, or the only one whose ID begins with it.

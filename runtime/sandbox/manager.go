@@ -282,7 +282,8 @@ func (m *Manager) Stop(s *Sandbox) error {
 	defer s.op.Unlock()
 	s.setReady(false)
 	if err := m.save(s); err != nil {
-		return err
+		// A full disk must not keep the pod that filled it. What is taken down is not ready without a record.
+		m.cfg.Log.Warn("cannot write down that a sandbox is stopped", "sandbox", s.ID, "error", err)
 	}
 	return m.tearDown(s)
 }
