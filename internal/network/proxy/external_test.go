@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/network/nettest"
 )
@@ -235,6 +236,29 @@ func TestHostPorts(t *testing.T) {
 	}
 	if got, err := client.Probe(nodeIP + ":8088"); err == nil {
 		t.Errorf("the port of a pod that is gone answers %q", got)
+	}
+}
+
+// A pod that ended stays in the API, with its address. Its host ports are free:
+// the scheduler gives them to another pod of the node.
+func TestHostPortsOfEndedPodsAreFree(t *testing.T) {
+	l := newLab(t)
+	client := l.node.Pod(clientIP)
+	ports := corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{HostPort: 8088, ContainerPort: 8080}}}}}
+	put := func(name string, pod *corev1.Pod) {
+		pod.Spec = ports
+		if err := l.table.Apply(l.book.set(owner{pod: true, namespace: "ns", name: name}, RenderHostPorts(pod), newChange())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := metav1.Now()
+	put("first", &corev1.Pod{Status: corev1.PodStatus{PodIP: podA, Phase: corev1.PodRunning}})
+	put("first", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &now}, Status: corev1.PodStatus{PodIP: podA, Phase: corev1.PodRunning}})
+	l.expect(client, nodeIP+":8088", "a "+clientIP) // until it has ended
+	for _, phase := range []corev1.PodPhase{corev1.PodFailed, corev1.PodSucceeded} {
+		put("first", &corev1.Pod{Status: corev1.PodStatus{PodIP: podA, Phase: phase}})
+		put("second", &corev1.Pod{Status: corev1.PodStatus{PodIP: podB, Phase: corev1.PodRunning}})
+		l.expect(client, nodeIP+":8088", "b "+clientIP)
 	}
 }
 

@@ -90,7 +90,7 @@ func New(cfg Config) *Proxy {
 		}
 	})
 	p.pods.OnChange(func(old, new *corev1.Pod) {
-		if pod := cmp.Or(new, old); hasHostPorts(pod) {
+		if pod := cmp.Or(new, old); len(hostPorts(&pod.Spec)) > 0 {
 			p.mark(owner{pod: true, namespace: pod.Namespace, name: pod.Name})
 		}
 	})
@@ -115,17 +115,6 @@ func zoneOf(n *corev1.Node) string {
 func (p *Proxy) here() Place {
 	n, _ := p.node.Get("", p.cfg.Node)
 	return Place{Node: p.cfg.Node, Zone: zoneOf(n)}
-}
-
-func hasHostPorts(pod *corev1.Pod) bool {
-	for _, c := range pod.Spec.Containers {
-		for _, port := range c.Ports {
-			if port.HostPort != 0 {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func (p *Proxy) mark(o owner) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,13 +24,21 @@ import (
 const soon = 2 * time.Minute
 
 // table takes every change, but refuses the next one when asked to.
-type table struct{ refuse atomic.Bool }
+type table struct {
+	refuse atomic.Bool
+	ports  sync.Map // of the node, as NodePorts has them
+}
 
 func (k *table) Current() (ruleset.Standing, error) { return ruleset.Standing{}, nil }
 
-func (k *table) Apply(ruleset.Change) error {
+func (k *table) Apply(c ruleset.Change) error {
 	if k.refuse.CompareAndSwap(true, false) {
 		return errors.New("the test's kernel refuses")
+	}
+	for key := range c.SetKeys {
+		if key.Set == ruleset.NodePorts {
+			k.ports.Store(key.Port, true)
+		}
 	}
 	return nil
 }
@@ -102,5 +111,41 @@ func TestRemovalsAreToldAfterTheKernelRefused(t *testing.T) {
 	}
 	if kernel.refuse.Load() {
 		t.Error("the kernel was not asked to change anything")
+	}
+}
+
+// Host ports of sidecars count as those of containers do, those of other init
+// containers do not: no scheduler keeps them free.
+func TestHostPortsOfSidecars(t *testing.T) {
+	kernel := &table{}
+	_, api := start(t, kernel)
+	always := corev1.ContainerRestartPolicyAlways
+	port := func(n int32) []corev1.ContainerPort { return []corev1.ContainerPort{{HostPort: n, ContainerPort: n}} }
+	if _, err := client.For[*corev1.ServiceAccount](api).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "default"}}); err != nil {
+		t.Fatal(err)
+	}
+	pods := client.For[*corev1.Pod](api)
+	pod, err := pods.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"}, Spec: corev1.PodSpec{
+		NodeName: "n1",
+		InitContainers: []corev1.Container{
+			{Name: "once", Image: "i", Ports: port(8081)},
+			{Name: "sidecar", Image: "i", Ports: port(8082), RestartPolicy: &always},
+		},
+		Containers: []corev1.Container{{Name: "c", Image: "i"}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod = pod.DeepCopy()
+	pod.Status.Phase, pod.Status.PodIP, pod.Status.PodIPs = corev1.PodRunning, "10.1.0.5", []corev1.PodIP{{IP: "10.1.0.5"}}
+	if _, err := pods.UpdateStatus(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	await.Until(t, soon, "the sidecar's host port leads to it", func() bool {
+		_, there := kernel.ports.Load(uint16(8082))
+		return there
+	})
+	if _, there := kernel.ports.Load(uint16(8081)); there {
+		t.Error("the host port of an init container leads to the pod")
 	}
 }

@@ -317,28 +317,49 @@ func (p *portRender) sticky() time.Duration {
 	return time.Duration(*c.ClientIP.TimeoutSeconds) * time.Second
 }
 
-// RenderHostPorts renders the host ports of a pod on this node.
+// RenderHostPorts renders the host ports of a pod on this node, until it has
+// ended: its ports may be another pod's then, and its address.
 func RenderHostPorts(pod *corev1.Pod) Rendered {
 	out := newRendered()
 	addr, err := netip.ParseAddr(pod.Status.PodIP)
-	if err != nil || !addr.Is4() || pod.Spec.HostNetwork || pod.DeletionTimestamp != nil {
+	ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	if err != nil || !addr.Is4() || pod.Spec.HostNetwork || ended {
 		return out
 	}
-	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		for _, port := range c.Ports {
-			protocol, ok := protocolNumber(port.Protocol)
-			if port.HostPort == 0 || !ok {
-				continue
-			}
-			name := "host-" + chainID(string(pod.UID), port.HostIP, strconv.Itoa(int(port.HostPort)), string(port.Protocol))
-			key := ruleset.Key{Set: ruleset.NodePorts, Protocol: protocol, Port: uint16(port.HostPort)}
-			if ip, err := netip.ParseAddr(port.HostIP); err == nil && ip.Is4() && !ip.IsUnspecified() {
-				key.Set, key.Addr = ruleset.Frontends, ip
-			}
-			out.Chains[name] = ruleset.Chain{{Balance: []ruleset.Target{{Addr: addr, Port: uint16(port.ContainerPort)}}}}
-			out.Elements[key] = name
-			out.Elements[ruleset.Key{Set: ruleset.Hairpin, Addr: addr}] = ""
+	for _, port := range hostPorts(&pod.Spec) {
+		protocol, ok := protocolNumber(port.Protocol)
+		if !ok {
+			continue
 		}
+		name := "host-" + chainID(string(pod.UID), port.HostIP, strconv.Itoa(int(port.HostPort)), string(port.Protocol))
+		key := ruleset.Key{Set: ruleset.NodePorts, Protocol: protocol, Port: uint16(port.HostPort)}
+		if ip, err := netip.ParseAddr(port.HostIP); err == nil && ip.Is4() && !ip.IsUnspecified() {
+			key.Set, key.Addr = ruleset.Frontends, ip
+		}
+		out.Chains[name] = ruleset.Chain{{Balance: []ruleset.Target{{Addr: addr, Port: uint16(port.ContainerPort)}}}}
+		out.Elements[key] = name
+		out.Elements[ruleset.Key{Set: ruleset.Hairpin, Addr: addr}] = ""
+	}
+	return out
+}
+
+// hostPorts are those of containers that run as long as the pod.
+func hostPorts(spec *corev1.PodSpec) []*corev1.ContainerPort {
+	var out []*corev1.ContainerPort
+	add := func(c *corev1.Container) {
+		for i := range c.Ports {
+			if c.Ports[i].HostPort != 0 {
+				out = append(out, &c.Ports[i])
+			}
+		}
+	}
+	for i := range spec.InitContainers {
+		if always := spec.InitContainers[i].RestartPolicy; always != nil && *always == corev1.ContainerRestartPolicyAlways {
+			add(&spec.InitContainers[i])
+		}
+	}
+	for i := range spec.Containers {
+		add(&spec.Containers[i])
 	}
 	return out
 }
