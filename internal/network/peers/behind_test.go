@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -36,6 +37,7 @@ type station struct {
 	name, address, pods string
 	behind              string
 	space, pod          *nettest.Space
+	log                 *slog.Logger // of its follower; nil: nobody reads it
 }
 
 func (s station) podAddress() string { return strings.Replace(s.pods, ".0/24", ".5", 1) }
@@ -62,7 +64,7 @@ func (s *station) join(t *testing.T, c *testkit.Cluster) {
 // follow keeps the routes of the node's namespace until it is stopped.
 func (s *station) follow(t *testing.T, c *testkit.Cluster) (stop func()) {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
+	log := cmp.Or(s.log, slog.New(slog.DiscardHandler))
 	all := client.NewInformers(c.Admin, log)
 	f := New(Config{Node: s.name, Address: netip.MustParseAddr(s.address), Behind: s.behind, Mode: Auto, Informers: all, Logger: log})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -159,11 +161,30 @@ func (f *Follower) Run(ctx context.Context) error {
 			f.requeue(failed)
 		case <-again:
 			f.requeue(failed)
-		case c := <-changed:
+		case c, open := <-changed:
 			f.requeue(failed)
-			f.requeue(f.touched(c))
+			if open {
+				f.requeue(f.touched(c))
+				continue
+			}
+			if ctx.Err() != nil {
+				return nil
+			}
+			if changed, err = watchKernel(ctx, f.cfg.Logger); err != nil {
+				return fmt.Errorf("pod routes: %w", err)
+			}
+			f.requeue(f.everybody())
 		}
 	}
+}
+
+// everybody are the nodes that there are and those that are routed to.
+func (f *Follower) everybody() []string {
+	names := slices.Collect(maps.Keys(f.applied))
+	for _, n := range f.nodes.List("", nil) {
+		names = append(names, n.Name)
+	}
+	return names
 }
 
 // touched are the nodes whose routes went with a link, and those that another

@@ -20,9 +20,13 @@ type kernelChange struct {
 }
 
 // watchKernel tells of links that go and of ways that come and go, until ctx
-// ends. Pods' own links and routes are among them: they are told apart by those
-// who know which lead to nodes.
+// ends or changes were lost, as when more came at a time than were read: then
+// it closes the channel, and whoever watches again has to look at everything.
+// Pods' own links and routes are among them: they are told apart by those who
+// know which lead to nodes. It watches the network namespace of its caller's
+// thread.
 func watchKernel(ctx context.Context, logger *slog.Logger) (<-chan kernelChange, error) {
+	ctx, cancel := context.WithCancel(ctx)
 	links, routes := make(chan netlink.LinkUpdate, 64), make(chan netlink.RouteUpdate, 64)
 	failed := func(err error) {
 		if ctx.Err() == nil {
@@ -30,16 +34,31 @@ func watchKernel(ctx context.Context, logger *slog.Logger) (<-chan kernelChange,
 		}
 	}
 	if err := netlink.LinkSubscribeWithOptions(links, ctx.Done(), netlink.LinkSubscribeOptions{ErrorCallback: failed}); err != nil {
+		cancel()
 		return nil, fmt.Errorf("watch links: %w", err)
 	}
 	if err := netlink.RouteSubscribeWithOptions(routes, ctx.Done(), netlink.RouteSubscribeOptions{ErrorCallback: failed}); err != nil {
+		cancel()
+		go drain(links)
 		return nil, fmt.Errorf("watch routes: %w", err)
 	}
 	out := make(chan kernelChange, 64)
-	go forwardChanges(ctx, links, routes, out)
+	go func() {
+		defer close(out)
+		forwardChanges(ctx, links, routes, out)
+		cancel()
+		go drain(links) // a reader that has something to tell sees the end only after it
+		go drain(routes)
+	}()
 	return out, nil
 }
 
+func drain[T any](c <-chan T) {
+	for range c {
+	}
+}
+
+// forwardChanges returns when ctx ends or one of the subscriptions has.
 func forwardChanges(ctx context.Context, links <-chan netlink.LinkUpdate, routes <-chan netlink.RouteUpdate, out chan<- kernelChange) {
 	for {
 		var c kernelChange
@@ -48,8 +67,7 @@ func forwardChanges(ctx context.Context, links <-chan netlink.LinkUpdate, routes
 			return
 		case l, open := <-links:
 			if !open {
-				links = nil
-				continue
+				return
 			}
 			gone := l.Header.Type == unix.RTM_DELLINK || l.Flags&unix.IFF_UP == 0
 			if !gone {
@@ -58,8 +76,7 @@ func forwardChanges(ctx context.Context, links <-chan netlink.LinkUpdate, routes
 			c.linkGone = int(l.Index)
 		case r, open := <-routes:
 			if !open {
-				routes = nil
-				continue
+				return
 			}
 			if r.Protocol == routeProtocol || r.Family != unix.AF_INET {
 				continue
