@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -285,6 +286,39 @@ func TestBridgedPacketsAreNoMatter(t *testing.T) {
 		if got := l.who(l.a, podB+":8080"); got != "b" {
 			t.Errorf("%s = %s: a pod's address leads to %q", file, value, got)
 		}
+	}
+}
+
+// Where more clients come than are remembered, the others are served all the
+// same.
+func TestSessionAffinityOfVeryManyClients(t *testing.T) {
+	l := newLab(t)
+	svc := service()
+	svc.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
+	l.apply(svc, endpoint(podA, true), endpoint(podB, true))
+	conn, err := nftables.New(nftables.WithNetNSFd(l.node.FD()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sets, err := conn.GetSets(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: ruleset.TableName})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients := sets[slices.IndexFunc(sets, func(s *nftables.Set) bool { return s.Dynamic })]
+	all := make([]nftables.SetElement, 65535)
+	for i := range all {
+		all[i] = nftables.SetElement{Key: []byte{11, 0, byte(i >> 8), byte(i)}, Val: []byte{1, 2, 3, 4}}
+	}
+	for chunk := range slices.Chunk(all, 500) {
+		if err := errors.Join(conn.SetAddElements(clients, chunk), conn.Flush()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := l.who(l.c, "10.96.0.20:80"); got == "" {
+		t.Error("nobody answers")
+	}
+	if n := l.clients(); n != len(all) {
+		t.Errorf("%d clients are remembered, want %d", n, len(all))
 	}
 }
 

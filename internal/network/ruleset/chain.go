@@ -50,7 +50,7 @@ type Chain []Step
 
 // chainForm names the rules that stepRules makes; chains of another form that
 // are found in the kernel are replaced.
-const chainForm = "2"
+const chainForm = "3"
 
 // Digest names the content: equal chains have equal digests.
 func (c Chain) Digest() string {

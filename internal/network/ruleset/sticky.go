@@ -71,7 +71,9 @@ func (t *Table) stick(chain string, index int, step Step, guards []expr.Any) ([]
 			priority, loadAddress(Source, regClient),
 			&expr.Dynset{SrcRegKey: regClient, SrcRegData: reg0, SetName: clients.Name, SetID: clients.ID,
 				Operation: uint32(unix.NFT_DYNSET_OP_UPDATE), Timeout: step.Sticky},
-		}, clearPriority(regZero), []expr.Any{find(reg0, to), translate()}),
+		}),
+		// In a rule of its own: the one before ends early where the map is full.
+		join(guards, []expr.Any{priority}, clearPriority(regZero), []expr.Any{find(reg0, to), translate()}),
 	}, nil
 }
 
