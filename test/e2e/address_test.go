@@ -17,7 +17,7 @@ import (
 
 // shortLife is how long the certificates live of a cluster that has to outlive
 // them.
-const shortLife = time.Minute
+const shortLife = 2 * time.Minute
 
 const doorOfOne = `---
 apiVersion: networking.k8s.io/v1

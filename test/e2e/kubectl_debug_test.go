@@ -71,7 +71,7 @@ func onTerminal(t *testing.T, k harness.Kubectl) {
 	term.Await(t, "it-is-a-42-terminal")
 	term.Type(t, "until busybox stty size | grep '33 101'; do sleep 0.1; done; echo resi''zed\n")
 	term.Await(t, "resized")
-	term.Type(t, "echo slee''ping; sleep 1000\n")
+	term.Type(t, "sh -c 'echo slee\"\"ping; exec sleep 1000'\n") // who says it is what Ctrl-C ends
 	term.Await(t, "sleeping")
 	term.Type(t, "\x03")
 	term.Type(t, "echo inter''rupted; exit 3\n")
@@ -116,6 +116,7 @@ func TestKubectlForwardsPorts(t *testing.T) {
 			forward.Await(t, "Forwarding from 127.0.0.1:")
 			local := regexp.MustCompile(`127\.0\.0\.1:(\d+)`).FindStringSubmatch(forward.Output())[1]
 			client := harness.Browser(cluster.Machine.Dial, false)
+			client.Timeout = harness.Patience
 			for range 20 {
 				page, err := harness.Fetch(t.Context(), client, "http://127.0.0.1:"+local, "")
 				if err != nil || !strings.Contains(page, "Welcome to nginx!") {

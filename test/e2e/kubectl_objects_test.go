@@ -102,7 +102,9 @@ func TestKubectlShowsObjects(t *testing.T) {
 		hasWords(t, k.Run(t, "get", "pods", "-o", "custom-columns=WHO:.metadata.name,WHERE:.spec.nodeName"), "WHO", "WHERE", harness.NodeName)
 		hasWords(t, k.Run(t, "get", "pods", "--sort-by=.metadata.name", "--show-labels"), "app=box")
 		hasWords(t, k.Run(t, "get", "nodes", "-o", "wide"), harness.NodeName, "Ready", cluster.Machine.Address.String())
-		s.Event(t, "box", "Started")
+		for _, reason := range []string{"Scheduled", "Pulled", "Created", "Started"} {
+			s.Event(t, "box", reason)
+		}
 		hasWords(t, k.Run(t, "describe", "pod", "box"), "Name:", "box", "IP:", pod.Status.PodIP, "Container ID:", "Events:", "Scheduled", "Pulled", "Created", "Started")
 		hasWords(t, k.Run(t, "describe", "node", harness.NodeName), "Capacity:", "Allocatable:", "Non-terminated Pods:", "KubeletReady")
 		hasWords(t, k.Run(t, "explain", "pod.spec.containers.livenessProbe"), "KIND:", "Pod", "FIELD: livenessProbe", "periodSeconds")

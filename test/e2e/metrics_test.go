@@ -94,15 +94,13 @@ func TestTopAndAutoscaling(t *testing.T) {
 		return err
 	})
 	t.Logf("scaled down within %s", time.Since(began))
-	hpa, err := s.API.AutoscalingV2().HorizontalPodAutoscalers(s.Name).Get(t.Context(), "worker", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, kind := range []autoscalingv2.HorizontalPodAutoscalerConditionType{autoscalingv2.AbleToScale, autoscalingv2.ScalingActive} {
-		if !holds(hpa, kind) {
-			t.Errorf("the autoscaler is not %s: %+v", kind, hpa.Status.Conditions)
+	harness.Await(t, scaling, "able autoscaler", func(ctx context.Context) error { // of a pod that is new there is no sample at first
+		hpa, err := s.API.AutoscalingV2().HorizontalPodAutoscalers(s.Name).Get(ctx, "worker", metav1.GetOptions{})
+		if err == nil && !(holds(hpa, autoscalingv2.AbleToScale) && holds(hpa, autoscalingv2.ScalingActive)) {
+			err = fmt.Errorf("its conditions are %+v", hpa.Status.Conditions)
 		}
-	}
+		return err
+	})
 }
 
 func holds(hpa *autoscalingv2.HorizontalPodAutoscaler, kind autoscalingv2.HorizontalPodAutoscalerConditionType) bool {

@@ -35,8 +35,6 @@ containers:
 	if first.Status.Phase != corev1.PodRunning {
 		t.Errorf("the phase is %s, want Running while the container is to come back", first.Status.Phase)
 	}
-	s.Event(t, "crash", "BackOff", fmt.Sprintf("Back-off restarting failed container main in pod crash_%s(%s)", s.Name, first.UID))
-	tableShows(t, s, "crash", "CrashLoopBackOff", "0/1")
 	second := s.Pod(t, "crash", "in its second back-off", backsOff("20s")).Status.ContainerStatuses[0]
 	if second.RestartCount != 2 || second.LastTerminationState.Terminated == nil {
 		t.Fatalf("in the second back-off: %+v, want two restarts", second)
@@ -45,6 +43,8 @@ containers:
 	if waited := second.LastTerminationState.Terminated.StartedAt.Sub(last.FinishedAt.Time); waited < 9*time.Second {
 		t.Errorf("the second restart came %s after the end before it, want 10s at least", waited)
 	}
+	s.Event(t, "crash", "BackOff", fmt.Sprintf("Back-off restarting failed container main in pod crash_%s(%s)", s.Name, first.UID))
+	tableShows(t, s, "crash", "CrashLoopBackOff", "0/1")
 	if log := s.Logs(t, "crash"); log != "about to fail\n" {
 		t.Errorf("the log of the run that ended: %q", log)
 	}
@@ -138,7 +138,7 @@ containers:
   command: [sh, -c, 'trap "echo told; sleep 1; echo done; exit 0" TERM; echo up; while :; do sleep 0.1; done']
   lifecycle: {preStop: {exec: {command: [sh, -c, "echo hook > /proc/1/fd/1; sleep 1; echo hook ends > /proc/1/fd/1"]}}}
 `)+harness.Pod("deaf", `
-terminationGracePeriodSeconds: 3
+terminationGracePeriodSeconds: 10
 containers:
 - {name: main, image: "busybox:1.35", command: [sh, -c, 'trap "echo no" TERM; echo up; while :; do sleep 0.1; done']}
 `)+harness.Pod("sleepy", `
@@ -170,7 +170,7 @@ containers:
 	if got := logs["deaf"].Output(); got != "up\nno\n" {
 		t.Errorf("the pod that does not listen wrote %q", got)
 	}
-	for name, least := range map[string]time.Duration{"polite": 2 * time.Second, "deaf": 3 * time.Second, "sleepy": 2 * time.Second} {
+	for name, least := range map[string]time.Duration{"polite": 2 * time.Second, "deaf": 10 * time.Second, "sleepy": 2 * time.Second} {
 		if t.Logf("deleting %s took %s", name, took[name]); took[name] < least {
 			t.Errorf("deleting %s took %s, want %s at least", name, took[name], least)
 		}
@@ -271,7 +271,7 @@ containers:
 volumes: [{name: shared, emptyDir: {}}]
 `)+harness.Pod("fragile", `
 initContainers:
-- {name: side, image: "busybox:1.35", restartPolicy: Always, command: [sh, -c, "trap 'exit 0' TERM; sleep 86400 & wait"]}
+- {name: side, image: "busybox:1.35", restartPolicy: Always, command: [sh, -c, "trap 'exit 0' TERM; touch /listens; sleep 86400 & wait"]}
 containers:
 - {name: main, image: "busybox:1.35", command: [sh, -c, "trap 'exit 0' TERM; sleep 86400 & wait"]}
 `))
@@ -287,7 +287,8 @@ containers:
 	if table := s.Kubectl.Run(t, "get", "pod", "fragile"); !strings.Contains(table, "2/2") {
 		t.Errorf("a sidecar counts among the ready ones:\n%s", table)
 	}
-	s.Kubectl.Try(t, "exec", "fragile", "-c", "side", "--", "kill", "1")
+	// The first process of a container does not hear what it does not listen for.
+	s.Kubectl.Try(t, "exec", "fragile", "-c", "side", "--", "sh", "-c", "until [ -e /listens ]; do sleep 0.1; done; kill 1")
 	after := s.Pod(t, "fragile", "with a sidecar that was restarted", func(p *corev1.Pod) bool {
 		c := harness.ContainerStatus(p, "side")
 		return c.RestartCount == 1 && c.State.Running != nil
