@@ -65,24 +65,24 @@ func (a *Agent) standing(ctx context.Context, namespace string) (map[rules.Key]u
 }
 
 // enforcedLocked tells that the kernel knows the pod's address and the
-// policies, but for those that were deleted since. A pod that was replaced by
-// another of its name needs nothing any more.
+// policies, but for those that were deleted since: where none is left there is
+// nothing to know. A pod that was replaced by another of its name needs nothing
+// any more.
 func (a *Agent) enforcedLocked(key rules.Key, uid types.UID, address netip.Addr, wanted map[rules.Key]uint64) bool {
 	if a.admitted[key].uid != uid {
 		return true
 	}
-	if a.done.pods[key] != address {
-		return false
-	}
+	judged := false
 	for policy, revision := range wanted {
 		if a.done.policies[policy] >= revision {
+			judged = true
 			continue
 		}
 		if _, there := a.policies.Get(policy.Namespace, policy.Name); there || a.policies.Seen() < revision {
 			return false
 		}
 	}
-	return true
+	return !judged || a.done.pods[key] == address
 }
 
 // forget takes note that a pod of this node is gone from the API.

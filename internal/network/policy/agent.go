@@ -166,10 +166,8 @@ func (a *Agent) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !standing && a.policies.Len() == 0 {
-		a.publish(nil)
-	}
 	for !standing && a.policies.Len() == 0 {
+		a.publish(nil) // each time: policies may have come and gone that somebody waits for
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
