@@ -44,8 +44,19 @@ func (m *Manager) Create(_ context.Context, sb *sandbox.Sandbox, config *cri.Con
 	m.mu.Lock()
 	m.containers[id] = c
 	m.mu.Unlock()
+	if !sb.Ready() {
+		// Who stopped it may have looked for its containers before this one was there.
+		m.mu.Lock()
+		delete(m.containers, id)
+		m.mu.Unlock()
+		return nil, stoppedMeanwhile(sb)
+	}
 	m.cfg.Notify(cri.ContainerEventType_CONTAINER_CREATED_EVENT, c)
 	return c, nil
+}
+
+func stoppedMeanwhile(sb *sandbox.Sandbox) error {
+	return fault.New(fault.Precondition, "sandbox %s was stopped meanwhile", sb.ID)
 }
 
 func imageOf(config *cri.ContainerConfig) string { return config.GetImage().GetImage() }

@@ -9,6 +9,7 @@ import (
 
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/knarr-io/knarr/runtime/fault"
 	"github.com/knarr-io/knarr/runtime/proc"
 	"github.com/knarr-io/knarr/runtime/stdio"
 )
@@ -35,6 +36,21 @@ func (m *Manager) Resume() {
 		}()
 	}
 	wait.Wait()
+	for _, c := range m.List() {
+		if _, err := m.cfg.Sandboxes.Get(c.Meta.SandboxID); fault.Is(err, fault.NotFound) {
+			go m.removeLost(c)
+		}
+	}
+}
+
+// removeLost removes a container whose sandbox has no record, as after a power
+// cut: nobody who goes by sandboxes would ever ask for that.
+func (m *Manager) removeLost(c *Container) {
+	log := c.logger(m.cfg.Log)
+	log.Warn("removing a container whose sandbox is not known", "sandbox", c.Meta.SandboxID)
+	if err := m.Remove(m.life, c.Meta.ID); err != nil && m.life.Err() == nil {
+		log.Error("cannot remove a container whose sandbox is not known", "error", err)
+	}
 }
 
 func (m *Manager) resume(c *Container) {

@@ -42,6 +42,10 @@ func (m *Manager) Start(_ context.Context, id string) error {
 	// Told before its end can be: a process may end at once.
 	m.cfg.Notify(cri.ContainerEventType_CONTAINER_STARTED_EVENT, c)
 	go m.watch(c, handle, c.Status().Process, false)
+	if !sb.Ready() {
+		// Who stopped it may have looked for what runs before this did.
+		return errors.Join(stoppedMeanwhile(sb), m.kill(c))
+	}
 	return nil
 }
 

@@ -44,6 +44,24 @@ func (s *Service) StopPodSandbox(ctx context.Context, r *cri.StopPodSandboxReque
 }
 
 func (s *Service) stopSandbox(ctx context.Context, sb *sandbox.Sandbox) error {
+	if err := s.stopContainers(ctx, sb); err != nil {
+		return err
+	}
+	was := sb.Ready()
+	if err := s.Sandboxes.Stop(sb); err != nil {
+		return err
+	}
+	// Those that were being started when the others were stopped. From here on none begins.
+	if err := s.stopContainers(ctx, sb); err != nil {
+		return err
+	}
+	if was {
+		s.publishSandbox(cri.ContainerEventType_CONTAINER_STOPPED_EVENT, sb)
+	}
+	return nil
+}
+
+func (s *Service) stopContainers(ctx context.Context, sb *sandbox.Sandbox) error {
 	containers := s.Containers.Of(sb.ID)
 	errs := make(chan error, len(containers))
 	for _, c := range containers {
@@ -53,17 +71,7 @@ func (s *Service) stopSandbox(ctx context.Context, sb *sandbox.Sandbox) error {
 	for range containers {
 		all = errors.Join(all, <-errs)
 	}
-	if all != nil {
-		return all
-	}
-	was := sb.Ready()
-	if err := s.Sandboxes.Stop(sb); err != nil {
-		return err
-	}
-	if was {
-		s.publishSandbox(cri.ContainerEventType_CONTAINER_STOPPED_EVENT, sb)
-	}
-	return nil
+	return all
 }
 
 // RemovePodSandbox removes a sandbox and its containers, forcibly.
