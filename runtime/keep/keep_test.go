@@ -17,6 +17,7 @@ import (
 	"github.com/knarr-io/knarr/runtime/keep/client"
 	"github.com/knarr-io/knarr/runtime/keep/wire"
 	"github.com/knarr-io/knarr/runtime/proc"
+	"github.com/knarr-io/knarr/runtime/test/built"
 )
 
 // node is a running knarr-keep of its own.
@@ -33,6 +34,9 @@ func build(t *testing.T) string {
 	bin := filepath.Join(t.TempDir(), "knarr-keep")
 	cmd := exec.Command("go", "build", "-o", bin, "../cmd/knarr-keep")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if err := built.From(".", "../cmd/knarr-keep", "../proc"); err != nil {
+		t.Fatal(err)
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}

@@ -22,13 +22,11 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	// What the programs consist of, so that a change of it runs the tests again.
-	_ "github.com/knarr-io/knarr/runtime/keep"
 	"github.com/knarr-io/knarr/runtime/keep/client"
 	"github.com/knarr-io/knarr/runtime/keep/wire"
-	_ "github.com/knarr-io/knarr/runtime/node"
 	"github.com/knarr-io/knarr/runtime/nspace"
 	"github.com/knarr-io/knarr/runtime/proc"
+	"github.com/knarr-io/knarr/runtime/test/built"
 )
 
 const (
@@ -43,6 +41,9 @@ var binaries = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "knarr-bin-")
 	if err != nil {
 		return "", err
+	}
+	if err := built.From(".."); err != nil {
+		return dir, err
 	}
 	if out, err := exec.Command("make", "-C", "..", "OUT="+dir).CombinedOutput(); err != nil {
 		return dir, fmt.Errorf("make: %w\n%s", err, out)
