@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"testing"
+	"testing/synctest"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -162,5 +163,23 @@ func TestSuspendedJob(t *testing.T) {
 	await.Until(t, soon, "the job is held again, and counts no failure", func() bool {
 		j, _ := get[*batchv1.Job](t, c, "default", "work")
 		return jobCondition(j, batchv1.JobSuspended) == "True JobSuspended" && j.Status.Active == 0 && j.Status.Failed == 0
+	})
+}
+
+// TestJobEndsThoughNoNodeTookItsPod: a pod that is deleted before it had a node
+// has nobody who tells its end, and a Job that counts ended pods alone waits
+// for that.
+func TestJobEndsThoughNoNodeTookItsPod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testkit.Start(t, testkit.Options{CheckMutation: true})
+		ended, limit := batchv1.Failed, int64(5)
+		create(t, c, newJob("work", func(j *batchv1.Job) {
+			j.Spec.PodReplacementPolicy, j.Spec.ActiveDeadlineSeconds = &ended, &limit
+		}))
+		await.Until(t, soon, "the job has failed, and its pod is gone", func() bool {
+			j, _ := get[*batchv1.Job](t, c, "default", "work")
+			return jobCondition(j, batchv1.JobFailed) == "True DeadlineExceeded" && j.Status.Failed == 1 &&
+				len(list[*corev1.Pod](t, c, "default", map[string]string{"job-name": "work"})) == 0
+		})
 	})
 }

@@ -163,18 +163,24 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	}
 	switch {
 	case pod.Spec.NodeName == "" && pod.DeletionTimestamp != nil:
-		return reconcile.Result{}, r.remove(ctx, pod, "")
+		return reconcile.Result{}, r.end(ctx, pod)
 	case pod.Spec.NodeName != "" && !r.nodeThere(pod.Spec.NodeName):
 		return r.orphaned(ctx, pod)
 	case r.stranded(pod):
-		if err := disrupt.Fail(ctx, r.pods, pod); err != nil {
-			return reconcile.Result{}, err
-		}
-		return reconcile.Result{}, r.remove(ctx, pod, "")
+		return reconcile.Result{}, r.end(ctx, pod)
 	case pods.Finished(pod) && r.surplus(key):
 		return reconcile.Result{}, r.remove(ctx, pod, "")
 	}
 	return reconcile.Result{}, nil
+}
+
+// end removes a pod that is being deleted and that no node ends. A finalizer
+// may keep it, for somebody who waits for its last phase: so it has one.
+func (r *Controller) end(ctx context.Context, pod *corev1.Pod) error {
+	if err := disrupt.Fail(ctx, r.pods, pod); err != nil {
+		return err
+	}
+	return r.remove(ctx, pod, "")
 }
 
 // surplus tells whether a finished pod was chosen to go.
