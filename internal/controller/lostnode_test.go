@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,5 +138,34 @@ func TestPodsOfANodeOutOfServiceGoAtOnce(t *testing.T) {
 		})
 		await.Until(t, time.Minute, "they are gone", func() bool { return here() == 0 })
 		rolledOut(t, c, "web")
+	})
+}
+
+// TestDeadNodesAreEmptiedOnceOthersAreDeleted: of a small zone in which most
+// nodes are lost, the pods stay, until somebody deletes a dead Node and the zone
+// is no longer disrupted.
+func TestDeadNodesAreEmptiedOnceOthersAreDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testkit.Start(t, testkit.Options{Nodes: 4})
+		openNodes(t, c, 4)
+		tainted := func(effect corev1.TaintEffect) (names []string) {
+			for _, n := range list[*corev1.Node](t, c, "", nil) {
+				if slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeUnreachable && t.Effect == effect }) {
+					names = append(names, n.Name)
+				}
+			}
+			return names
+		}
+		for _, name := range []string{"node-0", "node-1", "node-2"} {
+			c.Fleet.Silence(name, true)
+		}
+		await.Until(t, 2*time.Minute, "three nodes are lost", func() bool { return len(tainted(corev1.TaintEffectNoSchedule)) == 3 })
+		synctest.Wait()
+		emptied := tainted(corev1.TaintEffectNoExecute)
+		if len(emptied) == 3 {
+			t.Fatalf("nodes %v are emptied, want at most those that were lost first", emptied)
+		}
+		remove[*corev1.Node](t, c, "", "node-0", metav1.DeletePropagationBackground)
+		await.Until(t, time.Minute, "all that is left of them is emptied, too", func() bool { return len(tainted(corev1.TaintEffectNoExecute)) == 2 })
 	})
 }

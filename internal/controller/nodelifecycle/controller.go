@@ -82,20 +82,27 @@ func (r *Controller) leaseChanged(old, new *coordinationv1.Lease) {
 
 func (r *Controller) nodeChanged(old, new *corev1.Node) {
 	if new == nil {
-		r.forget(old.Name)
+		if r.forget(old.Name) {
+			r.wakeAll()
+		}
 		return
 	}
 	if old == nil || !sameHeartbeat(old, new) {
 		r.hear(new.Name)
 	}
 	if r.count(new) {
-		for _, node := range r.nodeInf.List("", nil) { // eviction became faster, slower, or was stopped
-			r.loop.Enqueue(node.Name)
-		}
+		r.wakeAll()
 	}
 	if old == nil || readiness(old) != readiness(new) || old.Spec.Unschedulable != new.Spec.Unschedulable ||
 		!equality.Semantic.DeepEqual(old.Spec.Taints, new.Spec.Taints) || !sameStatuses(old, new) {
 		r.loop.Enqueue(new.Name)
+	}
+}
+
+// wakeAll looks at all nodes: eviction became faster, slower, or was stopped.
+func (r *Controller) wakeAll() {
+	for _, node := range r.nodeInf.List("", nil) {
+		r.loop.Enqueue(node.Name)
 	}
 }
 
@@ -142,11 +149,12 @@ func (r *Controller) count(node *corev1.Node) bool {
 	return r.mu.pace.set(node.Name, zone, readiness(node) == corev1.ConditionTrue, time.Now())
 }
 
-func (r *Controller) forget(name string) {
+// forget drops a node; it tells whether the pace of eviction changed.
+func (r *Controller) forget(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.mu.pace.drop(name)
 	delete(r.mu.heard, name)
+	return r.mu.pace.drop(name)
 }
 
 // lastHeard is when the node gave a sign of life.

@@ -46,7 +46,7 @@ func (p *pacer) set(name, zoneName string, ready bool, now time.Time) bool {
 		return false
 	}
 	before, none := p.rate(zoneName), p.ready == 0
-	p.drop(name)
+	left := p.drop(name)
 	z := p.zones[zoneName]
 	if z == nil {
 		z = &zone{tokens: 1, at: now}
@@ -59,15 +59,17 @@ func (p *pacer) set(name, zoneName string, ready bool, now time.Time) bool {
 	} else {
 		z.lost++
 	}
-	return before != p.rate(zoneName) || none != (p.ready == 0)
+	return left && have.zone != zoneName || before != p.rate(zoneName) || none != (p.ready == 0)
 }
 
-// drop forgets a node.
-func (p *pacer) drop(name string) {
+// drop forgets a node. It tells whether the pace of anyone changed: where lost
+// nodes are taken away, others may have to be emptied that were not before.
+func (p *pacer) drop(name string) bool {
 	have, known := p.nodes[name]
 	if !known {
-		return
+		return false
 	}
+	before, none := p.rate(have.zone), p.ready == 0
 	delete(p.nodes, name)
 	z := p.zones[have.zone]
 	if have.ready {
@@ -76,6 +78,7 @@ func (p *pacer) drop(name string) {
 	} else {
 		z.lost--
 	}
+	return before != p.rate(have.zone) || none != (p.ready == 0)
 }
 
 // anyReady tells whether a node of the cluster is ready. While none is,
