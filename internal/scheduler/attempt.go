@@ -158,5 +158,5 @@ func (s *Scheduler) best(totals []int64) int {
 func (s *Scheduler) assume(pod *framework.Pod, node *framework.Node) {
 	s.cluster.addPod(node.Name, pod.Pod, pod.Usage)
 	s.placed[pod.UID] = placement{node: node.Name, pod: pod.Pod, assumed: true}
-	s.unnominate(pod.UID)
+	s.leave(pod.Pod, node.Name)
 }

@@ -77,15 +77,15 @@ func (s *Scheduler) podChanged(old, new *corev1.Pod, now time.Time) {
 	case new == nil:
 		s.drop(old)
 		s.free(old, now)
+	case new.Status.Phase == corev1.PodSucceeded || new.Status.Phase == corev1.PodFailed:
+		s.drop(new)
+		s.free(new, now)
 	case new.Spec.NodeName != "":
 		s.drop(new)
-		if new.Status.Phase == corev1.PodSucceeded || new.Status.Phase == corev1.PodFailed {
-			s.free(new, now)
-			return
-		}
 		s.place(old, new, now)
-	case new.DeletionTimestamp != nil:
+	case new.DeletionTimestamp != nil: // it will not be bound, though a finalizer may keep it
 		s.drop(new)
+		s.free(new, now)
 	case s.profiles[new.Spec.SchedulerName] != nil:
 		if _, assumed := s.placed[new.UID]; !assumed {
 			s.wait(old, new, now)
@@ -96,12 +96,7 @@ func (s *Scheduler) podChanged(old, new *corev1.Pod, now time.Time) {
 // drop forgets a waiting pod.
 func (s *Scheduler) drop(pod *corev1.Pod) {
 	s.queue.Drop(pod.UID)
-	if _, ok := s.nominated.byPod[pod.UID]; !ok {
-		return
-	}
-	// The room that was kept is free for others.
-	s.unnominate(pod.UID)
-	s.queue.Happened(framework.Event{Kind: framework.PodFreed, OldPod: pod}, time.Now())
+	s.leave(pod, "")
 }
 
 // wait puts a pod into the queue, or brings a newer version there. A change of

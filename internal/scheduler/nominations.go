@@ -2,7 +2,9 @@ package scheduler
 
 import (
 	"slices"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
@@ -43,7 +45,7 @@ func (n *nominations) below(node string, priority int32) []*framework.Placed {
 
 // nominate keeps room for a pod on a node; an empty one keeps none.
 func (s *Scheduler) nominate(pod *framework.Pod, node string) {
-	s.unnominate(pod.UID)
+	s.leave(pod.Pod, node)
 	if node == "" {
 		return
 	}
@@ -77,6 +79,16 @@ func (s *Scheduler) unnominate(uid types.UID) {
 	})
 	if len(n.byNode[node]) == 0 {
 		delete(n.byNode, node)
+	}
+}
+
+// leave ends a pod's nomination. Unless it goes to that very node, the room that
+// was kept is free for others.
+func (s *Scheduler) leave(pod *corev1.Pod, goes string) {
+	node, kept := s.nominated.byPod[pod.UID]
+	s.unnominate(pod.UID)
+	if kept && node != goes {
+		s.queue.Happened(framework.Event{Kind: framework.PodFreed, OldPod: pod}, time.Now())
 	}
 }
 
