@@ -41,7 +41,7 @@ func (s *Scheduler) attempt(ctx context.Context, e *queue.Entry, now time.Time) 
 		s.bind(ctx, p, e, node.Name, n)
 		return
 	}
-	s.bindWithNeeds(ctx, p, e, node.Name, n)
+	s.bindWithNeeds(ctx, p, e, node.Node, n)
 }
 
 // choose finds the best node for a pod. The trial is for preemption; it is nil

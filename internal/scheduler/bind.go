@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/knarr-io/knarr/internal/scheduler/framework"
 	"github.com/knarr-io/knarr/internal/scheduler/plugins"
 	"github.com/knarr-io/knarr/internal/scheduler/queue"
 )
@@ -59,9 +60,9 @@ func (s *Scheduler) bind(ctx context.Context, p *profile, e *queue.Entry, node s
 
 // bindWithNeeds has the pod's claims bound first. That may take long, so it
 // holds no slot.
-func (s *Scheduler) bindWithNeeds(ctx context.Context, p *profile, e *queue.Entry, node string, n needs) {
+func (s *Scheduler) bindWithNeeds(ctx context.Context, p *profile, e *queue.Entry, node *corev1.Node, n needs) {
 	if n.volumes != nil {
-		s.volumes.promise(n.volumes, node)
+		s.volumes.promise(n.volumes, node.Name)
 	}
 	if n.devices != nil {
 		s.devices.ledger.Promise(n.devices)
@@ -84,7 +85,7 @@ func (s *Scheduler) bindWithNeeds(ctx context.Context, p *profile, e *queue.Entr
 			s.inbox.put(message{kind: unboundMessage, entry: e, needs: n, err: err})
 			return
 		}
-		s.bind(ctx, p, e, node, n)
+		s.bind(ctx, p, e, node.Name, n)
 	})
 }
 
@@ -126,9 +127,13 @@ func (s *Scheduler) unbound(ctx context.Context, m message, now time.Time) {
 	if have, ok := s.placed[uid]; ok && have.assumed {
 		s.free(have.pod, now)
 	}
-	if _, there := s.podInf.Get(m.entry.Pod.Namespace, m.entry.Pod.Name); !there {
+	newest, there := s.podInf.Get(m.entry.Pod.Namespace, m.entry.Pod.Name)
+	if !there {
 		s.queue.Drop(uid)
 		return
+	}
+	if newest.UID == uid { // its changes passed the queue by while it was being bound
+		m.entry.Pod = framework.NewPod(newest)
 	}
 	s.logger.Warn("binding failed", "pod", m.entry.Pod.Name, "namespace", m.entry.Pod.Namespace, "error", m.err)
 	s.queue.Fail(m.entry, nil, true, now)

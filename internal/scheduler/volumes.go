@@ -99,20 +99,22 @@ func claimKey(c *corev1.PersistentVolumeClaim) plugins.ClaimKey {
 }
 
 // carryOut writes a plan and waits until every claim is bound.
-func (v *volumes) carryOut(ctx context.Context, plan *plugins.VolumePlan, node string) error {
+func (v *volumes) carryOut(ctx context.Context, plan *plugins.VolumePlan, node *corev1.Node) error {
 	ctx, cancel := context.WithTimeout(ctx, volumeTimeout)
 	defer cancel()
+	w := &wait{volumes: v, plan: plan, node: node, seen: map[plugins.ClaimKey]bool{}}
 	for _, b := range plan.Bind {
-		if err := v.bind(ctx, b); err != nil {
+		written, err := v.bind(ctx, b)
+		if err != nil {
 			return err
 		}
+		w.written = append(w.written, written)
 	}
 	for _, c := range plan.Provision {
-		if err := v.selectNode(ctx, c, node); err != nil {
+		if err := v.selectNode(ctx, c, node.Name); err != nil {
 			return err
 		}
 	}
-	w := &wait{volumes: v, plan: plan, node: node, seen: map[plugins.ClaimKey]bool{}}
 	for {
 		again := v.bell.next()
 		done, err := w.done()
@@ -128,19 +130,16 @@ func (v *volumes) carryOut(ctx context.Context, plan *plugins.VolumePlan, node s
 }
 
 // bind promises a volume to a claim in the API; the volume controller does
-// the rest.
-func (v *volumes) bind(ctx context.Context, b plugins.VolumeBind) error {
+// the rest. It gives the volume as it is then.
+func (v *volumes) bind(ctx context.Context, b plugins.VolumeBind) (*corev1.PersistentVolume, error) {
 	pv, dirty, err := volumehelpers.GetBindVolumeToClaim(b.Volume, b.Claim)
+	if err == nil && dirty {
+		pv, err = v.pvs.Update(ctx, pv)
+	}
 	if err != nil {
-		return fmt.Errorf("bind volume %s to claim %s/%s: %w", b.Volume.Name, b.Claim.Namespace, b.Claim.Name, err)
+		return nil, fmt.Errorf("bind volume %s to claim %s/%s: %w", b.Volume.Name, b.Claim.Namespace, b.Claim.Name, err)
 	}
-	if !dirty {
-		return nil
-	}
-	if _, err := v.pvs.Update(ctx, pv); err != nil {
-		return fmt.Errorf("bind volume %s to claim %s/%s: %w", b.Volume.Name, b.Claim.Namespace, b.Claim.Name, err)
-	}
-	return nil
+	return pv, nil
 }
 
 // selectNode tells the provisioner where a claim's volume is needed.
@@ -163,14 +162,18 @@ func (v *volumes) selectNode(ctx context.Context, c *corev1.PersistentVolumeClai
 // wait is a plan under way.
 type wait struct {
 	*volumes
-	plan *plugins.VolumePlan
-	node string
-	seen map[plugins.ClaimKey]bool // claims that showed our choice of a node
+	plan    *plugins.VolumePlan
+	node    *corev1.Node
+	written []*corev1.PersistentVolume // those of plan.Bind, promised to their claims
+	seen    map[plugins.ClaimKey]bool  // claims that showed our choice of a node
 }
 
 // done tells whether all claims of the plan are bound; an error ends the wait.
 func (w *wait) done() (bool, error) {
-	for _, b := range w.plan.Bind {
+	for i, b := range w.plan.Bind {
+		if err := w.kept(w.written[i]); err != nil {
+			return false, err
+		}
 		if done, err := w.bound(b.Claim); !done || err != nil {
 			return false, err
 		}
@@ -183,17 +186,39 @@ func (w *wait) done() (bool, error) {
 	return true, nil
 }
 
+// kept fails where a volume is not promised to its claim any more: it will
+// never be bound then.
+func (w *wait) kept(written *corev1.PersistentVolume) error {
+	v := found(w.volumeInf, "", written.Name)
+	switch {
+	case v == nil:
+		return fmt.Errorf("binding volumes: volume %s is gone", written.Name)
+	case client.Revision(v) < client.Revision(written): // our own write is still to be seen
+		return nil
+	case v.Spec.ClaimRef == nil || v.Spec.ClaimRef.UID != written.Spec.ClaimRef.UID:
+		return fmt.Errorf("binding volumes: ClaimRef got reset for pv %q", v.Name)
+	}
+	return nil
+}
+
 func (w *wait) bound(was *corev1.PersistentVolumeClaim) (bool, error) {
 	c := found(w.claimInf, was.Namespace, was.Name)
 	if c == nil || c.UID != was.UID || c.DeletionTimestamp != nil {
 		return false, fmt.Errorf("claim %s/%s is gone: create it again", was.Namespace, was.Name)
 	}
 	if _, bound := c.Annotations[volumehelpers.AnnBindCompleted]; bound && c.Spec.VolumeName != "" {
-		return found(w.volumeInf, "", c.Spec.VolumeName) != nil, nil
+		v := found(w.volumeInf, "", c.Spec.VolumeName)
+		if v == nil {
+			return false, nil
+		}
+		if err := volumehelpers.CheckNodeAffinity(v, w.node.Labels); err != nil {
+			return false, fmt.Errorf("binding volumes: pv %q node affinity doesn't match node %q: %w", v.Name, w.node.Name, err)
+		}
+		return true, nil
 	}
 	on := c.Annotations[volumehelpers.AnnSelectedNode]
-	if on == "" && w.seen[claimKey(was)] || on != "" && on != w.node {
-		return false, fmt.Errorf("the provisioner took node %s back for claim %s/%s", w.node, c.Namespace, c.Name)
+	if on == "" && w.seen[claimKey(was)] || on != "" && on != w.node.Name {
+		return false, fmt.Errorf("the provisioner took node %s back for claim %s/%s", w.node.Name, c.Namespace, c.Name)
 	}
 	w.seen[claimKey(was)] = on != ""
 	return false, nil
