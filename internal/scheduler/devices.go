@@ -139,11 +139,20 @@ func (d *devices) prepared(plan *plugins.DevicePlan, written []*resourcev1.Resou
 		if have := found(d.claimInf, claim.Namespace, claim.Name); have != nil && client.Revision(have) > client.Revision(claim) {
 			claim = have
 		}
+		if d.gone(claim) || claim.UID != plan.Claims[i].Claim.UID || claim.Status.Allocation == nil {
+			return false, fmt.Errorf("claim %s/%s lost its devices while they were being prepared", claim.Namespace, claim.Name)
+		}
 		if done, err := plugins.DevicesReady(claim); !done || err != nil {
 			return false, err
 		}
 	}
 	return true, nil
+}
+
+// gone tells of a version of a claim whether the claim is there no more.
+func (d *devices) gone(claim *resourcev1.ResourceClaim) bool {
+	seen := d.claimInf.Seen() // before looking: what is found is at least as new
+	return found(d.claimInf, claim.Namespace, claim.Name) == nil && seen >= client.Revision(claim)
 }
 
 // reserve writes one claim: the finalizer, then allocation and consumer.

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
 	"github.com/knarr-io/knarr/internal/scheduler/plugins"
+	"github.com/knarr-io/knarr/internal/scheduler/queue"
 )
 
 // wanting uses claims by name.
@@ -214,5 +216,28 @@ func TestStuckClaimsAreFound(t *testing.T) {
 		if got := p.devices.Stuck(tr.cycle, tr.pod) != nil; got != want {
 			t.Errorf("%d users: stuck %v, want %v", users, got, want)
 		}
+	}
+}
+
+// TestDevicesThatWereNotWrittenAreTold: who was refused a device that was
+// promised looks again when the promise comes to nothing.
+func TestDevicesThatWereNotWrittenAreTold(t *testing.T) {
+	now := time.Unix(100, 0)
+	from := plugins.Sources{Devices: rack([]*resourcev1.ResourceClaim{deviceClaim("c", "", 1), deviceClaim("d", "", 1)}, offer("a", "small"))}
+	s, p := choosing(from, "a")
+	s.queue, s.profiles = queue.New(p.gates, queue.Backoff{}), map[string]*profile{"": p}
+	s.devices = &devices{ledger: from.Devices.Claims}
+	_, n, why := choice(s, p, newPod("first", wanting("c")))
+	if why != "" {
+		t.Fatal(why)
+	}
+	s.devices.ledger.Promise(n.devices)
+	s.podChanged(nil, newPod("second", wanting("d")), now)
+	if name, node := try(s, p, now); name != "second" || node != "" {
+		t.Fatalf("%q went to %q, and the device is promised", name, node)
+	}
+	s.released(message{needs: n}, now)
+	if name, node := try(s, p, now.Add(time.Minute)); name != "second" || node != "a" {
+		t.Errorf("%q went to %q, want the second on a", name, node)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/dynamic-resource-allocation/resourceclaim"
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
@@ -41,9 +42,15 @@ func (s *Scheduler) released(m message, now time.Time) {
 		return
 	}
 	for _, claim := range m.written {
-		s.devices.ledger.Put(claim)
+		if !s.devices.gone(claim) { // nobody would tell of its going once more
+			s.devices.ledger.Put(claim)
+		}
 	}
-	s.devices.ledger.Release(m.needs.devices)
+	for _, claim := range s.devices.ledger.Release(m.needs.devices) {
+		held := claim.DeepCopy()
+		held.Status.Allocation = &resourcev1.AllocationResult{} // so that it is seen to be freed
+		s.queue.Happened(framework.Event{Kind: framework.ObjectChanged, Old: held, New: claim}, now)
+	}
 	for i := range m.needs.devices.Claims {
 		c := &m.needs.devices.Claims[i]
 		shown := c.Claim

@@ -61,12 +61,13 @@ func NewClaimLedger() *ClaimLedger {
 	}
 }
 
-// Put takes a version of a claim, unless a newer one of the same claim is
-// known: our own writes come back earlier than the informer shows them.
+// Put takes a version of a claim, unless a newer one of its name is known: our
+// own writes come back earlier than the informer shows them, and sometimes
+// later than it shows another claim.
 func (l *ClaimLedger) Put(claim *resourcev1.ResourceClaim) {
 	key := ClaimKey{claim.Namespace, claim.Name}
 	if have := l.claims[key]; have != nil {
-		if have.UID == claim.UID && older(claim, have) {
+		if older(claim, have) {
 			return
 		}
 		l.countShown(have, false)
@@ -111,8 +112,9 @@ func (l *ClaimLedger) Promise(plan *DevicePlan) {
 }
 
 // Release ends the promises of a plan: what was written is in the newest
-// versions of its claims, which are to be Put before.
-func (l *ClaimLedger) Release(plan *DevicePlan) {
+// versions of its claims, which are to be Put before. It gives the claims whose
+// devices were not written, or are taken off them again: those are free.
+func (l *ClaimLedger) Release(plan *DevicePlan) (free []*resourcev1.ResourceClaim) {
 	for i := range plan.Claims {
 		claim := plan.Claims[i].Claim
 		a := l.pending[claim.UID]
@@ -121,10 +123,13 @@ func (l *ClaimLedger) Release(plan *DevicePlan) {
 		}
 		delete(l.pending, claim.UID)
 		l.count(a, false)
-		if have := l.claims[ClaimKey{claim.Namespace, claim.Name}]; have != nil && have.UID == claim.UID {
+		if have := l.claims[ClaimKey{claim.Namespace, claim.Name}]; have != nil && have.UID == claim.UID && have.Status.Allocation != nil {
 			l.count(have.Status.Allocation, true)
+		} else {
+			free = append(free, claim)
 		}
 	}
+	return free
 }
 
 // count takes an allocation's devices, or gives them back. Administrative
