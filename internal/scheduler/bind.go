@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
 	"github.com/knarr-io/knarr/internal/scheduler/plugins"
@@ -44,13 +43,14 @@ func (n needs) none() bool { return n.volumes == nil && n.devices == nil }
 // bind writes the pod's node.
 func (s *Scheduler) bind(ctx context.Context, p *profile, e *queue.Entry, node string, n needs) {
 	pod := e.Pod.Pod
+	life := ctx
 	s.aside(ctx, func(ctx context.Context) {
 		_, err := s.pods.Act(ctx, pod.Namespace, pod.Name, "binding", &corev1.Binding{
 			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID},
 			Target:     corev1.ObjectReference{Kind: "Node", Name: node},
 		})
 		if err != nil {
-			s.inbox.put(message{kind: unboundMessage, entry: e, needs: n, err: fmt.Errorf("binding rejected: %w", err)})
+			s.takeBack(life, e, n, fmt.Errorf("binding rejected: %w", err))
 			return
 		}
 		s.metrics.scheduled(e)
@@ -82,7 +82,7 @@ func (s *Scheduler) bindWithNeeds(ctx context.Context, p *profile, e *queue.Entr
 		}
 		s.inbox.put(done)
 		if err != nil {
-			s.inbox.put(message{kind: unboundMessage, entry: e, needs: n, err: err})
+			s.takeBack(ctx, e, n, err)
 			return
 		}
 		s.bind(ctx, p, e, node.Name, n)
@@ -108,22 +108,23 @@ func (s *Scheduler) deallocate(ctx context.Context, p *profile, t *trial) string
 	return "deallocation of ResourceClaim completed"
 }
 
-// giveBack takes a pod that was not bound off the claims that it reserved.
-func (s *Scheduler) giveBack(ctx context.Context, plan *plugins.DevicePlan, pod types.UID) {
-	s.aside(ctx, func(ctx context.Context) {
-		if err := s.devices.unreserve(ctx, plan, pod); err != nil {
-			s.logger.Warn("a reservation was not taken back", "pod", pod, "error", err)
+// takeBack hands a pod to the loop that was not bound. The claims that it
+// reserved are given back before, or the next attempt would count on them.
+func (s *Scheduler) takeBack(ctx context.Context, e *queue.Entry, n needs, cause error) {
+	if n.devices != nil {
+		ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+		defer cancel()
+		if err := s.devices.unreserve(ctx, n.devices, e.Pod.UID); err != nil {
+			s.logger.Warn("a reservation was not taken back", "pod", e.Pod.UID, "error", err)
 		}
-	})
+	}
+	s.inbox.put(message{kind: unboundMessage, entry: e, err: cause})
 }
 
 // unbound takes a pod back whose binding failed. One that is gone, or has a
 // node by now, will be told by the informer.
-func (s *Scheduler) unbound(ctx context.Context, m message, now time.Time) {
+func (s *Scheduler) unbound(m message, now time.Time) {
 	uid := m.entry.Pod.UID
-	if m.needs.devices != nil {
-		s.giveBack(ctx, m.needs.devices, uid)
-	}
 	if have, ok := s.placed[uid]; ok && have.assumed {
 		s.free(have.pod, now)
 	}

@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"context"
 	"maps"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 )
 
 // handle takes one message into the state.
-func (s *Scheduler) handle(ctx context.Context, m message) {
+func (s *Scheduler) handle(m message) {
 	now := time.Now()
 	switch m.kind {
 	case nodeMessage:
@@ -21,7 +20,7 @@ func (s *Scheduler) handle(ctx context.Context, m message) {
 	case podMessage:
 		s.podChanged(m.oldPod, m.newPod, now)
 	case unboundMessage:
-		s.unbound(ctx, m, now)
+		s.unbound(m, now)
 	case releasedMessage:
 		s.released(m, now)
 	case retryMessage:

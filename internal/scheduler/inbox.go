@@ -30,7 +30,7 @@ type message struct {
 	entry            *queue.Entry // unboundMessage
 	err              error
 	uid              types.UID                   // retryMessage
-	needs            needs                       // releasedMessage, unboundMessage
+	needs            needs                       // releasedMessage
 	written          []*resourcev1.ResourceClaim // releasedMessage
 	event            framework.Event             // objectMessage
 }

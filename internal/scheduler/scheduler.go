@@ -174,7 +174,7 @@ func (s *Scheduler) Run(ctx context.Context) {
 	}
 	for ctx.Err() == nil {
 		for _, m := range s.inbox.take() {
-			s.handle(ctx, m)
+			s.handle(m)
 		}
 		now := time.Now()
 		if e := s.queue.Pop(now); e != nil {
