@@ -19,6 +19,10 @@ const maxFile = 8 << 20
 // a lock file tells nobody when it goes.
 const lockRetry = 20 * time.Millisecond
 
+// staleLock is how long one and the same lock file is waited for: programs hold
+// it for a moment, and one that was killed meanwhile leaves it for good.
+const staleLock = time.Minute
+
 // edit replaces the target's content by what change makes of it; nil content
 // removes the file. Nothing is written where nothing changed.
 func edit(ctx context.Context, t Target, change func(data []byte, exists bool) ([]byte, error)) (err error) {
@@ -137,6 +141,7 @@ func makeDirs(t Target, dir string) error {
 // lock takes the lock file that kubectl and client-go use.
 func lock(ctx context.Context, path string) (unlock func() error, err error) {
 	name := path + ".lock"
+	var held holder
 	for {
 		f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL, 0)
 		if err == nil {
@@ -144,6 +149,12 @@ func lock(ctx context.Context, path string) (unlock func() error, err error) {
 		}
 		if !errors.Is(err, os.ErrExist) {
 			return nil, err
+		}
+		if held.isDead(name) {
+			if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return nil, err
+			}
+			continue
 		}
 		timer := time.NewTimer(lockRetry)
 		select {
@@ -153,4 +164,24 @@ func lock(ctx context.Context, path string) (unlock func() error, err error) {
 		case <-timer.C:
 		}
 	}
+}
+
+// holder is who holds a lock that is waited for, known by the file.
+type holder struct {
+	file  os.FileInfo
+	since time.Time
+}
+
+// isDead looks at the lock file, and tells that it has been the same one for
+// longer than anybody holds it.
+func (h *holder) isDead(name string) bool {
+	now, err := os.Lstat(name)
+	if err != nil {
+		h.file = nil // it was let go
+		return false
+	}
+	if h.file == nil || !os.SameFile(now, h.file) || !now.ModTime().Equal(h.file.ModTime()) {
+		h.file, h.since = now, time.Now()
+	}
+	return time.Since(h.since) >= staleLock
 }

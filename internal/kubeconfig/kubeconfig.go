@@ -66,22 +66,47 @@ func Merge(ctx context.Context, target Target, e Entry) error {
 }
 
 // Refresh brings the entry up to date where Merge has put it; what is current
-// stays so. No file, or none of ours in it, is no error.
+// stays so. No file, or none of ours in it, is no error. Where all is up to date
+// the lock is not asked for.
 func Refresh(ctx context.Context, target Target, e Entry) error {
-	if _, err := os.Stat(target.Path); errors.Is(err, os.ErrNotExist) {
+	path, err := resolve(target.Path)
+	if err != nil {
+		return fmt.Errorf("kubeconfig: %w", err)
+	}
+	data, info, err := read(path)
+	if err == nil && info == nil {
 		return nil
 	}
+	if err == nil {
+		if content, ours, err := refreshed(data, e); err == nil && ours && bytes.Equal(content, data) {
+			return nil
+		}
+	}
 	return edit(ctx, target, func(data []byte, _ bool) ([]byte, error) {
-		doc, err := parse(data)
-		if err != nil {
-			return nil, err
-		}
-		if _, ours := doc.note(e.Name); !ours {
-			return data, nil
-		}
-		doc.putCredentials(e)
-		return doc.encode()
+		content, _, err := refreshed(data, e)
+		return content, err
 	})
+}
+
+// refreshed is the content with the entry up to date, where it is ours.
+func refreshed(data []byte, e Entry) (content []byte, ours bool, err error) {
+	doc, err := parse(data)
+	if err != nil {
+		return nil, false, err
+	}
+	if _, ours := doc.note(e.Name); !ours {
+		return data, false, nil
+	}
+	before, err := doc.encode()
+	if err != nil {
+		return nil, true, err
+	}
+	doc.putCredentials(e)
+	after, err := doc.encode()
+	if err == nil && bytes.Equal(before, after) {
+		return data, true, nil // whatever it looks like
+	}
+	return after, true, err
 }
 
 // Remove takes the entry out again and makes the context current that was so

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -273,6 +274,70 @@ func TestHeldLockEndsWithTheContext(t *testing.T) {
 	err := Merge(ctx, target, entry)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), target.Path+".lock") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A program that was killed while it held the lock leaves it for good.
+func TestLockOfADeadProgramIsTaken(t *testing.T) {
+	target := write(t, mine)
+	if err := os.WriteFile(target.Path+".lock", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) { merge(t, target) })
+	if load(t, target).CurrentContext != "knarr" {
+		t.Error("nothing was merged")
+	}
+	if _, err := os.Stat(target.Path + ".lock"); !errors.Is(err, os.ErrNotExist) {
+		t.Error("the lock is left")
+	}
+}
+
+// However long others hold the lock, one after the other, it is not taken from
+// them.
+func TestLockOfTheLivingIsWaitedFor(t *testing.T) {
+	target := write(t, mine)
+	name := target.Path + ".lock"
+	synctest.Test(t, func(t *testing.T) {
+		hold := func(turn int) {
+			if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Chtimes(name, time.Time{}, time.Unix(int64(turn), 0))); err != nil {
+				t.Error(err)
+			}
+		}
+		hold(0)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*staleLock)
+		defer cancel()
+		ended := make(chan error, 1)
+		go func() { ended <- Merge(ctx, target, entry) }()
+		for turn := range 15 {
+			time.Sleep(staleLock / 2)
+			if len(ended) > 0 {
+				t.Fatal("the lock was taken, or not waited for")
+			}
+			hold(turn + 1)
+		}
+		if err := errors.Join(os.Remove(name), <-ended); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What is up to date is not touched, whoever holds the lock: each start of the
+// server asks for it, and may be killed meanwhile.
+func TestRefreshOfWhatIsUpToDate(t *testing.T) {
+	target := write(t, mine)
+	merge(t, target)
+	if err := os.WriteFile(target.Path+".lock", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Refresh(ended, target, entry); err != nil {
+		t.Error(err)
+	}
+	renewed := entry
+	renewed.Certificate = []byte("renewed")
+	if err := Refresh(ended, target, renewed); err == nil {
+		t.Error("the lock was not asked for")
 	}
 }
 
