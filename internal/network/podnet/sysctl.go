@@ -142,6 +142,9 @@ func (s settings) load() (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the saved kernel settings: %w", err)
 	}
+	if len(data) == 0 { // by a power cut, after which the kernel's settings are its own
+		return saved, nil
+	}
 	if err := json.Unmarshal(data, &saved); err != nil {
 		return nil, fmt.Errorf("the saved kernel settings in %s are damaged; remove the file after checking `sysctl net.ipv4.ip_forward`: %w", s.file, err)
 	}

@@ -109,3 +109,24 @@ func TestALimitThatMayNotBeChangedIsNoFailure(t *testing.T) {
 		t.Errorf("nothing was changed, noted is %v, %v", saved, err)
 	}
 }
+
+// A power cut may leave the file empty. What it held is the kernel's own again
+// by then: up comes up, and down has nothing to say.
+func TestEmptyFileOfSavedSettings(t *testing.T) {
+	s := kernelWith(t, map[string]string{"net/ipv4/ip_forward": "0"})
+	if err := os.WriteFile(s.file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.raise(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.values(t)["net/ipv4/ip_forward"]; got != "1" {
+		t.Errorf("forwarding is %s", got)
+	}
+	if err := s.restore(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.values(t)["net/ipv4/ip_forward"]; got != "0" {
+		t.Errorf("forwarding is %s afterwards", got)
+	}
+}
