@@ -57,7 +57,9 @@ func TestLostChangesAreMadeUpFor(t *testing.T) {
 	await.Until(t, soon, "a way that came while changes were lost is gone", func() bool {
 		return isRouted(first.space, other.pods) && !isTunnelled(first.space, other.pods)
 	})
-	first.space.Do(func() error { return netlink.RouteDel(&netlink.Route{Dst: host(other.address), Scope: netlink.SCOPE_LINK}) })
+	first.space.Do(func() error {
+		return netlink.RouteDel(&netlink.Route{Dst: host(other.address), Scope: netlink.SCOPE_LINK})
+	})
 	await.Until(t, soon, "a change after those that were lost is noticed", func() bool { return isTunnelled(first.space, other.pods) })
 }
 
