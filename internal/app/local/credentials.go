@@ -118,13 +118,13 @@ func withTarget(before []kubeconfig.Target, t kubeconfig.Target) ([]kubeconfig.T
 }
 
 func (s Settings) writeKubeconfig(path string, c Credentials, owner int) error {
-	return writeKubeconfig(path, s.server(), c, owner)
+	return writeKubeconfig(path, s.server(), c, owner, writeFile)
 }
 
-func writeKubeconfig(path, server string, c Credentials, owner int) error {
+func writeKubeconfig(path, server string, c Credentials, owner int, write fileWriter) error {
 	data, err := kubeconfig.Encode(kubeconfig.Build(c.entry(server)))
 	if err != nil {
 		return err
 	}
-	return writeFile(path, data, 0o600, owner)
+	return write(path, data, 0o600, owner)
 }

@@ -63,7 +63,7 @@ func (s Settings) writeFurther(authority *pki.Authority, edge *pki.Certificate) 
 			return err
 		}
 		err = n.writeIdentity(Identity{Server: s.meshServer(), Node: credentialsOf(authority, certs[0]),
-			Proxy: credentialsOf(authority, proxy[0]), Serving: credentialsOf(authority, certs[1]), Edge: credentialsOf(authority, edge)})
+			Proxy: credentialsOf(authority, proxy[0]), Serving: credentialsOf(authority, certs[1]), Edge: credentialsOf(authority, edge)}, writeFile)
 		if err != nil {
 			return fmt.Errorf("node %s: %w", n.NodeName, err)
 		}
@@ -83,17 +83,25 @@ type Identity struct {
 	Node, Proxy, Serving, Edge Credentials
 }
 
-// writeIdentity writes the files of an agent and of the edge beside it.
-func (s Settings) writeIdentity(id Identity) error {
+// writeIdentity writes the files of an agent and of the edge beside it, by the
+// given means. The serving certificate comes last, when all others are there:
+// it tells that the machine has joined, and when its papers were renewed.
+func (s Settings) writeIdentity(id Identity, write fileWriter) error {
 	if err := os.MkdirAll(s.identity(), 0o700); err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
 	root := os.Geteuid()
-	return errors.Join(
-		writeFile(s.ClusterCA(), id.Serving.CA, 0o600, root),
-		writeFile(s.ServingCertificate(), slices.Concat(id.Serving.Certificate, id.Serving.Key), 0o600, root),
-		writeKubeconfig(s.NodeKubeconfig(), id.Server, id.Node, root),
-		writeKubeconfig(s.ProxyKubeconfig(), id.Server, id.Proxy, root),
-		writeKubeconfig(s.edgeKubeconfig(), id.Server, id.Edge, edgeUser),
-	)
+	if err := write(s.ClusterCA(), id.Serving.CA, 0o600, root); err != nil {
+		return err
+	}
+	for _, k := range []struct {
+		path  string
+		of    Credentials
+		owner int
+	}{{s.ProxyKubeconfig(), id.Proxy, root}, {s.edgeKubeconfig(), id.Edge, edgeUser}, {s.NodeKubeconfig(), id.Node, root}} {
+		if err := writeKubeconfig(k.path, id.Server, k.of, k.owner, write); err != nil {
+			return err
+		}
+	}
+	return write(s.ServingCertificate(), slices.Concat(id.Serving.Certificate, id.Serving.Key), 0o600, root)
 }

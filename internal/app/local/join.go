@@ -107,7 +107,7 @@ func (j *joiner) start(ctx context.Context) (already bool, err error) {
 // enroll gets the node's papers and the cluster's settings, unless this
 // machine has them.
 func (j *joiner) enroll(ctx context.Context) error {
-	if _, err := os.Stat(j.NodeKubeconfig()); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(j.ServingCertificate()); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(err, saveState(j.stateFile(), j.state()))
 	}
 	if j.token == "" {
@@ -167,7 +167,7 @@ func (s Settings) writePapers(ca []byte, p join.Papers) error {
 	of := func(pair join.Pair) Credentials {
 		return Credentials{CA: ca, Certificate: pair.Certificate, Key: pair.Key}
 	}
-	return s.writeIdentity(Identity{Server: s.Server, Node: of(p.Node), Proxy: of(p.Proxy), Edge: of(p.Edge), Serving: of(p.Serving)})
+	return s.writeIdentity(Identity{Server: s.Server, Node: of(p.Node), Proxy: of(p.Proxy), Edge: of(p.Edge), Serving: of(p.Serving)}, writeDurably)
 }
 
 // await waits for the node, as itself: it may read its own Node.
@@ -186,6 +186,10 @@ func (j *joiner) await(ctx context.Context) error {
 // their life is left when that is tried first.
 const retryPapers = time.Minute
 
+// lookAtPapers is the longest sleep, so that a machine that was suspended, or
+// whose clock was set, catches up.
+const lookAtPapers = time.Hour
+
 // KeepPapers renews the certificates of a node that joined, long before they
 // end, until ctx does. c acts as the node.
 func (s Settings) KeepPapers(ctx context.Context, c *client.Client, logger *slog.Logger) error {
@@ -199,10 +203,13 @@ func (s Settings) KeepPapers(ctx context.Context, c *client.Client, logger *slog
 		if err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(max(0, time.Until(due))):
+		if wait := time.Until(due); wait > 0 {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(min(wait, lookAtPapers)):
+			}
+			continue
 		}
 		papers, err := node.Renew(ctx, c)
 		if err == nil {

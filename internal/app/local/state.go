@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -135,12 +136,29 @@ func saveState(path string, st state) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, append(data, '\n'), 0o600, os.Geteuid())
+	data = append(data, '\n')
+	if before, err := os.ReadFile(path); err == nil && bytes.Equal(before, data) {
+		return nil
+	}
+	return writeDurably(path, data, 0o600, os.Geteuid())
 }
+
+// fileWriter is writeFile or writeDurably.
+type fileWriter func(path string, data []byte, mode fs.FileMode, owner int) error
 
 // writeFile replaces a file whole, with a user and the group of the same
 // number as its owner: whoever opens it can read it from the first moment.
 func writeFile(path string, data []byte, mode fs.FileMode, owner int) error {
+	return replaceFile(path, data, mode, owner, func(*os.File) error { return nil })
+}
+
+// writeDurably is writeFile for what nobody could make again: a power cut
+// leaves what was there before, or all of the new content.
+func writeDurably(path string, data []byte, mode fs.FileMode, owner int) error {
+	return replaceFile(path, data, mode, owner, (*os.File).Sync)
+}
+
+func replaceFile(path string, data []byte, mode fs.FileMode, owner int, finish func(*os.File) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-")
 	if err != nil {
 		return err
@@ -150,6 +168,9 @@ func writeFile(path string, data []byte, mode fs.FileMode, owner int) error {
 	err = errors.Join(err, f.Chmod(mode))
 	if owner != os.Geteuid() {
 		err = errors.Join(err, f.Chown(owner, owner))
+	}
+	if err == nil {
+		err = finish(f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
