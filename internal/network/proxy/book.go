@@ -29,15 +29,20 @@ type book struct {
 	owners map[owner]Rendered
 	claims map[ruleset.Key]map[owner]string
 	ready  map[netip.Addr]int
+	udp    map[netip.Addr]int // of ready, those that UDP is sent to
 	// touched are the addresses of changes that were not applied yet, and
-	// whether UDP goes to them. Who applies them empties it.
+	// whether UDP goes to them, or went. Who applies them empties it.
 	touched map[netip.Addr]bool
+	// begun says that something was applied. From then on fresh are the UDP
+	// frontends of changes that were not applied yet.
+	begun bool
+	fresh frontends
 }
 
 func newBook() *book {
 	return &book{
 		owners: map[owner]Rendered{}, claims: map[ruleset.Key]map[owner]string{},
-		ready: map[netip.Addr]int{}, touched: map[netip.Addr]bool{},
+		ready: map[netip.Addr]int{}, udp: map[netip.Addr]int{}, touched: map[netip.Addr]bool{}, fresh: newFrontends(),
 	}
 }
 
@@ -65,15 +70,39 @@ func (b *book) set(o owner, next Rendered, change ruleset.Change) ruleset.Change
 	}
 	for addr, udp := range old.Ready {
 		b.touched[addr] = b.touched[addr] || udp
-		if b.ready[addr]--; b.ready[addr] == 0 {
-			delete(b.ready, addr)
+		count(b.ready, addr, -1)
+		if udp {
+			count(b.udp, addr, -1)
 		}
 	}
 	for addr, udp := range next.Ready {
 		b.touched[addr] = b.touched[addr] || udp
-		b.ready[addr]++
+		count(b.ready, addr, 1)
+		if udp {
+			count(b.udp, addr, 1)
+		}
 	}
 	return change
+}
+
+func count(of map[netip.Addr]int, addr netip.Addr, n int) {
+	if of[addr] += n; of[addr] == 0 {
+		delete(of, addr)
+	}
+}
+
+// note keeps what a change brings until it is applied. What stands at the start
+// was there when the flows began.
+func (b *book) note(change ruleset.Change) {
+	if b.begun {
+		b.fresh.add(change)
+	}
+}
+
+// applied takes note that all is done that the changes asked for.
+func (b *book) applied() {
+	clear(b.touched)
+	b.begun, b.fresh = true, newFrontends()
 }
 
 func chainChange(old, next map[string]ruleset.Chain, change ruleset.Change) ruleset.Change {

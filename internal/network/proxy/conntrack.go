@@ -43,22 +43,30 @@ func ForgetUDPPort(port uint16) error {
 	return nil
 }
 
-// appeared are the UDP frontends that lead somewhere from now on. A flow that
-// was sent to one before was tracked as it is, untranslated, and would stay so
-// for as long as its client sends. Addresses name flows that answer from them,
-// which a translated one does not.
-func appeared(change ruleset.Change) (addrs map[netip.Addr]bool, ports map[uint16]bool) {
-	addrs, ports = map[netip.Addr]bool{}, map[uint16]bool{}
+// frontends are UDP ones by the address, or as ports of the node.
+type frontends struct {
+	addrs map[netip.Addr]bool
+	ports map[uint16]bool
+}
+
+func newFrontends() frontends {
+	return frontends{addrs: map[netip.Addr]bool{}, ports: map[uint16]bool{}}
+}
+
+// add adds those that lead somewhere from now on. A flow that was sent to one
+// before was tracked as it is, untranslated, and would stay so for as long as
+// its client sends. Addresses name flows that answer from them, which a
+// translated one does not.
+func (f frontends) add(change ruleset.Change) {
 	for key := range change.SetKeys {
 		if _, was := change.DropKeys[key]; was || key.Protocol != unix.IPPROTO_UDP {
 			continue
 		}
 		switch key.Set {
 		case ruleset.Picks, ruleset.Frontends:
-			addrs[key.Addr] = true
+			f.addrs[key.Addr] = true
 		case ruleset.NodePicks, ruleset.NodePorts:
-			ports[key.Port] = true
+			f.ports[key.Port] = true
 		}
 	}
-	return addrs, ports
 }

@@ -51,10 +51,12 @@ type healthPorts struct {
 
 // healthServer answers for one Service.
 type healthServer struct {
-	owner  owner
-	port   uint16
-	local  atomic.Int64
-	server *http.Server
+	owner owner
+	port  uint16
+	local atomic.Int64
+	// Both are closed: a server that does not serve yet has no listener.
+	server   *http.Server
+	listener net.Listener
 }
 
 func newHealthPorts(logger *slog.Logger) *healthPorts {
@@ -63,21 +65,27 @@ func newHealthPorts(logger *slog.Logger) *healthPorts {
 	}}
 }
 
-// set makes a Service's port answer the health; a port that cannot be listened
-// on is tried again with the Service's next change.
-func (h *healthPorts) set(o owner, want Health) {
-	have := h.served[o]
-	if have != nil && have.port == want.Port {
-		have.local.Store(int64(want.Local))
-		return
+// set makes Services' ports answer their health, once those are free that are
+// wanted no more: another Service may get one. A port that cannot be listened on
+// is tried again with its Service's next change.
+func (h *healthPorts) set(wants map[owner]Health) {
+	for o, want := range wants {
+		if have := h.served[o]; have != nil && have.port != want.Port {
+			_ = have.listener.Close()
+			_ = have.server.Close() // questions under way may fail: the port is gone
+			delete(h.served, o)
+		}
 	}
-	if have != nil {
-		_ = have.server.Close() // questions under way may fail: the port is gone
-		delete(h.served, o)
+	for o, want := range wants {
+		if have := h.served[o]; have != nil {
+			have.local.Store(int64(want.Local))
+		} else if want.Port != 0 {
+			h.open(o, want)
+		}
 	}
-	if want.Port == 0 {
-		return
-	}
+}
+
+func (h *healthPorts) open(o owner, want Health) {
 	l, err := h.listen(want.Port)
 	if err != nil {
 		h.logger.Warn("a Service's health check node port cannot be served; load balancers will keep away from this node",
@@ -89,13 +97,13 @@ func (h *healthPorts) set(o owner, want Health) {
 
 func (h *healthPorts) serve(o owner, want Health, l net.Listener) {
 	const timeout, maxHeader = 5 * time.Second, 4 << 10
-	s := &healthServer{owner: o, port: want.Port}
+	s := &healthServer{owner: o, port: want.Port, listener: l}
 	s.local.Store(int64(want.Local))
 	s.server = &http.Server{Handler: s, ReadTimeout: timeout, WriteTimeout: timeout, IdleTimeout: timeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(h.logger.Handler(), slog.LevelDebug)}
 	h.served[o] = s
 	h.ending.Go(func() {
-		if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			h.logger.Warn("a health check node port failed", "port", want.Port, "error", err)
 		}
 	})

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -31,7 +32,7 @@ func TestHealthCheckNodePort(t *testing.T) {
 	elsewhere.NodeName = &other
 	ask := func(endpoints ...discoveryv1.Endpoint) (int, string, map[string]any) {
 		t.Helper()
-		h.set(me, RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, endpoints)}, Place{Node: "n1"}).Health)
+		h.set(map[owner]Health{me: RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, endpoints)}, Place{Node: "n1"}).Health})
 		res, err := http.Get("http://" + address)
 		if err != nil {
 			t.Fatal(err)
@@ -56,9 +57,39 @@ func TestHealthCheckNodePort(t *testing.T) {
 	if code, weight, _ := ask(ending(podA), elsewhere); code != http.StatusServiceUnavailable || weight != "0" {
 		t.Errorf("%d, weight %s", code, weight)
 	}
-	h.set(me, Health{})
+	h.set(map[owner]Health{me: {}})
 	if _, err := http.Get("http://" + address); err == nil {
 		t.Error("the port answers after it was taken back")
+	}
+}
+
+// A port goes from one Service to another in one step.
+func TestHealthCheckNodePortsChangeHands(t *testing.T) {
+	h := newHealthPorts(slog.New(slog.DiscardHandler))
+	addresses := map[uint16]string{}
+	h.listen = func(port uint16) (net.Listener, error) {
+		address := "127.0.0.1:0"
+		if addresses[port] != "" {
+			address = addresses[port]
+		}
+		l, err := net.Listen("tcp4", address)
+		if err == nil {
+			addresses[port] = l.Addr().String()
+		}
+		return l, err
+	}
+	t.Cleanup(func() { h.stop(t.Context()) })
+	const ports = 8
+	named := func(i int) owner { return owner{namespace: "ns", name: fmt.Sprint(i % ports)} }
+	for turn := range 3 {
+		wants := map[owner]Health{}
+		for i := range ports {
+			wants[named(i+turn)] = Health{Port: uint16(i + 1)}
+		}
+		h.set(wants)
+		if len(h.served) != ports {
+			t.Fatalf("turn %d: %d ports are served, want %d", turn, len(h.served), ports)
+		}
 	}
 }
 

@@ -204,9 +204,10 @@ func TestUDPFlowFromBeforeItsService(t *testing.T) {
 	if err := l.table.Apply(change); err != nil {
 		t.Fatal(err)
 	}
-	addrs, ports := appeared(change)
-	if !addrs[netip.MustParseAddr("10.96.0.20")] || !ports[30080] || len(addrs)+len(ports) != 2 {
-		t.Errorf("new frontends: %v, %v", addrs, ports)
+	fresh := newFrontends()
+	fresh.add(change)
+	if !fresh.addrs[netip.MustParseAddr("10.96.0.20")] || !fresh.ports[30080] || len(fresh.addrs)+len(fresh.ports) != 2 {
+		t.Errorf("new frontends: %v", fresh)
 	}
 	l.node.Do(func() error { return ForgetUDPPort(30080) })
 	if answer, err := ask(); err != nil || answer != "a "+nodeIP {

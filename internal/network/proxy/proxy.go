@@ -169,12 +169,14 @@ func (p *Proxy) step(b *book, whole bool) error {
 	p.dirty = map[owner]struct{}{}
 	p.mu.Unlock()
 
-	change := newChange()
+	change, health := newChange(), make(map[owner]Health, len(dirty))
 	for o := range dirty {
 		next := p.render(o)
-		p.health.set(o, next.Health)
+		health[o] = next.Health
 		change = b.set(o, next, change)
 	}
+	p.health.set(health)
+	b.note(change)
 	if whole {
 		standing, err := p.cfg.Table.Current()
 		if err != nil {
@@ -189,10 +191,8 @@ func (p *Proxy) step(b *book, whole bool) error {
 	}
 	p.publish(b)
 	p.forget(b)
-	clear(b.touched)
-	if !whole { // what stands at the start was there when the flows began
-		p.forgetBefore(change)
-	}
+	p.forgetBefore(b.fresh)
+	b.applied()
 	return nil
 }
 
@@ -236,14 +236,14 @@ func (p *Proxy) publish(b *book) {
 	p.applied = make(chan struct{})
 }
 
-// forget ends UDP flows to touched addresses that left: a flow would go on to
-// them as long as its client sends.
+// forget ends UDP flows to touched addresses that no Service sends UDP to any
+// more: a flow would go on to them as long as its client sends.
 func (p *Proxy) forget(b *book) {
 	if p.cfg.Forget == nil {
 		return
 	}
 	for addr, udp := range b.touched {
-		if !udp || b.ready[addr] != 0 {
+		if !udp || b.udp[addr] != 0 {
 			continue
 		}
 		if err := p.cfg.Forget(addr); err != nil {
@@ -253,20 +253,19 @@ func (p *Proxy) forget(b *book) {
 }
 
 // forgetBefore ends UDP flows that began before their Service was there.
-func (p *Proxy) forgetBefore(change ruleset.Change) {
+func (p *Proxy) forgetBefore(fresh frontends) {
 	if p.cfg.Forget == nil || p.cfg.ForgetPort == nil {
 		return
 	}
-	addrs, ports := appeared(change)
 	warn := func(err error) {
 		if err != nil {
 			p.cfg.Logger.Warn("UDP flows from before a Service could not be ended", "error", err)
 		}
 	}
-	for addr := range addrs {
+	for addr := range fresh.addrs {
 		warn(p.cfg.Forget(addr))
 	}
-	for port := range ports {
+	for port := range fresh.ports {
 		warn(p.cfg.ForgetPort(port))
 	}
 }

@@ -27,6 +27,21 @@ const soon = 2 * time.Minute
 type table struct {
 	refuse atomic.Bool
 	ports  sync.Map // of the node, as NodePorts has them
+	forgot sync.Map // addresses whose UDP flows were ended
+}
+
+func (k *table) forget(a netip.Addr) error {
+	k.forgot.Store(a, true)
+	return nil
+}
+
+// forgets waits until the UDP flows of an address were ended, again.
+func (k *table) forgets(t *testing.T, address string) {
+	t.Helper()
+	await.Until(t, soon, "the UDP flows of "+address+" are ended", func() bool {
+		_, done := k.forgot.LoadAndDelete(netip.MustParseAddr(address))
+		return done
+	})
 }
 
 func (k *table) Current() (ruleset.Standing, error) { return ruleset.Standing{}, nil }
@@ -44,12 +59,13 @@ func (k *table) Apply(c ruleset.Change) error {
 }
 
 // start runs a proxy of node n1 on a real API.
-func start(t *testing.T, kernel proxy.Table) (*proxy.Proxy, *client.Client) {
+func start(t *testing.T, kernel *table) (*proxy.Proxy, *client.Client) {
 	t.Helper()
 	cluster := testkit.Start(t, testkit.Options{NoControllers: true, NoScheduler: true})
 	log := slog.New(slog.DiscardHandler)
 	all, own := client.NewInformers(cluster.Admin, log), client.NewInformers(cluster.Admin, log)
-	p := proxy.New(proxy.Config{Node: "n1", Informers: all, Pods: own, Table: kernel, Logger: log})
+	p := proxy.New(proxy.Config{Node: "n1", Informers: all, Pods: own, Table: kernel, Logger: log,
+		Forget: kernel.forget, ForgetPort: func(uint16) error { return nil }})
 	ctx, cancel := context.WithCancel(context.Background())
 	all.Start(ctx)
 	own.Start(ctx)
@@ -148,4 +164,58 @@ func TestHostPortsOfSidecars(t *testing.T) {
 	if _, there := kernel.ports.Load(uint16(8081)); there {
 		t.Error("the host port of an init container leads to the pod")
 	}
+}
+
+// serve makes a Service with a slice of one endpoint.
+func serve(t *testing.T, api *client.Client, name string, protocol corev1.Protocol, address string) (*corev1.Service, *discoveryv1.EndpointSlice) {
+	t.Helper()
+	svc, err := client.For[*corev1.Service](api).Create(t.Context(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80, Protocol: protocol}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, portName := int32(80), ""
+	slice, err := client.For[*discoveryv1.EndpointSlice](api).Create(t.Context(), &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Namespace: "default", Name: name + "-1", Labels: map[string]string{discoveryv1.LabelServiceName: name}},
+		AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Name: &portName, Port: &port, Protocol: &protocol}},
+		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{address}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return svc, slice
+}
+
+// A pod that leaves a UDP Service leaves its flows, though another Service goes
+// on sending it TCP.
+func TestUDPFlowsEndWhereOtherServicesGoOn(t *testing.T) {
+	kernel := &table{}
+	p, api := start(t, kernel)
+	const pod = "10.1.0.5"
+	serve(t, api, "metrics", corev1.ProtocolTCP, pod)
+	svc, slice := serve(t, api, "game", corev1.ProtocolUDP, pod)
+	kernel.forgets(t, svc.Spec.ClusterIP)
+	slice = slice.DeepCopy()
+	slice.Endpoints[0].Addresses = []string{"10.1.0.6"}
+	if _, err := client.For[*discoveryv1.EndpointSlice](api).Update(t.Context(), slice); err != nil {
+		t.Fatal(err)
+	}
+	kernel.forgets(t, pod)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := p.WaitRemoved(ctx, netip.MustParseAddr(pod)); err == nil {
+		t.Error("no Service leads to the pod any more")
+	}
+}
+
+// A flow that began before its Service was there is ended also where the kernel
+// refused the Service's rules at first.
+func TestUDPFlowsFromBeforeEndAfterTheKernelRefused(t *testing.T) {
+	kernel := &table{}
+	_, api := start(t, kernel)
+	kernel.refuse.Store(true)
+	svc, _ := serve(t, api, "game", corev1.ProtocolUDP, "10.1.0.5")
+	kernel.forgets(t, svc.Spec.ClusterIP)
 }
