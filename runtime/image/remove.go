@@ -59,14 +59,18 @@ func (s *Store) Remove(ref string) error {
 // Collect removes blobs and layers that nothing needs, now or when what is coming in has come.
 func (s *Store) Collect() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.garbage = true
-	return s.collectLocked()
+	remove, err := s.collectLocked()
+	s.mu.Unlock()
+	return errors.Join(err, remove())
 }
 
-func (s *Store) collectLocked() error {
+// collectLocked takes away what nothing needs. What is large has lost its name
+// only: remove deletes it, for which nobody else has to wait.
+func (s *Store) collectLocked() (remove func() error, err error) {
+	none := func() error { return nil }
 	if s.ingests > 0 || !s.garbage {
-		return nil
+		return none, nil
 	}
 	s.garbage = false
 	keepBlobs := map[string]bool{}
@@ -78,19 +82,22 @@ func (s *Store) collectLocked() error {
 	}
 	all, err := s.blobs.List()
 	if err != nil {
-		return err
+		return none, err
 	}
 	for _, d := range all {
 		if !keepBlobs[d] {
 			if err := s.blobs.Delete(d); err != nil {
-				return err
+				return none, err
 			}
 		}
 	}
 	if err := s.blobs.Abandon(); err != nil {
-		return err
+		return none, err
 	}
-	return s.layers.Prune(s.neededLocked())
+	if remove, err = s.layers.Prune(s.neededLocked()); err != nil {
+		return none, err
+	}
+	return remove, nil
 }
 
 // neededLocked are the layers of images and containers.
@@ -119,20 +126,24 @@ func (s *Store) Retain(key string, chainIDs []string) {
 // Release ends a Retain, and removes layers whose image has gone meanwhile.
 func (s *Store) Release(key string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	chain := s.retained[key]
 	delete(s.retained, key)
 	needed := s.neededLocked()
-	if slices.ContainsFunc(chain, func(id string) bool { return !needed[id] }) {
-		s.garbage = true
-		s.tidyLocked()
+	last := slices.ContainsFunc(chain, func(id string) bool { return !needed[id] })
+	s.garbage = s.garbage || last
+	s.mu.Unlock()
+	if last {
+		s.tidy()
 	}
 }
 
-// tidyLocked collects for somebody who cannot do anything about a failure: the
-// next collection tries again.
-func (s *Store) tidyLocked() {
-	if err := s.collectLocked(); err != nil {
+// tidy collects for somebody who cannot do anything about a failure: the next
+// collection tries again.
+func (s *Store) tidy() {
+	s.mu.Lock()
+	remove, err := s.collectLocked()
+	s.mu.Unlock()
+	if err = errors.Join(err, remove()); err != nil {
 		s.log.Warn("cannot remove unused image data", "error", err)
 	}
 }
@@ -145,10 +156,10 @@ func (s *Store) ingest() (done func(*error)) {
 	s.ingests++
 	return func(err *error) {
 		s.mu.Lock()
-		defer s.mu.Unlock()
 		s.ingests--
 		s.garbage = s.garbage || *err != nil
-		s.tidyLocked()
+		s.mu.Unlock()
+		s.tidy()
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -23,6 +22,9 @@ import (
 // nameLen is how much of a chain ID names a folder: long enough to be unique
 // and short enough for a hundred layers in one page of mount options.
 const nameLen = 24
+
+// newPrefix begins the names of folders that are no layers: not yet, or not any more.
+const newPrefix = "new-"
 
 // Layer is a layer to unpack.
 type Layer struct {
@@ -47,7 +49,7 @@ func Open(dir string, limit int64) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	stale, err := filepath.Glob(filepath.Join(dir, "new-*"))
+	stale, err := filepath.Glob(filepath.Join(dir, newPrefix+"*"))
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +121,7 @@ func (s *Store) Unpack(ctx context.Context, l Layer, below []string) (int64, err
 	if err != nil {
 		return 0, err
 	}
-	tmp, err := os.MkdirTemp(s.dir, "new-")
+	tmp, err := os.MkdirTemp(s.dir, newPrefix)
 	if err != nil {
 		return 0, err
 	}
@@ -163,46 +165,36 @@ func (s *Store) apply(ctx context.Context, l Layer, dir string, parents []string
 	return n, nil
 }
 
-// Delete removes the layer. One that is not there is no error.
-func (s *Store) Delete(chainID string) error {
-	defer s.locks.Lock(chainID)()
-	p, err := s.Path(chainID)
-	if err != nil {
-		return err
-	}
-	// Out of sight first, so that no half-deleted layer bears a name.
-	tmp := filepath.Join(s.dir, "new-del-"+filepath.Base(p))
-	if err := os.Rename(p, tmp); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
-	return os.RemoveAll(tmp)
-}
-
-// Prune deletes every layer that keep does not name.
-func (s *Store) Prune(keep map[string]bool) error {
+// Prune takes every layer that keep does not name away, at once. What remove
+// then deletes has no name any more, and may take as long as it is large.
+func (s *Store) Prune(keep map[string]bool) (remove func() error, err error) {
 	names := map[string]bool{}
 	for chainID := range keep {
 		p, err := s.Path(chainID)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		names[filepath.Base(p)] = true
 	}
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var away string
 	for _, e := range entries {
-		if len(e.Name()) == nameLen && !names[e.Name()] {
-			if err := os.RemoveAll(filepath.Join(s.dir, e.Name())); err != nil {
-				return err
+		if len(e.Name()) != nameLen || names[e.Name()] {
+			continue
+		}
+		if away == "" {
+			if away, err = os.MkdirTemp(s.dir, newPrefix); err != nil {
+				return nil, err
 			}
 		}
+		if err := os.Rename(filepath.Join(s.dir, e.Name()), filepath.Join(away, e.Name())); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(away))
+		}
 	}
-	return nil
+	return func() error { return os.RemoveAll(away) }, nil
 }
 
 // bounded fails once more than left bytes were read, so that a small blob cannot fill the disk.
