@@ -2,12 +2,8 @@ package image
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/knarr-io/knarr/runtime/fault"
 	"github.com/knarr-io/knarr/runtime/image/archives"
@@ -48,7 +44,7 @@ func (s *Store) registerAll(ctx context.Context, found []archives.Image, tags []
 			err = s.unpack(ctx, img, func(string) error { return nil })
 		}
 		if err != nil {
-			return nil, importError(err)
+			return nil, archives.Corrupt(err)
 		}
 		img.Tags = tags[i]
 		out = append(out, img)
@@ -62,16 +58,6 @@ func (s *Store) registerAll(ctx context.Context, found []archives.Image, tags []
 		out[i] = done
 	}
 	return out, nil
-}
-
-// importError blames the archive for every failure that is not the system's.
-func importError(err error) error {
-	for _, system := range []error{context.Canceled, unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EROFS, unix.EPERM, unix.EACCES, unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
-		if errors.Is(err, system) {
-			return err
-		}
-	}
-	return fault.As(fault.Invalid, fmt.Errorf("archive is corrupt: %w", err))
 }
 
 func normalise(names []string) ([]string, error) {

@@ -5,6 +5,7 @@ package archives
 
 import (
 	"archive/tar"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/knarr-io/knarr/runtime/fault"
 	"github.com/knarr-io/knarr/runtime/image/snapshots"
@@ -35,7 +38,7 @@ type files struct {
 func extract(r io.Reader, dir string) (*files, error) {
 	plain, err := snapshots.Decompress(r)
 	if err != nil {
-		return nil, corrupt(err)
+		return nil, Corrupt(err)
 	}
 	defer plain.Close()
 	f := &files{dir: dir, paths: map[string]string{}, links: map[string]string{}}
@@ -46,7 +49,7 @@ func extract(r io.Reader, dir string) (*files, error) {
 			return f, f.check()
 		}
 		if err != nil {
-			return nil, corrupt(err)
+			return nil, Corrupt(err)
 		}
 		if n >= maxEntries {
 			return nil, fault.New(fault.Invalid, "archive has more than %d members", maxEntries)
@@ -79,7 +82,7 @@ func (f *files) add(head *tar.Header, r io.Reader, n int) error {
 			return cerr
 		}
 		if err != nil {
-			return corrupt(err)
+			return Corrupt(err)
 		}
 		f.paths[member] = target
 	case tar.TypeSymlink:
@@ -130,6 +133,12 @@ func (f *files) document(member string) ([]byte, error) {
 	return os.ReadFile(p)
 }
 
-func corrupt(err error) error {
+// Corrupt blames the archive for a failure that is not the system's.
+func Corrupt(err error) error {
+	for _, system := range []error{context.Canceled, unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EROFS, unix.EPERM, unix.EACCES, unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
+		if errors.Is(err, system) {
+			return err
+		}
+	}
 	return fault.As(fault.Invalid, fmt.Errorf("archive is corrupt: %w", err))
 }

@@ -31,7 +31,7 @@ func (a *archive) layout() ([]Image, error) {
 func (a *archive) index(data []byte, names []string, depth int) ([]Image, error) {
 	var idx v1.IndexManifest
 	if err := json.Unmarshal(data, &idx); err != nil {
-		return nil, corrupt(fmt.Errorf("index: %w", err))
+		return nil, Corrupt(fmt.Errorf("index: %w", err))
 	}
 	if depth > maxDepth || len(idx.Manifests) > maxImages {
 		return nil, fault.New(fault.Invalid, "archive: index is too deep or too long")
@@ -89,7 +89,7 @@ func (a *archive) image(member, digest string) (ok bool, err error) {
 	}
 	var m v1.Manifest
 	if err := json.Unmarshal(data, &m); err != nil {
-		return false, corrupt(fmt.Errorf("manifest: %w", err))
+		return false, Corrupt(fmt.Errorf("manifest: %w", err))
 	}
 	config, err := blobMember(m.Config.Digest.String())
 	if err != nil {
@@ -118,7 +118,7 @@ func (a *archive) verified(member, digest string) ([]byte, error) {
 		return nil, err
 	}
 	if got := blobs.Digest(data); got != digest {
-		return nil, corrupt(fmt.Errorf("%s: %w: got %s", member, blobs.ErrDigest, got))
+		return nil, Corrupt(fmt.Errorf("%s: %w: got %s", member, blobs.ErrDigest, got))
 	}
 	return data, nil
 }

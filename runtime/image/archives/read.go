@@ -89,7 +89,7 @@ func (a *archive) docker() ([]Image, error) {
 	}
 	var list []dockerImage
 	if err := json.Unmarshal(data, &list); err != nil {
-		return nil, corrupt(fmt.Errorf("manifest.json: %w", err))
+		return nil, Corrupt(fmt.Errorf("manifest.json: %w", err))
 	}
 	if len(list) > maxImages {
 		return nil, fault.New(fault.Invalid, "archive holds %d images", len(list))
@@ -141,7 +141,7 @@ func (a *archive) put(member string, media types.MediaType, digest string) (v1.D
 	}
 	if media == "" {
 		if media, err = layerType(p); err != nil {
-			return v1.Descriptor{}, corrupt(err)
+			return v1.Descriptor{}, Corrupt(err)
 		}
 	}
 	in, err := os.Open(p)
@@ -151,7 +151,7 @@ func (a *archive) put(member string, media types.MediaType, digest string) (v1.D
 	defer in.Close()
 	got, n, err := a.store.Put(in, digest, maxBlob)
 	if err != nil {
-		return v1.Descriptor{}, corrupt(fmt.Errorf("%s: %w", member, err))
+		return v1.Descriptor{}, Corrupt(fmt.Errorf("%s: %w", member, err))
 	}
 	h, err := v1.NewHash(got)
 	return v1.Descriptor{MediaType: media, Size: n, Digest: h}, err
