@@ -212,10 +212,11 @@ func (r *rollout) showFailure() {
 	r.dropCondition(appsv1.DeploymentReplicaFailure)
 }
 
-// requeueForDeadline comes back when progress would be overdue.
+// requeueForDeadline comes back when progress would be overdue. A rollout that
+// came to its end never is, though pods may be lost later.
 func (r *rollout) requeueForDeadline() {
 	c := condition(&r.d.Status, appsv1.DeploymentProgressing)
-	if !hasDeadline(r.d) || c == nil || c.Reason == reasonTimedOut || complete(r.d, &r.d.Status) {
+	if !hasDeadline(r.d) || c == nil || c.Reason == reasonTimedOut || c.Reason == reasonAvailable || complete(r.d, &r.d.Status) {
 		return
 	}
 	left := c.LastUpdateTime.Add(deadline(r.d)).Sub(r.now)
