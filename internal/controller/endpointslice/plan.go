@@ -8,6 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knarr-io/knarr/internal/controller/internal/own"
 )
 
 // mostEndpoints is how many endpoints a slice holds.
@@ -54,10 +57,11 @@ func (p *plan) keepPlaceholder(svc *corev1.Service, existing []*discoveryv1.Endp
 		}
 		kept := p.remove[i]
 		p.remove = slices.Delete(p.remove, i, i+1)
-		if len(kept.Endpoints) == 0 && len(kept.Ports) == 0 && maps.Equal(kept.Labels, empty.Labels) {
+		if len(kept.Endpoints) == 0 && len(kept.Ports) == 0 && maps.Equal(kept.Labels, empty.Labels) && ownedBy(svc, kept) {
 			continue
 		}
 		changed := kept.DeepCopy()
+		takeOver(svc, changed)
 		changed.Endpoints, changed.Ports, changed.Labels = empty.Endpoints, nil, empty.Labels
 		p.update = append(p.update, changed)
 	}
@@ -137,7 +141,21 @@ func keep(svc *corev1.Service, slice *discoveryv1.EndpointSlice, want map[string
 	if labels := labelsOf(svc); !maps.Equal(labels, slice.Labels) {
 		out.Labels, st.changed = labels, true
 	}
+	if !ownedBy(svc, slice) {
+		takeOver(svc, out)
+		st.changed = true
+	}
 	return st
+}
+
+// ownedBy tells whether a slice is this very Service's: one of its name may
+// have been there before, and its slices are about to be collected.
+func ownedBy(svc *corev1.Service, slice *discoveryv1.EndpointSlice) bool {
+	return slices.ContainsFunc(slice.OwnerReferences, func(ref metav1.OwnerReference) bool { return ref.UID == svc.UID })
+}
+
+func takeOver(svc *corev1.Service, slice *discoveryv1.EndpointSlice) {
+	slice.OwnerReferences = []metav1.OwnerReference{own.Ref(svc, corev1.SchemeGroupVersion.WithKind("Service"))}
 }
 
 // fill puts endpoints into slices that are written anyway.

@@ -215,3 +215,24 @@ func TestOneChangeWritesOneSlice(t *testing.T) {
 		t.Errorf("writes: %d, %d, %d", len(p.create), len(p.update), len(p.remove))
 	}
 }
+
+// TestSlicesOfAFormerServiceAreTakenOver: a Service that is deleted and made
+// again finds the slices of the one before, which garbage collection would take.
+func TestSlicesOfAFormerServiceAreTakenOver(t *testing.T) {
+	former, svc := service(func(s *corev1.Service) { s.UID = "former" }), service()
+	for what, pods := range map[string][]*corev1.Pod{"with pods": {pod(1), pod(2)}, "without": nil} {
+		serial := 0
+		existing := reconcileSlices(former, desired(former, pods, noZone), nil).apply(nil, &serial)
+		p := reconcileSlices(svc, desired(svc, pods, noZone), existing)
+		if len(p.create)+len(p.remove) != 0 || len(p.update) != 1 {
+			t.Fatalf("%s: %d created, %d updated, %d removed, want one updated", what, len(p.create), len(p.update), len(p.remove))
+		}
+		if refs := p.update[0].OwnerReferences; len(refs) != 1 || refs[0].UID != svc.UID {
+			t.Errorf("%s: the slice is owned by %v", what, refs)
+		}
+		p = reconcileSlices(svc, desired(svc, pods, noZone), p.apply(existing, &serial))
+		if len(p.create)+len(p.update)+len(p.remove) != 0 {
+			t.Errorf("%s: it is written again: %+v", what, p)
+		}
+	}
+}

@@ -207,7 +207,7 @@ func planFor(ep *corev1.Endpoints, want wish, existing []*discoveryv1.EndpointSl
 func (p *plan) refresh(ep *corev1.Endpoints, g *group, have *discoveryv1.EndpointSlice) {
 	want := sliceOf(ep, g)
 	if maps.Equal(have.Labels, want.Labels) && maps.Equal(have.Annotations, want.Annotations) && portKey(have.Ports) == portKey(want.Ports) &&
-		sameEndpoints(have.Endpoints, want.Endpoints) {
+		sameEndpoints(have.Endpoints, want.Endpoints) && equality.Semantic.DeepEqual(have.OwnerReferences, want.OwnerReferences) {
 		return
 	}
 	changed := have.DeepCopy()

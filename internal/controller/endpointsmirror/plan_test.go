@@ -180,3 +180,15 @@ func TestSliceTakesLabelsAndAnnotations(t *testing.T) {
 		t.Error("the Endpoints themselves were changed")
 	}
 }
+
+// TestSlicesOfFormerEndpointsAreTakenOver: Endpoints that are deleted and made
+// again find the slices of those before, which garbage collection would take.
+func TestSlicesOfFormerEndpointsAreTakenOver(t *testing.T) {
+	subset := corev1.EndpointSubset{Addresses: addresses("10.0.0.1"), Ports: ports(80)}
+	former, ep := handMade(subset), handMade(subset)
+	former.UID = "former"
+	p := planFor(ep, desired(ep), []*discoveryv1.EndpointSlice{stored("s", former)})
+	if len(p.create)+len(p.remove) != 0 || len(p.update) != 1 || p.update[0].OwnerReferences[0].UID != ep.UID {
+		t.Errorf("%+v, want the slice to be owned by the new Endpoints", p)
+	}
+}
