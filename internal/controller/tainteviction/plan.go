@@ -4,6 +4,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/knarr-io/knarr/internal/controller/internal/pods"
 )
 
 // noExecute are the taints of a node that drive pods away.
@@ -21,10 +23,7 @@ func noExecute(node *corev1.Node) []corev1.Taint {
 // stay. since is when the taints were first met.
 func due(pod *corev1.Pod, taints []corev1.Taint, since time.Time) (at time.Time, evict bool) {
 	for _, t := range taints {
-		begun := since
-		if t.TimeAdded != nil {
-			begun = t.TimeAdded.Time
-		}
+		begun := met(pod, &t, since)
 		stays, bounded := tolerance(pod.Spec.Tolerations, &t)
 		switch {
 		case !stays:
@@ -36,6 +35,22 @@ func due(pod *corev1.Pod, taints []corev1.Taint, since time.Time) (at time.Time,
 		}
 	}
 	return at, evict
+}
+
+// met is when the pod and the taint met: when the taint was added, or the pod got
+// its node. It is not later than it was first seen, wherever the clock was then.
+func met(pod *corev1.Pod, taint *corev1.Taint, since time.Time) time.Time {
+	if taint.TimeAdded == nil {
+		return since
+	}
+	at := taint.TimeAdded.Time
+	if c := pods.Condition(pod, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionTrue && c.LastTransitionTime.After(at) {
+		at = c.LastTransitionTime.Time
+	}
+	if at.After(since) {
+		return since
+	}
+	return at
 }
 
 // tolerance is whether the pod tolerates the taint, and for how long: the

@@ -50,3 +50,34 @@ func TestDue(t *testing.T) {
 		})
 	}
 }
+
+// TestDueCountsFromWhenThePodMetTheTaint: a pod that came later has all of its
+// time, and a clock that was set back since adds none.
+func TestDueCountsFromWhenThePodMetTheTaint(t *testing.T) {
+	now, seconds := time.Unix(100000, 0), int64(60)
+	for _, c := range []struct {
+		name             string
+		added, scheduled time.Duration // before now
+		tolerated        bool
+		left             time.Duration
+	}{
+		{"the taint came to the pod", 10 * time.Second, time.Hour, true, 50 * time.Second},
+		{"the pod came to the taint", time.Hour, 10 * time.Second, true, 50 * time.Second},
+		{"the clock was set back", -time.Hour, time.Hour, true, time.Minute},
+		{"the clock was set back, and nothing is tolerated", -time.Hour, time.Hour, false, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			added := metav1.NewTime(now.Add(-c.added))
+			pod := &corev1.Pod{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{
+				Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(now.Add(-c.scheduled)),
+			}}}}
+			if c.tolerated {
+				pod.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists, TolerationSeconds: &seconds}}
+			}
+			at, evict := due(pod, []corev1.Taint{{Key: "k", Effect: corev1.TaintEffectNoExecute, TimeAdded: &added}}, now)
+			if left := max(0, at.Sub(now)); !evict || left != c.left {
+				t.Errorf("evict %t in %s, want in %s", evict, left, c.left)
+			}
+		})
+	}
+}
