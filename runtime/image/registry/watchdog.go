@@ -25,7 +25,8 @@ func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// watchdog closes what it reads from when that gives nothing for some time.
+// watchdog closes what it reads from when that gives nothing for some time. What
+// the reader does between two reads, as writing to a slow disk, does not count.
 type watchdog struct {
 	r     io.ReadCloser
 	after time.Duration
@@ -39,18 +40,15 @@ func watch(r io.ReadCloser, after time.Duration) *watchdog {
 		w.fired.Store(true)
 		r.Close()
 	})
+	w.stop()
 	return w
 }
 
 func (w *watchdog) Read(p []byte) (int, error) {
+	w.timer.Reset(w.after)
 	n, err := w.r.Read(p)
-	if n > 0 {
-		w.timer.Reset(w.after)
-	}
-	switch {
-	case err == io.EOF:
-		w.stop()
-	case err != nil && w.stalled():
+	w.stop()
+	if err != nil && err != io.EOF && w.stalled() {
 		err = fault.New(fault.Unavailable, "the registry has sent nothing for %s", w.after)
 	}
 	return n, err

@@ -31,3 +31,24 @@ func TestWatchdogEndsAStalledReadOnly(t *testing.T) {
 		}
 	})
 }
+
+// A disk that takes long to write what came is no registry that sends nothing.
+func TestTheWatchdogDoesNotCountTheDisksTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, out := io.Pipe()
+		go func() {
+			_, _ = io.WriteString(out, "one")
+			_, _ = io.WriteString(out, "two")
+			out.Close()
+		}()
+		r := watch(in, time.Minute)
+		defer r.Close()
+		buf := make([]byte, 3)
+		for _, want := range []string{"one", "two"} {
+			if n, err := r.Read(buf); err != nil || string(buf[:n]) != want {
+				t.Fatalf("%q, %v", buf[:n], err)
+			}
+			time.Sleep(time.Hour)
+		}
+	})
+}
