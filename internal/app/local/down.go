@@ -89,8 +89,26 @@ func down(ctx context.Context, s Settings, target kubeconfig.Target, purge bool,
 	if purge {
 		once("remove the data", func() error { return errors.Join(os.RemoveAll(s.DataDir), removeEmpty(s.LogDir)) })
 	}
-	failed = append(failed, os.RemoveAll(s.RunDir))
-	return errors.Join(failed...)
+	return errors.Join(append(failed, s.removeRunDir())...)
+}
+
+// removeRunDir removes the folder of sockets. The lock in it, which the caller
+// has, goes last: until then nobody brings up what would be removed along.
+func (s Settings) removeRunDir() error {
+	entries, err := os.ReadDir(s.RunDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var failed []error
+	for _, e := range entries {
+		if path := filepath.Join(s.RunDir, e.Name()); path != s.lockFile() {
+			failed = append(failed, os.RemoveAll(path))
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return err
+	}
+	return errors.Join(removeEmpty(s.lockFile()), removeEmpty(s.RunDir))
 }
 
 // removeEmpty removes a folder that may hold what belongs to others, unless it

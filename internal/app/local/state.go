@@ -184,6 +184,9 @@ var errBusy = remedy.New("another `knarr up` or `knarr down` is at work on this 
 // lock keeps others from bringing the cluster up or down at the same time.
 func lock(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errBusy // a down, which has removed the folder just now
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the cluster: %w", err)
 	}
@@ -194,5 +197,16 @@ func lock(path string) (unlock func(), err error) {
 		}
 		return nil, fmt.Errorf("lock the cluster: %w", err)
 	}
+	if !isAt(f, path) { // a down has removed it since: others lock another file by now
+		_ = f.Close()
+		return nil, errBusy
+	}
 	return func() { _ = f.Close() }, nil
+}
+
+// isAt tells that a path leads to an open file.
+func isAt(f *os.File, path string) bool {
+	own, err := f.Stat()
+	there, err2 := os.Stat(path)
+	return err == nil && err2 == nil && os.SameFile(own, there)
 }

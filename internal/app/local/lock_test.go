@@ -1,0 +1,66 @@
+package local
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Down removes the folder that its own lock lies in: who comes at that moment
+// either is told that somebody is at work, or has the cluster alone, and nobody
+// removes what it has made.
+func TestOneAtATimeWhileTheFolderGoes(t *testing.T) {
+	s := Settings{RunDir: filepath.Join(t.TempDir(), "run")}
+	var inside, worked atomic.Int32
+	turn := func(down bool) error {
+		if err := os.MkdirAll(s.RunDir, 0o711); err != nil {
+			return err
+		}
+		unlock, err := lock(s.lockFile())
+		if errors.Is(err, errBusy) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if inside.Add(1) != 1 {
+			return errors.New("two are at work at a time")
+		}
+		worked.Add(1)
+		mine := filepath.Join(s.RunDir, "socket")
+		err = os.WriteFile(mine, nil, 0o600)
+		if !down {
+			err = errors.Join(err, os.Remove(mine))
+		}
+		inside.Add(-1) // the next one may come before the folder is quite gone
+		if down {
+			err = errors.Join(err, s.removeRunDir())
+		}
+		return err
+	}
+	var all sync.WaitGroup
+	for who := range 4 {
+		all.Go(func() {
+			for range 500 {
+				if err := turn(who%2 == 0); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if worked.Load() == 0 {
+		t.Error("nobody got to work")
+	}
+	if err := turn(true); err != nil {
+		t.Fatal(err)
+	}
+	if exists(s.RunDir) {
+		t.Error("the folder is left")
+	}
+}
