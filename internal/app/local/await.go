@@ -92,8 +92,9 @@ func (s Settings) startKeep(ctx context.Context, p programs, logger *slog.Logger
 		state, _ := process.Wait()
 		ended <- state
 	}()
-	// It listens within a millisecond or two; there is nothing to be told by.
-	for range 5000 {
+	// It listens within a millisecond or two; there is nothing to be told by. A
+	// disk that is busy with what was unpacked just now may hold it up for long.
+	for deadline := time.Now().Add(standstill); time.Now().Before(deadline); {
 		if _, err := (keep.Client{Socket: s.keepSocket()}).List(ctx); err == nil {
 			return nil
 		}
