@@ -2,6 +2,7 @@ package local
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,7 +17,9 @@ func TestOneAtATimeWhileTheFolderGoes(t *testing.T) {
 	s := Settings{RunDir: filepath.Join(t.TempDir(), "run")}
 	var inside, worked atomic.Int32
 	turn := func(down bool) error {
-		if err := os.MkdirAll(s.RunDir, 0o711); err != nil {
+		if err := os.MkdirAll(s.RunDir, 0o711); errors.Is(err, fs.ErrExist) {
+			return nil // and gone when it looked again
+		} else if err != nil {
 			return err
 		}
 		unlock, err := lock(s.lockFile())
