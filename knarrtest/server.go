@@ -132,6 +132,9 @@ func environment() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KNARR_") })
 }
 
+// askAgain is the pause after an answer that says that the server is not ready.
+const askAgain = 20 * time.Millisecond
+
 // await returns when the server says that it is ready.
 func (s *Server) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
@@ -143,10 +146,17 @@ func (s *Server) await(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	if err := firstAnswer(ctx, s.url); err != nil {
+	err := firstAnswer(ctx, s.url)
+	for err != nil && ctx.Err() == nil { // a busy machine is not ready at once
+		select {
+		case <-ctx.Done():
+		case <-time.After(askAgain):
+			err = firstAnswer(ctx, s.url)
+		}
+	}
+	if err != nil {
 		return err
 	}
-	var err error
 	if s.kubeconfig, err = os.ReadFile(s.KubeconfigFile()); err != nil {
 		return err
 	}
