@@ -37,6 +37,7 @@ type Runtime struct {
 		memory     map[string]uint64 // that containers take, by name
 		written    map[string]uint64
 		imageDir   string // on the images' file system
+		held     map[string]*gate // by method
 		// removedWithLogs counts sandboxes that went before their logs.
 		removedWithLogs int
 	}
@@ -64,6 +65,7 @@ func NewRuntime(images ...string) *Runtime {
 	r.mu.streams = map[chan *runtimeapi.ContainerEventResponse]bool{}
 	r.mu.faults = map[string][]error{}
 	r.mu.stubborn = map[string]bool{}
+	r.mu.held = map[string]*gate{}
 	r.mu.memory, r.mu.written = map[string]uint64{}, map[string]uint64{}
 	for _, name := range images {
 		r.AddImage(name)
@@ -98,7 +100,7 @@ func (r *Runtime) Serve(path string) error {
 	if err != nil {
 		return err
 	}
-	r.server = grpc.NewServer()
+	r.server = grpc.NewServer(grpc.UnaryInterceptor(r.wait))
 	runtimeapi.RegisterRuntimeServiceServer(r.server, r)
 	runtimeapi.RegisterImageServiceServer(r.server, r)
 	go func() { _ = r.server.Serve(l) }()

@@ -22,10 +22,13 @@ func (m *Manager) End(uid types.UID, v podstate.Verdict, event string) <-chan st
 		close(ended)
 		return ended
 	}
-	e.worker.post(func() {
+	asked := e.worker.post(func() {
 		e.worker.end(v, event)
 		e.worker.idle = append(e.worker.idle, ended)
 	})
+	if !asked {
+		close(ended)
+	}
 	return ended
 }
 

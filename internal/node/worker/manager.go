@@ -275,7 +275,9 @@ func (m *Manager) Look(ctx context.Context, uid types.UID) (s Snapshot, ok bool)
 		return Snapshot{}, false
 	}
 	answer := make(chan Snapshot, 1)
-	e.worker.post(func() { answer <- e.worker.snapshot() })
+	if !e.worker.post(func() { answer <- e.worker.snapshot() }) {
+		return Snapshot{}, false
+	}
 	select {
 	case s = <-answer:
 		return s, true
@@ -302,6 +304,8 @@ func (m *Manager) Ended(uid types.UID, instance string) <-chan struct{} {
 		close(c)
 		return c
 	}
-	e.worker.post(func() { e.worker.awaitEnd(instance, c) })
+	if !e.worker.post(func() { e.worker.awaitEnd(instance, c) }) {
+		close(c)
+	}
 	return c
 }

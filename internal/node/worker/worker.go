@@ -29,6 +29,8 @@ type Worker struct {
 		box []func()
 		// pod is the newest that the API told; only the last one counts.
 		pod *corev1.Pod
+		// over is set when nothing is read any more.
+		over bool
 	}
 
 	// What follows belongs to run's goroutine.
@@ -77,12 +79,30 @@ func newWorker(d *Deps, pod *corev1.Pod) *Worker {
 	return w
 }
 
-// post leaves a message for the worker's goroutine.
-func (w *Worker) post(fn func()) {
+// post leaves a message for the worker's goroutine; false where the worker has
+// ended and nobody will read it.
+func (w *Worker) post(fn func()) bool {
 	w.mail.Lock()
+	defer w.mail.Unlock()
+	if w.mail.over {
+		return false
+	}
 	w.mail.box = append(w.mail.box, fn)
-	w.mail.Unlock()
 	w.signal()
+	return true
+}
+
+// closeMail reads what has come since the last step, so that whoever asked is
+// answered, and lets nothing more come.
+func (w *Worker) closeMail() {
+	w.mail.Lock()
+	box := w.mail.box
+	w.mail.box, w.mail.pod, w.mail.over = nil, nil, true
+	w.mail.Unlock()
+	for _, fn := range box {
+		fn()
+	}
+	w.tellAllEnded()
 }
 
 func (w *Worker) signal() {
@@ -113,7 +133,7 @@ func (w *Worker) run(ctx context.Context) {
 	defer w.ops.Wait()
 	defer w.stop()
 	defer w.stopProbes()
-	defer w.tellAllEnded()
+	defer w.closeMail()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	w.follow()
