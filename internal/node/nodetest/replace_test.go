@@ -37,6 +37,31 @@ func TestImageChangeKeepsReady(t *testing.T) {
 	}
 }
 
+// An image that was being pulled when the container got another is not what
+// the container runs.
+func TestImageChangeWhilePulling(t *testing.T) {
+	w := newWorld(t)
+	w.runtime.AddImage("app:2")
+	waiting, release := w.runtime.Hold("PullImage")
+	w.create(pod("a", func(p *corev1.Pod) { p.Spec.Containers[0].Image = "slow:1" }))
+	w.eventually("the first image is being pulled", func() bool { return waiting() > 0 })
+	w.update("a", func(p *corev1.Pod) { p.Spec.Containers[0].Image = "app:2" })
+	seen := w.follow()
+	w.eventually("the agent knows of the new image", func() bool {
+		p := w.get("a")
+		return p.Status.ObservedGeneration == p.Generation
+	})
+	release()
+	w.awaitReady("a")
+	for _, p := range seen() {
+		for _, s := range p.Status.ContainerStatuses {
+			if s.ImageID != "" && s.ImageID != "sha256:app:2" {
+				t.Fatalf("the container runs %s", s.ImageID)
+			}
+		}
+	}
+}
+
 // update changes a pod, again when somebody else was faster.
 func (w *world) update(name string, change func(*corev1.Pod)) {
 	w.t.Helper()

@@ -37,6 +37,9 @@ func (w *Worker) pullImage(a podstate.Action) func() func() {
 			if ended := time.Now(); !w.status.counted && ended.Sub(began) >= time.Millisecond {
 				w.pulled = append(w.pulled, measure.Span{From: began, To: ended})
 			}
+			if now := render.Find(w.view.Pod, c.Name); now == nil || now.Image != c.Image {
+				return // it has another by now, which is pulled next
+			}
 			var failure *images.Failure
 			switch {
 			case err == nil:
