@@ -18,6 +18,9 @@ const (
 	defaultTokenSeconds = 3600
 	// longestUse is the age at which a token is renewed however long it lives.
 	longestUse = 24 * time.Hour
+	// renewPause is the least time between two requests for the same token: the
+	// server may be away, or its clock another.
+	renewPause = 30 * time.Second
 )
 
 // tokens asks for service account tokens that are bound to their pods, and
@@ -72,6 +75,7 @@ func (t *tokens) get(ctx context.Context, pod *corev1.Pod, src *corev1.ServiceAc
 	if err != nil {
 		// An older token is better than none while the server is away.
 		if ok {
+			t.putOff(pod.UID, key, asked)
 			return held.token, nil
 		}
 		return "", err
@@ -91,7 +95,17 @@ func (t *tokens) keep(uid types.UID, key string, got *authenticationv1.TokenRequ
 	if t.mu.held[uid] == nil {
 		t.mu.held[uid] = make(map[string]heldToken)
 	}
-	t.mu.held[uid][key] = heldToken{token: got.Status.Token, renew: asked.Add(min(life*4/5, longestUse))}
+	t.mu.held[uid][key] = heldToken{token: got.Status.Token, renew: asked.Add(max(min(life*4/5, longestUse), renewPause))}
+}
+
+// putOff has a token that could not be renewed renewed later.
+func (t *tokens) putOff(uid types.UID, key string, asked time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if held, ok := t.mu.held[uid][key]; ok {
+		held.renew = asked.Add(renewPause)
+		t.mu.held[uid][key] = held
+	}
 }
 
 // next is when the pod's first token is to be renewed; zero when it has none.
