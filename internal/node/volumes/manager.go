@@ -96,20 +96,29 @@ func (m *Manager) secretDir(uid types.UID, name string) string {
 }
 
 // Mount prepares all volumes of a pod, or brings them up to date. The objects
-// that they refer to must be in Use. An *Error names the volume at fault.
+// that they refer to must be in Use. An *Error names the first volume at fault;
+// the others are up to date all the same: a token must not age because a Secret
+// beside it is gone.
 func (m *Manager) Mount(ctx context.Context, pod *corev1.Pod, in Input) (map[string]Mounted, error) {
 	if err := os.MkdirAll(m.PodDir(pod.UID), 0o750); err != nil {
 		return nil, err
 	}
 	out := make(map[string]Mounted, len(pod.Spec.Volumes))
+	var failed *Error
 	for i := range pod.Spec.Volumes {
 		v := &pod.Spec.Volumes[i]
 		mounted, err := m.mount(ctx, pod, v, in)
 		if err != nil {
-			return nil, &Error{Volume: v.Name, Err: err}
+			if failed == nil {
+				failed = &Error{Volume: v.Name, Err: err}
+			}
+			continue
 		}
 		mounted.Own = v.HostPath == nil && strings.HasPrefix(mounted.HostPath, m.root+"/")
 		out[v.Name] = mounted
+	}
+	if failed != nil {
+		return nil, failed
 	}
 	return out, nil
 }

@@ -100,6 +100,7 @@ func (w *Worker) mountVolumes(ctx context.Context) func() func() {
 				}
 			case ctx.Err() == nil:
 				w.retryLater()
+				w.remount = again
 				switch {
 				case missing != nil:
 					w.deps.podEvent(pod, corev1.EventTypeWarning, "FailedPrepareDynamicResources", "Failed to prepare dynamic resources: "+missing.Error())
@@ -154,21 +155,23 @@ func (w *Worker) tellHung(pod *corev1.Pod) (done func()) {
 // refresh brings volumes up to date when what they show has changed, and says
 // when it has to be done again.
 func (w *Worker) refresh(now time.Time) time.Time {
-	if w.view.Stop != nil || !w.view.VolumesReady {
+	if w.view.Stop != nil || !w.view.VolumesReady || podstate.Terminal(w.view, now) {
 		return time.Time{}
 	}
-	due := w.remount || (!w.renew.IsZero() && !now.Before(w.renew))
 	op := podstate.Op{Kind: podstate.MountVolumes}
-	if _, busy := w.view.Ops[op]; due && !busy {
-		w.remount = false
-		w.renew = time.Time{}
-		w.launch(podstate.Action{Op: op}, now)
-		return time.Time{}
-	}
-	if due {
+	_, busy := w.view.Ops[op]
+	switch due := w.remount || (!w.renew.IsZero() && !now.Before(w.renew)); {
+	case !due:
+		return w.renew
+	case busy:
 		return time.Time{} // the end of the one under way asks again
+	case now.Before(w.view.NotBefore[""]):
+		return w.view.NotBefore[""]
 	}
-	return w.renew
+	w.remount = false
+	w.renew = time.Time{}
+	w.launch(podstate.Action{Op: op}, now)
+	return time.Time{}
 }
 
 func (w *Worker) runSandbox(a podstate.Action) func() func() {
