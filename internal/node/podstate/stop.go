@@ -18,7 +18,7 @@ const minGrace = 2 * time.Second
 func (p *planner) stop() {
 	v := p.v
 	// What was being started is cancelled by the worker and reports its end.
-	if v.busyWith(MountVolumes, RunSandbox, AdmitSandbox, PullImage, StartContainer) {
+	if v.busyWith(RunSandbox, StartContainer) {
 		return
 	}
 	if v.anyRunning() {
@@ -35,7 +35,7 @@ func (p *planner) stop() {
 
 // settle frees what a pod that ended by itself still holds.
 func (p *planner) settle() {
-	if p.v.busyWith(MountVolumes, RunSandbox, AdmitSandbox, PullImage, StartContainer) {
+	if p.v.busyWith(RunSandbox, StartContainer) {
 		return
 	}
 	if p.v.anyRunning() {
@@ -47,15 +47,16 @@ func (p *planner) settle() {
 }
 
 // release stops sandboxes and frees the rest; the pod is done when all is.
+// Volumes that hang hold up only their own release.
 func (p *planner) release() {
-	if !p.due(ReleaseKey) {
+	if p.v.busyWith(AdmitSandbox, PullImage) || !p.due(ReleaseKey) {
 		return
 	}
 	up := p.v.readySandboxes()
 	for _, s := range up {
 		p.do(Action{Op: Op{Kind: StopSandbox, Target: s.GetId()}})
 	}
-	if len(up) > 0 || p.v.busyWith(StopContainer, StopSandbox, BeforeStop) {
+	if len(up) > 0 || p.v.busyWith(StopContainer, StopSandbox, BeforeStop, MountVolumes) {
 		return
 	}
 	if !p.v.Released {
