@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +38,9 @@ type world struct {
 
 	kubelet *nodeconfig.Settings // of the next start
 	node    *node.Node           // the agent, as it was started last
+
+	// answer may change what the agent is answered; nil for nothing.
+	answer atomic.Pointer[answer]
 
 	mu      sync.Mutex
 	stopped []string // pods that BeforeStop was asked about
@@ -105,7 +109,7 @@ func (w *world) start() {
 	}
 	n, err := node.Start(ctx, node.Config{
 		Kubelet: w.kubelet,
-		Client:  client.New(issuer{w.cluster.As("system:node:n1", "system:nodes").Transport()}, w.cluster.Catalog).WithManager("kubelet"), Logger: logger,
+		Client:  client.New(line{issuer{w.cluster.As("system:node:n1", "system:nodes").Transport()}, w}, w.cluster.Catalog).WithManager("kubelet"), Logger: logger,
 		NodeName: "n1", Addresses: []string{"127.0.0.1"}, Version: "v1.36.0", RuntimeEndpoint: filepath.Join(w.dir, "cri.sock"),
 		PodCIDR: "10.1.0.0/24", RootDir: filepath.Join(w.dir, "root"), LogDir: filepath.Join(w.dir, "logs"), ClusterDomain: "cluster.local",
 		CgroupRoot: filepath.Base(w.dir), StaticPods: filepath.Join(w.dir, "manifests"),

@@ -2,11 +2,55 @@ package nodetest_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/knarr-io/knarr/internal/api/request"
 	"github.com/knarr-io/knarr/internal/node/podstate"
 )
+
+// answer is what the agent learns of a request: ask makes it.
+type answer func(req *request.Request, ask func() (runtime.Object, error)) (runtime.Object, error)
+
+// line is the way from the agent to the API, with the world's answers.
+type line struct {
+	request.Transport
+	world *world
+}
+
+func (l line) Do(ctx context.Context, req *request.Request) (runtime.Object, error) {
+	ask := func() (runtime.Object, error) { return l.Transport.Do(ctx, req) }
+	if change := l.world.answer.Load(); change != nil {
+		return (*change)(req, ask)
+	}
+	return ask()
+}
+
+// A pod whose last status was written, but not answered, is deleted as any
+// other.
+func TestLostAnswerToLastStatus(t *testing.T) {
+	w := newWorld(t)
+	w.stop()
+	w.kubelet.Logs.Every = time.Hour // a look at logs wakes the worker
+	w.start()
+	w.create(pod("a"))
+	w.awaitReady("a")
+	lost := answer(func(req *request.Request, ask func() (runtime.Object, error)) (runtime.Object, error) {
+		obj, err := ask()
+		p, isPod := req.Object.(*corev1.Pod)
+		if err == nil && isPod && req.Verb == request.Update && req.Subresource == "status" && p.DeletionTimestamp != nil {
+			return nil, errors.New("the connection broke")
+		}
+		return obj, err
+	})
+	w.answer.Store(&lost)
+	w.delete("a", nil)
+	w.awaitGone("a")
+}
 
 // Who asks about a pod in the moment in which its worker ends is answered: the
 // rotation of logs, the collection of images and evictions wait for it.

@@ -36,8 +36,8 @@ type Runtime struct {
 		stubborn   map[string]bool
 		memory     map[string]uint64 // that containers take, by name
 		written    map[string]uint64
-		imageDir   string // on the images' file system
-		held     map[string]*gate // by method
+		imageDir   string           // on the images' file system
+		held       map[string]*gate // by method
 		// removedWithLogs counts sandboxes that went before their logs.
 		removedWithLogs int
 	}

@@ -58,6 +58,9 @@ func (w *Worker) publish(now time.Time, done bool) time.Time {
 	want := podstate.Status(w.view, now)
 	if equality.Semantic.DeepEqual(want, w.view.Pod.Status) {
 		w.status.since = time.Time{}
+		if now.Before(w.status.retry) {
+			return w.status.retry // written, though it seemed to fail: the deletion waits as well
+		}
 		return time.Time{}
 	}
 	if w.status.since.IsZero() {
