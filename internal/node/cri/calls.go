@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/grpc"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -114,15 +115,13 @@ func (c *Client) ReopenLog(ctx context.Context, id string) error {
 // ExecSync runs a command in a container and collects its output; timeout
 // zero means no bound but ctx.
 func (c *Client) ExecSync(ctx context.Context, id string, cmd []string, timeout time.Duration) (*runtimeapi.ExecSyncResponse, error) {
-	bound := callTimeout
-	if timeout > 0 {
-		bound = timeout + 10*time.Second
-	} else if deadline, ok := ctx.Deadline(); ok {
-		bound = time.Until(deadline)
-	}
 	// CRI counts whole seconds; zero there means none.
 	seconds := int64((timeout + time.Second - 1) / time.Second)
-	return unary(ctx, bound, c.runtime.ExecSync, &runtimeapi.ExecSyncRequest{ContainerId: id, Cmd: cmd, Timeout: seconds})
+	req := &runtimeapi.ExecSyncRequest{ContainerId: id, Cmd: cmd, Timeout: seconds}
+	if timeout <= 0 {
+		return c.runtime.ExecSync(ctx, req, grpc.WaitForReady(true))
+	}
+	return unary(ctx, timeout+10*time.Second, c.runtime.ExecSync, req)
 }
 
 // Exec prepares a streaming exec and returns the URL that serves it.
