@@ -27,6 +27,10 @@ func Exec(runtime *cri.Client, container string, command []string, timeout time.
 		defer stop()
 		resp, err := runtime.ExecSync(call, container, command, timeout)
 		switch {
+		case err != nil && call.Err() != nil:
+			// Not the command but the runtime took too long, or is away: that says
+			// nothing of the container.
+			return Unknown, cri.Message(err)
 		case cri.Code(err) == codes.DeadlineExceeded:
 			return Failure, fmt.Sprintf("command timed out: %q timed out after %v", strings.Join(command, " "), timeout)
 		case err != nil:
