@@ -56,6 +56,7 @@ type Mirror struct {
 	settings  map[Key]*corev1.ConfigMap
 	leaving   leaving
 	listeners []func(Topic, Key)
+	telling   sync.Mutex // held while listeners are told
 	changed   chan struct{}
 }
 
@@ -74,11 +75,14 @@ func New(path string, logger *slog.Logger) *Mirror {
 	}
 }
 
-// OnChange calls fn after every change, from the goroutine that made it. All
-// listeners are added before Follow or Load.
+// OnChange calls fn after every change, from the goroutine that made it, one
+// change at a time: what fn makes of the mirror last is made of all that was
+// told. All listeners are added before Follow or Load.
 func (m *Mirror) OnChange(fn func(Topic, Key)) { m.listeners = append(m.listeners, fn) }
 
 func (m *Mirror) tell(topic Topic, key Key) {
+	m.telling.Lock()
+	defer m.telling.Unlock()
 	for _, fn := range m.listeners {
 		fn(topic, key)
 	}
