@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/edge/mirror"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -169,6 +170,28 @@ func TestAnswersOverSockets(t *testing.T) {
 		t.Errorf("TCP gives everything: %d answers, truncated %v", len(whole.Answer), whole.Truncated)
 	}
 	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A server that is told to end before it has begun ends.
+func TestEndBeforeTheStart(t *testing.T) {
+	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- NewServer(NewResolver(testZone(), NewForwarder(nil)), nil).Run(ctx, []net.PacketConn{udp}, []net.Listener{tcp})
+	}()
+	await.Until(t, time.Minute, "the server ends", func() bool { return len(ended) > 0 })
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}

@@ -68,9 +68,13 @@ func (s *Server) Run(ctx context.Context, udp []net.PacketConn, tcp []net.Listen
 			IdleTimeout: func() time.Duration { return 10 * time.Second }})
 	}
 	failed := make(chan error, len(servers))
-	var running sync.WaitGroup
+	var running, starting sync.WaitGroup
 	for _, server := range servers {
+		started := sync.OnceFunc(starting.Done)
+		starting.Add(1)
+		server.NotifyStartedFunc = started
 		running.Go(func() {
+			defer started()
 			if err := server.ActivateAndServe(); err != nil && !errors.Is(err, net.ErrClosed) {
 				failed <- fmt.Errorf("serve DNS: %w", err)
 			}
@@ -81,8 +85,9 @@ func (s *Server) Run(ctx context.Context, udp []net.PacketConn, tcp []net.Listen
 	case <-ctx.Done():
 	case err = <-failed:
 	}
+	starting.Wait() // until then none can be told to end
 	for _, server := range servers {
-		_ = server.Shutdown() // not started is no fault
+		_ = server.Shutdown() // one that has failed is no fault
 	}
 	running.Wait()
 	return err
