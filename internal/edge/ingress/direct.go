@@ -74,7 +74,7 @@ func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
 		if cause := context.Cause(req.Context()); cause != nil {
 			return nil, cause
 		}
-		if !used || l.answered || errors.Is(err, errLargeHead) {
+		if !used || l.answered || errors.Is(err, errLargeHead) || isTimeout(err) {
 			return nil, err
 		}
 		// The endpoint had given the connection up: another one is tried.
