@@ -20,8 +20,11 @@ import (
 
 const (
 	leaseEvery = 10 * time.Second
-	firstRetry = 50 * time.Millisecond
-	lastRetry  = 5 * time.Second
+	// runtimeTime is how long the runtime may take to answer all that a round
+	// asks: one that is away must not keep the node from telling so.
+	runtimeTime = 2 * time.Second
+	firstRetry  = 50 * time.Millisecond
+	lastRetry   = 5 * time.Second
 )
 
 // Recorder tells events; *record.Recorder is one.
@@ -204,6 +207,8 @@ func (r *Registrar) passRange(ctx context.Context, node *corev1.Node) error {
 	if cidr == "" || cidr == r.cidr {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, runtimeTime)
+	defer cancel()
 	if err := r.cfg.Runtime.SetPodCIDR(ctx, cidr); err != nil {
 		return err
 	}
@@ -213,8 +218,7 @@ func (r *Registrar) passRange(ctx context.Context, node *corev1.Node) error {
 
 func (r *Registrar) observe(ctx context.Context) *Observed {
 	o := &Observed{Machine: r.cfg.Machine, Pressure: r.cfg.Pressure, Stopping: r.cfg.Stopping != nil && r.cfg.Stopping()}
-	// A runtime that does not answer is told soon, not after a call's long bound.
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, runtimeTime)
 	defer cancel()
 	if o.Runtime, o.RuntimeError = r.cfg.Runtime.Status(ctx); o.RuntimeError != nil {
 		o.Runtime = nil
