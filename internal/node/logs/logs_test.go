@@ -198,6 +198,22 @@ func TestRotateKeepsSoMany(t *testing.T) {
 	}
 }
 
+// The file that the runtime has opened is the log, though its answer was lost.
+func TestRotateWithoutAnswer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "0.log")
+	appendTo(t, path, line(0, "stdout", "F", "before"))
+	_, err := Policy{MaxSize: 1, MaxFiles: 3}.Rotate(path, epoch, func() error {
+		appendTo(t, path, line(1, "stdout", "F", "after"))
+		return fmt.Errorf("the connection broke")
+	})
+	if err == nil {
+		t.Error("the lost answer went unnoticed")
+	}
+	if got := text(t, path, Options{Tail: -1}); got != "before\nafter\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(line(0, "stdout", "F", "x")))
 	f.Add([]byte(line(0, "stderr", "P:x", "")))

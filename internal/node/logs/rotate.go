@@ -37,8 +37,7 @@ func (p Policy) Rotate(path string, now time.Time, reopen func() error) (bool, e
 		return false, err
 	}
 	if err := reopen(); err != nil {
-		// Put it back: the runtime still writes to it.
-		return false, errors.Join(fmt.Errorf("reopen %s: %w", path, err), os.Rename(aside, path))
+		return false, errors.Join(fmt.Errorf("reopen %s: %w", path, err), putBack(aside, path))
 	}
 	paths, err := files(path)
 	if err != nil {
@@ -49,4 +48,17 @@ func (p Policy) Rotate(path string, now time.Time, reopen func() error) (bool, e
 		errs = append(errs, os.Remove(paths[i]))
 	}
 	return true, errors.Join(errs...)
+}
+
+// putBack gives a file its name again, since the runtime still writes to it,
+// unless the runtime has a new one: then only its answer was lost.
+func putBack(aside, path string) error {
+	err := os.Link(aside, path)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return os.Remove(aside)
 }
