@@ -19,12 +19,33 @@ func (p *planner) initialise(sandbox string) bool {
 		}
 		return true
 	}
+	reached := p.v.lastInit(sandbox)
 	for i := range p.v.Pod.Spec.InitContainers {
-		if !p.initStep(&p.v.Pod.Spec.InitContainers[i], sandbox) {
+		c := &p.v.Pod.Spec.InitContainers[i]
+		if i < reached {
+			// It was over, or had started, when the one after it was made.
+			if render.IsSidecar(c) {
+				p.keep(c, sandbox, true)
+			}
+			continue
+		}
+		if !p.initStep(c, sandbox) {
 			return false
 		}
 	}
 	return true
+}
+
+// lastInit is the place of the last init container that was made in the
+// sandbox; zero where none was.
+func (v *View) lastInit(sandbox string) int {
+	last := 0
+	for i := range v.Pod.Spec.InitContainers {
+		if v.in(v.Pod.Spec.InitContainers[i].Name, sandbox) != nil {
+			last = i
+		}
+	}
+	return last
 }
 
 // initialised tells that init containers are over in this sandbox: one of the
