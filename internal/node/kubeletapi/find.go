@@ -3,10 +3,12 @@ package kubeletapi
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/knarr-io/knarr/internal/node/images"
 	"github.com/knarr-io/knarr/internal/node/podstate"
 	"github.com/knarr-io/knarr/internal/node/render"
 	"github.com/knarr-io/knarr/internal/node/worker"
@@ -67,7 +69,10 @@ func (s *Server) container(r *http.Request, previous bool) (*corev1.Pod, *podsta
 	}
 	list := snapshot.Instances[name]
 	if previous {
-		return pod, nthEnded(list), previousMissing(list, pod, name)
+		if i := previousOf(list, pod, name); i != nil {
+			return pod, i, nil
+		}
+		return nil, nil, badRequest("previous terminated container %q in pod %q not found", name, pod.Name)
 	}
 	if len(list) == 0 {
 		return nil, nil, badRequest("container %q in pod %q is waiting to start: %s", name, pod.Name, waitingReason(pod, name))
@@ -75,25 +80,34 @@ func (s *Server) container(r *http.Request, previous bool) (*corev1.Pod, *podsta
 	return pod, list[0], nil
 }
 
-// nthEnded is the instance whose logs --previous shows: the one before the
-// newest, or the newest itself while it waits to be run again.
-func nthEnded(list []*podstate.Instance) *podstate.Instance {
+// previousOf is the instance whose logs --previous shows: the one of which the
+// status tells the last end, that is the newest itself while it waits to be run
+// again. nil where there is none.
+func previousOf(list []*podstate.Instance, pod *corev1.Pod, name string) *podstate.Instance {
+	if st := podstate.FindStatus(&pod.Status, name); st != nil && st.LastTerminationState.Terminated != nil {
+		_, id, _ := strings.Cut(st.LastTerminationState.Terminated.ContainerID, "://")
+		for _, i := range list {
+			if i.ID() == id {
+				return i
+			}
+		}
+	}
 	if len(list) > 1 {
 		return list[1]
 	}
 	return nil
 }
 
-func previousMissing(list []*podstate.Instance, pod *corev1.Pod, name string) error {
-	if nthEnded(list) != nil {
-		return nil
-	}
-	return badRequest("previous terminated container %q in pod %q not found", name, pod.Name)
-}
-
 func waitingReason(pod *corev1.Pod, name string) string {
-	if st := podstate.FindStatus(&pod.Status, name); st != nil && st.State.Waiting != nil {
-		return st.State.Waiting.Reason
+	st := podstate.FindStatus(&pod.Status, name)
+	if st == nil || st.State.Waiting == nil {
+		return "ContainerCreating"
 	}
-	return "ContainerCreating"
+	switch st.State.Waiting.Reason {
+	case images.ReasonPull:
+		return "image can't be pulled"
+	case images.ReasonBackOff:
+		return "trying and failing to pull image"
+	}
+	return st.State.Waiting.Reason
 }
