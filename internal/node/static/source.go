@@ -25,6 +25,8 @@ const (
 	maxManifests = 500
 	// settleTime lets a writer finish before its file is read.
 	settleTime = 50 * time.Millisecond
+	// missingTime is the pause before a folder that is gone is looked for again.
+	missingTime = time.Second
 )
 
 // Source is a folder of manifests, or one manifest.
@@ -36,6 +38,8 @@ type Source struct {
 	// were first seen; told holds complaints that were logged already.
 	seen map[string]*corev1.Pod
 	told map[string]string
+	// last are the pods that were read last.
+	last []*corev1.Pod
 }
 
 // NewSource makes a source of the manifests at the path; kind is that of pods.
@@ -81,17 +85,28 @@ func (s *Source) Run(ctx context.Context, changed func([]*corev1.Pod)) error {
 			s.logger.Warn("watch of static pods", "error", err)
 			timer.Reset(settleTime)
 		case <-timer.C:
+			// The folder may be another than the one that was watched so far.
+			if watch.Add(dir) != nil {
+				timer.Reset(missingTime)
+			}
 			changed(s.Read())
 		}
 	}
 }
 
 // Read reads the manifests now; not while Run runs. Of two that declare pods of one name, the
-// first by file name counts.
+// first by file name counts. Where the manifests cannot be looked for they are those read last.
 func (s *Source) Read() []*corev1.Pod {
+	paths, err := s.files()
+	if err != nil {
+		s.complain(s.path, err)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return s.last
+		}
+	}
 	var out []*corev1.Pod
 	names, present := map[string]string{}, map[string]bool{}
-	for _, path := range s.files() {
+	for _, path := range paths {
 		present[path] = true
 		pod, err := s.pod(path)
 		if err == nil {
@@ -114,6 +129,7 @@ func (s *Source) Read() []*corev1.Pod {
 			delete(s.seen, path)
 		}
 	}
+	s.last = out
 	return out
 }
 
@@ -127,19 +143,17 @@ func (s *Source) complain(path string, err error) {
 
 // files are the manifests, in the order of their names; hidden files, such as
 // those that editors write, are none.
-func (s *Source) files() []string {
+func (s *Source) files() ([]string, error) {
 	info, err := os.Stat(s.path)
 	if err != nil {
-		s.complain(s.path, err)
-		return nil
+		return nil, err
 	}
 	if !info.IsDir() {
-		return []string{s.path}
+		return []string{s.path}, nil
 	}
 	entries, err := os.ReadDir(s.path)
 	if err != nil {
-		s.complain(s.path, err)
-		return nil
+		return nil, err
 	}
 	var out []string
 	for _, e := range entries {
@@ -155,7 +169,7 @@ func (s *Source) files() []string {
 		s.complain(s.path, fmt.Errorf("%d manifests: only the first %d are read", len(out), maxManifests))
 		out = out[:maxManifests]
 	}
-	return out
+	return out, nil
 }
 
 func (s *Source) pod(path string) (*corev1.Pod, error) {
