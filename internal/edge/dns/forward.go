@@ -23,6 +23,13 @@ const (
 	negativeTime = 5 * time.Second
 )
 
+// maxForwarded bounds questions that wait for resolvers, below maxInFlight:
+// when these are silent the cluster's own names must still be answered.
+const maxForwarded = maxInFlight / 2
+
+// errBusy: so many questions wait for resolvers that another would only wait too.
+var errBusy = errors.New("too many questions wait for resolvers")
+
 // errNoResolver: the machine names no resolver that is not a loop.
 var errNoResolver = errors.New("no resolver to forward to")
 
@@ -31,6 +38,7 @@ type Forwarder struct {
 	upstreams atomic.Pointer[upstreams]
 	cache     *expirable.LRU[mdns.Question, kept]
 	flight    singleflight.Group
+	slots     chan struct{}
 	// attempt bounds one question to one resolver, whole all of them.
 	attempt, whole time.Duration
 }
@@ -45,6 +53,7 @@ type kept struct {
 func NewForwarder(resolvers []string) *Forwarder {
 	f := &Forwarder{
 		cache:   expirable.NewLRU[mdns.Question, kept](cacheSize, nil, cacheTime),
+		slots:   make(chan struct{}, maxForwarded),
 		attempt: attemptTime, whole: answerTime,
 	}
 	f.upstreams.Store(&upstreams{others: resolvers})
@@ -68,6 +77,12 @@ func (f *Forwarder) Ask(ctx context.Context, q mdns.Question) (*mdns.Msg, error)
 	}
 	if k, ok := f.cache.Get(q); ok && time.Now().Before(k.until) {
 		return k.msg.Copy(), nil
+	}
+	select {
+	case f.slots <- struct{}{}:
+		defer func() { <-f.slots }()
+	default:
+		return nil, errBusy
 	}
 	result := f.flight.DoChan(fmt.Sprint(q), func() (any, error) {
 		// Whoever asked first may leave; the others still want the answer.

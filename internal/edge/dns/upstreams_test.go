@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/edge/mirror"
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // resolver is a resolver elsewhere; it counts what it was asked.
@@ -69,6 +70,36 @@ func says(ip string) func(q, m *mdns.Msg) {
 
 func settings(data map[string]string) *corev1.ConfigMap {
 	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: mirror.DNSSettings.Namespace, Name: mirror.DNSSettings.Name}, Data: data}
+}
+
+// Resolvers that do not answer leave room for the cluster's own names: what
+// would be one question too many fails at once.
+func TestSilentResolversTakeNotAll(t *testing.T) {
+	release := make(chan struct{})
+	address, asked := resolver(t, func(q, m *mdns.Msg) {
+		<-release
+		says("192.0.2.1")(q, m)
+	})
+	f := patient(address)
+	f.slots = make(chan struct{}, 2)
+	r := NewResolver(testZone(), f)
+	answers := make(chan string, 2)
+	for _, name := range []string{"a.example.", "b.example."} {
+		go func() { answers <- short(ask(r, name, mdns.TypeA)) }()
+	}
+	await.Until(t, time.Minute, "the resolver is asked twice", func() bool { return asked.Load() == 2 })
+	if got := short(ask(r, "c.example.", mdns.TypeA)); got != "SERVFAIL" {
+		t.Errorf("one too many: %s", got)
+	}
+	close(release)
+	for range 2 {
+		if got := <-answers; got != "NOERROR 192.0.2.1" {
+			t.Errorf("got %s", got)
+		}
+	}
+	if got := short(ask(r, "c.example.", mdns.TypeA)); got != "NOERROR 192.0.2.1" {
+		t.Errorf("afterwards: %s", got)
+	}
 }
 
 func TestStubDomainsFollowTheConfigMap(t *testing.T) {
