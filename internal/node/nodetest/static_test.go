@@ -3,11 +3,14 @@ package nodetest_test
 import (
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/knarr-io/knarr/internal/api/request"
 	"github.com/knarr-io/knarr/internal/node/static"
 )
 
@@ -26,6 +29,35 @@ func (w *world) manifest(name, image string) {
 
 func (w *world) running() int {
 	return w.runtime.Containers(runtimeapi.ContainerState_CONTAINER_RUNNING)
+}
+
+// A pod of the API that has the name of a static pod is left alone; the mirror
+// is made when it has gone.
+func TestStaticPodOfATakenName(t *testing.T) {
+	w := newWorld(t)
+	theirs := w.create(pod("web-n1"))
+	w.awaitReady("web-n1")
+	var made, deleted atomic.Int32
+	count := answer(func(req *request.Request, ask func() (runtime.Object, error)) (runtime.Object, error) {
+		switch {
+		case req.Kind.Resource == "pods" && req.Verb == request.Create && req.Subresource == "":
+			made.Add(1)
+		case req.Kind.Resource == "pods" && req.Verb == request.Delete:
+			deleted.Add(1)
+		}
+		return ask()
+	})
+	w.answer.Store(&count)
+	w.manifest("web", "app:1")
+	w.eventually("a mirror is tried twice", func() bool { return made.Load() >= 2 })
+	if p := w.get("web-n1"); deleted.Load() > 0 || p.UID != theirs.UID || p.DeletionTimestamp != nil {
+		t.Fatalf("%d deletions; the pod is %s, was %s", deleted.Load(), p.UID, theirs.UID)
+	}
+	w.delete("web-n1", nil)
+	w.eventually("the mirror is made", func() bool {
+		p, err := w.pods.Get(t.Context(), "default", "web-n1")
+		return err == nil && static.IsMirror(p)
+	})
 }
 
 func TestStaticPod(t *testing.T) {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +13,9 @@ import (
 
 // maxMirrorRetry bounds the pause between tries to make or delete a mirror.
 const maxMirrorRetry = time.Minute
+
+// errNameTaken: somebody's pod is not replaced by a mirror.
+var errNameTaken = errors.New("a pod of its name is there already, which is no mirror")
 
 // mirrorKeeper is what a static pod's worker knows of its mirror.
 type mirrorKeeper struct {
@@ -84,6 +88,9 @@ func (w *Worker) makeMirror(mirror *corev1.Pod) {
 		made, err := client.For[*corev1.Pod](w.deps.Client).Create(w.ctx, mirror)
 		if apierrors.IsAlreadyExists(err) {
 			made, err = client.For[*corev1.Pod](w.deps.Client).Get(w.ctx, mirror.Namespace, mirror.Name)
+			if err == nil && !static.IsMirror(made) {
+				err = errNameTaken
+			}
 		}
 		w.post(func() {
 			w.mirrorDone(err, "mirror of a static pod is not made")
