@@ -110,8 +110,22 @@ func (a *Allocator) saveLocked() error {
 		return err
 	}
 	next := a.file + ".new"
-	if err := os.WriteFile(next, data, 0o600); err != nil {
+	if err := write(next, data); err != nil {
 		return fmt.Errorf("write down a pod's ids: %w", err)
 	}
 	return os.Rename(next, a.file)
+}
+
+// write returns when the file is on the disk: one that a power cut left empty
+// under its name would keep the agent from starting.
+func write(name string, data []byte) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
