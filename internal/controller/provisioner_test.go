@@ -84,3 +84,27 @@ func deleteNow(t *testing.T, c *testkit.Cluster, pod string) {
 		t.Fatal(err)
 	}
 }
+
+// TestANodeThatIsGoneIsTakenBack: the node that was chosen for a claim may be
+// deleted before its volume is made; the scheduler has to choose another, and
+// nobody may do so in its place.
+func TestANodeThatIsGoneIsTakenBack(t *testing.T) {
+	c := testkit.Start(t, testkit.Options{NoScheduler: true})
+	wait := storagev1.VolumeBindingWaitForFirstConsumer
+	create(t, c, &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "local"}, Provisioner: localvolume.Provisioner, VolumeBindingMode: &wait})
+	create(t, c, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "here", Labels: map[string]string{corev1.LabelHostname: "here"},
+		Annotations: map[string]string{localvolume.Folder: "/data"}}})
+	claim := volumeClaim("data")
+	*claim.Spec.StorageClassName = "local"
+	claim.Annotations = map[string]string{"volume.kubernetes.io/selected-node": "gone"}
+	create(t, c, claim)
+	chosen := func() string {
+		p, _ := get[*corev1.PersistentVolumeClaim](t, c, "default", "data")
+		return p.Annotations["volume.kubernetes.io/selected-node"]
+	}
+	await.Until(t, soon, "the node is taken back", func() bool { return chosen() == "" })
+	edit(t, c, "default", "data", func(p *corev1.PersistentVolumeClaim) {
+		p.Annotations["volume.kubernetes.io/selected-node"] = "here"
+	})
+	claimPhase(t, c, "data", corev1.ClaimBound)
+}

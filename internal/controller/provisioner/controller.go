@@ -4,13 +4,16 @@
 // volume object is gone. Classes with the parameter limit: file make the size a
 // limit: the folder holds a file system of its own.
 //
-// It creates and deletes volumes of its own name alone, and writes their
+// It creates and deletes volumes of its own name alone, takes back a node that
+// was chosen for a claim and cannot hold its volume, and writes the volumes'
 // capacity when the claim asks for more, and the claim's where no node has to
 // do anything for it.
 package provisioner
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -34,6 +37,7 @@ type Controller struct {
 	volumeInf *client.Informer[*corev1.PersistentVolume]
 	classInf  *client.Informer[*storagev1.StorageClass]
 	nodeInf   *client.Informer[*corev1.Node]
+	podInf    *client.Informer[*corev1.Pod]
 	events    *record.Recorder
 	loop      *reconcile.Controller[reconcile.Key]
 }
@@ -43,8 +47,10 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 	r := &Controller{
 		claims: client.For[*corev1.PersistentVolumeClaim](c), volumes: client.For[*corev1.PersistentVolume](c),
 		claimInf: client.InformerFor[*corev1.PersistentVolumeClaim](inf), volumeInf: client.InformerFor[*corev1.PersistentVolume](inf),
-		classInf: client.InformerFor[*storagev1.StorageClass](inf), nodeInf: client.InformerFor[*corev1.Node](inf), events: events,
+		classInf: client.InformerFor[*storagev1.StorageClass](inf), nodeInf: client.InformerFor[*corev1.Node](inf), podInf: client.InformerFor[*corev1.Pod](inf),
+		events: events,
 	}
+	storage.IndexByClaim(r.podInf)
 	r.loop = reconcile.New("provisioner", r.reconcile, opts)
 	r.claimInf.OnChange(func(_, new *corev1.PersistentVolumeClaim) {
 		if new != nil {
@@ -61,7 +67,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 
 // Run works until ctx ends.
 func (r *Controller) Run(ctx context.Context) {
-	r.loop.RunSynced(ctx, r.claimInf, r.volumeInf, r.classInf, r.nodeInf)
+	r.loop.RunSynced(ctx, r.claimInf, r.volumeInf, r.classInf, r.nodeInf, r.podInf)
 }
 
 func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
@@ -82,8 +88,8 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 func (r *Controller) provision(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
 	name, _ := storage.ClassOf(claim)
 	class, ok := r.classInf.Get("", name)
-	if !ok {
-		return nil // the binder tells
+	if !ok || storage.Waits(class) && claim.Annotations[storage.SelectedNode] == "" {
+		return nil // the binder tells, or the scheduler is to choose again
 	}
 	v, err := plan(claim, class, func(name string) *corev1.Node {
 		if name == "" {
@@ -94,6 +100,9 @@ func (r *Controller) provision(ctx context.Context, claim *corev1.PersistentVolu
 	})
 	if err != nil {
 		r.events.Eventf(claim, corev1.EventTypeWarning, "ProvisioningFailed", "failed to provision volume with StorageClass %q: %v", class.Name, err)
+		if errors.Is(err, errNode) && storage.Waits(class) && r.mayGoElsewhere(claim) {
+			return r.takeBack(ctx, claim)
+		}
 		return err
 	}
 	if _, err := r.volumes.Create(ctx, v); err != nil {
@@ -108,6 +117,20 @@ func (r *Controller) provision(ctx context.Context, claim *corev1.PersistentVolu
 			"volume %s is a folder on the node's disk: its size is not a limit (a storage class with the parameter limit: file makes it one)", v.Name)
 	}
 	return nil
+}
+
+// mayGoElsewhere tells whether no pod of the claim has the node that was chosen.
+func (r *Controller) mayGoElsewhere(claim *corev1.PersistentVolumeClaim) bool {
+	pods := r.podInf.ByIndex(storage.ByClaim, claim.Namespace+"/"+claim.Name)
+	return !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return pod.Spec.NodeName != "" && pod.DeletionTimestamp == nil })
+}
+
+// takeBack tells the scheduler to choose another node for a claim.
+func (r *Controller) takeBack(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
+	next := claim.DeepCopy()
+	delete(next.Annotations, storage.SelectedNode)
+	_, err := r.claims.Update(ctx, next)
+	return err
 }
 
 // grow gives a volume the size that its claim asks for. A folder needs no more

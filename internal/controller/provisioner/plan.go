@@ -1,6 +1,7 @@
 package provisioner
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,6 +17,9 @@ import (
 func asked(claim *corev1.PersistentVolumeClaim) bool {
 	return claim.Spec.VolumeName == "" && claim.DeletionTimestamp == nil && claim.Annotations[storage.Provisioner] == localvolume.Provisioner
 }
+
+// errNode is said of the node that was chosen: another might do.
+var errNode = errors.New("does not hold volumes on its disk, or is not there")
 
 // plan is the volume to make for a claim that asks for one. node finds a node;
 // with an empty name, any that holds volumes.
@@ -37,7 +41,7 @@ func plan(claim *corev1.PersistentVolumeClaim, class *storagev1.StorageClass, no
 		if name == "" {
 			return nil, fmt.Errorf("no node holds volumes on its disk")
 		}
-		return nil, fmt.Errorf("node %q does not hold volumes on its disk, or is not there", name)
+		return nil, fmt.Errorf("node %q %w", name, errNode)
 	}
 	limited, err := localvolume.Limit(class.Parameters)
 	if err != nil {
