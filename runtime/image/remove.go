@@ -94,10 +94,7 @@ func (s *Store) collectLocked() (remove func() error, err error) {
 	if err := s.blobs.Abandon(); err != nil {
 		return none, err
 	}
-	if remove, err = s.layers.Prune(s.neededLocked()); err != nil {
-		return none, err
-	}
-	return remove, nil
+	return s.layers.Prune(s.neededLocked())
 }
 
 // neededLocked are the layers of images and containers.

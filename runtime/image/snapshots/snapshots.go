@@ -166,35 +166,45 @@ func (s *Store) apply(ctx context.Context, l Layer, dir string, parents []string
 }
 
 // Prune takes every layer that keep does not name away, at once. What remove
-// then deletes has no name any more, and may take as long as it is large.
+// then deletes, after an error too, has no name any more, and may take as long
+// as it is large.
 func (s *Store) Prune(keep map[string]bool) (remove func() error, err error) {
+	none := func() error { return nil }
 	names := map[string]bool{}
 	for chainID := range keep {
 		p, err := s.Path(chainID)
 		if err != nil {
-			return nil, err
+			return none, err
 		}
 		names[filepath.Base(p)] = true
 	}
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
-	var away string
+	var away []string
+	remove = func() error {
+		var failed []error
+		for _, dir := range away {
+			failed = append(failed, os.RemoveAll(dir))
+		}
+		return errors.Join(failed...)
+	}
 	for _, e := range entries {
 		if len(e.Name()) != nameLen || names[e.Name()] {
 			continue
 		}
-		if away == "" {
-			if away, err = os.MkdirTemp(s.dir, newPrefix); err != nil {
-				return nil, err
-			}
+		nameless := filepath.Join(s.dir, newPrefix+"del-"+e.Name())
+		// Of an earlier deletion; a folder of their own would take room that a full disk has not.
+		if err := os.RemoveAll(nameless); err != nil {
+			return remove, err
 		}
-		if err := os.Rename(filepath.Join(s.dir, e.Name()), filepath.Join(away, e.Name())); err != nil {
-			return nil, errors.Join(err, os.RemoveAll(away))
+		if err := os.Rename(filepath.Join(s.dir, e.Name()), nameless); err != nil {
+			return remove, err
 		}
+		away = append(away, nameless)
 	}
-	return func() error { return os.RemoveAll(away) }, nil
+	return remove, nil
 }
 
 // bounded fails once more than left bytes were read, so that a small blob cannot fill the disk.
