@@ -78,14 +78,16 @@ func (r *Controller) changed(kind *api.Kind, old, new api.Object) {
 	uid := new.GetUID()
 	waits := waitsForDependents(new) || orphansDependents(new)
 	if len(new.GetOwnerReferences()) == 0 && !waits {
-		if old != nil && (len(old.GetOwnerReferences()) > 0 || waitsForDependents(old) || orphansDependents(old)) {
-			r.release(old)
+		// A new informer tells of what another one has told of before.
+		if old == nil || len(old.GetOwnerReferences()) > 0 || waitsForDependents(old) || orphansDependents(old) {
+			r.release(uid)
 		}
 		return
 	}
+	before, _ := r.graph.get(uid)
 	moved := r.graph.put(item{kind: kind, namespace: new.GetNamespace(), name: new.GetName(), uid: uid, owners: new.GetOwnerReferences()})
-	if moved && old != nil {
-		r.wakeWaiting(old)
+	if moved {
+		r.wakeWaiting(before)
 	}
 	if moved && len(new.GetOwnerReferences()) > 0 && !r.ownersThere(new) {
 		r.loop.Enqueue(uid)
@@ -104,21 +106,24 @@ func (r *Controller) changed(kind *api.Kind, old, new api.Object) {
 // gone wakes the dependents of an object that was deleted, and owners that
 // waited for it.
 func (r *Controller) gone(old api.Object) {
-	r.release(old)
+	r.release(old.GetUID())
 	for _, dependent := range r.graph.dependentsOf(old.GetUID()) {
 		r.loop.Enqueue(dependent.uid)
 	}
 }
 
-// release takes an object out of the graph.
-func (r *Controller) release(old api.Object) {
-	r.graph.drop(old.GetUID())
-	r.wakeWaiting(old)
+// release takes an object out of the graph, where it is there.
+func (r *Controller) release(uid types.UID) {
+	if it, known := r.graph.get(uid); known {
+		r.graph.drop(uid)
+		r.wakeWaiting(it)
+	}
 }
 
-// wakeWaiting enqueues the object's owners that wait for their dependents.
-func (r *Controller) wakeWaiting(obj api.Object) {
-	for _, ref := range obj.GetOwnerReferences() {
+// wakeWaiting enqueues the owners that an object had in the graph and that wait
+// for their dependents.
+func (r *Controller) wakeWaiting(it item) {
+	for _, ref := range it.owners {
 		if it, ok := r.graph.get(ref.UID); ok {
 			if owner, ok := r.object(it); ok && waitsForDependents(owner) {
 				r.loop.Enqueue(ref.UID)
