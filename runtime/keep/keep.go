@@ -6,7 +6,6 @@ package keep
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -77,11 +76,11 @@ func Run(ctx context.Context, cfg Config) error {
 		<-serving.Done()
 		ln.Close()
 	}()
-	err = srv.Serve(ln)
+	srv.Serve(ln)
 	if ctx.Err() != nil {
-		err = errors.Join(err, sup.StopAll())
+		return sup.StopAll()
 	}
-	return err
+	return nil
 }
 
 // reap runs Reap whenever a child may have ended, and once at the start for

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -378,5 +379,53 @@ func TestTermStopsServices(t *testing.T) {
 	}
 	if id.Alive() {
 		t.Error("a service outlived keep's orderly end")
+	}
+}
+
+// Clients without number take all descriptors that keep may have: it turns them
+// away, and does not end, with which it would let go of what it holds.
+func TestTooManyClientsEndNothing(t *testing.T) {
+	const most = 24
+	n := startNode(t)
+	pid := n.cmd.Process.Pid
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: most, Max: most}, nil); err != nil {
+		t.Fatal(err)
+	}
+	var crowd []net.Conn
+	for range 2 * most {
+		c, err := net.Dial("unix", n.socket())
+		if err != nil {
+			t.Fatal(err)
+		}
+		crowd = append(crowd, c)
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _ = n.cmd.Process.Wait()
+	}()
+	n.wait("keep has all that it may have, or is gone", func() bool {
+		for fd := range most {
+			if _, err := os.Lstat(fmt.Sprintf("/proc/%d/fd/%d", pid, fd)); err != nil {
+				return unix.Kill(pid, 0) != nil
+			}
+		}
+		return true
+	})
+	answered := make(chan error, 1)
+	go func() {
+		_, err := client.New(n.socket()).List()
+		answered <- err
+	}()
+	for _, c := range crowd {
+		c.Close()
+	}
+	select {
+	case err := <-answered:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-gone:
+		t.Error("keep has ended")
 	}
 }

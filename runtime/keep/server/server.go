@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -30,17 +31,27 @@ type Server struct {
 	Shutdown func()
 }
 
-// Serve answers connections of ln until it is closed.
-func (s *Server) Serve(ln *net.UnixListener) error {
-	for {
+// acceptPause is how long keep waits for what it lacks, such as a free descriptor.
+const acceptPause = 100 * time.Millisecond
+
+// Serve answers connections of ln until it is closed. What is held and
+// supervised outlives every other failure.
+func (s *Server) Serve(ln *net.UnixListener) {
+	for told := false; ; {
 		sock, err := ln.AcceptUnix()
-		if errors.Is(err, net.ErrClosed) {
-			return nil
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			if !told {
+				s.Log.Error("cannot take clients", "error", err)
+			}
+			told = true
+			time.Sleep(acceptPause)
+		default:
+			told = false
+			go s.serve(sock)
 		}
-		if err != nil {
-			return err
-		}
-		go s.serve(sock)
 	}
 }
 
