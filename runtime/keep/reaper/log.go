@@ -33,7 +33,8 @@ type Log struct {
 	file  *os.File
 	exits []wire.Exit
 	seq   uint64
-	waste int // lines of the file that no live record needs
+	waste int  // lines of the file that no live record needs
+	torn  bool // the file lacks a line, or has half of one
 	subs  map[chan struct{}]struct{}
 }
 
@@ -91,7 +92,7 @@ func (l *Log) compactLocked() error {
 	if l.file != nil {
 		l.file.Close()
 	}
-	l.file, l.waste = file, 0
+	l.file, l.waste, l.torn = file, 0, false
 	return nil
 }
 
@@ -138,7 +139,7 @@ func (l *Log) removeLocked(id proc.ID) bool {
 }
 
 func (l *Log) writeLocked(e line) error {
-	if l.waste > 1024 && l.waste > len(l.exits) {
+	if l.torn || l.waste > 1024 && l.waste > len(l.exits) {
 		return l.compactLocked()
 	}
 	data, err := json.Marshal(e)
@@ -146,6 +147,7 @@ func (l *Log) writeLocked(e line) error {
 		return err
 	}
 	_, err = l.file.Write(append(data, '\n'))
+	l.torn = err != nil
 	return err
 }
 
