@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"golang.org/x/sync/singleflight"
 	kubeletv1 "k8s.io/kubelet/config/v1"
 	providerv1 "k8s.io/kubelet/pkg/apis/credentialprovider/v1"
 	kjson "sigs.k8s.io/json"
@@ -32,11 +33,13 @@ const (
 
 // providers are programs of the node that know credentials of registries
 // (KEP-2133). What a provider gives counts for every pod. They are safe for
-// concurrent use; one program runs once at a time.
+// concurrent use; one program is asked for one image once at a time.
 type providers struct {
 	// config is a CredentialProviderConfig; there may be none. programs is the
 	// folder of the programs that it names.
 	config, programs string
+
+	asking singleflight.Group
 
 	mu    sync.Mutex
 	cache map[string]cached // by provider and what the answer counts for
@@ -122,13 +125,36 @@ func (p *providers) ask(ctx context.Context, c *kubeletv1.CredentialProvider, im
 	keys := map[providerv1.PluginCacheKeyType]string{
 		providerv1.ImagePluginCacheKeyType: image, providerv1.RegistryPluginCacheKeyType: ref.Context().RegistryStr(), providerv1.GlobalPluginCacheKeyType: "",
 	}
+	if known := p.known(c, keys, now); known != nil {
+		return known, nil
+	}
+	asked := p.asking.DoChan(cacheKey(c.Name, providerv1.ImagePluginCacheKeyType, image), func() (any, error) {
+		// Whoever asked first may leave; the others still want the answer.
+		return p.learn(context.WithoutCancel(ctx), c, image, keys, now)
+	})
+	select {
+	case r := <-asked:
+		keyring, _ := r.Val.(*Keyring)
+		return keyring, r.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// known is what the provider said before; nil where that does not count.
+func (p *providers) known(c *kubeletv1.CredentialProvider, keys map[providerv1.PluginCacheKeyType]string, now time.Time) *Keyring {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for kind, key := range keys {
 		if hit, ok := p.cache[cacheKey(c.Name, kind, key)]; ok && now.Before(hit.until) {
-			return hit.keyring, nil
+			return hit.keyring
 		}
 	}
+	return nil
+}
+
+// learn runs the provider and keeps what it says for as long as that counts.
+func (p *providers) learn(ctx context.Context, c *kubeletv1.CredentialProvider, image string, keys map[providerv1.PluginCacheKeyType]string, now time.Time) (*Keyring, error) {
 	answer, err := p.run(ctx, c, image)
 	if err != nil {
 		return nil, err
@@ -149,6 +175,8 @@ func (p *providers) ask(ctx context.Context, c *kubeletv1.CredentialProvider, im
 		keep = answer.CacheDuration.Duration
 	}
 	if keep > 0 {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		p.forgetLocked(now)
 		p.cache[cacheKey(c.Name, answer.CacheKeyType, key)] = cached{keyring, now.Add(keep)}
 	}

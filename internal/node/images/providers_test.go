@@ -4,8 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/knarr-io/knarr/internal/testkit/await"
 )
 
 // newProviders has one provider, a script; each run of it leaves a line in a file.
@@ -74,6 +77,37 @@ func TestProvidersAreAsked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A program that hangs for one image holds up neither what is known already nor
+// other images.
+func TestProviderThatHangs(t *testing.T) {
+	until := filepath.Join(t.TempDir(), "until")
+	p, runs := newProviders(t, `ask=$(cat); case "$ask" in *slow*) while ! [ -e `+until+` ]; do sleep 0.01; done; esac; echo "$ask" | {
+`+answer(`"cacheKeyType":"Image",`)+"}\n", "")
+	now := time.Unix(1_700_000_000, 0)
+	if _, err := p.lookup(t.Context(), "a.example.com/known:1", now); err != nil {
+		t.Fatal(err)
+	}
+	var hung, others sync.WaitGroup
+	hung.Go(func() {
+		if got, err := p.lookup(t.Context(), "a.example.com/slow:1", now); err != nil || len(got) != 1 {
+			t.Errorf("the slow one: %v, %v", got, err)
+		}
+	})
+	await.Until(t, time.Minute, "the program runs again", func() bool { return runs() == 2 })
+	for _, image := range []string{"a.example.com/known:1", "a.example.com/other:1"} {
+		others.Go(func() {
+			if got, err := p.lookup(t.Context(), image, now); err != nil || len(got) != 1 {
+				t.Errorf("%s: %v, %v", image, got, err)
+			}
+		})
+	}
+	others.Wait()
+	if err := os.WriteFile(until, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hung.Wait()
 }
 
 func TestProvidersThatFail(t *testing.T) {
