@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,15 +55,16 @@ func Follow(ctx context.Context, path string, known []byte, changed func(content
 
 // Watch calls look when it has begun to watch the files, since they may have
 // changed before, and whenever something has changed beside one of them,
-// until ctx ends. It fails where none of their directories can be watched.
+// until ctx ends. It fails where none of their directories can be watched; one
+// that goes later is awaited.
 func Watch(ctx context.Context, paths []string, look func()) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", strings.Join(paths, ", "), err)
 	}
 	defer watcher.Close()
-	for {
-		if err := around(watcher, paths); err != nil {
+	for begun := false; ; begun = true {
+		if err := around(watcher, paths, begun); err != nil {
 			return err
 		}
 		look()
@@ -82,11 +84,16 @@ func Watch(ctx context.Context, paths []string, look func()) error {
 }
 
 // around watches the directories in which the files lie now, as named and as
-// what links lead to. What is watched already is no error.
-func around(watcher *fsnotify.Watcher, paths []string) error {
+// what links lead to. What is watched already is no error; nor is, once the
+// watch has begun, what is not there now.
+func around(watcher *fsnotify.Watcher, paths []string, begun bool) error {
 	var failed []error
+	watch := watcher.Add
+	if begun {
+		watch = func(dir string) error { return await(watcher, dir) }
+	}
 	for _, path := range paths {
-		if err := watcher.Add(filepath.Dir(path)); err != nil {
+		if err := watch(filepath.Dir(path)); err != nil {
 			failed = append(failed, fmt.Errorf("watch the folder of %s: %w", path, err))
 		}
 		if target, err := filepath.EvalSymlinks(path); err == nil && filepath.Dir(target) != filepath.Dir(path) {
@@ -97,4 +104,22 @@ func around(watcher *fsnotify.Watcher, paths []string) error {
 		return nil
 	}
 	return errors.Join(failed...)
+}
+
+// await watches a directory, or where it is not there the next one above, which
+// tells when it comes.
+func await(watcher *fsnotify.Watcher, dir string) error {
+	for {
+		err := watcher.Add(dir)
+		above := filepath.Dir(dir)
+		if !errors.Is(err, fs.ErrNotExist) || above == dir {
+			return err
+		}
+		if err := await(watcher, above); err != nil {
+			return err
+		}
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		} // it has come before the other was watched
+	}
 }

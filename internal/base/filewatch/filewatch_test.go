@@ -3,6 +3,7 @@ package filewatch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -91,4 +92,43 @@ func TestFollowWhereALinkLeads(t *testing.T) {
 	receive(t, told, "two")
 	write(target, "three")
 	receive(t, told, "three")
+}
+
+// A folder that goes, and comes back later, or at another's place, is followed:
+// so people and tools replace all of their settings.
+func TestFollowWhereTheFolderIsReplaced(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "etc", "settings")
+	put := func(dir, text string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "file"), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(dir, "one")
+	ctx, cancel := context.WithCancel(t.Context())
+	told, ended := make(chan string, 100), make(chan error, 1)
+	go func() {
+		ended <- Follow(ctx, filepath.Join(dir, "file"), nil, func(content []byte) { told <- string(content) })
+	}()
+	receive(t, told, "one")
+	for turn, gone := range []string{dir, filepath.Dir(dir)} {
+		if err := os.RemoveAll(gone); err != nil {
+			t.Fatal(err)
+		}
+		text := fmt.Sprint("back ", turn)
+		put(dir, text)
+		receive(t, told, text)
+	}
+	put(dir+".new", "swapped")
+	if err := errors.Join(os.Rename(dir, dir+".old"), os.Rename(dir+".new", dir)); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, told, "swapped")
+	put(dir, "in the end")
+	receive(t, told, "in the end")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
