@@ -22,6 +22,8 @@ const (
 	createTime = 2 * time.Minute
 	// commandTime bounds every other command.
 	commandTime = 30 * time.Second
+	// outputDelay bounds the wait for output of what a program has left behind.
+	outputDelay = time.Second
 	// maxOutput bounds what is read of a program's output or log, in bytes.
 	maxOutput = 1 << 20
 )
@@ -68,7 +70,8 @@ func (r *Runtime) output(args ...string) ([]byte, error) {
 	var out, words limited
 	cmd := exec.CommandContext(ctx, r.config.Path, r.argv(args...)...)
 	cmd.Stdout, cmd.Stderr = &out, &words
-	if err := cmd.Run(); err != nil {
+	cmd.WaitDelay = outputDelay
+	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return nil, fmt.Errorf("%s %s: %w: %s", r.config.Path, args[0], err, strings.TrimSpace(words.String()))
 	}
 	return out.Bytes(), nil
