@@ -26,6 +26,7 @@ import (
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
+	"github.com/knarr-io/knarr/internal/controller/internal/custom"
 	"github.com/knarr-io/knarr/internal/controller/internal/expect"
 	"github.com/knarr-io/knarr/internal/controller/internal/own"
 	"github.com/knarr-io/knarr/internal/controller/internal/pods"
@@ -61,10 +62,30 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 		r.count.Enqueue(own.KeyOf(new))
 	})
 	r.podInf.OnChange(r.podChanged)
-	for _, kind := range r.scales.byGroup {
+	for _, kind := range r.scales.all() {
 		kind.informer.OnChange(func(old, new api.Object) { r.scaleChanged(kind, old, new) })
 	}
+	r.follow(c, inf)
 	return r
+}
+
+// follow takes in the custom resources that have a scale.
+func (r *Controller) follow(c *client.Client, inf *client.Informers) {
+	custom.Follow(c, inf, custom.Handler{
+		Come: func(informer *client.Informer[api.Object]) {
+			if kind, ok := r.scales.put(informer); ok {
+				informer.OnChange(func(old, new api.Object) { r.scaleChanged(kind, old, new) })
+			}
+		},
+		Gone: func(old, next *client.Informer[api.Object]) {
+			if next == nil {
+				r.scales.drop(old.Kind())
+			}
+			for _, obj := range old.List("", nil) {
+				r.wakeShares(obj.GetNamespace())
+			}
+		},
+	})
 }
 
 // Run works until ctx ends.
@@ -72,8 +93,8 @@ func (r *Controller) Run(ctx context.Context) {
 	if r.budgetInf.WaitSynced(ctx) != nil || r.podInf.WaitSynced(ctx) != nil {
 		return
 	}
-	for _, kind := range r.scales.byGroup {
-		if kind.informer.WaitSynced(ctx) != nil {
+	for _, kind := range r.scales.all() {
+		if kind.informer.WaitSynced(ctx) != nil && ctx.Err() != nil {
 			return
 		}
 	}
@@ -123,7 +144,12 @@ func (r *Controller) scaleChanged(kind scalable, old, new api.Object) {
 	if new == nil {
 		new = old
 	}
-	for _, b := range r.budgetInf.List(new.GetNamespace(), nil) {
+	r.wakeShares(new.GetNamespace())
+}
+
+// wakeShares enqueues a namespace's budgets that are a share of what is wanted.
+func (r *Controller) wakeShares(namespace string) {
+	for _, b := range r.budgetInf.List(namespace, nil) {
 		if byScale(b) {
 			r.count.Enqueue(own.KeyOf(b))
 		}
@@ -139,7 +165,7 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	if r.own.Stale(key, b) {
 		return reconcile.Result{}, nil // the event that shows the newer one comes
 	}
-	p, err := r.look(b, time.Now())
+	p, err := r.look(ctx, b, time.Now())
 	if err != nil {
 		// What is wrong is in the objects; their changes bring the key back.
 		reconcile.Logger(ctx).Warn("a disruption budget cannot be counted, so nothing of it may be evicted", "error", err)
@@ -152,7 +178,7 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 }
 
 // look counts a budget and says in events what is odd about it.
-func (r *Controller) look(b *policyv1.PodDisruptionBudget, now time.Time) (plan, error) {
+func (r *Controller) look(ctx context.Context, b *policyv1.PodDisruptionBudget, now time.Time) (plan, error) {
 	selector, err := metav1.LabelSelectorAsSelector(b.Spec.Selector)
 	if err != nil {
 		r.events.Eventf(b, corev1.EventTypeWarning, "NoPods", "Failed to get pods: %v", err)
@@ -165,7 +191,7 @@ func (r *Controller) look(b *policyv1.PodDisruptionBudget, now time.Time) (plan,
 	}
 	scale, unmanaged := int32(0), []*corev1.Pod(nil)
 	if byScale(b) {
-		scale, unmanaged, err = r.scales.of(covered)
+		scale, unmanaged, err = r.scales.of(ctx, covered)
 	}
 	var p plan
 	if err == nil {

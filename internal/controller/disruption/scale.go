@@ -1,7 +1,11 @@
 package disruption
 
 import (
+	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -27,28 +31,73 @@ func (s scalable) wanted(obj api.Object) int32 {
 }
 
 // scales finds out how many pods the controllers of pods want. It reads
-// informers alone.
+// informers alone. It is safe for concurrent use.
 type scales struct {
-	kinds   *catalog.Catalog
-	byGroup map[schema.GroupKind]scalable
+	kinds *catalog.Catalog
+
+	mu      sync.RWMutex
+	byGroup map[schema.GroupKind]scalable // guarded by mu
 }
 
-// newScales asks for the informers of all kinds that can be scaled.
+// newScales asks for the informers of all built-in kinds that can be scaled.
 func newScales(kinds *catalog.Catalog, inf *client.Informers) *scales {
 	s := &scales{kinds: kinds, byGroup: map[schema.GroupKind]scalable{}}
 	for _, k := range kinds.Kinds() {
-		for _, sub := range k.Subresources {
-			if sub.Scale != nil {
-				s.byGroup[k.GVK.GroupKind()] = scalable{scale: sub.Scale, informer: client.InformerOf(inf, k)}
-			}
+		if scaleOf(k) != nil {
+			s.put(client.InformerOf(inf, k))
 		}
 	}
 	return s
 }
 
+// scaleOf is how a kind is scaled; nil where it is not.
+func scaleOf(k *api.Kind) *api.ScaleOf {
+	for i := range k.Subresources {
+		if scale := k.Subresources[i].Scale; scale != nil {
+			return scale
+		}
+	}
+	return nil
+}
+
+// put takes an informer in, in the place of a former one of its kind; ok is
+// false where the kind is not scaled.
+func (s *scales) put(informer *client.Informer[api.Object]) (out scalable, ok bool) {
+	k := informer.Kind()
+	out = scalable{scale: scaleOf(k), informer: informer}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if out.scale == nil {
+		delete(s.byGroup, k.GVK.GroupKind())
+		return out, false
+	}
+	s.byGroup[k.GVK.GroupKind()] = out
+	return out, true
+}
+
+// drop forgets a kind that is not served any more.
+func (s *scales) drop(k *api.Kind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byGroup, k.GVK.GroupKind())
+}
+
+func (s *scales) get(gk schema.GroupKind) (scalable, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	kind, ok := s.byGroup[gk]
+	return kind, ok
+}
+
+func (s *scales) all() []scalable {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Values(s.byGroup))
+}
+
 // of adds up what the controllers of the pods want, each controller once. The
 // pods that have none are returned.
-func (s *scales) of(covered []*corev1.Pod) (total int32, unmanaged []*corev1.Pod, err error) {
+func (s *scales) of(ctx context.Context, covered []*corev1.Pod) (total int32, unmanaged []*corev1.Pod, err error) {
 	known, counted := map[types.UID]bool{}, map[types.UID]bool{}
 	for _, pod := range covered {
 		ref := metav1.GetControllerOfNoCopy(pod)
@@ -60,7 +109,7 @@ func (s *scales) of(covered []*corev1.Pod) (total int32, unmanaged []*corev1.Pod
 			continue
 		}
 		known[ref.UID] = true
-		owner, kind, err := s.controller(pod.Namespace, ref)
+		owner, kind, err := s.controller(ctx, pod.Namespace, ref)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -77,8 +126,8 @@ func (s *scales) of(covered []*corev1.Pod) (total int32, unmanaged []*corev1.Pod
 
 // controller is the object that decides on the number: for a ReplicaSet its
 // Deployment, if that is there. nil: there is no such object.
-func (s *scales) controller(namespace string, ref *metav1.OwnerReference) (api.Object, scalable, error) {
-	owner, kind, err := s.find(namespace, ref)
+func (s *scales) controller(ctx context.Context, namespace string, ref *metav1.OwnerReference) (api.Object, scalable, error) {
+	owner, kind, err := s.find(ctx, namespace, ref)
 	if err != nil || owner == nil || ref.Kind != "ReplicaSet" {
 		return owner, kind, err
 	}
@@ -86,7 +135,7 @@ func (s *scales) controller(namespace string, ref *metav1.OwnerReference) (api.O
 	if above == nil || groupKind(above) != (schema.GroupKind{Group: "apps", Kind: "Deployment"}) {
 		return owner, kind, nil
 	}
-	if d, ofDeployment, err := s.find(namespace, above); err != nil || d != nil {
+	if d, ofDeployment, err := s.find(ctx, namespace, above); err != nil || d != nil {
 		return d, ofDeployment, err
 	}
 	return owner, kind, nil
@@ -94,10 +143,13 @@ func (s *scales) controller(namespace string, ref *metav1.OwnerReference) (api.O
 
 // find reads the object that a reference means; nil where it is gone or
 // another one has its name.
-func (s *scales) find(namespace string, ref *metav1.OwnerReference) (api.Object, scalable, error) {
-	kind, ok := s.byGroup[groupKind(ref)]
+func (s *scales) find(ctx context.Context, namespace string, ref *metav1.OwnerReference) (api.Object, scalable, error) {
+	kind, ok := s.get(groupKind(ref))
 	if !ok {
 		return nil, kind, s.cannotScale(ref)
+	}
+	if err := kind.informer.WaitSynced(ctx); err != nil { // a definition has just come or changed
+		return nil, kind, err
 	}
 	obj, ok := kind.informer.Get(namespace, ref.Name)
 	if !ok || obj.GetUID() != ref.UID {
