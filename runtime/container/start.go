@@ -87,7 +87,8 @@ func (m *Manager) launch(c *Container, users *users) (*proc.Handle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch container process: %w", err)
 	}
-	status := Status{State: cri.ContainerState_CONTAINER_RUNNING, Process: created.ID, Boot: m.cfg.Boot, Started: time.Now()}
+	status := c.Status()
+	status.State, status.Process, status.Boot, status.Started = cri.ContainerState_CONTAINER_RUNNING, created.ID, m.cfg.Boot, time.Now()
 	if err := m.saveStatus(c, status); err != nil {
 		handle.Close()
 		return nil, err

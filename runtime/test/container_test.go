@@ -289,3 +289,16 @@ func TestStatsAndUpdate(t *testing.T) {
 		t.Errorf("limit: %s", data)
 	}
 }
+
+// Limits that a container was given before it started are told after that too.
+func TestUpdateBeforeTheStart(t *testing.T) {
+	n := newNode(t)
+	n.load()
+	id := n.runPod("early", nil).create("main", []string{"wait"}, func(c *cri.ContainerConfig) { c.Linux.Resources.MemoryLimitInBytes = 64 << 20 })
+	n.must(n.runtime.UpdateContainerResources(n.ctx(), &cri.UpdateContainerResourcesRequest{ContainerId: id,
+		Linux: &cri.LinuxContainerResources{MemoryLimitInBytes: 128 << 20}}))
+	n.must(n.runtime.StartContainer(n.ctx(), &cri.StartContainerRequest{ContainerId: id}))
+	if got := n.status(id).GetResources().GetLinux(); got.GetMemoryLimitInBytes() != 128<<20 {
+		t.Errorf("resources: %v", got)
+	}
+}
