@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"github.com/knarr-io/knarr/internal/app/keep"
 	"github.com/knarr-io/knarr/internal/app/machine"
 	"github.com/knarr-io/knarr/internal/app/progress"
+	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/base/remedy"
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/network/peers"
@@ -107,11 +107,17 @@ func (j *joiner) start(ctx context.Context) (already bool, err error) {
 // enroll gets the node's papers and the cluster's settings, unless this
 // machine has them.
 func (j *joiner) enroll(ctx context.Context) error {
-	if _, err := os.Stat(j.ServingCertificate()); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, saveState(j.stateFile(), j.state()))
-	}
-	if j.token == "" {
+	ends, err := j.papersEnd()
+	switch {
+	case err != nil:
+		return err
+	case time.Now().Before(ends):
+		return saveState(j.stateFile(), j.state())
+	case j.token == "" && ends.IsZero():
 		return errNoToken
+	case j.token == "":
+		return remedy.New(fmt.Sprintf("the certificates of this machine ended %s: the server does not know it any more", ends.Format(time.DateTime)),
+			fmt.Sprintf("on the server, run `kubectl delete node %s` and `knarr token create`, and join again with its token", j.NodeName))
 	}
 	token, err := join.ParseToken(j.token)
 	if err != nil {
@@ -137,6 +143,21 @@ func (j *joiner) enroll(ctx context.Context) error {
 		return err
 	}
 	return j.writePapers(ca, papers) // what tells that the machine has joined comes last
+}
+
+// papersEnd is when the papers of this machine end; the zero time where it has
+// none.
+func (s Settings) papersEnd() (time.Time, error) {
+	all, err := pki.Inspect(s.identity())
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, c := range all {
+		if c.Path == s.ServingCertificate() {
+			return c.Expires, nil
+		}
+	}
+	return time.Time{}, nil
 }
 
 // About is what a server tells those who join: settings by the names of their
