@@ -21,7 +21,8 @@ const (
 // Shutdown ends the node's pods before it is switched off, as its settings
 // say: those of the lowest priority first, each group within its time. The node
 // is not ready from here on and takes no pods. Without such settings it does
-// nothing. It returns when the pods have ended and told so, or with ctx's error.
+// nothing. It returns when the pods have ended and told so, or with ctx's error:
+// then the node is not switched off, and takes pods again.
 func (n *Node) Shutdown(ctx context.Context) error {
 	if len(n.cfg.Kubelet.Shutdown) == 0 {
 		return nil
@@ -32,6 +33,9 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	for _, group := range shutdownGroups(n.pods.Pods(), n.cfg.Kubelet.Shutdown) {
 		n.cfg.Logger.Info("the node shuts down", "pods", len(group.pods), "priority", group.Priority, "grace", group.Grace)
 		if err := n.endGroup(ctx, group); err != nil {
+			n.stopping.Store(false)
+			n.registrar.Check()
+			n.registrar.Event(corev1.EventTypeNormal, "NodeShutdown", "Shutdown manager detected shutdown cancellation")
 			return err
 		}
 	}

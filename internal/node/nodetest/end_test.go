@@ -1,6 +1,7 @@
 package nodetest_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -94,4 +95,32 @@ func TestShutdown(t *testing.T) {
 	if s := w.get("low").Status; s.Phase != corev1.PodFailed || w.running() != 1 {
 		t.Errorf("low is %s, %d containers run", s.Phase, w.running())
 	}
+}
+
+// A node that is not switched off after all is ready again and takes pods.
+func TestShutdownIsCalledOff(t *testing.T) {
+	w := newWorld(t)
+	w.stop()
+	w.kubelet = settings()
+	w.kubelet.Shutdown = []nodeconfig.ShutdownGrace{{Grace: time.Hour}}
+	w.start()
+	w.runtime.Stubborn("app")
+	hour := int64(3600)
+	w.create(pod("a", func(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = &hour }))
+	w.awaitReady("a")
+	ready := func() bool {
+		n, err := client.For[*corev1.Node](w.cluster.Admin).Get(t.Context(), "", "n1")
+		return err == nil && nodeReady(n)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.node.Shutdown(ctx) }()
+	w.eventually("the node is not ready", func() bool { return !ready() })
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("a shutdown that was called off did not say so")
+	}
+	w.eventually("the node is ready again", ready)
+	w.create(pod("b"))
+	w.awaitReady("b")
 }
