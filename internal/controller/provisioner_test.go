@@ -2,6 +2,8 @@ package controller_test
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -107,4 +109,26 @@ func TestANodeThatIsGoneIsTakenBack(t *testing.T) {
 		p.Annotations["volume.kubernetes.io/selected-node"] = "here"
 	})
 	claimPhase(t, c, "data", corev1.ClaimBound)
+}
+
+// TestTheFirstNodeWithADiskIsNotMissed: a claim that is not to wait for a pod
+// may be there long before a node that holds volumes.
+func TestTheFirstNodeWithADiskIsNotMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testkit.Start(t, testkit.Options{NoScheduler: true})
+		now := storagev1.VolumeBindingImmediate
+		create(t, c, &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "local"}, Provisioner: localvolume.Provisioner, VolumeBindingMode: &now})
+		claim := volumeClaim("data")
+		*claim.Spec.StorageClassName = "local"
+		create(t, c, claim)
+		time.Sleep(time.Hour) // of virtual time: the pause between two tries is as long as it gets
+		claimPhase(t, c, "data", corev1.ClaimPending)
+		create(t, c, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "here", Labels: map[string]string{corev1.LabelHostname: "here"},
+			Annotations: map[string]string{localvolume.Folder: "/data"}}})
+		begun := time.Now()
+		claimPhase(t, c, "data", corev1.ClaimBound)
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("its volume was made after %s", took)
+		}
+	})
 }

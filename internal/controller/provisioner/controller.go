@@ -62,6 +62,16 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 			r.loop.Enqueue(own.KeyOf(new))
 		}
 	})
+	r.nodeInf.OnChange(func(old, new *corev1.Node) {
+		if new == nil || !holds(new) || old != nil && holds(old) && old.Spec.Unschedulable == new.Spec.Unschedulable {
+			return
+		}
+		for _, claim := range r.claimInf.List("", nil) { // it may be what they lacked
+			if asked(claim) {
+				r.loop.Enqueue(own.KeyOf(claim))
+			}
+		}
+	})
 	return r
 }
 

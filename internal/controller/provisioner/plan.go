@@ -37,7 +37,7 @@ func plan(claim *corev1.PersistentVolumeClaim, class *storagev1.StorageClass, no
 	}
 	name := claim.Annotations[storage.SelectedNode]
 	n := node(name)
-	if n == nil || n.Annotations[localvolume.Folder] == "" {
+	if n == nil || !holds(n) {
 		if name == "" {
 			return nil, fmt.Errorf("no node holds volumes on its disk")
 		}
@@ -54,9 +54,12 @@ func plan(claim *corev1.PersistentVolumeClaim, class *storagev1.StorageClass, no
 	return localvolume.New(claim, n, policy, class.Name, limited), nil
 }
 
+// holds tells whether a node holds volumes on its disk.
+func holds(n *corev1.Node) bool { return n.Annotations[localvolume.Folder] != "" }
+
 // first is the node that holds volumes whose name is the first.
 func first(nodes []*corev1.Node) *corev1.Node {
-	nodes = slices.DeleteFunc(nodes, func(n *corev1.Node) bool { return n.Annotations[localvolume.Folder] == "" || n.Spec.Unschedulable })
+	nodes = slices.DeleteFunc(nodes, func(n *corev1.Node) bool { return !holds(n) || n.Spec.Unschedulable })
 	var out *corev1.Node
 	for _, n := range nodes {
 		if out == nil || n.Name < out.Name {
