@@ -110,7 +110,8 @@ func (w *Writer) recover(s state) error {
 		return w.openLogLocked()
 	}
 	w.file = f
-	if err := f.Truncate(s.size); err != nil {
+	w.shrinkLocked()
+	if err := f.Truncate(w.state.size); err != nil {
 		return fmt.Errorf("log %s: %w", w.path, err)
 	}
 	for i := range w.stages {
@@ -219,9 +220,24 @@ func (w *Writer) flushLocked(i int, final bool) {
 	st.punch(w.state.done[i])
 }
 
+// shrinkLocked goes on at the end of a log that somebody has cut: beyond it
+// would be a hole.
+func (w *Writer) shrinkLocked() {
+	fi, err := w.file.Stat()
+	if err != nil || !fi.Mode().IsRegular() || fi.Size() >= w.state.size {
+		return
+	}
+	w.state.size = fi.Size()
+	// Before anything is appended, so that a kill leaves no line twice.
+	if err := w.commitLocked(); err != nil {
+		w.log.Error("cannot commit that a log was cut", "log", w.path, "error", err)
+	}
+}
+
 // appendLocked writes entries. A log that cannot be written loses them: to
 // wait would stop the container.
 func (w *Writer) appendLocked(entries []byte) {
+	w.shrinkLocked()
 	_, err := w.file.WriteAt(entries, w.state.size)
 	if err == nil {
 		w.state.size += int64(len(entries))
