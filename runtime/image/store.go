@@ -87,7 +87,24 @@ func (s *Store) load() error {
 			s.names[n] = img.ID
 		}
 	}
+	s.settleNames()
 	return nil
+}
+
+// settleNames takes names from images that others got after them, where a kill came before that.
+func (s *Store) settleNames() {
+	for _, img := range s.images {
+		for _, n := range img.names() {
+			owner := s.names[n]
+			if owner == img.ID {
+				continue
+			}
+			if err := s.untagLocked(s.images[img.ID], n); err != nil {
+				s.log.Warn("an image keeps a name that is another's", "image", img.ID, "name", n, "error", err)
+			}
+			s.names[n] = owner
+		}
+	}
 }
 
 // Get returns the image of a name or of an ID, in full or shortened.

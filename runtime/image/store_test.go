@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -139,6 +140,36 @@ func TestNamesMove(t *testing.T) {
 			t.Fatalf("the first image: %v, %v", old, err)
 		}
 		s = open(t, dir)
+	}
+}
+
+// A kill between the two records that a name's move changes leaves it in both:
+// it is the newer image's, and goes with that for good.
+func TestANameThatMovedHalfway(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	old := load(t, s, dockerSave(t, "name:1", tarOf(t, tar.Header{Name: "a", Uname: "a"})))
+	record := filepath.Join(dir, "images", strings.TrimPrefix(old.ID, "sha256:")+".json")
+	before, err := os.ReadFile(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := load(t, s, dockerSave(t, "name:1", tarOf(t, tar.Header{Name: "b", Uname: "b"})))
+	if err := os.WriteFile(record, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	if img, err := s.Get("name:1"); err != nil || img.ID != newer.ID {
+		t.Errorf("the name is that of %v, %v", img, err)
+	}
+	if img, err := s.Get(old.ID); err != nil || len(img.Tags) > 0 {
+		t.Errorf("the older image: %v, %v", img, err)
+	}
+	if err := s.Untag("name:1"); err != nil {
+		t.Fatal(err)
+	}
+	if img, err := open(t, dir).Get("name:1"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("a name that was removed is back: %v, %v", img, err)
 	}
 }
 
