@@ -81,7 +81,8 @@ func (s *Supervisor) Start(spec wire.Service) (bool, error) {
 	defer svc.op.Unlock()
 	s.mu.Lock()
 	running := svc.state == wire.StateRunning
-	same := running && reflect.DeepEqual(svc.spec, spec)
+	// One that did not end when it was stopped would end later, and stay away.
+	same := running && !svc.stopping && reflect.DeepEqual(svc.spec, spec)
 	left, hasLeft := s.leftover[spec.Name]
 	s.mu.Unlock()
 	if same {
