@@ -112,7 +112,8 @@ func (c *Controller) deleteAll(ctx context.Context, d *definition) error {
 	return utilerrors.NewAggregate(errs)
 }
 
-// waitGone returns when no object is left.
+// waitGone returns when no object is left. What was being created while the
+// others were asked to go comes late, and is asked too.
 func (c *Controller) waitGone(ctx context.Context, d *definition) error {
 	objects := c.objectsOf(d)
 	if objects == nil {
@@ -124,14 +125,29 @@ func (c *Controller) waitGone(ctx context.Context, d *definition) error {
 		return err
 	}
 	defer watch.Stop()
+	late := false
+	snap.Ascend("", "", "", func(item *cache.Item) bool {
+		late = stays(item)
+		return !late
+	})
 	for snap.Len() > 0 {
-		if _, err := watch.Next(ctx); err != nil {
+		if late {
+			if err := c.deleteAll(ctx, d); err != nil {
+				return err
+			}
+		}
+		events, err := watch.Next(ctx)
+		if err != nil {
 			return err
 		}
+		late = slices.ContainsFunc(events, func(ev cache.Event) bool { return ev.Type != cache.Deleted && stays(ev.Item) })
 		snap = objects.Snapshot()
 	}
 	return nil
 }
+
+// stays tells that nobody asked the object to go.
+func stays(item *cache.Item) bool { return item.Object.GetDeletionTimestamp() == nil }
 
 // objectsOf are the objects of a definition; nil where it was withdrawn.
 func (c *Controller) objectsOf(d *definition) *cache.Resource {

@@ -81,9 +81,8 @@ func (h *Handler) insert(ctx context.Context, w *write, obj api.Object) (Result,
 
 func (h *Handler) insertOnce(ctx context.Context, w *write, obj api.Object, generated bool) (Result, error) {
 	t := w.target
-	if t.kind.Custom != nil && t.kind.Custom.Terminating() {
-		return Result{}, errors.NewForbidden(t.groupResource(), obj.GetName(),
-			stderrors.New("create not allowed while custom resource definition is terminating"))
+	if err := t.terminating(obj); err != nil {
+		return Result{}, err
 	}
 	a := h.attributes(ctx, w, admission.Create, obj, nil)
 	defer a.Settle()
@@ -130,6 +129,15 @@ func (h *Handler) insertOnce(ctx context.Context, w *write, obj api.Object, gene
 	return Result{Status: http.StatusCreated, Kind: t.kind, Item: item}, h.shape(ctx, t.kind, item)
 }
 
+// terminating refuses a new custom resource whose definition is being deleted.
+func (t *target) terminating(obj api.Object) error {
+	if t.kind.Custom == nil || !t.kind.Custom.Terminating() {
+		return nil
+	}
+	return errors.NewForbidden(t.groupResource(), obj.GetName(),
+		stderrors.New("create not allowed while custom resource definition is terminating"))
+}
+
 // storeNew writes a new object; for a dry run it only looks whether the name
 // is free, and returns no item.
 func (h *Handler) storeNew(ctx context.Context, w *write, obj api.Object) (*cache.Item, error) {
@@ -146,6 +154,11 @@ func (h *Handler) storeNew(ctx context.Context, w *write, obj api.Object) (*cach
 	}
 	kept, err := h.stored(ctx, t, obj)
 	if err != nil {
+		return nil, err
+	}
+	// Webhooks may have taken their time since it was first asked: what comes
+	// behind the last object of its definition would stay for ever.
+	if err := t.terminating(obj); err != nil {
 		return nil, err
 	}
 	item, err := t.resource.Create(ctx, kept)
