@@ -160,3 +160,26 @@ func TestWatchesOfAKindThatComesAgain(t *testing.T) {
 	_, err := again.Of(kind).Watch(quiet)
 	wantError(t, err, store.ErrTooOld)
 }
+
+// A kind that changes after the cache began anew: nobody may watch it from
+// before, as if nothing had happened since.
+func TestWatchesOfAKindThatChangesAfterTheCacheFellBehind(t *testing.T) {
+	f, faulty := newFaulty(t)
+	kind := gadget("first")
+	if err := f.cache.Put(f.ctx(), kind); err != nil {
+		t.Fatal(err)
+	}
+	faulty.tooOld.Store(true)
+	quiet := f.create(f.configMaps(), configMap("n", "other", "")).Revision
+	f.create(f.cache.Of(kind), newGadget("a"))
+	kind = gadget("second")
+	if err := f.cache.Put(f.ctx(), kind); err != nil {
+		t.Fatal(err)
+	}
+	f.create(f.cache.Of(kind), newGadget("b"))
+	w, err := f.cache.Of(kind).Watch(quiet)
+	if err == nil {
+		t.Fatalf("the watch goes on with %v", f.collect(w, 1))
+	}
+	wantError(t, err, store.ErrTooOld)
+}

@@ -70,6 +70,9 @@ func (f *follower) startOver(ctx context.Context) (store.Revision, error) {
 	}
 	loaded, err := f.cache.load(ctx, 0)
 	f.cache.unread.begin(loaded)
+	for _, r := range f.cache.Resources() {
+		f.cache.unread.forget(r.prefix) // its changes are not passed over
+	}
 	return loaded, err
 }
 
