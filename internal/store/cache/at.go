@@ -31,13 +31,33 @@ func (r *Resource) At(ctx context.Context, rev store.Revision) (Snapshot, error)
 	past, ok := r.rewind(rev)
 	if !ok {
 		var err error
-		if past, err = r.cache.read(ctx, r, rev); err != nil {
+		if past, err = r.recall(ctx, rev); err != nil {
 			return Snapshot{}, err
 		}
+	} else {
+		r.past.keep(past)
 	}
-	r.past.keep(past)
 	r.cache.scheduleExpiry(keepPast)
 	return *past, nil
+}
+
+// recall reads a state from the store, which decodes all of the resource: one
+// after the other, however many ask.
+func (r *Resource) recall(ctx context.Context, rev store.Revision) (*Snapshot, error) {
+	select {
+	case r.past.reading <- struct{}{}:
+		defer func() { <-r.past.reading }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if kept := r.past.find(rev); kept != nil {
+		return kept, nil // somebody else has asked for it
+	}
+	past, err := r.cache.read(ctx, r, rev)
+	if err == nil {
+		r.past.keep(past)
+	}
+	return past, err
 }
 
 // rewind takes the newest state and undoes what happened after rev.
@@ -85,6 +105,8 @@ const (
 
 // pastStates remembers the old states that were asked for lately.
 type pastStates struct {
+	reading chan struct{} // is full while one is read from the store
+
 	mu   sync.Mutex
 	kept []pastState // guarded by mu; least recently used first
 }

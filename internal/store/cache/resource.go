@@ -35,7 +35,7 @@ type Resource struct {
 func newResource(c *Cache, k *api.Kind) *Resource {
 	return &Resource{
 		cache: c, kind: k, prefix: keyPrefix(k), codec: newCodec(k, sealerOf(c.options.Seals, k.GroupResource())),
-		live: newState(k), all: newFeed(resourceChunk), scopes: map[scopeKey]*feed{},
+		live: newState(k), all: newFeed(resourceChunk), scopes: map[scopeKey]*feed{}, past: pastStates{reading: make(chan struct{}, 1)},
 	}
 }
 
