@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,18 +128,20 @@ func (c *Cache) CheckSeals(ctx context.Context, seals Seals) error {
 
 // Reseal writes every object of the resource again whose stored form is stale,
 // until none is left, and tells how many it wrote. An object that somebody
-// else writes meanwhile is looked at again.
+// else writes meanwhile is looked at again; one that cannot be read stays as it
+// is, and is told when the others are done.
 func (r *Resource) Reseal(ctx context.Context) (written int, err error) {
 	for {
 		n, missed, err := r.resealOnce(ctx)
 		written += n
-		if err != nil || missed == 0 {
+		if err = cmp.Or(err, ctx.Err()); err != nil || missed == 0 {
 			return written, err
 		}
 	}
 }
 
 func (r *Resource) resealOnce(ctx context.Context) (written, missed int, err error) {
+	var unreadable []error
 	err = r.eachStored(ctx, func(rec store.Record) error {
 		_, stale, err := r.codec.sealer.Open(rec.Key, rec.Value)
 		if err != nil {
@@ -147,10 +150,15 @@ func (r *Resource) resealOnce(ctx context.Context) (written, missed int, err err
 		if !stale {
 			return nil
 		}
-		item, ok := r.get(rec.Key)
-		if !ok || item.Revision != rec.Modified {
-			missed++
-			return nil
+		item, same := r.as(rec)
+		if !same {
+			lacks, err := r.lacks(ctx, rec)
+			if lacks {
+				unreadable = append(unreadable, fmt.Errorf("%s cannot be read, and stays as it is stored", rec.Key))
+			} else {
+				missed++
+			}
+			return err
 		}
 		_, err = r.put(ctx, rec.Key, store.ModifiedAt(rec.Modified), ShallowCopy(item.Object))
 		if errors.Is(err, store.ErrConflict) {
@@ -162,7 +170,30 @@ func (r *Resource) resealOnce(ctx context.Context) (written, missed int, err err
 		}
 		return err
 	})
+	if err == nil && missed == 0 {
+		err = errors.Join(unreadable...)
+	}
 	return written, missed, err
+}
+
+// as is the item that a record holds; same is false where the cache has another
+// state of it, or none.
+func (r *Resource) as(rec store.Record) (item *Item, same bool) {
+	item, ok := r.get(rec.Key)
+	return item, ok && item.Revision == rec.Modified
+}
+
+// lacks tells of a record that is still what is stored, and that the cache has
+// come by without being able to read it.
+func (r *Resource) lacks(ctx context.Context, rec store.Record) (bool, error) {
+	if r.cache.Revision() < rec.Modified {
+		return false, nil
+	}
+	if _, same := r.as(rec); same {
+		return false, nil
+	}
+	now, ok, err := r.cache.store.Get(ctx, rec.Key)
+	return ok && now.Modified == rec.Modified, err
 }
 
 // eachStored hands over the resource's records as they lie in the store now,

@@ -95,22 +95,21 @@ func (k *Keys) reload(ctx context.Context, objects *cache.Cache) error {
 func (k *Keys) reseal(ctx context.Context, objects *cache.Cache) {
 	k.setStatus(false, 0, nil)
 	total := 0
+	var failed []error
 	for _, r := range objects.Resources() {
 		if !k.covers(r) {
 			continue
 		}
 		written, err := r.Reseal(ctx)
 		total += written
-		if err != nil {
-			if ctx.Err() == nil {
-				k.logger.Error("objects could not be written again with the current key", "resource", r.Kind().GroupResource().String(), "error", err)
-			}
-			k.setStatus(false, total, err)
-			return
+		if err != nil && ctx.Err() == nil {
+			k.logger.Error("objects could not be written again with the current key", "resource", r.Kind().GroupResource().String(), "error", err)
 		}
+		failed = append(failed, err)
 	}
-	k.setStatus(true, total, nil)
-	if total > 0 {
+	err := errors.Join(failed...)
+	k.setStatus(err == nil, total, err)
+	if err == nil && total > 0 {
 		k.logger.Info("all objects are stored as the encryption configuration says; keys that are not its first ones may be removed from it", "rewritten", total)
 	}
 }
