@@ -152,13 +152,15 @@ func (a *Aggregator) recheck(namespace, service string) {
 	}
 }
 
-// follow calls fn for every object of a resource that changes.
+// follow calls fn for every object of a resource that changes. What changed
+// before it began is looked at, too.
 func (a *Aggregator) follow(ctx context.Context, failed chan<- error, r *cache.Resource, fn func(*cache.Item)) {
 	a.running.Go(func() {
+		begun := a.look
 		for ctx.Err() == nil {
-			err := each(ctx, r, fn)
+			err := each(ctx, r, begun, fn)
 			if errors.Is(err, store.ErrTooOld) {
-				a.lookAtAll()
+				begun = a.lookAtAll
 				continue
 			}
 			if err != nil && !errors.Is(err, store.ErrClosed) && ctx.Err() == nil {
@@ -169,12 +171,13 @@ func (a *Aggregator) follow(ctx context.Context, failed chan<- error, r *cache.R
 	})
 }
 
-func each(ctx context.Context, r *cache.Resource, fn func(*cache.Item)) error {
+func each(ctx context.Context, r *cache.Resource, begun func(), fn func(*cache.Item)) error {
 	watch, err := r.Watch(r.Snapshot().Revision())
 	if err != nil {
 		return err
 	}
 	defer watch.Stop()
+	begun()
 	for {
 		events, err := watch.Next(ctx)
 		if err != nil {
