@@ -130,6 +130,35 @@ func TestHistoryIsCompactedByAge(t *testing.T) {
 	})
 }
 
+// What was written before the clock was set back is dated in the future: history
+// ages all the same.
+func TestHistoryAgesAfterTheClockWasSetBack(t *testing.T) {
+	fs := vfs.NewMem()
+	run := func(fn func(t *testing.T, e *engine)) {
+		synctest.Test(t, func(t *testing.T) { // each begins at the same time
+			e, err := open(t.Context(), Options{Dir: "store", FS: fs, Keep: time.Minute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			fn(t, e)
+		})
+	}
+	run(func(t *testing.T, e *engine) {
+		time.Sleep(365 * 24 * time.Hour) // virtual time
+		mustCommit(t, e, setKey("/a", "1"))
+		mustCommit(t, e, setKey("/a", "2"))
+	})
+	run(func(t *testing.T, e *engine) {
+		mustCommit(t, e, setKey("/a", "3"))
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if e.Oldest() != e.Revision() {
+			t.Errorf("ten minutes later the oldest revision is %d, the newest %d", e.Oldest(), e.Revision())
+		}
+	})
+}
+
 // countKeys counts everything but the meta table.
 func countKeys(t *testing.T, e *engine) int {
 	t.Helper()

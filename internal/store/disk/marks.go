@@ -3,6 +3,7 @@ package disk
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,14 +78,12 @@ func (m *marks) due(now time.Time) bool {
 func (m *marks) olderThan(at time.Time) store.Revision {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var out store.Revision
-	for _, k := range m.list {
-		if k.at.After(at) {
-			break
+	for _, k := range slices.Backward(m.list) {
+		if !k.at.After(at) {
+			return k.revision // even behind marks of a clock that was set back since
 		}
-		out = k.revision
 	}
-	return out
+	return 0
 }
 
 // forget drops marks up to the revision.
@@ -98,12 +97,14 @@ func (m *marks) forget(upTo store.Revision) {
 	m.list = append(m.list[:0], m.list[drop:]...)
 }
 
-// first is when the oldest mark was set; ok is false where there is none.
+// first is the earliest time of a mark; ok is false where there is none.
 func (m *marks) first() (at time.Time, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.list) == 0 {
-		return time.Time{}, false
+	for _, k := range m.list {
+		if !ok || k.at.Before(at) {
+			at, ok = k.at, true
+		}
 	}
-	return m.list[0].at, true
+	return at, ok
 }
