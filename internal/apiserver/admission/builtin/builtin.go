@@ -75,7 +75,7 @@ func Chain(c Config) admission.Chain {
 		out = append(out, escalation(c.Escalation))
 	}
 	out = append(out, c.Others...)
-	return append(out, resourceQuota(objects, c.Now)) // last: what it counts has passed all else
+	return append(out, namespaceStillThere(objects), resourceQuota(objects, c.Now)) // last: what it counts has passed all else
 }
 
 func randomSuffix() string {

@@ -22,15 +22,31 @@ func namespaceLifecycle(l lookup) admission.Plugin {
 		if a.Operation != admission.Create || !a.Kind.Namespaced || a.Kind.GVK.Kind == "LocalSubjectAccessReview" {
 			return nil
 		}
-		ns, found := get[*corev1.Namespace](l, "", "v1", "namespaces", "", a.Namespace)
-		switch {
-		case !found:
-			return errors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, a.Namespace)
-		case ns.Status.Phase == corev1.NamespaceTerminating || ns.DeletionTimestamp != nil:
-			return terminating(a)
-		}
-		return nil
+		return inActiveNamespace(l, a)
 	}}
+}
+
+// namespaceStillThere looks again before a new object is stored: while webhooks
+// were asked its namespace may have been emptied, and what comes behind that
+// would stay for ever. Upstream waits for a few seconds before it empties one.
+func namespaceStillThere(l lookup) admission.Plugin {
+	return admission.Plugin{Name: "NamespaceLifecycle", Validate: func(_ context.Context, a *admission.Attributes) error {
+		if a.Operation != admission.Create || !a.Kind.Namespaced || a.Kind.Virtual || a.Subresource != "" {
+			return nil
+		}
+		return inActiveNamespace(l, a)
+	}}
+}
+
+func inActiveNamespace(l lookup, a *admission.Attributes) error {
+	ns, found := get[*corev1.Namespace](l, "", "v1", "namespaces", "", a.Namespace)
+	switch {
+	case !found:
+		return errors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, a.Namespace)
+	case ns.Status.Phase == corev1.NamespaceTerminating || ns.DeletionTimestamp != nil:
+		return terminating(a)
+	}
+	return nil
 }
 
 func keepSystemNamespaces(a *admission.Attributes) error {

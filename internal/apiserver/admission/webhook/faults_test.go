@@ -12,6 +12,7 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 const (
@@ -61,6 +62,44 @@ func TestHangingWebhooksHoldUpTheirWritesOnly(t *testing.T) {
 	w.Must(t, http.MethodGet, secrets, "", http.StatusOK)
 	close(release)
 	writes.Wait()
+}
+
+// A create that waits for a webhook while its namespace goes stores nothing
+// behind it.
+func TestACreateUnderWayEndsWithItsNamespace(t *testing.T) {
+	release, asked := make(chan struct{}), make(chan struct{}, 10)
+	w := newWorld(t, func(string, *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+		asked <- struct{}{}
+		<-release
+		return allow()
+	})
+	t.Cleanup(func() { close(release) })
+	const namespaces = "/api/v1/namespaces"
+	for kind, ends := range map[string]int{"Mutating": http.StatusForbidden, "Validating": http.StatusNotFound} {
+		name := strings.ToLower(kind)
+		w.Must(t, http.MethodPost, namespaces, empty(name), http.StatusCreated)
+		w.configure(t, kind, "a", w.hook("a.example.com", "/a", `"secrets"`, `"CREATE"`, `,"timeoutSeconds":30`))
+		answered := make(chan int, 1)
+		go func() {
+			code, _, _ := w.Do(t, http.MethodPost, namespaces+"/"+name+"/secrets", empty("late"), "Content-Type", "application/json")
+			answered <- code
+		}()
+		<-asked
+		gone := w.Must(t, http.MethodDelete, namespaces+"/"+name, "", http.StatusOK)
+		if ends == http.StatusNotFound {
+			unstructured.RemoveNestedField(gone.Object, "spec", "finalizers")
+			body, err := gone.MarshalJSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Must(t, http.MethodPut, namespaces+"/"+name+"/finalize", string(body), http.StatusOK)
+		}
+		release <- struct{}{}
+		if code := <-answered; code != ends {
+			t.Errorf("%s: the create is answered %d, want %d", kind, code, ends)
+		}
+		w.Must(t, http.MethodDelete, configurations+name+"webhookconfigurations/a", "", http.StatusOK)
+	}
 }
 
 // Two webhooks that undo each other's work are each asked twice at most.
