@@ -119,7 +119,11 @@ func (r *Controller) reconcile(ctx context.Context, name string) (reconcile.Resu
 		return reconcile.Result{}, err
 	}
 	if empty(all) {
-		return reconcile.Result{}, r.finalize(ctx, ns)
+		// What was being stored when the deletion began is there by now, since
+		// writes are stored in their order and ours came behind it.
+		if all = r.empty(ctx, name); empty(all) {
+			return reconcile.Result{}, r.finalize(ctx, ns)
+		}
 	}
 	for _, f := range all {
 		if f.err != nil {
@@ -192,9 +196,6 @@ func (r *Controller) show(ctx context.Context, ns *corev1.Namespace, all []found
 	changed.Status.Conditions = planConditions(ns.Status.Conditions, all, time.Now())
 	if equality.Semantic.DeepEqual(changed.Status, ns.Status) {
 		return ns, nil
-	}
-	if empty(all) && len(ns.Status.Conditions) == 0 {
-		return ns, nil // it goes at the first try: nobody will read them
 	}
 	return r.namespaces.UpdateStatus(ctx, changed)
 }
