@@ -60,6 +60,19 @@ func Open(ctx context.Context, options Options) (store.Store, error) {
 }
 
 func open(ctx context.Context, options Options) (*engine, error) {
+	e, err := openStill(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	w := newWriter(e)
+	e.running.Go(w.run)
+	e.running.Go(e.runJanitor)
+	return e, nil
+}
+
+// openStill opens an engine of which no part runs yet: nothing expires, and
+// nothing is committed.
+func openStill(ctx context.Context, options Options) (*engine, error) {
 	o := options.withDefaults()
 	if o.Dir == "" {
 		return nil, errors.New("opening the store: no directory is given")
@@ -88,9 +101,6 @@ func open(ctx context.Context, options Options) (*engine, error) {
 	if err := e.openDatabase(base); err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", o.Dir, err)
 	}
-	w := newWriter(e)
-	e.running.Go(w.run)
-	e.running.Go(e.runJanitor)
 	return e, nil
 }
 

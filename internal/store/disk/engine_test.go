@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -299,6 +300,36 @@ func TestSnapshotAndRestore(t *testing.T) {
 	}
 	if _, err := Restore(t.Context(), options, bytes.NewReader(file.Bytes())); err == nil {
 		t.Error("restore over an existing store was accepted")
+	}
+}
+
+// A key whose life ended before it was restored goes when the store is opened,
+// and not while it is restored: there it has no revision to go at.
+func TestWhatIsRestoredExpiresAfterwards(t *testing.T) {
+	const rev = 5
+	var file bytes.Buffer
+	out, err := snapfile.NewWriter(&file, rev, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	brief := snapfile.Record{Record: store.Record{Key: "/brief", Value: []byte("1"), Modified: rev}, Expiry: time.Now().Add(-time.Hour)}
+	if err := errors.Join(out.Write(brief), out.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		options := Options{Dir: "to", FS: vfs.NewMem()}
+		if _, err := Restore(t.Context(), options, bytes.NewReader(file.Bytes())); err != nil {
+			t.Fatal(err)
+		}
+		to := openTest(t, options)
+		within, cancel := context.WithTimeout(t.Context(), time.Minute)
+		if err := to.WaitFor(within, rev+1); err != nil {
+			t.Fatalf("the key does not go: %v", err)
+		}
+		cancel()
+		if _, there, err := to.Get(t.Context(), "/brief"); there || err != nil {
+			t.Errorf("the key is there %v, error %v", there, err)
+		}
 	}
 }
 

@@ -107,7 +107,7 @@ func restoreInto(ctx context.Context, options Options, r io.Reader) (rev store.R
 	if err != nil {
 		return 0, err
 	}
-	e, err := open(ctx, options)
+	e, err := openStill(ctx, options)
 	if err != nil {
 		return 0, err
 	}
