@@ -46,7 +46,7 @@ type Recorder struct {
 	seed    maphash.Seed
 	queues  []chan *report
 	dropped atomic.Uint64
-	last    atomic.Int64 // the newest report's time, in nanoseconds
+	last    atomic.Int64 // the newest report's number
 }
 
 // report is one event as it was reported.
@@ -55,6 +55,7 @@ type report struct {
 	typ, reason, message string
 	annotations          map[string]string
 	at                   time.Time
+	number               int64 // of the event's name
 }
 
 // New makes a recorder of a component ("deployment-controller"), on a host
@@ -93,7 +94,8 @@ func (r *Recorder) EventRef(regarding corev1.ObjectReference, typ, reason, messa
 	if r == nil {
 		return
 	}
-	rep := &report{regarding: regarding, typ: typ, reason: reason, message: bounded(message), at: r.now()}
+	now := time.Now()
+	rep := &report{regarding: regarding, typ: typ, reason: reason, message: bounded(message), at: now, number: r.number(now)}
 	shard := maphash.String(r.seed, string(regarding.UID)+regarding.Namespace+"/"+regarding.Name) % writers
 	select {
 	case r.queues[shard] <- rep:
@@ -104,15 +106,14 @@ func (r *Recorder) EventRef(regarding corev1.ObjectReference, typ, reason, messa
 	}
 }
 
-// now is the time, but no time twice: events are named after it.
-func (r *Recorder) now() time.Time {
+// number is the time in nanoseconds, but no number twice, also where the clock was
+// set back: events are named after it.
+func (r *Recorder) number(now time.Time) int64 {
 	for {
-		now, last := time.Now(), r.last.Load()
-		if now.UnixNano() <= last {
-			now = time.Unix(0, last+1)
-		}
-		if r.last.CompareAndSwap(last, now.UnixNano()) {
-			return now
+		last := r.last.Load()
+		next := max(now.UnixNano(), last+1)
+		if r.last.CompareAndSwap(last, next) {
+			return next
 		}
 	}
 }
@@ -180,7 +181,7 @@ func (r *Recorder) put(ctx context.Context, merged *correlator, rep *report) {
 	}
 	err := r.create(ctx, rep, entry)
 	for try := 1; apierrors.IsAlreadyExists(err) && try < nameTries; try++ {
-		rep.at = rep.at.Add(1) // another component told of the object in the same nanosecond
+		rep.number++ // another component told of the object in the same nanosecond
 		err = r.create(ctx, rep, entry)
 	}
 	if err != nil {
@@ -225,7 +226,7 @@ func (r *Recorder) event(rep *report, entry *entry) *corev1.Event {
 }
 
 func eventName(rep *report) string {
-	return fmt.Sprintf("%s.%x", rep.regarding.Name, rep.at.UnixNano())
+	return fmt.Sprintf("%s.%x", rep.regarding.Name, rep.number)
 }
 
 // bounded cuts a message to what the API takes.
