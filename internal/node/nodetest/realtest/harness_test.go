@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -54,6 +55,7 @@ type machine struct {
 
 func newMachine(t testing.TB, change ...func(*machine)) *machine {
 	t.Helper()
+	lookAtSources(t)
 	dir, err := os.MkdirTemp("", "knarr-real-")
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +90,17 @@ func newMachine(t testing.TB, change ...func(*machine)) *machine {
 		return false
 	})
 	return m
+}
+
+// lookAtSources looks at what the runtime is built of: go test runs a test again
+// when a file that it has looked at is another, and knows of no program that is
+// built for it.
+func lookAtSources(t testing.TB) {
+	t.Helper()
+	err := filepath.WalkDir("../../../../runtime", func(_ string, _ fs.DirEntry, err error) error { return err })
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // settings are the defaults, but that the disk of the machine that runs the
