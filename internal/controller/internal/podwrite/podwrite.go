@@ -55,12 +55,26 @@ func (w Writer) Delete(ctx context.Context, owner api.Object, pod *corev1.Pod) e
 		return nil
 	}
 	if err != nil {
-		w.Expects.Failed(key, pod)
+		if w.untouched(ctx, pod) {
+			w.Expects.Failed(key, pod)
+		}
 		w.Events.Eventf(owner, corev1.EventTypeWarning, "FailedDelete", "Error deleting: %v", err)
 		return err
 	}
 	w.Events.Eventf(owner, corev1.EventTypeNormal, "SuccessfulDelete", "Deleted pod: %v", pod.Name)
 	return nil
+}
+
+// untouched asks whether a pod is as it was, though its deletion was asked for:
+// the answer to one that was carried out may have been lost, and whoever took
+// the pod for alive would delete another in its place. Where nobody can be asked
+// it counts as untouched.
+func (w Writer) untouched(ctx context.Context, pod *corev1.Pod) bool {
+	now, err := w.Pods.Get(ctx, pod.Namespace, pod.Name)
+	if err != nil {
+		return !apierrors.IsNotFound(err)
+	}
+	return now.UID == pod.UID && now.DeletionTimestamp == nil
 }
 
 // Pointless tells whether a creation failed because its namespace goes away.
