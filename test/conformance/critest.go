@@ -87,5 +87,12 @@ func versionOf(ctx context.Context, critest string) string {
 	if err != nil {
 		return "of an unknown version"
 	}
-	return strings.TrimSpace(string(out))
+	return versionIn(string(out))
+}
+
+// versionIn finds the version in what critest prints for --version, which is
+// a test's output: its verdict stands below.
+func versionIn(out string) string {
+	first, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
+	return strings.TrimSpace(strings.TrimPrefix(first, "critest version:"))
 }

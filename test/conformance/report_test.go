@@ -61,3 +61,15 @@ func TestRenderNamesEveryFailure(t *testing.T) {
 		}
 	}
 }
+
+func TestCritestTellsItsVersion(t *testing.T) {
+	for out, want := range map[string]string{
+		"critest version: 1.36.0\nPASS\n": "1.36.0",
+		"v1.36.0-dirty":                   "v1.36.0-dirty",
+		"":                                "",
+	} {
+		if got := versionIn(out); got != want {
+			t.Errorf("of %q the version is %q, want %q", out, got, want)
+		}
+	}
+}
