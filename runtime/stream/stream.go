@@ -54,12 +54,13 @@ func (b *Backend) Exec(ctx context.Context, id string, cmd []string, in io.Reade
 	return nil
 }
 
-// convert passes sizes on until ctx ends.
+// convert passes sizes on until ctx ends; without a terminal there are none.
 func convert(ctx context.Context, in <-chan remotecommand.TerminalSize) <-chan container.Size {
-	if in == nil {
-		return nil
-	}
 	out := make(chan container.Size)
+	if in == nil {
+		close(out)
+		return out
+	}
 	go func() {
 		defer close(out)
 		for {
