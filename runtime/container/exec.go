@@ -160,7 +160,12 @@ func (m *Manager) execTerminal(ctx context.Context, c *Container, p *specs.Proce
 	if out == nil {
 		out = io.Discard
 	}
-	return m.execWait(ctx, id, o.Timeout, []func(){func() { _, _ = io.Copy(out, &output{file: master}) }}, []*os.File{master})
+	return m.execWait(ctx, id, o.Timeout, []func(){func() {
+		// A client who has gone hangs up: the command would wait for ever on a terminal that is full.
+		if _, err := io.Copy(out, &output{file: master}); err != nil && !errors.Is(err, unix.EIO) {
+			master.Close()
+		}
+	}}, []*os.File{master})
 }
 
 func resize(master *os.File, sizes <-chan Size, stop <-chan struct{}) {

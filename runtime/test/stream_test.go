@@ -237,7 +237,15 @@ func TestACommandEndsWithItsReader(t *testing.T) {
 	n.load()
 	p := n.runPod("gone", nil)
 	id := p.run("main", []string{"wait"}, nil)
-	resp, err := n.runtime.Exec(n.ctx(), &cri.ExecRequest{ContainerId: id, Cmd: []string{"/workload", "print", "1000000000", "0"}, Stdout: true})
+	for _, tty := range []bool{false, true} {
+		leaveCommand(t, n, p, id, tty)
+	}
+}
+
+// leaveCommand begins a command that writes and writes, leaves it, and waits for its end.
+func leaveCommand(t *testing.T, n *node, p *pod, id string, tty bool) {
+	t.Helper()
+	resp, err := n.runtime.Exec(n.ctx(), &cri.ExecRequest{ContainerId: id, Cmd: []string{"/workload", "print", "1000000000", "0"}, Stdout: true, Tty: tty})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +254,7 @@ func TestACommandEndsWithItsReader(t *testing.T) {
 	reads := &started{c: make(chan struct{})}
 	left := make(chan error, 1)
 	go func() {
-		left <- executor(t, n.relay(resp.GetUrl())).StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: reads})
+		left <- executor(t, n.relay(resp.GetUrl())).StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: reads, Tty: tty})
 	}()
 	select {
 	case <-reads.c:
@@ -255,7 +263,7 @@ func TestACommandEndsWithItsReader(t *testing.T) {
 	}
 	leave()
 	<-left
-	n.eventually("the command has ended", func() bool {
+	n.eventually(fmt.Sprintf("the command has ended, terminal %v", tty), func() bool {
 		return len(n.processes(p, id)) == 1
 	})
 }
