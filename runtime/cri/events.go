@@ -13,9 +13,6 @@ import (
 
 // Publish tells followers that a container changed.
 func (s *Service) Publish(kind cri.ContainerEventType, c *container.Container) {
-	if !s.events.Followed() {
-		return
-	}
 	if sb, err := s.Sandboxes.Get(c.Meta.SandboxID); err == nil {
 		s.publish(kind, c.Meta.ID, sb)
 	}
@@ -28,17 +25,17 @@ func (s *Service) SandboxEnded(sb *sandbox.Sandbox) {
 
 // publishSandbox tells them that a sandbox changed; it passes for a container of the same ID.
 func (s *Service) publishSandbox(kind cri.ContainerEventType, sb *sandbox.Sandbox) {
-	if s.events.Followed() {
-		s.publish(kind, sb.ID, sb)
-	}
+	s.publish(kind, sb.ID, sb)
 }
 
 func (s *Service) publish(kind cri.ContainerEventType, id string, sb *sandbox.Sandbox) {
-	e := &cri.ContainerEventResponse{ContainerId: id, ContainerEventType: kind, CreatedAt: time.Now().UnixNano(), PodSandboxStatus: sandboxStatus(sb)}
-	for _, c := range s.Containers.Of(sb.ID) {
-		e.ContainersStatuses = append(e.ContainersStatuses, containerStatus(c))
-	}
-	s.events.Publish(e)
+	s.events.Publish(func() *cri.ContainerEventResponse {
+		e := &cri.ContainerEventResponse{ContainerId: id, ContainerEventType: kind, CreatedAt: time.Now().UnixNano(), PodSandboxStatus: sandboxStatus(sb)}
+		for _, c := range s.Containers.Of(sb.ID) {
+			e.ContainersStatuses = append(e.ContainersStatuses, containerStatus(c))
+		}
+		return e
+	})
 }
 
 // GetContainerEvents follows what happens to containers until the client goes.

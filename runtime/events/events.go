@@ -36,10 +36,16 @@ func (h *Hub[T]) removeLocked(ch chan T) {
 	}
 }
 
-// Publish passes an event on. It never blocks.
-func (h *Hub[T]) Publish(e T) {
+// Publish passes on the event that tell makes, if anybody follows. Events are
+// made one after the other: none tells what was true before one that went
+// ahead of it. It never blocks, nor may tell.
+func (h *Hub[T]) Publish(tell func() T) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if len(h.subs) == 0 {
+		return
+	}
+	e := tell()
 	for ch := range h.subs {
 		select {
 		case ch <- e:
@@ -47,11 +53,4 @@ func (h *Hub[T]) Publish(e T) {
 			h.removeLocked(ch)
 		}
 	}
-}
-
-// Followed says whether anybody listens, so that an event need not be made for nobody.
-func (h *Hub[T]) Followed() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.subs) > 0
 }
