@@ -23,27 +23,38 @@ func (s *Store) Untag(ref string) error {
 	}
 	err = s.untagLocked(img, parsed.String())
 	left := s.images[img.ID]
+	// Under the same lock: a pull that gives the image a tag after it keeps it.
+	if err == nil && len(left.Tags) == 0 {
+		err = s.removeLocked(left)
+	}
 	s.mu.Unlock()
 	if err != nil || len(left.Tags) > 0 {
 		return err
 	}
-	return s.Remove(left.ID)
+	return s.Collect()
 }
 
 // Remove removes an image with all its names. The class of the error is NotFound if there is none.
 func (s *Store) Remove(ref string) error {
 	s.mu.Lock()
 	img, err := s.getLocked(ref)
+	if err == nil {
+		err = s.removeLocked(img)
+	}
+	s.mu.Unlock()
 	if err != nil {
-		s.mu.Unlock()
 		return err
 	}
+	return s.Collect()
+}
+
+// removeLocked forgets an image; what is on the disk of it is for Collect.
+func (s *Store) removeLocked(img *Image) error {
 	h, err := blobs.Hex(img.ID)
 	if err == nil {
 		err = os.Remove(filepath.Join(s.dir, h+".json"))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.mu.Unlock()
 		return err
 	}
 	delete(s.images, img.ID)
@@ -52,8 +63,7 @@ func (s *Store) Remove(ref string) error {
 			delete(s.names, n)
 		}
 	}
-	s.mu.Unlock()
-	return s.Collect()
+	return nil
 }
 
 // Collect removes blobs and layers that nothing needs, now or when what is coming in has come.
