@@ -7,10 +7,13 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/knarr-io/knarr/runtime/keep/wire"
 	"github.com/knarr-io/knarr/runtime/proc"
@@ -38,7 +41,8 @@ type Log struct {
 	subs  map[chan struct{}]struct{}
 }
 
-// Open reads the log in dir, or starts one. Torn lines are passed over.
+// Open reads the log in dir, or starts one. Torn lines are passed over. On a
+// full disk it goes on from memory, and is written when there is room.
 func Open(dir string) (*Log, error) {
 	l := &Log{path: filepath.Join(dir, "exits"), subs: map[chan struct{}]struct{}{}}
 	data, err := os.ReadFile(l.path)
@@ -46,7 +50,11 @@ func Open(dir string) (*Log, error) {
 		return nil, fmt.Errorf("exit log: %w", err)
 	}
 	l.replay(data)
-	if err := l.compactLocked(); err != nil {
+	err = l.compactLocked()
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		l.torn, err = true, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	return l, nil
