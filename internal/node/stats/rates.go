@@ -34,7 +34,7 @@ func (r *rates) stale(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c, ok := r.known[""]
-	return !ok || c.rate == nil || now.Sub(c.at) > rateOld
+	return !ok || c.rate == nil || now.Sub(c.at).Abs() > rateOld
 }
 
 // rate takes in a counter's value and gives its rate; nil: not known yet.
@@ -48,8 +48,8 @@ func (r *rates) rate(name string, at time.Time, total uint64) *uint64 {
 	before, ok := r.known[name]
 	span := at.Sub(before.at)
 	switch {
-	case !ok || total < before.total || span > rateOld:
-		r.known[name] = counted{at: at, total: total} // first seen, begun anew, or long ago
+	case !ok || total < before.total || span > rateOld || span < 0:
+		r.known[name] = counted{at: at, total: total} // first seen, begun anew, long ago, or before the clock was set back
 	case span > 0 && (before.rate == nil || span >= rateEvery):
 		n := uint64(float64(total-before.total) / span.Seconds())
 		r.known[name] = counted{at: at, total: total, rate: &n}
@@ -59,12 +59,12 @@ func (r *rates) rate(name string, at time.Time, total uint64) *uint64 {
 
 // sweepLocked forgets what is not told any more.
 func (r *rates) sweepLocked(now time.Time) {
-	if now.Sub(r.swept) < rateOld {
+	if now.Sub(r.swept).Abs() < rateOld {
 		return
 	}
 	r.swept = now
 	for name, c := range r.known {
-		if now.Sub(c.at) > rateOld {
+		if now.Sub(c.at).Abs() > rateOld {
 			delete(r.known, name)
 		}
 	}

@@ -33,10 +33,16 @@ func TestRates(t *testing.T) {
 		{20, 5, 0, "a counter that went back began anew"},
 		{30, 1_005, 100, "from where it began"},
 		{300, 9_000_000, 0, "after a pause it says nothing"},
+		{310, 9_001_000, 100, "until it is asked again"},
+		{-3000, 9_002_000, 0, "nor when the clock was set back"},
+		{-2990, 9_003_000, 100, "from where it is now"},
 	} {
 		if got := at(step.second, step.total); got != step.want {
 			t.Errorf("at %v s: %d, want %d: %s", step.second, got, step.want, step.why)
 		}
+	}
+	if !r.stale(start.Add(-2 * time.Hour)) {
+		t.Error("an hour before it, by a clock that was set back, it is young")
 	}
 	if !r.stale(start.Add(time.Hour)) {
 		t.Error("an hour later it is still young")
