@@ -15,11 +15,12 @@ func (p *Provider) ResourceMetrics(ctx context.Context) http.Handler {
 	return serve(resourceCollector{ctx: ctx, p: p})
 }
 
-// serve answers with what one collector has to say.
+// serve answers with what one collector has to say. A figure that cannot be
+// told, as one of two of the same labels, is left out: the others are right.
 func serve(c prometheus.Collector) http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(c)
-	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }
 
 // resourceCollector gathers one short summary.
