@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"sync"
@@ -65,14 +66,16 @@ func (g *Collector) Collect(ctx context.Context, now time.Time) (freed uint64, e
 	if err != nil {
 		return 0, err
 	}
+	var failed []error // one that stays holds up no other
 	for _, image := range g.candidates(all, now, g.policy.MinAge) {
 		old := g.policy.MaxAge > 0 && now.Sub(g.unused[image.GetId()]) > g.policy.MaxAge
 		if freed >= excess && !old {
 			continue
 		}
-		if err := g.remove(ctx, image, &freed); err != nil {
-			return freed, err
-		}
+		failed = append(failed, g.remove(ctx, image, &freed))
+	}
+	if err := errors.Join(failed...); err != nil {
+		return freed, err
 	}
 	if freed < excess {
 		return freed, &ShortError{Wanted: excess, Freed: freed}
@@ -95,12 +98,11 @@ func (g *Collector) Clear(ctx context.Context, now time.Time) (freed uint64, err
 	if err != nil {
 		return 0, err
 	}
+	var failed []error
 	for _, image := range g.candidates(all, now, 0) {
-		if err := g.remove(ctx, image, &freed); err != nil {
-			return freed, err
-		}
+		failed = append(failed, g.remove(ctx, image, &freed))
 	}
-	return freed, nil
+	return freed, errors.Join(failed...)
 }
 
 func (g *Collector) remove(ctx context.Context, image *runtimeapi.Image, freed *uint64) error {

@@ -150,3 +150,27 @@ func TestImagesGoOfAge(t *testing.T) {
 		t.Errorf("gone are %v", got)
 	}
 }
+
+// An image that cannot be removed holds up none of the others.
+func TestAnImageThatStaysHoldsUpNoOther(t *testing.T) {
+	p, now := newPulls(t), time.Unix(1_700_000_000, 0)
+	dir := disk(t)
+	p.runtime.KeepImagesIn(dir)
+	p.put("a", 60, false)
+	p.put("b", 60, false)
+	c := p.collector(Policy{High: 85, Low: 80})
+	if freed, err := c.Collect(t.Context(), now); freed != 0 || err != nil {
+		t.Fatal(freed, err)
+	}
+	fill(t, dir, 900)
+	busy := errors.New("it is in use")
+	p.runtime.Fail("RemoveImage", busy)
+	if freed, err := c.Collect(t.Context(), now.Add(time.Minute)); freed != 60<<10 || err == nil || !strings.Contains(err.Error(), busy.Error()) {
+		t.Errorf("%d bytes freed, %v", freed, err)
+	}
+	p.runtime.Fail("RemoveImage", busy)
+	p.put("c", 60, false)
+	if freed, err := c.Clear(t.Context(), now.Add(time.Minute)); freed != 60<<10 || err == nil {
+		t.Errorf("%d bytes cleared, %v", freed, err)
+	}
+}
