@@ -131,24 +131,27 @@ func (v *View) podGrace() time.Duration {
 func (p *planner) stopRunning(grace time.Duration, message string) {
 	for name, list := range p.v.Instances {
 		for _, i := range list {
-			if i.Running() {
+			if i.mayRun() {
 				p.do(Action{Op: Op{Kind: StopContainer, Target: i.ID()}, Container: name, Grace: grace, Message: message})
 			}
 		}
 	}
 }
 
-// restartUnhealthy stops instances that their probes gave up on, or whose
-// definition has changed, and gives changed resources to the others.
+// restartUnhealthy stops instances that their probes gave up on, that the
+// runtime lost track of, or whose definition has changed, and gives changed
+// resources to the others.
 func (p *planner) restartUnhealthy() {
 	p.resizeWhole()
 	for c := range render.Containers(p.v.Pod) {
 		i := p.v.Newest(c.Name)
-		if i == nil || !i.Running() || p.v.busy(StartContainer, c.Name) {
+		if i == nil || !i.mayRun() || p.v.busy(StartContainer, c.Name) {
 			continue
 		}
 		failed := p.v.Probes[i.ID()].Failed
 		switch {
+		case i.Unknown():
+			p.replace(c, i, `Container is in "unknown" state, try killing it before restart`)
 		case failed != "":
 			p.stopOne(c, i, probeGrace(p.v, c, failed), fmt.Sprintf("Container %s failed %s probe, will be restarted", c.Name, failed))
 		case outdated(c, i):
@@ -193,7 +196,7 @@ func (p *planner) collect() {
 	for name, list := range p.v.Instances {
 		dead := 0
 		for n, i := range list {
-			if n == 0 || i.Running() {
+			if n == 0 || i.mayRun() {
 				continue
 			}
 			if i.Exited() {

@@ -19,7 +19,7 @@ var epoch = time.Unix(1_700_000_000, 0)
 
 // view builds a view from words: "vol" (volumes are ready), "sandbox",
 // "lost" (a sandbox that is not ready), "image:a", "run:a", "exit:a:1" (and
-// again for earlier instances), "busy:start-container:a", "unhealthy:a",
+// again for earlier instances), "unknown:a" (the runtime lost track of it), "busy:start-container:a", "unhealthy:a",
 // "stop" (thirty seconds of grace), "left" (BeforeStop is done), "released",
 // "judged" (sandboxes are to be admitted), "admitted".
 func view(t *testing.T, pod *corev1.Pod, words string) *View {
@@ -41,7 +41,7 @@ func view(t *testing.T, pod *corev1.Pod, words string) *View {
 			v.Sandboxes = append([]*runtimeapi.PodSandboxStatus{s}, v.Sandboxes...)
 		case "image":
 			v.Images[part[1]] = "sha256:x"
-		case "run", "exit", "made":
+		case "run", "exit", "made", "unknown":
 			addInstance(t, v, pod, part)
 		case "busy":
 			v.Ops[Op{Kind: OpKind(part[1]), Target: part[2]}] = epoch
@@ -78,6 +78,9 @@ func addInstance(t *testing.T, v *View, pod *corev1.Pod, part []string) {
 	}
 	if part[0] == "made" {
 		st.State = runtimeapi.ContainerState_CONTAINER_CREATED
+	}
+	if part[0] == "unknown" {
+		st.State = runtimeapi.ContainerState_CONTAINER_UNKNOWN
 	}
 	if part[0] == "exit" {
 		st.State, st.FinishedAt = runtimeapi.ContainerState_CONTAINER_EXITED, epoch.Add(-time.Second).UnixNano()
@@ -136,6 +139,10 @@ func TestNext(t *testing.T) {
 		want      string
 	}{
 		{"volumes come first", "a", "Always", "", "mount-volumes"},
+		{"what the runtime lost track of is stopped before it runs again", "a", "Always", "vol sandbox image:a unknown:a", "stop-container:a0"},
+		{"and nothing takes its place meanwhile", "a", "Never", "vol sandbox image:a unknown:a busy:stop-container:a0", ""},
+		{"it is stopped with its pod", "a", "Always", "vol sandbox unknown:a stop left", "stop-container:a0"},
+		{"and before a new sandbox", "a", "Always", "vol lost unknown:a", "stop-container:a0"},
 		{"volumes under way", "a", "Always", "busy:mount-volumes", ""},
 		{"then the sandbox", "a", "Always", "vol", "run-sandbox#0"},
 		{"then images, together", "a b", "Always", "vol sandbox", "pull-image:a pull-image:b"},

@@ -76,12 +76,12 @@ func (p *planner) initStep(c *corev1.Container, sandbox string) bool {
 // keep starts a container that does not run and should.
 func (p *planner) keep(c *corev1.Container, sandbox string, init bool) {
 	i := p.v.in(c.Name, sandbox)
-	if p.v.busy(StartContainer, c.Name) || (i != nil && i.Running()) {
+	if p.v.busy(StartContainer, c.Name) || (i != nil && i.mayRun()) {
 		return
 	}
 	last := p.v.Newest(c.Name)
 	switch {
-	case last != nil && last.Running():
+	case last != nil && last.mayRun():
 		return // of an old sandbox; newSandbox stops those
 	case init && i == nil:
 		// A new sandbox runs its init containers anew, whatever came of the old ones.

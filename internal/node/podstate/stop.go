@@ -125,7 +125,7 @@ func (p *planner) running() (sidecars, others []*Instance) {
 
 func appendRunning(out, list []*Instance) []*Instance {
 	for _, i := range list {
-		if i.Running() {
+		if i.mayRun() {
 			out = append(out, i)
 		}
 	}

@@ -33,6 +33,14 @@ func (i *Instance) Exited() bool {
 	return i.Status.GetState() == runtimeapi.ContainerState_CONTAINER_EXITED
 }
 
+// Unknown tells that the runtime has lost track of the instance.
+func (i *Instance) Unknown() bool {
+	return i.Status.GetState() == runtimeapi.ContainerState_CONTAINER_UNKNOWN
+}
+
+// mayRun tells that the instance has to be stopped before anything takes its place.
+func (i *Instance) mayRun() bool { return i.Running() || i.Unknown() }
+
 // Attempt counts the runs of the container before this one.
 func (i *Instance) Attempt() uint32 { return uint32(render.RestartCount(i.Status)) }
 
@@ -271,11 +279,11 @@ func (v *View) ready(c *corev1.Container, i *Instance) bool {
 	return v.started(c, i) && (c.ReadinessProbe == nil || v.Probes[i.ID()].Ready)
 }
 
-// anyRunning tells whether an instance of the pod still runs.
+// anyRunning tells whether an instance of the pod still runs, or may.
 func (v *View) anyRunning() bool {
 	for _, list := range v.Instances {
 		for _, i := range list {
-			if i.Running() {
+			if i.mayRun() {
 				return true
 			}
 		}

@@ -51,7 +51,7 @@ func (w *Worker) observeContainer(sandbox string, c *runtimeapi.ContainerStatus)
 		if known.ID() != c.GetId() {
 			continue
 		}
-		if c.GetState() < known.Status.GetState() || known.Exited() {
+		if c.GetState() < known.Status.GetState() && !known.Unknown() || known.Exited() {
 			return
 		}
 		// Instances are shared with nobody; a new one keeps the order.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/knarr-io/knarr/internal/node/cri"
 	"github.com/knarr-io/knarr/internal/node/lifecycle"
@@ -45,8 +46,14 @@ func (w *Worker) stopContainer(a podstate.Action, now time.Time) func() func() {
 				w.view.NotBefore[a.Target] = time.Now().Add(time.Second)
 			case cri.IsNotFound(statusErr):
 				w.forgetContainer(a.Target)
-			case statusErr == nil:
-				w.observeContainer("", st)
+			default:
+				if statusErr == nil {
+					w.observeContainer("", st)
+				}
+				if st.GetState() != runtimeapi.ContainerState_CONTAINER_EXITED {
+					// An event or a listing may tell of the end before it is asked to end again.
+					w.view.NotBefore[a.Target] = time.Now().Add(time.Second)
+				}
 			}
 		}
 	}
