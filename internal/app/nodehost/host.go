@@ -98,7 +98,7 @@ func (h *Host) RunNetwork(ctx context.Context, ready func()) error {
 	}()
 	informers := client.NewInformers(h.cfg.Proxy, log)
 	pods := client.NewInformers(h.cfg.Node, log)
-	h.proxy = proxy.New(proxy.Config{Node: h.cfg.NodeName, Informers: informers, Pods: pods, Table: table, Forget: proxy.ForgetUDP, ForgetPort: proxy.ForgetUDPPort, Logger: log})
+	h.proxy = proxy.New(proxy.Config{Node: h.cfg.NodeName, Informers: informers, Pods: pods, Table: table, Forget: proxy.ForgetUDP, Logger: log})
 	h.peers = peers.New(peers.Config{Node: h.cfg.NodeName, Address: h.cfg.NodeAddress, Behind: h.cfg.Behind, Mode: peers.Mode(h.cfg.Overlay),
 		Informers: informers, Logger: h.logOf("routes")})
 	h.policies = policy.New(policy.Config{Node: h.cfg.NodeName, DNS: h.cfg.DNS, Client: h.cfg.Proxy, Informers: informers, Local: pods,

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"maps"
 	"net/netip"
 
 	"github.com/knarr-io/knarr/internal/network/ruleset"
@@ -33,6 +34,9 @@ type book struct {
 	// touched are the addresses of changes that were not applied yet, and
 	// whether UDP goes to them, or went. Who applies them empties it.
 	touched map[netip.Addr]bool
+	// ended are the UDP frontends that led to an address, and in changes that
+	// were not applied yet do no more.
+	ended map[netip.Addr]map[netip.AddrPort]bool
 	// begun says that something was applied. From then on fresh are the UDP
 	// frontends of changes that were not applied yet.
 	begun bool
@@ -42,7 +46,8 @@ type book struct {
 func newBook() *book {
 	return &book{
 		owners: map[owner]Rendered{}, claims: map[ruleset.Key]map[owner]string{},
-		ready: map[netip.Addr]int{}, udp: map[netip.Addr]int{}, touched: map[netip.Addr]bool{}, fresh: newFrontends(),
+		ready: map[netip.Addr]int{}, udp: map[netip.Addr]int{}, touched: map[netip.Addr]bool{},
+		ended: map[netip.Addr]map[netip.AddrPort]bool{}, fresh: newFrontends(),
 	}
 }
 
@@ -82,7 +87,28 @@ func (b *book) set(o owner, next Rendered, change ruleset.Change) ruleset.Change
 			count(b.udp, addr, 1)
 		}
 	}
+	b.end(old, next)
 	return change
+}
+
+// end notes which UDP flows an owner leaves behind.
+func (b *book) end(old, next Rendered) {
+	for addr, udp := range old.Ready {
+		if !udp || next.Ready[addr] {
+			continue
+		}
+		if b.ended[addr] == nil {
+			b.ended[addr] = map[netip.AddrPort]bool{}
+		}
+		maps.Copy(b.ended[addr], udpFrontends(old))
+	}
+	for addr, udp := range next.Ready {
+		if udp && b.ended[addr] != nil { // it is back before anything was applied
+			for to := range udpFrontends(next) {
+				delete(b.ended[addr], to)
+			}
+		}
+	}
 }
 
 func count(of map[netip.Addr]int, addr netip.Addr, n int) {
@@ -102,6 +128,7 @@ func (b *book) note(change ruleset.Change) {
 // applied takes note that all is done that the changes asked for.
 func (b *book) applied() {
 	clear(b.touched)
+	clear(b.ended)
 	b.begun, b.fresh = true, newFrontends()
 }
 

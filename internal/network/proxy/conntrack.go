@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -11,34 +12,27 @@ import (
 	"github.com/knarr-io/knarr/internal/network/ruleset"
 )
 
-// ForgetUDP ends the tracked UDP flows that are translated to the address, so
-// that the next packet of their client finds a living endpoint.
-func ForgetUDP(addr netip.Addr) error {
+// ForgetUDP ends the tracked UDP flows that are translated to an address and
+// came to a frontend, so that the next packet of their client finds a living
+// endpoint. An address that is none stands for all: a port alone is one of the
+// node, whichever of its addresses they came to.
+func ForgetUDP(from netip.Addr, to netip.AddrPort) error {
 	filter := &netlink.ConntrackFilter{}
-	if err := filter.AddProtocol(unix.IPPROTO_UDP); err != nil {
-		return fmt.Errorf("conntrack filter: %w", err)
+	failed := []error{filter.AddProtocol(unix.IPPROTO_UDP)}
+	if from.IsValid() {
+		failed = append(failed, filter.AddIP(netlink.ConntrackReplySrcIP, net.IP(from.AsSlice())))
 	}
-	if err := filter.AddIP(netlink.ConntrackReplySrcIP, net.IP(addr.AsSlice())); err != nil {
+	if to.Addr().IsValid() {
+		failed = append(failed, filter.AddIP(netlink.ConntrackOrigDstIP, net.IP(to.Addr().AsSlice())))
+	}
+	if to.Port() != 0 {
+		failed = append(failed, filter.AddPort(netlink.ConntrackOrigDstPort, to.Port()))
+	}
+	if err := errors.Join(failed...); err != nil {
 		return fmt.Errorf("conntrack filter: %w", err)
 	}
 	if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, filter); err != nil {
-		return fmt.Errorf("delete conntrack entries to %s: %w", addr, err)
-	}
-	return nil
-}
-
-// ForgetUDPPort ends the tracked UDP flows to a port of the node, whichever of
-// its addresses they came to.
-func ForgetUDPPort(port uint16) error {
-	filter := &netlink.ConntrackFilter{}
-	if err := filter.AddProtocol(unix.IPPROTO_UDP); err != nil {
-		return fmt.Errorf("conntrack filter: %w", err)
-	}
-	if err := filter.AddPort(netlink.ConntrackOrigDstPort, port); err != nil {
-		return fmt.Errorf("conntrack filter: %w", err)
-	}
-	if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, filter); err != nil {
-		return fmt.Errorf("delete conntrack entries to port %d: %w", port, err)
+		return fmt.Errorf("delete conntrack entries from %s to %s: %w", from, to, err)
 	}
 	return nil
 }
@@ -69,4 +63,19 @@ func (f frontends) add(change ruleset.Change) {
 			f.ports[key.Port] = true
 		}
 	}
+}
+
+// udpFrontends are those of an owner; a port alone is one of the node.
+func udpFrontends(r Rendered) map[netip.AddrPort]bool {
+	out := map[netip.AddrPort]bool{}
+	for key := range r.Elements {
+		if key.Protocol != unix.IPPROTO_UDP {
+			continue
+		}
+		switch key.Set {
+		case ruleset.Picks, ruleset.Frontends, ruleset.NodePicks, ruleset.NodePorts:
+			out[netip.AddrPortFrom(key.Addr, key.Port)] = true
+		}
+	}
+	return out
 }

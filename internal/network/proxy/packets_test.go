@@ -180,7 +180,12 @@ func TestUDPFlowLeavesAGoneEndpoint(t *testing.T) {
 		t.Fatalf("got %q, %v", answer, err)
 	}
 	udp(podB)
-	l.node.Do(func() error { return ForgetUDP(netip.MustParseAddr(podA)) })
+	came, other := netip.MustParseAddrPort("10.96.0.20:80"), netip.MustParseAddrPort("10.96.0.21:80")
+	l.node.Do(func() error { return ForgetUDP(netip.MustParseAddr(podA), other) })
+	if answer, err := ask(); err != nil || answer != "a "+podC {
+		t.Errorf("after its endpoint left another Service, the flow meets %q, %v", answer, err)
+	}
+	l.node.Do(func() error { return ForgetUDP(netip.MustParseAddr(podA), came) })
 	if answer, err := ask(); err != nil || answer != "b "+podC {
 		t.Errorf("after its endpoint went, the flow meets %q, %v", answer, err)
 	}
@@ -209,7 +214,7 @@ func TestUDPFlowFromBeforeItsService(t *testing.T) {
 	if !fresh.addrs[netip.MustParseAddr("10.96.0.20")] || !fresh.ports[30080] || len(fresh.addrs)+len(fresh.ports) != 2 {
 		t.Errorf("new frontends: %v", fresh)
 	}
-	l.node.Do(func() error { return ForgetUDPPort(30080) })
+	l.node.Do(func() error { return ForgetUDP(netip.Addr{}, netip.AddrPortFrom(netip.Addr{}, 30080)) })
 	if answer, err := ask(); err != nil || answer != "a "+nodeIP {
 		t.Errorf("the flow meets %q, %v", answer, err)
 	}

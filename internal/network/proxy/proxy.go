@@ -30,12 +30,10 @@ type Config struct {
 	// the two may be of different identities.
 	Informers, Pods *client.Informers
 	Table           Table
-	// Forget ends the tracked UDP flows to an address that is no longer an
-	// endpoint; nil: nothing is tracked.
-	Forget func(netip.Addr) error
-	// ForgetPort does the same for a port of the node; nil with Forget.
-	ForgetPort func(uint16) error
-	Logger     *slog.Logger
+	// Forget ends the tracked UDP flows from an address that is no longer an
+	// endpoint of the frontend (ForgetUDP); nil: nothing is tracked.
+	Forget func(from netip.Addr, to netip.AddrPort) error
+	Logger *slog.Logger
 }
 
 // Proxy keeps the table in step with the API. It is made by New and run once.
@@ -236,37 +234,40 @@ func (p *Proxy) publish(b *book) {
 	p.applied = make(chan struct{})
 }
 
-// forget ends UDP flows to touched addresses that no Service sends UDP to any
-// more: a flow would go on to them as long as its client sends.
+// forget ends the UDP flows that would go on, as long as their client sends, to
+// an address which no Service sends UDP to any more, or not the one that they
+// came by. Flows of others to that address stay.
 func (p *Proxy) forget(b *book) {
 	if p.cfg.Forget == nil {
 		return
 	}
 	for addr, udp := range b.touched {
-		if !udp || b.udp[addr] != 0 {
+		if udp && b.udp[addr] == 0 {
+			p.end(addr, netip.AddrPort{})
 			continue
 		}
-		if err := p.cfg.Forget(addr); err != nil {
-			p.cfg.Logger.Warn("UDP flows to a gone endpoint could not be ended", "address", addr, "error", err)
+		for to := range b.ended[addr] {
+			p.end(addr, to)
 		}
 	}
 }
 
 // forgetBefore ends UDP flows that began before their Service was there.
 func (p *Proxy) forgetBefore(fresh frontends) {
-	if p.cfg.Forget == nil || p.cfg.ForgetPort == nil {
+	if p.cfg.Forget == nil {
 		return
 	}
-	warn := func(err error) {
-		if err != nil {
-			p.cfg.Logger.Warn("UDP flows from before a Service could not be ended", "error", err)
-		}
-	}
 	for addr := range fresh.addrs {
-		warn(p.cfg.Forget(addr))
+		p.end(addr, netip.AddrPort{})
 	}
 	for port := range fresh.ports {
-		warn(p.cfg.ForgetPort(port))
+		p.end(netip.Addr{}, netip.AddrPortFrom(netip.Addr{}, port))
+	}
+}
+
+func (p *Proxy) end(from netip.Addr, to netip.AddrPort) {
+	if err := p.cfg.Forget(from, to); err != nil {
+		p.cfg.Logger.Warn("UDP flows to where no Service leads could not be ended", "from", from, "to", to, "error", err)
 	}
 }
 

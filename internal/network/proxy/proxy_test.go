@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -27,19 +28,30 @@ const soon = 2 * time.Minute
 type table struct {
 	refuse atomic.Bool
 	ports  sync.Map // of the node, as NodePorts has them
-	forgot sync.Map // addresses whose UDP flows were ended
+	forgot sync.Map // whose UDP flows were ended
 }
 
-func (k *table) forget(a netip.Addr) error {
-	k.forgot.Store(a, true)
+// flows are those from an address, and of a frontend where it is given.
+type flows struct {
+	from netip.Addr
+	to   netip.AddrPort
+}
+
+func (k *table) forget(from netip.Addr, to netip.AddrPort) error {
+	k.forgot.Store(flows{from, to}, true)
 	return nil
 }
 
 // forgets waits until the UDP flows of an address were ended, again.
 func (k *table) forgets(t *testing.T, address string) {
 	t.Helper()
-	await.Until(t, soon, "the UDP flows of "+address+" are ended", func() bool {
-		_, done := k.forgot.LoadAndDelete(netip.MustParseAddr(address))
+	k.forgetsFlows(t, flows{from: netip.MustParseAddr(address)})
+}
+
+func (k *table) forgetsFlows(t *testing.T, f flows) {
+	t.Helper()
+	await.Until(t, soon, fmt.Sprintf("the UDP flows %v are ended", f), func() bool {
+		_, done := k.forgot.LoadAndDelete(f)
 		return done
 	})
 }
@@ -65,7 +77,7 @@ func start(t *testing.T, kernel *table) (*proxy.Proxy, *client.Client) {
 	log := slog.New(slog.DiscardHandler)
 	all, own := client.NewInformers(cluster.Admin, log), client.NewInformers(cluster.Admin, log)
 	p := proxy.New(proxy.Config{Node: "n1", Informers: all, Pods: own, Table: kernel, Logger: log,
-		Forget: kernel.forget, ForgetPort: func(uint16) error { return nil }})
+		Forget: kernel.forget})
 	ctx, cancel := context.WithCancel(context.Background())
 	all.Start(ctx)
 	own.Start(ctx)
@@ -207,6 +219,36 @@ func TestUDPFlowsEndWhereOtherServicesGoOn(t *testing.T) {
 	defer cancel()
 	if err := p.WaitRemoved(ctx, netip.MustParseAddr(pod)); err == nil {
 		t.Error("no Service leads to the pod any more")
+	}
+}
+
+// A pod that leaves one of its UDP Services leaves the flows of that one, and
+// those alone; the Service may change or go.
+func TestUDPFlowsOfOneServiceEnd(t *testing.T) {
+	kernel := &table{}
+	_, api := start(t, kernel)
+	const pod = "10.1.0.5"
+	address := netip.MustParseAddr(pod)
+	game, slice := serve(t, api, "game", corev1.ProtocolUDP, pod)
+	voice, _ := serve(t, api, "voice", corev1.ProtocolUDP, pod)
+	kernel.forgets(t, game.Spec.ClusterIP)
+	kernel.forgets(t, voice.Spec.ClusterIP)
+	serve(t, api, "names", corev1.ProtocolUDP, pod)
+	frontend := func(svc *corev1.Service) netip.AddrPort {
+		return netip.AddrPortFrom(netip.MustParseAddr(svc.Spec.ClusterIP), 80)
+	}
+	slice = slice.DeepCopy()
+	slice.Endpoints[0].Addresses = []string{"10.1.0.6"}
+	if _, err := client.For[*discoveryv1.EndpointSlice](api).Update(t.Context(), slice); err != nil {
+		t.Fatal(err)
+	}
+	kernel.forgetsFlows(t, flows{address, frontend(game)})
+	if err := client.For[*corev1.Service](api).Delete(t.Context(), "default", "voice", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	kernel.forgetsFlows(t, flows{address, frontend(voice)})
+	if _, all := kernel.forgot.Load(flows{from: address}); all {
+		t.Error("the flows of the third Service ended too")
 	}
 }
 
