@@ -24,6 +24,7 @@ func (s *Scheduler) handle(m message) {
 	case releasedMessage:
 		s.released(m, now)
 	case retryMessage:
+		delete(s.nominated.chosen, m.uid)
 		s.queue.Wake(m.uid, now)
 	case objectMessage:
 		s.devices.observe(m.event)
@@ -103,6 +104,7 @@ func (s *Scheduler) podChanged(old, new *corev1.Pod, now time.Time) {
 func (s *Scheduler) drop(pod *corev1.Pod) {
 	s.queue.Drop(pod.UID)
 	s.leave(pod, "")
+	delete(s.nominated.chosen, pod.UID)
 }
 
 // wait puts a pod into the queue, or brings a newer version there. A change of

@@ -15,10 +15,13 @@ import (
 type nominations struct {
 	byPod  map[types.UID]string // the node
 	byNode map[string][]*framework.Placed
+	// chosen are the pods that were last told to go for a waiting one. Until it
+	// shows that they do they count as if it did.
+	chosen map[types.UID]map[types.UID]bool
 }
 
 func newNominations() *nominations {
-	return &nominations{byPod: map[types.UID]string{}, byNode: map[string][]*framework.Placed{}}
+	return &nominations{byPod: map[types.UID]string{}, byNode: map[string][]*framework.Placed{}, chosen: map[types.UID]map[types.UID]bool{}}
 }
 
 // on are the nominated pods of a node that a pod must leave room for.

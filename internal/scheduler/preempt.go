@@ -57,9 +57,10 @@ func (s *Scheduler) mayNotPreempt(pod *framework.Pod, failure *fitError) string 
 	if node == nil || node.Node == nil || failure.of(node).Is(framework.Unresolvable) {
 		return ""
 	}
-	why := ""
+	why, chosen := "", s.nominated.chosen[pod.UID]
 	node.EachPod(func(p *framework.Placed) bool {
-		if framework.Priority(p.Pod) < framework.Priority(pod.Pod) && goingForPreemption(p.Pod) {
+		going := goingForPreemption(p.Pod) || p.DeletionTimestamp == nil && chosen[p.UID]
+		if framework.Priority(p.Pod) < framework.Priority(pod.Pod) && going {
 			why = "not eligible due to a terminating pod on the nominated node."
 		}
 		return why == ""
@@ -121,6 +122,11 @@ func (s *Scheduler) actuate(ctx context.Context, p *profile, pod *framework.Pod,
 		s.queue.Wake(n.UID, time.Now())
 	}
 	s.nominate(pod, c.node.Name)
+	chosen := make(map[types.UID]bool, len(c.victims))
+	for _, v := range c.victims {
+		chosen[v.UID] = true
+	}
+	s.nominated.chosen[pod.UID] = chosen
 	s.metrics.preempted(len(c.victims))
 	s.logger.Info("preempting", "pod", pod.Name, "namespace", pod.Namespace, "node", c.node.Name, "victims", len(c.victims))
 	name := c.node.Name

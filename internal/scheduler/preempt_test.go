@@ -1,7 +1,9 @@
 package scheduler
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -10,8 +12,12 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"pgregory.net/rapid"
 
+	"github.com/knarr-io/knarr/internal/api/catalog"
+	"github.com/knarr-io/knarr/internal/api/request"
+	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
 	"github.com/knarr-io/knarr/internal/scheduler/queue"
 	"github.com/knarr-io/knarr/internal/testkit/property"
@@ -156,6 +162,54 @@ func TestPreemptionKnowsWhenPodsStarted(t *testing.T) {
 	found, _ := s.candidates(tr, *p.preemption, failure, now)
 	if best := pickCandidate(found, now); best.node.Name != "b" {
 		t.Errorf("the pod of %s goes, want that of b, which started last", best.node.Name)
+	}
+}
+
+// slowAPI answers nobody until the test ends.
+type slowAPI struct{ request.Transport }
+
+func (slowAPI) Do(ctx context.Context, _ *request.Request) (runtime.Object, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// The deletion of a victim takes longer than the pod's back-off: no others are
+// chosen meanwhile, until it has failed.
+func TestVictimsAreChosenOnce(t *testing.T) {
+	s, p := bare()
+	s.budgets, s.queue, s.inbox, s.binds = budgetList(nil), queue.New(nil, queue.Backoff{}), newInbox(), make(chan struct{}, 1)
+	s.pods, s.logger = client.For[*corev1.Pod](client.New(slowAPI{}, catalog.New())), slog.New(slog.DiscardHandler)
+	now := time.Unix(100, 0)
+	for i, node := range []string{"a", "b"} {
+		s.cluster.set(newNode(node))
+		s.podChanged(nil, newPod(node+"1", cpu("4"), priority(int32(i)), func(q *corev1.Pod) { q.Spec.NodeName = node }), now)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	high := framework.NewPod(newPod("p", cpu("4"), priority(100)))
+	preempt := func() outcome {
+		tr, _, failure := s.choose(p, high)
+		if failure == nil {
+			t.Fatal("it fits")
+		}
+		return s.preempt(ctx, p, tr, failure, now)
+	}
+	if o := preempt(); o.node != "a" {
+		t.Fatalf("at first: %+v", o)
+	}
+	s.podChanged(nil, newPod("b1", cpu("4"), priority(-1), func(q *corev1.Pod) { q.Spec.NodeName = "b" }), now) // it would hurt less
+	if o := preempt(); !o.keep || o.why != "preemption: not eligible due to a terminating pod on the nominated node." {
+		t.Errorf("while the victim's deletion is under way: %+v", o)
+	}
+	cancel()
+	s.binders.Wait()
+	for _, m := range s.inbox.take() {
+		s.handle(m)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	defer s.binders.Wait()
+	defer cancel()
+	if o := preempt(); o.node != "b" {
+		t.Errorf("after it failed: %+v", o)
 	}
 }
 
