@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/client/record"
@@ -44,8 +45,14 @@ type Controller struct {
 	loop   *reconcile.Controller[reconcile.Key]
 
 	mu        sync.Mutex
-	past      map[reconcile.Key]history         // guarded by mu
+	past      map[reconcile.Key]memory          // guarded by mu
 	selectors map[reconcile.Key]labels.Selector // guarded by mu; of targets, as last seen
+}
+
+// memory is what is known of an autoscaler, and of no later one of its name.
+type memory struct {
+	of   types.UID
+	past history
 }
 
 // New wires the controller to its informers; get reads metrics.
@@ -54,7 +61,7 @@ func New(c *client.Client, inf *client.Informers, get Get, events *record.Record
 	r := &Controller{
 		client: c, hpas: client.For[*autoscalingv2.HorizontalPodAutoscaler](c),
 		hpaInf: client.InformerFor[*autoscalingv2.HorizontalPodAutoscaler](inf), podInf: client.InformerFor[*corev1.Pod](inf),
-		events: events, past: map[reconcile.Key]history{}, selectors: map[reconcile.Key]labels.Selector{},
+		events: events, past: map[reconcile.Key]memory{}, selectors: map[reconcile.Key]labels.Selector{},
 	}
 	r.source = source{get: get, resource: r.resource}
 	r.loop = reconcile.New("horizontalpodautoscaler", r.reconcile, opts)
@@ -97,7 +104,7 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 		return reconcile.Result{}, err
 	}
 	r.mu.Lock()
-	r.past[key] = p.past
+	r.past[key] = memory{hpa.UID, p.past}
 	r.mu.Unlock()
 	for _, e := range p.events {
 		r.events.Event(hpa, e.typ, e.reason, e.message)
@@ -108,7 +115,7 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 // work decides and writes the target's scale. Its error is only the end of
 // ctx: what else goes wrong stands in the plan.
 func (r *Controller) work(ctx context.Context, key reconcile.Key, hpa *autoscalingv2.HorizontalPodAutoscaler) (plan, error) {
-	past := r.known(key)
+	past := r.known(key, hpa.UID)
 	t, err := targetOf(r.client, hpa)
 	var scale *autoscalingv1.Scale
 	if err == nil {
@@ -192,10 +199,13 @@ func (r *Controller) selecting(key reconcile.Key, selector labels.Selector, pods
 	return out
 }
 
-func (r *Controller) known(key reconcile.Key) history {
+func (r *Controller) known(key reconcile.Key, uid types.UID) history {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.past[key]
+	if m := r.past[key]; m.of == uid {
+		return m.past
+	}
+	return history{}
 }
 
 func (r *Controller) forget(key reconcile.Key) {
