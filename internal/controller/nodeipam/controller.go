@@ -91,6 +91,19 @@ func (r *Controller) release(name string) {
 	}
 }
 
+// releaseGone frees what was taken for a node after its deletion was heard of.
+func (r *Controller) releaseGone(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, again := r.informer.Get("", name); again {
+		return // noteGiven, which comes after that, waits for the lock
+	}
+	if p, ok := r.mu.given[name]; ok {
+		r.mu.ranges.free(p)
+		delete(r.mu.given, name)
+	}
+}
+
 // reserve gives the node's range, a new one where it has none.
 func (r *Controller) reserve(name string) (netip.Prefix, error) {
 	r.mu.Lock()
@@ -107,7 +120,11 @@ func (r *Controller) reserve(name string) (netip.Prefix, error) {
 
 func (r *Controller) reconcile(ctx context.Context, name string) (reconcile.Result, error) {
 	node, ok := r.informer.Get("", name)
-	if !ok || node.Spec.PodCIDR != "" {
+	if !ok {
+		r.releaseGone(name)
+		return reconcile.Result{}, nil
+	}
+	if node.Spec.PodCIDR != "" {
 		return reconcile.Result{}, nil
 	}
 	p, err := r.reserve(name)
