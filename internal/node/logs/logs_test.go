@@ -177,6 +177,93 @@ func TestFollowAcrossRotation(t *testing.T) {
 	}
 }
 
+// A log that somebody empties while it is followed goes on at its beginning.
+func TestFollowAnEmptiedLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "0.log")
+	appendTo(t, path, line(1, "stdout", "F", "one"))
+	appendTo(t, path, line(2, "stdout", "F", "two"))
+	ended, over := make(chan struct{}), make(chan error, 1)
+	out := &safe{}
+	go func() {
+		over <- Read(t.Context(), path, Options{Tail: -1, Follow: true, Ended: ended, Changes: new(Changes)}, out, func() {})
+	}()
+	awaitText(t, out, "one\ntwo\n")
+	write(t, path, line(3, "stdout", "F", "three"))
+	awaitText(t, out, "one\ntwo\nthree\n")
+	close(ended)
+	if err := <-over; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// slow is a reader in whose first read the log goes on and is rotated twice.
+type slow struct {
+	safe
+	once   sync.Once
+	rotate func()
+}
+
+func (s *slow) Write(b []byte) (int, error) {
+	s.once.Do(s.rotate)
+	return s.safe.Write(b)
+}
+
+// Who is slow misses no file, however many rotations go past.
+func TestRotationsPastASlowReader(t *testing.T) {
+	for _, follow := range []bool{false, true} {
+		path := filepath.Join(t.TempDir(), "0.log")
+		write(t, path+".20260102-030405.000000", line(0, "stdout", "F", "old"))
+		write(t, path, line(1, "stdout", "F", "one"))
+		ended := make(chan struct{})
+		out := &slow{rotate: func() {
+			for i, name := range []string{"two", "three"} {
+				if err := os.Rename(path, fmt.Sprintf("%s.20260102-03040%d.000000", path, 6+i)); err != nil {
+					t.Error(err)
+				}
+				write(t, path, line(2+i, "stdout", "F", name))
+			}
+			close(ended)
+		}}
+		o := Options{Tail: -1, Follow: follow, Ended: ended, Changes: new(Changes)}
+		if err := Read(t.Context(), path, o, out, func() {}); err != nil {
+			t.Fatal(err)
+		}
+		want := "old\none\n"
+		if follow {
+			want += "two\nthree\n"
+		}
+		if got := out.String(); got != want {
+			t.Errorf("following %v: got %q, want %q", follow, got, want)
+		}
+	}
+}
+
+// A file that was removed is followed by what came after it, and by nothing before.
+func TestARemovedFileIsFollowedByLaterOnes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "0.log")
+	earlier := path + ".20260102-030405.000000"
+	write(t, earlier, line(0, "stdout", "F", "old"))
+	if err := os.Chtimes(earlier, epoch, epoch); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, line(1, "stdout", "F", "one"))
+	ended := make(chan struct{})
+	out := &slow{rotate: func() {
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+		write(t, path, line(2, "stdout", "F", "two"))
+		close(ended)
+	}}
+	o := Options{Tail: 1, Follow: true, Ended: ended, Changes: new(Changes)}
+	if err := Read(t.Context(), path, o, out, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); got != "one\ntwo\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestRotateKeepsSoMany(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "0.log")
 	for i := range 8 {

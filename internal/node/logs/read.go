@@ -31,28 +31,21 @@ type Options struct {
 // and flushes after each batch of lines. It returns when the log is at its
 // end, or the limit reached, or when ctx ends.
 func Read(ctx context.Context, path string, o Options, out io.Writer, flush func()) error {
-	paths, err := files(path)
-	if err != nil {
-		return err
-	}
 	r := &reader{path: path, opts: o, out: out, flush: flush}
-	index, offset := 0, int64(0)
-	if o.Tail >= 0 {
-		if index, offset, err = tailStart(paths, o.Tail); err != nil {
-			return err
-		}
-	}
 	if o.Follow {
-		return r.follow(ctx, paths[index:], offset)
+		return done(r.follow(ctx))
 	}
-	for _, p := range paths[index:] {
-		if err := r.file(ctx, p, offset); err != nil {
-			return done(err)
+	last, _ := os.Stat(path) // what is begun after it is not asked for
+	f, offset, err := r.begin()
+	for f != nil && err == nil {
+		var next *os.File
+		if next, err = r.present(ctx, f, offset, last); err == nil {
+			flush()
 		}
-		offset = 0
+		f.Close()
+		f, offset = next, 0
 	}
-	flush()
-	return nil
+	return done(err)
 }
 
 var errLimit = errors.New("the limit of bytes is reached")
@@ -75,23 +68,36 @@ type reader struct {
 	within map[string]bool
 }
 
-// file copies one file to its present end; one that is gone is skipped.
-func (r *reader) file(ctx context.Context, path string, offset int64) error {
-	f, err := os.Open(path)
-	if os.IsNotExist(err) {
-		return nil
+// present copies one file to its present end and gives the file after it; nil
+// after the last.
+func (r *reader) present(ctx context.Context, f *os.File, offset int64, last os.FileInfo) (next *os.File, err error) {
+	if offset, err = r.copy(ctx, f, offset); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return err
+	if is, err := f.Stat(); err != nil || last != nil && os.SameFile(is, last) {
+		return nil, err
 	}
-	defer f.Close()
-	_, err = r.copy(ctx, f, offset)
-	return err
+	return r.move(ctx, f, offset)
+}
+
+// move gives the file after f, and before that copies what was still added to f.
+func (r *reader) move(ctx context.Context, f *os.File, offset int64) (next *os.File, err error) {
+	if next, err = after(r.path, f); next == nil || err != nil {
+		return nil, err
+	}
+	if _, err = r.copy(ctx, f, offset); err != nil {
+		next.Close()
+		return nil, err
+	}
+	return next, nil
 }
 
 // copy writes the records of f from offset and returns where the last whole
 // one ended.
 func (r *reader) copy(ctx context.Context, f *os.File, offset int64) (int64, error) {
+	if is, err := f.Stat(); err == nil && is.Size() < offset {
+		offset = 0 // somebody has emptied it, and the runtime goes on at its beginning
+	}
 	if _, err := f.Seek(offset, io.SeekStart); err != nil {
 		return offset, err
 	}
@@ -150,70 +156,58 @@ func (r *reader) write(b []byte) error {
 	return nil
 }
 
-// follow reads the files and then what is added to the current one, across
+// follow reads the files and what is added to the current one, across
 // rotations, until the container has ended and all is read.
-func (r *reader) follow(ctx context.Context, paths []string, offset int64) error {
+func (r *reader) follow(ctx context.Context) error {
 	changed, stop, err := r.opts.Changes.follow(r.path)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	for _, p := range paths[:len(paths)-1] {
-		if err := r.file(ctx, p, offset); err != nil {
-			return done(err)
-		}
-		offset = 0
+	f, offset, err := r.await(ctx, changed)
+	for f != nil && err == nil {
+		var next *os.File
+		next, err = r.current(ctx, changed, f, offset)
+		f.Close()
+		f, offset = next, 0
 	}
-	for {
-		again, err := r.current(ctx, changed, offset)
-		if err != nil || !again {
-			r.flush()
-			return done(err)
-		}
-		offset = 0 // a new file has taken the current one's place
-	}
+	r.flush()
+	return err
 }
 
-// current follows the current file until it is rotated (again) or the
-// container has ended.
-func (r *reader) current(ctx context.Context, changed <-chan struct{}, offset int64) (again bool, err error) {
-	f, err := r.open(ctx, changed)
-	if err != nil || f == nil {
-		return false, err
-	}
-	defer f.Close()
+// current follows a file until there is one after it (next) or the container
+// has ended.
+func (r *reader) current(ctx context.Context, changed <-chan struct{}, f *os.File, offset int64) (next *os.File, err error) {
 	for {
 		ended := closed(r.opts.Ended)
 		if offset, err = r.copy(ctx, f, offset); err != nil {
-			return false, err
+			return nil, err
 		}
 		r.flush()
-		if rotated(f, r.path) {
-			_, err := r.copy(ctx, f, offset)
-			return err == nil, err
-		}
-		if ended {
-			return false, nil
-		}
-		if err := r.wait(ctx, changed); err != nil {
-			return false, err
-		}
-	}
-}
-
-// open waits for the current file; nil when the container ended without one.
-func (r *reader) open(ctx context.Context, changed <-chan struct{}) (*os.File, error) {
-	for {
-		ended := closed(r.opts.Ended)
-		f, err := os.Open(r.path)
-		if err == nil || !os.IsNotExist(err) {
-			return f, err
+		if !isAt(f, r.path) {
+			if next, err = r.move(ctx, f, offset); next != nil || err != nil {
+				return next, err
+			}
 		}
 		if ended {
 			return nil, nil
 		}
 		if err := r.wait(ctx, changed); err != nil {
 			return nil, err
+		}
+	}
+}
+
+// await waits for the first file; nil when the container ended without one.
+func (r *reader) await(ctx context.Context, changed <-chan struct{}) (*os.File, int64, error) {
+	for {
+		ended := closed(r.opts.Ended)
+		f, offset, err := r.begin()
+		if f != nil || err != nil || ended {
+			return f, offset, err
+		}
+		if err := r.wait(ctx, changed); err != nil {
+			return nil, 0, err
 		}
 	}
 }
@@ -235,14 +229,4 @@ func closed(c <-chan struct{}) bool {
 	default:
 		return false
 	}
-}
-
-// rotated tells that path is not the open file any more and a new file is there.
-func rotated(f *os.File, path string) bool {
-	was, err := f.Stat()
-	if err != nil {
-		return false
-	}
-	is, err := os.Stat(path)
-	return err == nil && !os.SameFile(was, is)
 }
