@@ -3,14 +3,17 @@ package controller_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knarr-io/knarr/internal/api/simulated"
+	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/testkit"
 	"github.com/knarr-io/knarr/internal/testkit/await"
 )
@@ -117,14 +120,44 @@ func TestRecreateStopsTheOldFirst(t *testing.T) {
 	recreate := func(d *appsv1.Deployment) {
 		d.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
 	}
+	var mu sync.Mutex
+	there, born, together := map[types.UID]string{}, map[string]int{}, 0 // guarded by mu
+	client.InformerFor[*corev1.Pod](c.Informers).OnChange(func(old, new *corev1.Pod) {
+		mu.Lock()
+		defer mu.Unlock()
+		if new == nil {
+			delete(there, old.UID)
+			return
+		}
+		image := new.Spec.Containers[0].Image
+		if old == nil {
+			born[image]++
+		}
+		there[new.UID] = image
+		for _, other := range there {
+			if other != image {
+				together++
+			}
+		}
+	})
 	create(t, c, deployment("web", 3, recreate))
-	rolledOut(t, c, "web")
+	first := rolledOut(t, c, "web").Spec.Template.Spec.Containers[0].Image
 	edit(t, c, "default", "web", image("example/image:2"))
 	rolledOut(t, c, "web")
 	for _, pod := range list[*corev1.Pod](t, c, "default", labelsOf("web")) {
 		if pod.Spec.Containers[0].Image != "example/image:2" {
 			t.Errorf("%s runs %s", pod.Name, pod.Spec.Containers[0].Image)
 		}
+	}
+	await.Until(t, soon, "all pods were seen", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return born[first] == 3 && born["example/image:2"] == 3
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if together != 0 {
+		t.Errorf("old and new pods were there together, %d times", together)
 	}
 }
 

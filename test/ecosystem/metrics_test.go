@@ -27,5 +27,7 @@ func TestMetricsServer(t *testing.T) {
 	expect(t, name, "its API goes with it", func(t *testing.T) {
 		helm(t, "uninstall", "metrics-server", "-n", namespace, "--wait", "--timeout=90s")
 		kubectl("").Run(t, "delete", "namespace", namespace, "--timeout=90s")
+		kubectl("").Fails(t, []string{"not found"}, "get", "apiservice", "v1beta1.metrics.k8s.io")
+		await(t, "", "e2e", "top", "nodes") // the cluster answers itself again
 	})
 }

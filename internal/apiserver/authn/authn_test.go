@@ -184,6 +184,9 @@ func TestWho(t *testing.T) {
 func TestProxyHeadersDoNotGoOn(t *testing.T) {
 	f := serve(t, false)
 	_, got := f.ask(certificate(t, f.pki, pki.FrontProxyClient()), http.Header{"X-Remote-User": {"jane"}, "X-Remote-Extra-A": {"b"}})
+	if got.Name != "jane" {
+		t.Errorf("the headers were not heeded: %+v", got)
+	}
 	for header := range got.Headers {
 		if header == "X-Remote-User" || isExtra(header) {
 			t.Errorf("%s went on", header)

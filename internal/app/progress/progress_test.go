@@ -64,6 +64,9 @@ func TestJSONStaysOneObjectPerLine(t *testing.T) {
 	b := New(&out, JSON)
 	b.Step("quote\"\n").Done("line\nbreak")
 	b.Result(map[string]any{"ready": true})
+	if got := strings.Count(out.String(), "\n"); got != 2 {
+		t.Errorf("%d lines, want one of the step and one of the result:\n%s", got, out.String())
+	}
 	for line := range strings.Lines(out.String()) {
 		if !json.Valid([]byte(line)) {
 			t.Errorf("not JSON: %q", line)

@@ -263,14 +263,21 @@ func TestUfwCanRemoveItsChains(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		with := 0
 		for _, c := range chains {
 			ours, err := ourRules(conn, c)
 			if err != nil {
 				return err
 			}
+			if len(ours) > 0 {
+				with++
+			}
 			if has := len(ours) > 0; has != strings.HasPrefix(c.Name, "ufw-before-") {
 				t.Errorf("%s: %d rules of ours", c.Name, len(ours))
 			}
+		}
+		if with == 0 {
+			t.Errorf("no rule of ours in %d chains", len(chains))
 		}
 		return nil
 	})

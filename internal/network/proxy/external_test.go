@@ -62,6 +62,9 @@ func TestProxyModeAddressIsLeftAlone(t *testing.T) {
 	mode := corev1.LoadBalancerIPModeProxy
 	svc.Status.LoadBalancer.Ingress[0].IPMode = &mode
 	r := RenderService(svc, []*discoveryv1.EndpointSlice{sliceOf(svc, []discoveryv1.Endpoint{endpoint(podA, true)})}, Place{Node: "n1"})
+	if len(r.Elements) == 0 {
+		t.Error("nothing is rendered")
+	}
 	for key := range r.Elements {
 		if key.Addr.String() == nodeIP {
 			t.Errorf("%+v is rendered", key)

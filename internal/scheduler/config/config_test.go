@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,10 +88,9 @@ func TestPlugins(t *testing.T) {
 
 func TestScoreWeights(t *testing.T) {
 	list := profileOf(t, "profiles: [{plugins: {score: {disabled: [{name: NodeAffinity}], enabled: [{name: NodeAffinity, weight: 9}]}}}]")
-	for _, w := range list {
-		if w.Name() == "NodeAffinity" && (w.Weight != 9 || w.Without&plugins.Score != 0) {
-			t.Errorf("weight %d, left out of %b", w.Weight, w.Without)
-		}
+	i := slices.IndexFunc(list, func(w plugins.Weighted) bool { return w.Name() == "NodeAffinity" })
+	if i < 0 || list[i].Weight != 9 || list[i].Without&plugins.Score != 0 {
+		t.Errorf("NodeAffinity is number %d of %+v", i, list)
 	}
 }
 
@@ -115,7 +115,9 @@ profiles:
   - name: DefaultPreemption
     args: {minCandidateNodesAbsolute: 7}
 `)
+	seen := 0
 	for _, w := range list {
+		seen++
 		switch p := w.Plugin.(type) {
 		case plugins.NodeResourcesFit:
 			want := plugins.Strategy{Type: plugins.RequestedToCapacityRatio, Resources: []plugins.WeightedResource{{Name: "cpu", Weight: 3}, {Name: "example.com/gpu", Weight: 1}},
@@ -135,7 +137,12 @@ profiles:
 			if p.LeastCount != 7 || p.LeastPercent != 10 {
 				t.Errorf("%+v", p)
 			}
+		default:
+			seen--
 		}
+	}
+	if seen != 4 {
+		t.Errorf("%d of the four plugins are there", seen)
 	}
 }
 
