@@ -1,5 +1,6 @@
-// Package ruleset owns Knarr's one nftables table: its base chains, its named
-// sets and maps, and the netlink batches that change them.
+// Package ruleset owns the nftables table of Services: its base chains, its
+// named sets and maps, and the netlink batches that change them. Policies have
+// another (internal/network/policy/kernel).
 //
 // The table is `ip knarr`. Packets meet it so:
 //
