@@ -52,6 +52,7 @@ that runs already goes on. "knarr uninstall" undoes it.`,
 		if err := installService(cmd.Context(), cmd.Flags(), c.DataDir, run); err != nil {
 			return err
 		}
+		c.asBefore(cmd.Flags())
 		result, err := local.Up(cmd.Context(), c.Settings, run.target, run.board, run.logger)
 		if err != nil {
 			return err

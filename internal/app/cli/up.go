@@ -51,6 +51,7 @@ token create" there prints the whole command.`,
 		if cmd.Flags().Changed("nodes") && c.Count < 1 {
 			return fmt.Errorf("--nodes %d: want 1 or more", c.Count)
 		}
+		c.asBefore(cmd.Flags())
 		result, err := upOrJoin(cmd.Context(), c.Settings, token, run)
 		if err != nil {
 			return err

@@ -28,6 +28,9 @@ var errNoToken = remedy.New("this machine has not joined yet: --token is needed"
 // first time, and returns when the node is ready for pods. Afterwards Up, Down
 // and Status know it as what this machine runs.
 func Join(ctx context.Context, s Settings, token string, board *progress.Board, logger *slog.Logger) (Result, error) {
+	if err := s.whereItRuns(); err != nil {
+		return Result{}, err
+	}
 	j := &joiner{upper: upper{Settings: s, board: board, logger: logger, keep: keep.Client{Socket: s.keepSocket()}}, token: token}
 	unlock, err := j.begin(ctx)
 	if err != nil {
@@ -66,9 +69,10 @@ func (j *joiner) decide() error {
 	case known && before.Server != j.Server:
 		return remedy.New("this machine has joined "+before.Server, "leave that first with `knarr down --purge`")
 	case known:
-		address := j.NodeAddress
+		asked := j.Settings
 		j.Settings = before.into(j.Settings)
-		j.NodeAddress = address
+		j.NodeAddress = asked.NodeAddress
+		j.RunDir, j.LogDir, j.CgroupParent = asked.RunDir, asked.LogDir, asked.CgroupParent
 	}
 	if j.NodeName == "" {
 		if j.NodeName, err = machine.NodeName(); err != nil {

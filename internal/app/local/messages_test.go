@@ -39,6 +39,16 @@ func TestWhatToDoInTheFirstMinute(t *testing.T) {
 		"other networks than before": {stateOf(`{"Version": 1, "Pods": "10.9.0.0/16", "Services": "10.96.0.0/12", "Domain": "cluster.local"}`),
 			`the cluster was made with pod network 10.9.0.0/16, service network 10.96.0.0/12 and domain cluster.local, which cannot change
     what to do: leave these flags out, or start over with ` + "`knarr down --purge`"},
+		"another place than it runs in": {func(t *testing.T, u *upper) error {
+			runs := t.TempDir()
+			if err := errors.Join(os.WriteFile(filepath.Join(runs, "keep.sock"), nil, 0o600),
+				os.WriteFile(u.stateFile(), fmt.Appendf(nil, `{"Version": 1, "RunDir": %q, "LogDir": "/logs", "CgroupParent": "/knarr"}`, runs), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Up(t.Context(), u.Settings, u.target, u.board, u.logger)
+			return errors.New(strings.ReplaceAll(err.Error(), runs, "RUN"))
+		}, `the cluster in DIR runs with --run-dir RUN, --pod-log-dir /logs and --cgroup-parent /knarr
+    what to do: leave these flags out, or stop it with ` + "`knarr down`" + ` first`},
 		"fewer nodes than before": {stateOf(`{"Version": 1, "NodeName": "a", "NodeAddress": "192.0.2.1", "Further": [{"Name": "knarr-node2", "Number": 2}]}`),
 			`the cluster has 2 nodes on this machine, --nodes 1 are wanted
     what to do: take one away with ` + "`knarr node rm knarr-node2`" + `, or leave --nodes out`},
