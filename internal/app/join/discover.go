@@ -17,14 +17,23 @@ import (
 // dialTime bounds the search for the server.
 const dialTime = 10 * time.Second
 
+// ParseServer reads the URL of a cluster's API.
+func ParseServer(server string) (*url.URL, error) {
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" {
+		return nil, fmt.Errorf("--server %s: want the URL of the cluster's API, as in https://192.0.2.1:6443", server)
+	}
+	return u, nil
+}
+
 // Discover gets the certificate of the cluster's authority, as PEM, from the
 // server: the one in its chain that has the fingerprint, and that signed the
 // server's certificate for the name in the URL. Nothing is sent to a server
 // that cannot show it.
 func Discover(ctx context.Context, server string, t Token) ([]byte, error) {
-	u, err := url.Parse(server)
-	if err != nil || u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("--server %s: want the URL of the cluster's API, as in https://192.0.2.1:6443", server)
+	u, err := ParseServer(server)
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()

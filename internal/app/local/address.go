@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
 
+	"github.com/knarr-io/knarr/internal/app/join"
 	"github.com/knarr-io/knarr/internal/app/machine"
 	"github.com/knarr-io/knarr/internal/app/netspace"
 )
@@ -17,9 +17,9 @@ import (
 // its loopback link: the cluster serves its own machine all the same.
 func (s Settings) FindAddress() (netip.Addr, error) {
 	if s.Server != "" {
-		u, err := url.Parse(s.Server)
+		u, err := join.ParseServer(s.Server)
 		if err != nil {
-			return netip.Addr{}, fmt.Errorf("--server: %w", err)
+			return netip.Addr{}, err
 		}
 		return machine.AddressTowards(u.Hostname())
 	}

@@ -82,6 +82,8 @@ func TestWhatToDoInTheFirstMinute(t *testing.T) {
 		"no way to the server": {inNetwork("https://192.0.2.1:6443", func(u *upper) error { _, err := u.FindAddress(); return err }),
 			`there is no way to 192.0.2.1: dial udp4 192.0.2.1:9: connect: network is unreachable
     what to do: look at this machine's network, and whether the server's name and address are right`},
+		"a server that is no URL": {func(_ *testing.T, u *upper) error { u.Server = "192.0.2.1"; _, err := u.FindAddress(); return err },
+			`--server 192.0.2.1: want the URL of the cluster's API, as in https://192.0.2.1:6443`},
 		"no token": {joining(func(*upper, *authority) string { return "" }), `this machine has not joined yet: --token is needed
     what to do: make one on the server with ` + "`knarr token create`"},
 		"half a token": {joining(func(*upper, *authority) string { return "abcdef.0123456789abcdef" }),
