@@ -35,8 +35,9 @@ func TestFollowersShareAWatcher(t *testing.T) {
 		paths[i], outs[i] = filepath.Join(t.TempDir(), "0.log"), &safe{}
 		if i%2 == 1 {
 			paths[i] = paths[i-1]
+		} else {
+			write(t, paths[i], line(1, "stdout", "F", "one"))
 		}
-		write(t, paths[i], line(1, "stdout", "F", "one"))
 		go func() {
 			over <- Read(t.Context(), paths[i], Options{Tail: -1, Follow: true, Ended: ended, Changes: changes}, outs[i], func() {})
 		}()
