@@ -43,10 +43,19 @@ type Forwarder struct {
 	attempt, whole time.Duration
 }
 
-// kept is an answer and until when it counts.
+// kept is an answer, since when it is kept and until when it counts.
 type kept struct {
-	msg   *mdns.Msg
-	until time.Time
+	msg          *mdns.Msg
+	since, until time.Time
+}
+
+// aged is the answer with the time that its records still count.
+func (k kept) aged(now time.Time) *mdns.Msg {
+	out := k.msg.Copy()
+	for _, rr := range slices.Concat(out.Answer, out.Ns) {
+		rr.Header().Ttl -= min(rr.Header().Ttl, uint32(now.Sub(k.since)/time.Second))
+	}
+	return out
 }
 
 // NewForwarder makes a forwarder to resolvers (host:port).
@@ -75,8 +84,9 @@ func (f *Forwarder) Ask(ctx context.Context, q mdns.Question) (*mdns.Msg, error)
 	if len(resolvers) == 0 {
 		return nil, errNoResolver
 	}
-	if k, ok := f.cache.Get(q); ok && time.Now().Before(k.until) {
-		return k.msg.Copy(), nil
+	now := time.Now()
+	if k, ok := f.cache.Get(q); ok && now.Before(k.until) {
+		return k.aged(now), nil
 	}
 	select {
 	case f.slots <- struct{}{}:
@@ -127,6 +137,10 @@ func (f *Forwarder) askOne(ctx context.Context, resolver string, q mdns.Question
 	m.SetEdns0(maxUDP, false)
 	c := &mdns.Client{Timeout: f.attempt, UDPSize: maxUDP}
 	answer, _, err := c.ExchangeContext(ctx, m, resolver)
+	if err == nil && (answer.Rcode == mdns.RcodeFormatError || answer.Rcode == mdns.RcodeNotImplemented) {
+		m.Extra, c.UDPSize = nil, 0 // it knows no EDNS (RFC 6891, section 7)
+		answer, _, err = c.ExchangeContext(ctx, m, resolver)
+	}
 	if err == nil && answer.Truncated {
 		c.Net = "tcp"
 		answer, _, err = c.ExchangeContext(ctx, m, resolver)
@@ -152,6 +166,7 @@ func (f *Forwarder) keep(q mdns.Question, answer *mdns.Msg) {
 		}
 	}
 	if life > 0 {
-		f.cache.Add(q, kept{msg: answer, until: time.Now().Add(life)})
+		now := time.Now()
+		f.cache.Add(q, kept{msg: answer, since: now, until: now.Add(life)})
 	}
 }

@@ -72,6 +72,37 @@ func settings(data map[string]string) *corev1.ConfigMap {
 	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: mirror.DNSSettings.Namespace, Name: mirror.DNSSettings.Name}, Data: data}
 }
 
+// A resolver that knows no EDNS, as some home routers, is asked without.
+func TestResolversWithoutEDNS(t *testing.T) {
+	for _, code := range []int{mdns.RcodeFormatError, mdns.RcodeNotImplemented} {
+		address, asked := resolver(t, func(q, m *mdns.Msg) {
+			if q.IsEdns0() != nil {
+				m.Rcode = code
+				return
+			}
+			says("192.0.2.9")(q, m)
+		})
+		r := NewResolver(testZone(), patient(address))
+		if got := short(ask(r, "example.org.", mdns.TypeA)); got != "NOERROR 192.0.2.9" || asked.Load() != 2 {
+			t.Errorf("%s: %s after %d questions", mdns.RcodeToString[code], got, asked.Load())
+		}
+	}
+}
+
+// What an answer's records still count goes down while the answer is kept.
+func TestKeptAnswersAge(t *testing.T) {
+	q, m := new(mdns.Msg), new(mdns.Msg)
+	q.SetQuestion("example.org.", mdns.TypeA)
+	says("192.0.2.9")(q, m)
+	since := time.Unix(100, 0)
+	k := kept{msg: m, since: since}
+	for after, want := range map[time.Duration]uint32{0: 60, 20*time.Second + time.Millisecond: 40, time.Hour: 0} {
+		if got := k.aged(since.Add(after)).Answer[0].Header().Ttl; got != want {
+			t.Errorf("after %s it counts for %d s, want %d", after, got, want)
+		}
+	}
+}
+
 // Resolvers that do not answer leave room for the cluster's own names: what
 // would be one question too many fails at once.
 func TestSilentResolversTakeNotAll(t *testing.T) {
