@@ -108,6 +108,7 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 	p.Out.Header.Add(passedHeader, h.id)
 	p.SetXForwarded()
 	p.Out.Host = p.In.Host
+	p.Out.URL.RawQuery = p.In.URL.RawQuery // also what the proxy cannot read of it: the backend may
 	p.Out.URL.Scheme = "http"
 	p.Out.URL.Host = p.In.Host // the balancer puts the endpoint there
 	if ip, _, err := net.SplitHostPort(p.In.RemoteAddr); err == nil {

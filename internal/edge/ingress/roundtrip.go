@@ -81,6 +81,9 @@ func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		b.backends.Failed(address, time.Now())
 		b.metrics.Unreached()
+		if req.Context().Err() != nil { // its time is over, which says nothing of the others
+			return nil, err
+		}
 	}
 	return nil, errNoEndpoint
 }

@@ -145,6 +145,32 @@ func TestRequestsReachTheBackend(t *testing.T) {
 	}
 }
 
+// A request whose time is over is told so, not that nobody is there.
+func TestTimeIsOverBeforeAnEndpointIsReached(t *testing.T) {
+	w := newWorld(t)
+	w.service("web", echo(t))
+	ing := ingressOf("a", rule{"web.example", "/", networkingv1.PathTypePrefix, "web"})
+	ing.Annotations = map[string]string{timeLimit: "1ns"}
+	w.mirror.Put(ing)
+	if code, body := w.get("web.example", "/"); code != http.StatusGatewayTimeout {
+		t.Errorf("%d %s", code, body)
+	}
+}
+
+// The backend gets the query that the client sent, whatever is in it.
+func TestQueriesArePassedOnAsTheyAre(t *testing.T) {
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.RawQuery) }))
+	t.Cleanup(backend.Close)
+	w := newWorld(t)
+	w.service("web", strings.TrimPrefix(backend.URL, "http://"))
+	w.mirror.Put(ingressOf("a", rule{"web.example", "/", networkingv1.PathTypePrefix, "web"}))
+	for _, query := range []string{"b=2&a=1", "b=2;c&a=1", "b=100%&a=1", "a=1&&"} {
+		if code, body := w.get("web.example", "/?"+query); code != http.StatusOK || body != query {
+			t.Errorf("%s: %d %q", query, code, body)
+		}
+	}
+}
+
 func TestRefusedConnectionIsTriedElsewhere(t *testing.T) {
 	w := newWorld(t)
 	w.service("web", echo(t), refusing, refusingToo)
