@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -59,10 +60,14 @@ type Host struct {
 	// policies is set by RunNetwork.
 	policies *policy.Agent
 	edge     *edgeClient
+	// silence is how long another node may take to show that it lives.
+	silence time.Duration
 }
 
 // New makes a host; nothing runs yet.
-func New(cfg Config) *Host { return &Host{cfg: cfg, edge: newEdgeClient(cfg.EdgeSocket())} }
+func New(cfg Config) *Host {
+	return &Host{cfg: cfg, edge: newEdgeClient(cfg.EdgeSocket()), silence: settleTime}
+}
 
 func (h *Host) logOf(part string) *slog.Logger { return h.cfg.Logger.With("part", part) }
 

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"time"
 
@@ -26,7 +28,8 @@ const (
 	// has not accepted when it is told to stop would be reset.
 	lingerTime = 150 * time.Millisecond
 	// settleTime is what a node that cannot be asked is given to take an
-	// endpoint out of its rules: it learns of it at the same moment.
+	// endpoint out of its rules: it learns of it at the same moment. It is also
+	// the time in which one that is asked has to show that it lives.
 	settleTime = 500 * time.Millisecond
 	// maxAsked bounds how many nodes are asked for each pod; more are all given
 	// settleTime.
@@ -83,13 +86,23 @@ func (h *Host) leave(ctx context.Context, addr netip.Addr) error {
 	return group.Wait()
 }
 
-// asked tells that another node has said that the address left.
+// asked tells that another node has said that the address left. One that hangs,
+// or is gone and still said to be ready, holds nobody up: each says at once
+// that it was asked.
 func (h *Host) asked(ctx context.Context, o peers.Other, addr netip.Addr) bool {
 	if h.cfg.Peers == nil || o.Agent.Port() == 0 {
 		return false
 	}
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	silent := time.AfterFunc(h.silence, giveUp)
+	defer silent.Stop()
+	alive := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
+		silent.Stop()
+		return nil
+	}})
 	at := url.URL{Scheme: "https", Host: o.Agent.String(), Path: leftPath, RawQuery: url.Values{"address": {addr.String()}}.Encode()}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
+	req, err := http.NewRequestWithContext(alive, http.MethodGet, at.String(), nil)
 	if err != nil {
 		return false
 	}
@@ -124,6 +137,7 @@ func (h *Host) peerHandler() http.Handler {
 			http.Error(w, "address is none", http.StatusBadRequest)
 			return
 		}
+		w.WriteHeader(http.StatusProcessing) // the answer may take a while
 		ctx, cancel := context.WithTimeout(r.Context(), maxWait)
 		defer cancel()
 		if err := errors.Join(h.proxy.WaitRemoved(ctx, addr), h.edge.left(ctx, addr)); err != nil {
