@@ -75,7 +75,7 @@ func New(c *client.Client, inf *client.Informers, cfg Config, events *record.Rec
 	r.pods.OnChange(r.podChanged)
 	r.slices.OnChange(r.sliceChanged)
 	r.ingresses.OnChange(func(old, new *networkingv1.Ingress) {
-		if old == nil || new == nil {
+		if old == nil || new == nil || classOf(old) != classOf(new) {
 			r.wakeIngressPorts()
 		}
 	})
@@ -116,12 +116,20 @@ func hostPortsOf(pod *corev1.Pod) []string {
 		return nil
 	}
 	var out []string
-	for i := range pod.Spec.Containers {
-		for _, p := range pod.Spec.Containers[i].Ports {
+	add := func(c *corev1.Container) {
+		for _, p := range c.Ports {
 			if p.HostPort != 0 {
 				out = append(out, port{protocol: p.Protocol, number: p.HostPort}.String())
 			}
 		}
+	}
+	for i := range pod.Spec.InitContainers { // those that run as long as the pod
+		if always := pod.Spec.InitContainers[i].RestartPolicy; always != nil && *always == corev1.ContainerRestartPolicyAlways {
+			add(&pod.Spec.InitContainers[i])
+		}
+	}
+	for i := range pod.Spec.Containers {
+		add(&pod.Spec.Containers[i])
 	}
 	return out
 }
@@ -246,7 +254,7 @@ func (r *Controller) user(svc *corev1.Service, p port) (by string, program bool)
 	}
 	for _, number := range r.cfg.IngressPorts {
 		if number == p.number {
-			return r.ingress(), false
+			return ingressOf(r.cfg.IngressController, r.ingresses.List("", nil), r.classes.List("", nil)), false
 		}
 	}
 	if r.cfg.Listener != nil {
@@ -257,16 +265,30 @@ func (r *Controller) user(svc *corev1.Service, p port) (by string, program bool)
 	return "", false
 }
 
-// ingress names an Ingress that uses the ports of Ingress.
-func (r *Controller) ingress() string {
-	for _, ing := range r.ingresses.List("", nil) {
-		if name := ing.Spec.IngressClassName; name != nil {
-			if class, found := r.classes.Get("", *name); found && class.Spec.Controller == r.cfg.IngressController {
-				return fmt.Sprintf("Ingress %s/%s", ing.Namespace, ing.Name)
-			}
+// ingressOf names an Ingress that uses the ports of Ingress.
+func ingressOf(controller string, all []*networkingv1.Ingress, classes []*networkingv1.IngressClass) string {
+	ours, byDefault := map[string]bool{}, false
+	for _, class := range classes {
+		if class.Spec.Controller == controller {
+			ours[class.Name] = true
+			byDefault = byDefault || class.Annotations[networkingv1.AnnotationIsDefaultIngressClass] == "true"
+		}
+	}
+	for _, ing := range all {
+		if class := classOf(ing); ours[class] || class == "" && byDefault {
+			return fmt.Sprintf("Ingress %s/%s", ing.Namespace, ing.Name)
 		}
 	}
 	return ""
+}
+
+// classOf is the class of an Ingress, by the field or by the older annotation;
+// empty: the default one.
+func classOf(ing *networkingv1.Ingress) string {
+	if name := ing.Spec.IngressClassName; name != nil {
+		return *name
+	}
+	return ing.Annotations["kubernetes.io/ingress.class"]
 }
 
 // tell reports what changes for the Service.
