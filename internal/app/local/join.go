@@ -70,7 +70,7 @@ func (j *joiner) decide() error {
 		return remedy.New("this machine has joined "+before.Server, "leave that first with `knarr down --purge`")
 	case known:
 		asked := j.Settings
-		j.Settings = before.into(j.Settings)
+		j.Settings = asked.given().into(before.into(j.Settings))
 		j.NodeAddress = asked.NodeAddress
 		j.RunDir, j.LogDir, j.CgroupParent = asked.RunDir, asked.LogDir, asked.CgroupParent
 	}

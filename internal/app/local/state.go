@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/knarr-io/knarr/internal/base/remedy"
 	"github.com/knarr-io/knarr/internal/kubeconfig"
@@ -49,6 +50,28 @@ type state struct {
 	// Kubeconfigs are people's, which hold the cluster's administrator.
 	Kubeconfigs     []kubeconfig.Target `json:",omitempty"`
 	RuntimeEndpoint string              `json:",omitempty"`
+	Given           given               `json:",omitzero"`
+}
+
+// given are settings that up takes as they are given each time. Commands that
+// are told of none, such as node start, go by them: else they would start the
+// services of the whole cluster anew with the defaults.
+type given struct {
+	AddressFixed                       bool
+	LoadBalancer, Registries, LogLevel string
+	KubeletPort                        int
+	CertificateLife                    time.Duration
+}
+
+func (s Settings) given() given {
+	return given{s.AddressFixed, s.LoadBalancer, s.Registries, s.LogLevel, s.KubeletPort, s.CertificateLife}
+}
+
+func (g given) into(s Settings) Settings {
+	if g != (given{}) { // else an older Knarr brought the cluster up
+		s.AddressFixed, s.LoadBalancer, s.Registries, s.LogLevel, s.KubeletPort, s.CertificateLife = g.AddressFixed, g.LoadBalancer, g.Registries, g.LogLevel, g.KubeletPort, g.CertificateLife
+	}
+	return s
 }
 
 // into puts what the cluster was brought up with into the settings.
@@ -79,7 +102,7 @@ func (st state) into(s Settings) Settings {
 	if st.NodeNetwork.IsValid() {
 		s.NodeNetwork = st.NodeNetwork
 	}
-	return s
+	return st.Given.into(s)
 }
 
 // Recall completes the settings by those that the cluster in DataDir was
@@ -113,7 +136,7 @@ func (s Settings) state() state {
 		Pods: s.Pods, Services: s.Services, Domain: s.Domain,
 		RunDir: s.RunDir, LogDir: s.LogDir, CgroupParent: s.CgroupParent, NodeAddress: s.NodeAddress, DNS: s.DNS,
 		NodeNetwork: s.NodeNetwork, Further: s.Further, Access: s.Access, SchedulerConfig: s.SchedulerConfig, Simulate: s.Simulate, Server: s.Server, Overlay: s.Overlay, NodeConfig: s.NodeConfig,
-		RuntimeEndpoint: s.RuntimeEndpoint, Kubeconfigs: s.Kubeconfigs}
+		RuntimeEndpoint: s.RuntimeEndpoint, Kubeconfigs: s.Kubeconfigs, Given: s.given()}
 }
 
 // errNewer: the data directory was written by a newer Knarr.
