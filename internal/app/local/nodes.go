@@ -91,9 +91,9 @@ func change(s Settings, name string, f func(Settings, Further) error) error {
 		}
 	}
 	if name == s.NodeName {
-		return fmt.Errorf("node %s runs the server: `knarr down` stops it", name)
+		return remedy.New("it runs the server", "stop the whole cluster with `knarr down`")
 	}
-	return remedy.New(fmt.Sprintf("no node %q lives on this machine", name), "see the names with `knarr status`")
+	return remedy.New("no node of that name lives on this machine", "see the names with `knarr status`")
 }
 
 // noteFurther writes a changed node into the state file.
