@@ -65,6 +65,9 @@ func (h *Handler) target(req *request.Request) (*target, error) {
 		if t.resource == nil {
 			t.resource = h.Cache.Of(k.Stored())
 		}
+		if t.resource == nil && k.Custom != nil {
+			return nil, NotServed() // its definition went meanwhile
+		}
 	}
 	switch req.Subresource {
 	case "":

@@ -89,6 +89,10 @@ func (h *Handler) Watch(ctx context.Context, req *request.Request) (*Watch, erro
 	if t.resource == nil || req.Subresource != "" {
 		return nil, MethodNotAllowed()
 	}
+	return h.beginWatch(ctx, t)
+}
+
+func (h *Handler) beginWatch(ctx context.Context, t *target) (*Watch, error) {
 	q, err := watchQuery(t)
 	if err != nil {
 		return nil, err
@@ -110,7 +114,12 @@ func (h *Handler) Watch(ctx context.Context, req *request.Request) (*Watch, erro
 		w.initial = collect(snap, t.kind, all).Items
 	}
 	w.events, err = follow(t, &q.Selector, w.from)
-	if err != nil {
+	switch {
+	case stderrors.Is(err, store.ErrClosed) && h.Cache.Of(t.kind) == nil:
+		return nil, NotServed() // its definition went meanwhile
+	case stderrors.Is(err, store.ErrClosed):
+		return nil, errors.NewServiceUnavailable("the server is shutting down")
+	case err != nil:
 		return nil, watchError(err, w.from)
 	}
 	w.deadline = time.Now().Add(lifetime(q))

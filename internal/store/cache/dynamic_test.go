@@ -183,3 +183,27 @@ func TestWatchesOfAKindThatChangesAfterTheCacheFellBehind(t *testing.T) {
 	}
 	wantError(t, err, store.ErrTooOld)
 }
+
+// A watch that begins while its kind changes is one of the kind as it is then.
+func TestWatchesBeginWhileTheirKindChanges(t *testing.T) {
+	f := newFixture(t, Options{})
+	if err := f.cache.Put(f.ctx(), gadget("first")); err != nil {
+		t.Fatal(err)
+	}
+	old := f.cache.Of(gadget("first"))
+	f.create(old, newGadget("a"))
+	if err := f.cache.Put(f.ctx(), gadget("second")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.watch(0); !old.replaced(err) {
+		t.Errorf("the resource that was found before fails with %v", err)
+	}
+	if _, _, err := old.watchScope(0, Scope{Namespace: "n", Name: "a"}); !old.replaced(err) {
+		t.Errorf("the scope of the resource that was found before fails with %v", err)
+	}
+	last := old.now()
+	f.cache.Remove(gadget("second"))
+	if _, err := last.Watch(0); last.now().replaced(err) {
+		t.Error("what is gone is looked for without end")
+	}
+}

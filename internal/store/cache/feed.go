@@ -61,7 +61,15 @@ const scopeChunk = 8
 // resource. ok is false where the scope names a field that is not indexed;
 // the caller then filters a Watch of everything.
 func (r *Resource) WatchScope(after store.Revision, scope Scope) (w *Watch, ok bool, err error) {
-	r = r.now()
+	for {
+		r = r.now()
+		if w, ok, err = r.watchScope(after, scope); !r.replaced(err) {
+			return w, ok, err
+		}
+	}
+}
+
+func (r *Resource) watchScope(after store.Revision, scope Scope) (w *Watch, ok bool, err error) {
 	key := scopeKey{scopeObject, joinKey(r.prefix, r.kind.Namespaced, scope.Namespace, scope.Name)}
 	if scope.Name == "" {
 		key = scopeKey{slices.Index(r.kind.IndexedFields, scope.Field), scope.Value}

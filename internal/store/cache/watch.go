@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/knarr-io/knarr/internal/store"
@@ -25,10 +26,25 @@ type Watch struct {
 // ahead. It fails with store.ErrTooOld where events after it were dropped
 // already, and with store.ErrClosed after Close.
 func (r *Resource) Watch(after store.Revision) (*Watch, error) {
-	r = r.now()
+	for {
+		r = r.now()
+		w, err := r.watch(after)
+		if !r.replaced(err) {
+			return w, err
+		}
+	}
+}
+
+func (r *Resource) watch(after store.Revision) (*Watch, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.watchLocked(r.all, after)
+}
+
+// replaced tells that a watch could not begin for another resource has taken
+// this one's place since it was found.
+func (r *Resource) replaced(err error) bool {
+	return errors.Is(err, store.ErrClosed) && r.next.Load() != nil
 }
 
 func (r *Resource) watchLocked(f *feed, after store.Revision) (*Watch, error) {
