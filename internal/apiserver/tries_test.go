@@ -11,6 +11,7 @@ import (
 	"github.com/knarr-io/knarr/internal/apiserver"
 	"github.com/knarr-io/knarr/internal/apiserver/admission"
 	"github.com/knarr-io/knarr/internal/apiserver/limits"
+	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/testkit/apitest"
 )
 
@@ -65,6 +66,23 @@ func TestTheFutureIsNotWaitedForLong(t *testing.T) {
 	s := apitest.Start(t, nil)
 	code, _, answer := s.Do(t, http.MethodGet, configMaps+"?resourceVersion=99999999", "")
 	if code != http.StatusGatewayTimeout || !strings.Contains(string(answer), "Too large resource version") {
+		t.Errorf("%d %s", code, answer)
+	}
+}
+
+// What lies in the store and cannot be read is not taken for a race that could
+// be won one day.
+func TestAnObjectThatCannotBeReadIsNotWaitedFor(t *testing.T) {
+	s := apitest.Start(t, nil)
+	rev, err := s.Store.Commit(t.Context(), []store.Op{{Key: "/coordination.k8s.io/leases/default/broken", Value: []byte("no lease")}})
+	if err == nil {
+		err = s.Cache.WaitFor(t.Context(), rev)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, _, answer := s.Do(t, http.MethodPut, "/apis/coordination.k8s.io/v1/namespaces/default/leases/broken", `{"metadata":{"name":"broken"}}`)
+	if code != http.StatusInternalServerError || !strings.Contains(string(answer), "cannot be read") {
 		t.Errorf("%d %s", code, answer)
 	}
 }

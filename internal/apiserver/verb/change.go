@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/knarr-io/knarr/internal/api"
+	"github.com/knarr-io/knarr/internal/apiserver/limits"
 	"github.com/knarr-io/knarr/internal/apiserver/listing"
 	"github.com/knarr-io/knarr/internal/store"
 	"github.com/knarr-io/knarr/internal/store/cache"
@@ -34,10 +35,14 @@ type change struct {
 
 // change applies a change, again as long as others win the race.
 func (h *Handler) change(ctx context.Context, c change) (Result, error) {
+	hidden := 0
 	for try := 1; ; try++ {
 		res, raced, err := h.changeOnce(ctx, c)
 		if !raced {
 			return res, err
+		}
+		if hidden = c.countHidden(hidden, err); hidden == limits.PatchTries {
+			return Result{}, errors.NewInternalError(fmt.Errorf("%s %q is stored, but cannot be read; the server's log says why", c.groupResource(), c.req.Name))
 		}
 		if c.tries > 0 && try >= c.tries {
 			return Result{}, c.conflict()
@@ -46,6 +51,19 @@ func (h *Handler) change(ctx context.Context, c change) (Result, error) {
 			return Result{}, ctx.Err()
 		}
 	}
+}
+
+// countHidden counts how often in turn an object was neither found nor could
+// be made, for one is there. Once that is a race with others; an object that
+// cannot be read stays so.
+func (c *change) countHidden(before int, err error) int {
+	if !errors.IsAlreadyExists(err) {
+		return 0
+	}
+	if _, found := c.lookup(); found {
+		return 0
+	}
+	return before + 1
 }
 
 // changeOnce tries a change once; raced tells that the object changed while
