@@ -64,3 +64,26 @@ func TestConditionsOfDefinitions(t *testing.T) {
 	eventuallyHas(t, s, "gadgets.example.com", "Established", "True InitialNamesAccepted")
 	eventually(t, s, 200, strings.Replace(widgets, "widgets", "gadgets", 1))
 }
+
+// Names become free also when the definition that has them changes its own, and
+// when it goes without ever having been served.
+func TestNamesThatAreGivenUp(t *testing.T) {
+	s := start(t)
+	named := func(plural, kind, short string) string {
+		return fmt.Sprintf(`{"metadata":{"name":"%[1]s.example.com"},"spec":{"group":"example.com","scope":"Namespaced","names":{"plural":%[1]q,"kind":%[2]q,"shortNames":[%[3]q]},
+"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object"}}}]}}`, plural, kind, short)
+	}
+	want(t, s, 201, "POST", definitions, named("widgets", "Widget", "wi"))
+	eventuallyHas(t, s, "widgets.example.com", "NamesAccepted", "True NoConflicts")
+	want(t, s, 201, "POST", definitions, named("gadgets", "Gadget", "wi"))
+	eventuallyHas(t, s, "gadgets.example.com", "NamesAccepted", "False ShortNamesConflict")
+	want(t, s, 200, "PATCH", definitions+"/widgets.example.com", `{"spec":{"names":{"shortNames":["wid"]}}}`, "Content-Type", merge)
+	eventuallyHas(t, s, "gadgets.example.com", "NamesAccepted", "True NoConflicts")
+
+	want(t, s, 201, "POST", definitions, named("bolts", "Widget", "bo"))
+	eventuallyHas(t, s, "bolts.example.com", "NamesAccepted", "False ListKindConflict")
+	want(t, s, 201, "POST", definitions, named("boats", "Boat", "bo"))
+	eventuallyHas(t, s, "boats.example.com", "NamesAccepted", "False ShortNamesConflict")
+	want(t, s, 200, "DELETE", definitions+"/bolts.example.com", "")
+	eventuallyHas(t, s, "boats.example.com", "Established", "True InitialNamesAccepted")
+}

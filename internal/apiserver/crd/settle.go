@@ -3,6 +3,7 @@ package crd
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	v1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -23,7 +24,7 @@ const manager = "kube-apiserver"
 func (c *Controller) look(ctx context.Context, name string) {
 	crd := c.get(name)
 	if crd == nil {
-		c.withdraw(ctx, name)
+		c.withdraw(name)
 		return
 	}
 	status, changed := apiextensions.Settle(crd, c.taken(crd), c.Now())
@@ -34,8 +35,8 @@ func (c *Controller) look(ctx context.Context, name string) {
 	if err := c.publish(); err != nil {
 		c.Logger.Error("custom resources cannot be published", "definition", name, "error", err)
 	}
-	if changed {
-		c.writeStatus(ctx, crd, status)
+	if changed && c.writeStatus(ctx, crd, status) && !equality.Semantic.DeepEqual(crd.Status.AcceptedNames, status.AcceptedNames) {
+		c.namesFreed(crd.Spec.Group)
 	}
 	if crd.DeletionTimestamp != nil && slices.Contains(crd.Finalizers, v1.CustomResourceCleanupFinalizer) {
 		c.finalize(ctx, crd)
@@ -89,9 +90,11 @@ func (c *Controller) hidden(crd *v1.CustomResourceDefinition) bool {
 	})
 }
 
-// withdraw ends what a definition that is gone brought about, and lets the
-// others of its group have its names.
-func (c *Controller) withdraw(ctx context.Context, name string) {
+// withdraw ends what a definition that is gone brought about. It may have had
+// names without being served.
+func (c *Controller) withdraw(name string) {
+	_, group, _ := strings.Cut(name, ".")
+	defer c.namesFreed(group)
 	gone := c.servedAs(name)
 	if gone == nil {
 		return
@@ -104,23 +107,30 @@ func (c *Controller) withdraw(ctx context.Context, name string) {
 	if gone.hook != nil {
 		gone.hook.close()
 	}
+}
+
+// namesFreed looks at the definitions of a group that wait for names, once one
+// of the group may have given some up.
+func (c *Controller) namesFreed(group string) {
 	for _, other := range c.names() {
 		crd := c.get(other)
-		if crd != nil && crd.Spec.Group == gone.crd.Spec.Group && !apiextensions.IsTrue(crd, v1.NamesAccepted) {
-			c.look(ctx, other)
+		if crd != nil && crd.Spec.Group == group && !apiextensions.IsTrue(crd, v1.NamesAccepted) {
+			c.todo.add(other)
 		}
 	}
 }
 
 // writeStatus stores a status that was made from crd. Who lost a race is told
 // of the new state by the watch.
-func (c *Controller) writeStatus(ctx context.Context, crd *v1.CustomResourceDefinition, status v1.CustomResourceDefinitionStatus) {
+func (c *Controller) writeStatus(ctx context.Context, crd *v1.CustomResourceDefinition, status v1.CustomResourceDefinitionStatus) (written bool) {
 	next := crd.DeepCopy()
 	next.Status = status
-	if err := c.update(ctx, next); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) && ctx.Err() == nil {
+	err := c.update(ctx, next)
+	if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) && ctx.Err() == nil {
 		c.Logger.Warn("the status of a definition could not be written", "definition", crd.Name, "error", err)
 		c.again(ctx, crd.Name)
 	}
+	return err == nil
 }
 
 func (c *Controller) update(ctx context.Context, crd *v1.CustomResourceDefinition) error {
