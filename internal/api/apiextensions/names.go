@@ -8,6 +8,7 @@ import (
 	v1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apiserver/pkg/util/webhook"
 )
 
 // Taken are the names that other definitions of a group have.
@@ -40,8 +41,8 @@ func Settle(d *v1.CustomResourceDefinition, taken Taken, now time.Time) (status 
 		names, accepted := acceptNames(d, taken)
 		out.Status.AcceptedNames = names
 		SetCondition(out, now, accepted)
-		establish(out, accepted.Status == v1.ConditionTrue, now)
 	}
+	establish(out, now)
 	shape := structure(d)
 	for _, c := range []*v1.CustomResourceDefinitionCondition{approval(d), shape} {
 		if c != nil {
@@ -57,19 +58,31 @@ func Settle(d *v1.CustomResourceDefinition, taken Taken, now time.Time) (status 
 }
 
 // establish serves a definition from the time on at which its names were
-// accepted; later conflicts do not take that back.
-func establish(d *v1.CustomResourceDefinition, accepted bool, now time.Time) {
+// accepted and its conversion can be called; later conflicts do not take that
+// back.
+func establish(d *v1.CustomResourceDefinition, now time.Time) {
+	c := v1.CustomResourceDefinitionCondition{Type: v1.Established, Status: v1.ConditionFalse}
 	switch {
 	case IsTrue(d, v1.Established):
-	case accepted:
-		SetCondition(d, now, v1.CustomResourceDefinitionCondition{
-			Type: v1.Established, Status: v1.ConditionTrue, Reason: "InitialNamesAccepted", Message: "the initial names have been accepted",
-		})
-	case Condition(d, v1.Established) == nil:
-		SetCondition(d, now, v1.CustomResourceDefinitionCondition{
-			Type: v1.Established, Status: v1.ConditionFalse, Reason: "NotAccepted", Message: "not all names are accepted",
-		})
+		return
+	case !IsTrue(d, v1.NamesAccepted):
+		if Condition(d, v1.Established) != nil {
+			return
+		}
+		c.Reason, c.Message = "NotAccepted", "not all names are accepted"
+	case !trusted(d.Spec.Conversion):
+		c.Reason, c.Message = "InvalidCABundle", "The conversion webhook CABundle is invalid"
+	default:
+		c.Status, c.Reason, c.Message = v1.ConditionTrue, "InitialNamesAccepted", "the initial names have been accepted"
 	}
+	SetCondition(d, now, c)
+}
+
+// trusted tells whether a conversion names no authorities for its webhook, or
+// some that can be read. A definition may come before them.
+func trusted(c *v1.CustomResourceConversion) bool {
+	return c == nil || c.Webhook == nil || c.Webhook.ClientConfig == nil ||
+		len(webhook.ValidateCABundle(nil, c.Webhook.ClientConfig.CABundle)) == 0
 }
 
 // acceptNames gives the names that are free, or the definition's already, and

@@ -87,3 +87,20 @@ func TestNamesThatAreGivenUp(t *testing.T) {
 	want(t, s, 200, "DELETE", definitions+"/bolts.example.com", "")
 	eventuallyHas(t, s, "boats.example.com", "Established", "True InitialNamesAccepted")
 }
+
+// A definition may come before the authority that its webhook is trusted by,
+// and is served from then on.
+func TestADefinitionWaitsForTheAuthorityOfItsWebhook(t *testing.T) {
+	s := start(t)
+	good := hook(t, convert(func(map[string]any) {}))
+	from, to := strings.Index(good, `"caBundle":`)+len(`"caBundle":`), strings.Index(good, `}}}`)
+	want(t, s, 201, "POST", definitions, definition(good[:from]+`"Cg=="`+good[to:], ""))
+	eventuallyHas(t, s, "widgets.example.com", "Established", "False InvalidCABundle")
+	eventuallyHas(t, s, "widgets.example.com", "NamesAccepted", "True NoConflicts")
+	want(t, s, 404, "GET", widgets, "")
+	patchDefinition(t, s, `[{"op":"replace","path":"/spec/conversion/webhook/clientConfig/caBundle","value":`+good[from:to]+`}]`)
+	eventuallyHas(t, s, "widgets.example.com", "Established", "True InitialNamesAccepted")
+	eventually(t, s, 200, widgets)
+	want(t, s, 422, "PATCH", definitions+"/widgets.example.com",
+		`[{"op":"replace","path":"/spec/conversion/webhook/clientConfig/caBundle","value":"Cg=="}]`, "Content-Type", "application/json-patch+json")
+}
