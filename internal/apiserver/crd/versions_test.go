@@ -164,3 +164,23 @@ func TestSelectableFieldsAreWatched(t *testing.T) {
 		t.Errorf("refused with %q", text)
 	}
 }
+
+// Parameters of policies are of the version that the policy names, as the
+// definition's webhook makes it.
+func TestParametersAreConverted(t *testing.T) {
+	s := start(t)
+	want(t, s, 201, "POST", definitions, definition(hook(t, convert(func(obj map[string]any) {
+		obj["spec"].(map[string]any)["color"] = "for " + obj["apiVersion"].(string)
+	})), ""))
+	eventually(t, s, 200, widgets)
+	want(t, s, 201, "POST", widgets, widget("v1", "wish", `{"color":"red"}`))
+	const registration = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
+	want(t, s, 201, "POST", registration+"ies", `{"metadata":{"name":"p"},"spec":{"paramKind":{"apiVersion":"example.com/v2","kind":"Widget"},
+"matchConstraints":{"resourceRules":[{"apiGroups":[""],"apiVersions":["v1"],"operations":["CREATE"],"resources":["configmaps"]}]},
+"validations":[{"expression":"false","messageExpression":"params.apiVersion + ' ' + params.spec.color"}]}}`)
+	want(t, s, 201, "POST", registration+"ybindings", `{"metadata":{"name":"p"},"spec":{"policyName":"p","validationActions":["Deny"],"paramRef":{"name":"wish","parameterNotFoundAction":"Deny"}}}`)
+	refused := want(t, s, 422, "POST", "/api/v1/namespaces/default/configmaps", `{"metadata":{"name":"a"}}`)
+	if text := at(refused, "message").(string); !strings.HasSuffix(text, "example.com/v2 for example.com/v2") {
+		t.Errorf("refused with %q", text)
+	}
+}

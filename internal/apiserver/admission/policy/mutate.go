@@ -66,7 +66,7 @@ func (p *Policies) mutate(ctx context.Context, a *admission.Attributes) error {
 	r := &run{Policies: p, a: a}
 	var calls []invocation
 	for i := range policies {
-		calls = append(calls, r.invocations(&policies[i])...)
+		calls = append(calls, r.invocations(ctx, &policies[i])...)
 	}
 	if err := r.all(ctx, calls); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (p *Policies) mutate(ctx context.Context, a *admission.Attributes) error {
 }
 
 // invocations are the applications of one policy to the write.
-func (r *run) invocations(of *active[*mutator]) (out []invocation) {
+func (r *run) invocations(ctx context.Context, of *active[*mutator]) (out []invocation) {
 	k, err := r.matcher.Match(r.a, of.criteria)
 	if err == nil && k == nil {
 		return nil
@@ -98,7 +98,7 @@ func (r *run) invocations(of *active[*mutator]) (out []invocation) {
 				continue
 			}
 		}
-		params, err := r.paramsOf(of.params, b.params, r.a)
+		params, err := r.paramsOf(ctx, of.params, b.params, r.a)
 		if err != nil {
 			r.fail(m, denied(of.name, b.name, fmt.Errorf("failed to configure binding: %w", err)), "")
 		}

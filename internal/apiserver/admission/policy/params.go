@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -22,7 +23,7 @@ var errNoParams = errors.New("no params found for policy binding with `Deny` par
 // paramsOf are the objects with which a binding evaluates its policy, each in
 // turn; one nil where it takes none, nothing where they are not there and need
 // not be. An error is one of configuration.
-func (p *Policies) paramsOf(kind *admissionregistrationv1.ParamKind, ref *admissionregistrationv1.ParamRef, a *admission.Attributes) ([]runtime.Object, error) {
+func (p *Policies) paramsOf(ctx context.Context, kind *admissionregistrationv1.ParamKind, ref *admissionregistrationv1.ParamRef, a *admission.Attributes) ([]runtime.Object, error) {
 	if kind == nil || ref == nil {
 		return []runtime.Object{nil}, nil
 	}
@@ -34,7 +35,7 @@ func (p *Policies) paramsOf(kind *admissionregistrationv1.ParamKind, ref *admiss
 	if err != nil {
 		return nil, err
 	}
-	found, err := find(resource, k, namespace, ref)
+	found, err := find(ctx, resource, k, namespace, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -59,11 +60,12 @@ func (p *Policies) paramKind(kind *admissionregistrationv1.ParamKind) (*cache.Re
 		return nil, nil, fmt.Errorf("failed to parse paramKind APIVersion: %w", err)
 	}
 	gvk := gv.WithKind(kind.Kind)
-	k := p.kinds.Kind(gvk)
-	if k == nil || k.Virtual {
-		return nil, nil, fmt.Errorf("failed to find resource referenced by paramKind: '%v'", gvk)
+	if k := p.kinds.Kind(gvk); k != nil && !k.Virtual {
+		if objects := p.objects.Of(k); objects != nil { // else its definition goes just now
+			return objects, k, nil
+		}
 	}
-	return p.objects.Of(k), k, nil
+	return nil, nil, fmt.Errorf("failed to find resource referenced by paramKind: '%v'", gvk)
 }
 
 // paramNamespace is where parameters are looked for.
@@ -81,13 +83,13 @@ func paramNamespace(k *api.Kind, ref *admissionregistrationv1.ParamRef, own stri
 	return own, nil
 }
 
-func find(resource *cache.Resource, k *api.Kind, namespace string, ref *admissionregistrationv1.ParamRef) (out []runtime.Object, err error) {
+func find(ctx context.Context, resource *cache.Resource, k *api.Kind, namespace string, ref *admissionregistrationv1.ParamRef) (out []runtime.Object, err error) {
 	if ref.Name != "" {
 		item, found := resource.Get(namespace, ref.Name)
 		if !found {
 			return nil, nil
 		}
-		shown, err := show(k, item)
+		shown, err := show(ctx, k, item)
 		return []runtime.Object{shown}, err
 	}
 	if ref.Selector == nil {
@@ -102,7 +104,7 @@ func find(resource *cache.Resource, k *api.Kind, namespace string, ref *admissio
 			return true
 		}
 		var shown runtime.Object
-		if shown, err = show(k, item); err != nil {
+		if shown, err = show(ctx, k, item); err != nil {
 			return false
 		}
 		out = append(out, shown)
@@ -112,10 +114,10 @@ func find(resource *cache.Resource, k *api.Kind, namespace string, ref *admissio
 }
 
 // show gives a parameter as CEL sees it: with its kind.
-func show(k *api.Kind, item *cache.Item) (runtime.Object, error) {
-	obj := item.Object
-	if k.View != nil {
-		obj = k.View.FromStored(obj)
+func show(ctx context.Context, k *api.Kind, item *cache.Item) (runtime.Object, error) {
+	obj, err := formOf(ctx, k, item)
+	if err != nil {
+		return nil, fmt.Errorf("read parameters from %s %q: %w", k.GVK.Kind, item.Object.GetName(), err)
 	}
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
 	if err != nil {
@@ -127,4 +129,23 @@ func show(k *api.Kind, item *cache.Item) (runtime.Object, error) {
 	out := &unstructured.Unstructured{Object: content}
 	out.SetGroupVersionKind(k.GVK)
 	return out, nil
+}
+
+// formOf is a stored object in the version that a policy names. It may call the
+// webhook that converts custom resources, once for each item.
+func formOf(ctx context.Context, k *api.Kind, item *cache.Item) (api.Object, error) {
+	switch form := item.Form(k); {
+	case form != nil:
+		return form, nil
+	case k.Custom != nil && k.Custom.Convert != nil:
+		out, err := k.Custom.Convert(ctx, []api.Object{item.Object})
+		if err != nil {
+			return nil, err
+		}
+		item.SetForm(k, out[0])
+		return out[0], nil
+	case k.View != nil:
+		return k.View.FromStored(item.Object), nil
+	}
+	return item.Object, nil
 }

@@ -91,7 +91,7 @@ func (j *judgement) binding(ctx context.Context, of *active[*validator], v *vali
 			return nil
 		}
 	}
-	params, err := j.paramsOf(of.params, b.params, j.a)
+	params, err := j.paramsOf(ctx, of.params, b.params, j.a)
 	if err != nil {
 		j.misconfigured(v, prefix+"failed to configure binding: "+err.Error())
 		return nil
