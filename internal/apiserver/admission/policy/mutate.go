@@ -54,6 +54,7 @@ type run struct {
 	*Policies
 	a        *admission.Attributes
 	memory   *passes
+	applied  bool // a mutation was, whether or not it changed anything
 	failures []denial
 }
 
@@ -135,6 +136,11 @@ func (r *run) all(ctx context.Context, calls []invocation) error {
 			return err
 		}
 	}
+	if r.applied {
+		// Also the last policy that asks to be called again is, as upstream's.
+		r.memory.changed()
+		r.a.RunAgain()
+	}
 	if !r.a.IsAgain() && r.a.Object != nil {
 		r.memory.left = r.a.Object.DeepCopyObject()
 		r.a.Remember(mutatingPlugin, r.memory)
@@ -176,7 +182,6 @@ func (r *run) one(ctx context.Context, v *invocation) error {
 	}
 	if changed {
 		r.memory.changed()
-		r.a.RunAgain()
 	}
 	if v.again() {
 		r.memory.called = append(r.memory.called, v.key())
@@ -201,6 +206,7 @@ func (r *run) step(ctx context.Context, v *invocation, step mutation) (changed b
 	if err := r.a.Replace(ctx, content, v.kind, step.strict); err != nil {
 		return false, apierrors.NewInternalError(err)
 	}
+	r.applied = true
 	return !apiequality.Semantic.DeepEqual(before, r.a.Object), nil
 }
 

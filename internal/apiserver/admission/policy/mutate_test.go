@@ -60,6 +60,16 @@ func TestMutatesAgain(t *testing.T) {
 	}
 }
 
+// A policy that asks for it is called again also where no other follows it.
+func TestMutatesAgainAlone(t *testing.T) {
+	w := newWorld(t)
+	w.mutating(t, "count", set("n", "string(size(object.data))"), "")
+	want := map[string]string{"a": "1", "n": "2"}
+	if diff := cmp.Diff(want, data(t, w.Must(t, http.MethodPost, configMaps, configMap("a"), http.StatusCreated))); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // What a policy with failurePolicy Ignore cannot change stays as it is.
 func TestMutationsThatMayFail(t *testing.T) {
 	w := newWorld(t)
