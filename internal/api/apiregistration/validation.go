@@ -2,7 +2,6 @@ package apiregistration
 
 import (
 	"fmt"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -43,14 +42,14 @@ func validateGroup(s *registration.APIServiceSpec, path *field.Path) field.Error
 	var errs field.ErrorList
 	at := path.Child("group")
 	if s.Group != "" {
-		if why := validation.IsDNS1123Subdomain(s.Group); len(why) > 0 {
-			errs = append(errs, field.Invalid(at, s.Group, strings.Join(why, ",")))
+		for _, why := range validation.IsDNS1123Subdomain(s.Group) {
+			errs = append(errs, field.Invalid(at, s.Group, why))
 		}
 	} else if s.Version != "v1" {
 		errs = append(errs, field.Required(at, "only v1 may have an empty group and it better be legacy kube"))
 	}
-	if why := validation.IsDNS1035Label(s.Version); len(why) > 0 {
-		errs = append(errs, field.Invalid(path.Child("version"), s.Version, strings.Join(why, ",")))
+	for _, why := range validation.IsDNS1035Label(s.Version) {
+		errs = append(errs, field.Invalid(path.Child("version"), s.Version, why))
 	}
 	return errs
 }
