@@ -1,6 +1,7 @@
 package crd
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -31,13 +32,26 @@ func (d document) v3() (*spec3.OpenAPI, error) {
 	if err != nil {
 		return nil, err
 	}
-	return builder3.BuildOpenAPISpecFromRoutes(d.containers(), &common.OpenAPIV3Config{
-		Info:                           info(),
-		CommonResponses:                map[int]*spec3.Response{401: {ResponseProps: spec3.ResponseProps{Description: "Unauthorized"}}},
-		Definitions:                    definitions,
-		GetDefinitionName:              sameName,
-		GetOperationIDAndTagsFromRoute: operationID,
-	})
+	var out *spec3.OpenAPI
+	for _, v := range d.versions {
+		one, err := builder3.BuildOpenAPISpecFromRoutes(containers(v), &common.OpenAPIV3Config{
+			Info:                           info(),
+			CommonResponses:                map[int]*spec3.Response{401: {ResponseProps: spec3.ResponseProps{Description: "Unauthorized"}}},
+			Definitions:                    definitions,
+			GetDefinitionName:              sameName,
+			GetOperationIDAndTagsFromRoute: operationID,
+		})
+		if err != nil {
+			return nil, err
+		}
+		if out == nil {
+			out = one
+			continue
+		}
+		maps.Copy(out.Paths.Paths, one.Paths.Paths)
+		maps.Copy(out.Components.Schemas, one.Components.Schemas)
+	}
+	return out, nil
 }
 
 // v2 builds the document in OpenAPI v2.
@@ -46,14 +60,27 @@ func (d document) v2() (*spec.Swagger, error) {
 	if err != nil {
 		return nil, err
 	}
-	return builder.BuildOpenAPISpecFromRoutes(d.containers(), &common.Config{
-		ProtocolList:                   []string{"https"},
-		Info:                           info(),
-		CommonResponses:                map[int]spec.Response{401: {ResponseProps: spec.ResponseProps{Description: "Unauthorized"}}},
-		GetDefinitions:                 func(common.ReferenceCallback) map[string]common.OpenAPIDefinition { return definitions },
-		GetDefinitionName:              sameName,
-		GetOperationIDAndTagsFromRoute: operationID,
-	})
+	var out *spec.Swagger
+	for _, v := range d.versions {
+		one, err := builder.BuildOpenAPISpecFromRoutes(containers(v), &common.Config{
+			ProtocolList:                   []string{"https"},
+			Info:                           info(),
+			CommonResponses:                map[int]spec.Response{401: {ResponseProps: spec.ResponseProps{Description: "Unauthorized"}}},
+			GetDefinitions:                 func(common.ReferenceCallback) map[string]common.OpenAPIDefinition { return definitions },
+			GetDefinitionName:              sameName,
+			GetOperationIDAndTagsFromRoute: operationID,
+		})
+		if err != nil {
+			return nil, err
+		}
+		if out == nil {
+			out = one
+			continue
+		}
+		maps.Copy(out.Paths.Paths, one.Paths.Paths)
+		maps.Copy(out.Definitions, one.Definitions)
+	}
+	return out, nil
 }
 
 func sameName(name string) (string, spec.Extensions) { return name, nil }
@@ -109,10 +136,9 @@ func references(s *spec.Schema) []string {
 	return out
 }
 
-func (d document) containers() []common.RouteContainer {
-	var out []common.RouteContainer
-	for _, v := range d.versions {
-		out = append(out, operation.Container("", v.routes()))
-	}
-	return out
+// containers are the operations of one kind. Those of each are built by
+// themselves: the library refuses two of one name, which the status of a Widget
+// and a WidgetStatus have.
+func containers(v *versioned) []common.RouteContainer {
+	return []common.RouteContainer{operation.Container("", v.routes())}
 }
