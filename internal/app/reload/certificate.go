@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 )
 
 // Certificate is a certificate with its key in one PEM file that somebody
@@ -14,17 +15,18 @@ import (
 type Certificate struct {
 	path   string
 	logger *slog.Logger
+	pause  time.Duration // tryAgain, but in tests
 
 	mu struct {
 		sync.Mutex
-		file os.FileInfo
+		seen
 		pair *tls.Certificate
 	}
 }
 
 // NewCertificate reads the certificate at path.
 func NewCertificate(path string, logger *slog.Logger) (*Certificate, error) {
-	c := &Certificate{path: path, logger: logger}
+	c := &Certificate{path: path, logger: logger, pause: tryAgain}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the certificate: %w", err)
@@ -43,12 +45,13 @@ func (c *Certificate) ForServer(*tls.ClientHelloInfo) (*tls.Certificate, error) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	info, err := os.Stat(c.path)
-	if err != nil || same(info, c.mu.file) {
+	if err != nil || c.mu.holds(info) {
 		return c.mu.pair, nil
 	}
-	c.mu.file = info // from before it is read: what changes meanwhile is seen the next time
+	c.mu.seen = seen{file: info} // from before it is read: what changes meanwhile is seen the next time
 	pair, err := tls.LoadX509KeyPair(c.path, c.path)
 	if err != nil {
+		c.mu.again = time.Now().Add(c.pause)
 		c.logger.Warn("a changed certificate cannot be used; what it was before stays in use", "path", c.path, "error", err)
 		return c.mu.pair, nil
 	}

@@ -5,7 +5,8 @@
 // which is nothing beside a request); if so it reads the file and sends this
 // and later requests over new connections. Requests under way, watches too,
 // end on the old ones, whose certificate is good for months at that time. A
-// file that cannot be read changes nothing: the last good one stays in use.
+// file that cannot be read changes nothing: the last good one stays in use, and
+// the file is tried again, for it may have been the machine that failed.
 //
 // The address of the API is read once.
 package reload
@@ -16,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
@@ -24,7 +26,7 @@ import (
 
 // Config is a client configuration that follows the kubeconfig at path.
 func Config(path string, logger *slog.Logger) (*rest.Config, error) {
-	t := &transport{path: path, logger: logger}
+	t := &transport{path: path, logger: logger, pause: tryAgain}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
@@ -50,15 +52,32 @@ func load(path string) (*rest.Config, http.RoundTripper, error) {
 	return config, connections, nil
 }
 
+// tryAgain is the pause after a changed file could not be used.
+const tryAgain = time.Minute
+
+// seen is what is known of a file: how it was when it was last looked into, and
+// when to look again though it is the same; the zero time for never.
+type seen struct {
+	file  os.FileInfo
+	again time.Time
+}
+
+// holds tells that there is nothing new to be read.
+func (s seen) holds(now os.FileInfo) bool {
+	return os.SameFile(now, s.file) && now.ModTime().Equal(s.file.ModTime()) && now.Size() == s.file.Size() &&
+		(s.again.IsZero() || time.Now().Before(s.again))
+}
+
 // transport sends requests over connections of the newest credentials. Safe
 // for concurrent use.
 type transport struct {
 	path   string
 	logger *slog.Logger
+	pause  time.Duration // tryAgain, but in tests
 
 	mu struct {
 		sync.Mutex
-		file        os.FileInfo // as it was when it was last looked into
+		seen
 		connections http.RoundTripper
 	}
 }
@@ -79,12 +98,13 @@ func (t *transport) current() http.RoundTripper {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	info, err := os.Stat(t.path)
-	if err != nil || same(info, t.mu.file) {
+	if err != nil || t.mu.holds(info) {
 		return t.mu.connections // a file that is away for now comes back as another one
 	}
-	t.mu.file = info // from before it is read: what changes meanwhile is seen the next time
+	t.mu.seen = seen{file: info} // from before it is read: what changes meanwhile is seen the next time
 	_, fresh, err := load(t.path)
 	if err != nil {
+		t.mu.again = time.Now().Add(t.pause)
 		t.logger.Warn("a changed kubeconfig cannot be used; what it was before stays in use", "error", err)
 		return t.mu.connections
 	}
@@ -92,8 +112,4 @@ func (t *transport) current() http.RoundTripper {
 	t.mu.connections = fresh
 	t.logger.Info("credentials were read anew", "kubeconfig", t.path)
 	return fresh
-}
-
-func same(a, b os.FileInfo) bool {
-	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/knarr-io/knarr/internal/base/pki"
 	"github.com/knarr-io/knarr/internal/kubeconfig"
@@ -173,6 +174,51 @@ func TestBadFilesChangeNothing(t *testing.T) {
 	}
 	if second := f.issue(); f.seen(c) != second {
 		t.Error("a good file after bad ones is not used")
+	}
+}
+
+// A changed file that could not be used for a reason that passes is used later,
+// though it does not change again.
+func TestWhatFailedIsTriedAgain(t *testing.T) {
+	f := start(t)
+	first := f.issue()
+	config, err := Config(f.path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Transport.(*transport).pause = 0
+	c, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.CloseIdleConnections)
+	second := f.issue()
+	data, err := os.ReadFile(f.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := clientcmd.Load(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := filepath.Join(t.TempDir(), "ca")
+	for _, cluster := range whole.Clusters {
+		data, cluster.CertificateAuthorityData, cluster.CertificateAuthority = cluster.CertificateAuthorityData, nil, ca
+	}
+	if err := clientcmd.WriteToFile(*whole, f.path+".new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(f.path+".new", f.path); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.seen(c); got != first {
+		t.Errorf("while a file is missing the server sees %s, want %s", got, first)
+	}
+	if err := os.WriteFile(ca, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.seen(c); got != second {
+		t.Errorf("the server sees %s in the end, want %s", got, second)
 	}
 }
 
