@@ -103,6 +103,9 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 	if err := settings.Apply(cmd.Flags(), up.Flags(), c.file, os.Environ()); err != nil {
 		return err
 	}
+	if err := c.anchorFolders(); err != nil {
+		return err
+	}
 	if c.Pods, err = network("pod-network", c.pods); err != nil {
 		return err
 	}
@@ -152,6 +155,23 @@ func (c *clusterFlags) read(cmd *cobra.Command) error {
 		return err
 	}
 	return c.readDNS()
+}
+
+// anchorFolders makes the paths of folders ones that hold in every folder: the
+// services run elsewhere, and so may the next command.
+func (c *clusterFlags) anchorFolders() (err error) {
+	for _, f := range []struct {
+		flag string
+		path *string
+	}{{"data-dir", &c.DataDir}, {"run-dir", &c.RunDir}, {"pod-log-dir", &c.LogDir}} {
+		if *f.path == "" {
+			return fmt.Errorf("--%s: want a folder", f.flag)
+		}
+		if *f.path, err = filepath.Abs(*f.path); err != nil {
+			return fmt.Errorf("--%s: %w", f.flag, err)
+		}
+	}
+	return nil
 }
 
 // checkNodeConfig makes the path one that holds in every folder, and refuses a
