@@ -27,8 +27,9 @@ func newUp() *cobra.Command {
 		Use:   "up",
 		Short: "Bring the cluster on this machine up",
 		Long: `Bring the cluster on this machine up, in the background, and write the context
-"knarr" into your kubeconfig. A cluster that was down comes back as it was; one
-that runs already is left alone.
+"knarr" into your kubeconfig. A cluster that was down comes back with all that
+is in it; one that runs already is left alone. Its networks and folders need not
+be said again, other settings do: a file (--config) or "knarr install" keeps them.
 
 With --server this machine becomes a node of a cluster on another one; "knarr
 token create" there prints the whole command.`,
