@@ -84,6 +84,9 @@ func (r *Runtime) PodSandboxStatus(_ context.Context, req *runtimeapi.PodSandbox
 	if s == nil {
 		return nil, missing(req.GetPodSandboxId())
 	}
+	if r.mu.broken[s.config.GetMetadata().GetName()] {
+		return nil, status.Error(codes.Unknown, "the sandbox is in pieces")
+	}
 	return &runtimeapi.PodSandboxStatusResponse{Status: s.status}, nil
 }
 

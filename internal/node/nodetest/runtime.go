@@ -34,6 +34,7 @@ type Runtime struct {
 		calls      []string
 		podCIDR    string
 		stubborn   map[string]bool
+		broken     map[string]bool   // sandboxes of which nothing is told, by pod
 		memory     map[string]uint64 // that containers take, by name
 		written    map[string]uint64
 		imageDir   string           // on the images' file system
@@ -65,6 +66,7 @@ func NewRuntime(images ...string) *Runtime {
 	r.mu.streams = map[chan *runtimeapi.ContainerEventResponse]bool{}
 	r.mu.faults = map[string][]error{}
 	r.mu.stubborn = map[string]bool{}
+	r.mu.broken = map[string]bool{}
 	r.mu.held = map[string]*gate{}
 	r.mu.memory, r.mu.written = map[string]uint64{}, map[string]uint64{}
 	for _, name := range images {
@@ -129,6 +131,13 @@ func (r *Runtime) Stubborn(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.mu.stubborn[name] = true
+}
+
+// Break makes the runtime unable to tell of a pod's sandboxes, or able again.
+func (r *Runtime) Break(pod string, broken bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.broken[pod] = broken
 }
 
 // Calls lists the calls that changed something, as method and name.

@@ -19,8 +19,10 @@ const (
 	safetyRelist = 5 * time.Minute
 	// eventlessRelist is for runtimes that have no event stream.
 	eventlessRelist = time.Second
-	firstReconnect  = 50 * time.Millisecond
-	lastReconnect   = 5 * time.Second
+	// brokenRelist is for sandboxes of which the runtime could not tell.
+	brokenRelist   = 10 * time.Second
+	firstReconnect = 50 * time.Millisecond
+	lastReconnect  = 5 * time.Second
 )
 
 // follow passes the runtime's events on, and lists everything whenever a
@@ -90,10 +92,15 @@ func (m *Manager) event(ev *runtimeapi.ContainerEventResponse) {
 // listAlways lists the runtime now and then in the given interval.
 func (m *Manager) listAlways(ctx context.Context, every time.Duration) error {
 	for {
-		if err := m.list(ctx); err != nil {
+		whole, err := m.list(ctx)
+		if err != nil {
 			return err
 		}
-		timer := time.NewTimer(every)
+		pause := every
+		if !whole {
+			pause = min(every, brokenRelist)
+		}
+		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
 		case <-m.again:
@@ -118,29 +125,32 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // list asks for everything that the runtime holds, tells it to the workers
-// and starts workers for pods that have none.
-func (m *Manager) list(ctx context.Context) error {
+// and starts workers for pods that have none. It is whole where the runtime
+// could tell of every sandbox.
+func (m *Manager) list(ctx context.Context) (whole bool, err error) {
 	// Asked for before the listing: a pod that the API tells of meanwhile is not
 	// taken for one that nobody knows.
 	known := m.pods.HasSynced() && m.deps.Services.HasSynced()
-	found, began, err := m.inventory(ctx)
+	inv, err := m.inventory(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if m.take(found, began, known) {
+	if m.take(inv, known) {
 		// From here on the API's changes start workers.
 		m.pods.OnChange(m.changed)
 		m.sweep()
 	}
-	return nil
+	return len(inv.broken) == 0, nil
 }
 
 // take hands a listing to the workers; known is set when the API's pods are.
 // It tells whether it was the first with them known.
-func (m *Manager) take(found map[types.UID][]podListing, began time.Time, known bool) (first bool) {
+func (m *Manager) take(inv inventory, known bool) (first bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	found, began := inv.found, inv.began
 	fresh := map[types.UID]bool{} // workers that have this listing already
+	mended := m.noteBrokenLocked(inv.broken)
 	m.adoptStaticLocked(found, began, fresh)
 	first = known && !m.mu.listed
 	if first {
@@ -151,6 +161,8 @@ func (m *Manager) take(found map[types.UID][]podListing, began time.Time, known 
 				fresh[pod.UID] = true
 			}
 		}
+	} else if known {
+		m.startMendedLocked(mended, inv, fresh)
 	}
 	for uid, l := range found {
 		if known && m.mu.workers[uid] == nil {
@@ -159,7 +171,7 @@ func (m *Manager) take(found map[types.UID][]podListing, began time.Time, known 
 		}
 	}
 	for uid, e := range m.mu.workers {
-		if !fresh[uid] {
+		if !fresh[uid] && inv.broken[uid] == nil {
 			l := listing{began: began, pods: found[uid]}
 			e.worker.post(func() { e.worker.relist(l) })
 		}
@@ -178,34 +190,39 @@ func (m *Manager) adoptOrphanLocked(uid types.UID, l listing) {
 	m.startLocked(pod, &l).worker.gone(pod)
 }
 
-// inventory asks the runtime for every sandbox and container.
-func (m *Manager) inventory(ctx context.Context) (map[types.UID][]podListing, time.Time, error) {
-	began := time.Now()
+// inventory asks the runtime for every sandbox and container. One of which it
+// cannot tell breaks only its own pod.
+func (m *Manager) inventory(ctx context.Context) (inv inventory, err error) {
+	inv = inventory{began: time.Now(), found: map[types.UID][]podListing{}, broken: map[types.UID]error{}}
 	sandboxes, err := m.deps.Runtime.Sandboxes(ctx, nil)
 	if err != nil {
-		return nil, began, fmt.Errorf("list sandboxes: %w", err)
+		return inv, fmt.Errorf("list sandboxes: %w", err)
 	}
 	containers, err := m.deps.Runtime.Containers(ctx, nil)
 	if err != nil {
-		return nil, began, fmt.Errorf("list containers: %w", err)
+		return inv, fmt.Errorf("list containers: %w", err)
 	}
 	inside := map[string][]string{}
 	for _, c := range containers {
 		inside[c.GetPodSandboxId()] = append(inside[c.GetPodSandboxId()], c.GetId())
 	}
-	found := map[types.UID][]podListing{}
 	for _, s := range sandboxes {
+		uid := types.UID(s.GetLabels()[render.LabelPodUID])
 		l, err := m.describe(ctx, s.GetId(), inside[s.GetId()])
-		if cri.IsNotFound(err) {
-			continue
+		switch {
+		case cri.IsNotFound(err):
+		case ctx.Err() != nil, cri.Code(err) == codes.Unavailable:
+			return inv, err
+		case err != nil:
+			inv.broken[uid] = err
+		default:
+			inv.found[uid] = append(inv.found[uid], l)
 		}
-		if err != nil {
-			return nil, began, err
-		}
-		uid := types.UID(l.sandbox.GetLabels()[render.LabelPodUID])
-		found[uid] = append(found[uid], l)
 	}
-	return found, began, nil
+	for uid := range inv.broken {
+		delete(inv.found, uid) // what it lacks may be there
+	}
+	return inv, nil
 }
 
 // describe asks for one sandbox and its containers.
@@ -246,7 +263,7 @@ func (m *Manager) sweep() {
 	}
 	for _, uid := range append(left, m.deps.Users.Pods()...) {
 		m.mu.Lock()
-		active := m.mu.workers[uid] != nil
+		active := m.mu.workers[uid] != nil || m.mu.broken[uid] != nil
 		m.mu.Unlock()
 		if known[uid] || active {
 			continue

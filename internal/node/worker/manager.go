@@ -35,6 +35,7 @@ type Manager struct {
 		statics  map[string]*staticPod // by namespace/name
 		static   bool                  // static pods were started
 		ended    bool                  // no workers are started any more
+		broken   map[types.UID]error   // pods of which the runtime cannot tell
 	}
 }
 
@@ -120,6 +121,8 @@ func (m *Manager) changed(old, pod *corev1.Pod) {
 		if e := m.mu.workers[old.UID]; e != nil {
 			e.worker.gone(old)
 		}
+	case m.mu.workers[pod.UID] == nil && m.mu.broken[pod.UID] != nil:
+		// It is started when the runtime can tell what runs of it.
 	case m.mu.workers[pod.UID] == nil:
 		m.startLocked(pod, nil)
 	default:

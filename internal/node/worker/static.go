@@ -66,7 +66,7 @@ func (m *Manager) moveStaticLocked(name string, s *staticPod) {
 	switch {
 	case s.run != nil && (s.want == nil || s.run.pod.UID != s.want.UID):
 		s.run.worker.remove()
-	case s.run != nil || !m.mu.static:
+	case s.run != nil || !m.mu.static || s.want != nil && m.mu.broken[s.want.UID] != nil:
 	case s.want == nil:
 		delete(m.mu.statics, name)
 	default:
@@ -82,15 +82,15 @@ func (s *staticPod) mirrorOf(pod *corev1.Pod) *corev1.Pod {
 	return s.mirror
 }
 
-// adoptStaticLocked starts the static pods after the first listing, with what
-// the runtime runs of them; those it has started are fresh.
+// adoptStaticLocked starts the static pods after the first listing that could
+// tell of them, with what the runtime runs of them; those it has started are fresh.
 func (m *Manager) adoptStaticLocked(found map[types.UID][]podListing, began time.Time, fresh map[types.UID]bool) {
-	if m.mu.static || m.deps.Static == nil {
+	if m.deps.Static == nil {
 		return
 	}
 	m.mu.static = true
 	for name, s := range m.mu.statics {
-		if s.want == nil {
+		if s.want == nil || s.run != nil {
 			continue
 		}
 		l, runs := found[s.want.UID]
