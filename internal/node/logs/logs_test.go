@@ -190,6 +190,14 @@ func TestFollowAnEmptiedLog(t *testing.T) {
 	awaitText(t, out, "one\ntwo\n")
 	write(t, path, line(3, "stdout", "F", "three"))
 	awaitText(t, out, "one\ntwo\nthree\n")
+	appendTo(t, path, line(4, "stdout", "F", "four"))
+	awaitText(t, out, "one\ntwo\nthree\nfour\n")
+	// As a runtime does that puts right what a kill left of it.
+	if err := os.Truncate(path, int64(len(line(3, "stdout", "F", "three")))); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, path, line(4, "stdout", "F", "four")+line(5, "stdout", "F", "five"))
+	awaitText(t, out, "one\ntwo\nthree\nfour\nfive\n")
 	close(ended)
 	if err := <-over; err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -66,6 +67,8 @@ type reader struct {
 	// within is set while a line's first part was written and its end was not:
 	// the end gets no time stamp of its own.
 	within map[string]bool
+	// head is what the file that is read began with at first.
+	head []byte
 }
 
 // present copies one file to its present end and gives the file after it; nil
@@ -89,14 +92,15 @@ func (r *reader) move(ctx context.Context, f *os.File, offset int64) (next *os.F
 		next.Close()
 		return nil, err
 	}
+	r.head = nil
 	return next, nil
 }
 
 // copy writes the records of f from offset and returns where the last whole
 // one ended.
 func (r *reader) copy(ctx context.Context, f *os.File, offset int64) (int64, error) {
-	if is, err := f.Stat(); err == nil && is.Size() < offset {
-		offset = 0 // somebody has emptied it, and the runtime goes on at its beginning
+	if r.emptied(f, offset) {
+		offset = 0 // the runtime goes on at its beginning
 	}
 	if _, err := f.Seek(offset, io.SeekStart); err != nil {
 		return offset, err
@@ -121,6 +125,31 @@ func (r *reader) copy(ctx context.Context, f *os.File, offset int64) (int64, err
 		}
 	}
 	return offset, ctx.Err()
+}
+
+// headSize is enough to tell beginnings of logs apart: they have a time.
+const headSize = 64
+
+// emptied tells that somebody has emptied the file since it was read up to
+// offset. One that is merely cut back, as by a runtime that puts right what a
+// kill left, will be as long again.
+func (r *reader) emptied(f *os.File, offset int64) bool {
+	is, err := f.Stat()
+	shorter := err == nil && is.Size() < offset
+	if !shorter && len(r.head) == headSize {
+		return false
+	}
+	head := make([]byte, headSize)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false
+	}
+	same := min(n, len(r.head))
+	if shorter && n > 0 && bytes.Equal(head[:same], r.head[:same]) {
+		return false
+	}
+	r.head = head[:n]
+	return shorter
 }
 
 func (r *reader) record(line []byte) error {
