@@ -85,8 +85,18 @@ func fitArguments(cmd *cobra.Command) {
 	}
 }
 
-// nameTheNearest adds to an unknown flag the one that was probably meant.
+// values say what flags of a type want.
+func values(kind string) string {
+	return map[string]string{"int": "a number", "bool": "true or false", "duration": "a time such as 90s, 10m or 24h"}[kind]
+}
+
+// nameTheNearest adds to an unknown flag the one that was probably meant, and
+// says of a value that is none what was wanted.
 func nameTheNearest(cmd *cobra.Command, err error) error {
+	if invalid := (*pflag.InvalidValueError)(nil); errors.As(err, &invalid) && values(invalid.GetFlag().Value.Type()) != "" {
+		flag := invalid.GetFlag()
+		return fmt.Errorf("--%s %q: want %s", flag.Name, invalid.GetValue(), values(flag.Value.Type()))
+	}
 	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !unknown {
 		return fmt.Errorf("%w (see `%s --help`)", err, cmd.CommandPath())
