@@ -56,6 +56,11 @@ func (c *Certificates) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 			return cert, nil
 		}
 	}
+	if key, ok := routes.Certificate(""); ok {
+		if cert := c.ofSecret(key); cert != nil {
+			return cert, nil
+		}
+	}
 	return c.spare, nil
 }
 

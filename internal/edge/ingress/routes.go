@@ -112,8 +112,7 @@ func (r *Routes) add(ing *networkingv1.Ingress) {
 		r.fallback = &target
 	}
 	for _, tls := range ing.Spec.TLS {
-		for _, host := range tls.Hosts {
-			host = strings.ToLower(host)
+		for _, host := range hostsOf(ing, tls) {
 			r.names[host] = struct{}{}
 			if _, taken := r.certificates[host]; !taken && tls.SecretName != "" {
 				r.certificates[host] = mirror.Key{Namespace: ing.Namespace, Name: tls.SecretName}
@@ -125,6 +124,23 @@ func (r *Routes) add(ing *networkingv1.Ingress) {
 			r.addRule(ing, rule)
 		}
 	}
+}
+
+// hostsOf are the hosts, or wildcards, that a certificate is for: where none is
+// said all that the Ingress has rules for, and "" for one that has a rule for
+// every host.
+func hostsOf(ing *networkingv1.Ingress, tls networkingv1.IngressTLS) []string {
+	var out []string
+	for _, host := range tls.Hosts {
+		out = append(out, strings.ToLower(host))
+	}
+	if len(out) > 0 {
+		return out
+	}
+	for _, rule := range ing.Spec.Rules {
+		out = append(out, strings.ToLower(rule.Host))
+	}
+	return out
 }
 
 func (r *Routes) addRule(ing *networkingv1.Ingress, rule networkingv1.IngressRule) {
@@ -213,7 +229,8 @@ func (r route) matches(path string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// Certificate names the Secret for a host, by its own name or its wildcard.
+// Certificate names the Secret for a host, by its own name or its wildcard; for
+// the empty one that of all hosts which have none.
 func (r *Routes) Certificate(host string) (mirror.Key, bool) {
 	host = strings.ToLower(host)
 	if key, ok := r.certificates[host]; ok {

@@ -158,3 +158,19 @@ func FuzzFind(f *testing.F) {
 		}
 	})
 }
+
+// A certificate for no host in particular is for those of its Ingress, and of
+// one that is for every host for all that nobody names.
+func TestCertificatesWithoutHosts(t *testing.T) {
+	whole := []networkingv1.IngressTLS{{SecretName: "own"}}
+	ing := ingressOf("a", rule{"Web.example", "/", networkingv1.PathTypePrefix, "web"}, rule{"*.shop.example", "/", networkingv1.PathTypePrefix, "web"})
+	ing.Spec.TLS = whole
+	every := ingressOf("b", rule{"", "/", networkingv1.PathTypePrefix, "web"})
+	every.Spec.TLS = []networkingv1.IngressTLS{{SecretName: "every"}}
+	r := Build([]*networkingv1.Ingress{ing, every}, ourClass())
+	for host, want := range map[string]string{"web.example": "own", "x.shop.example": "own", "": "every", "nobody.example": ""} {
+		if key, _ := r.Certificate(host); key.Name != want {
+			t.Errorf("%q has the certificate %q, want %q", host, key.Name, want)
+		}
+	}
+}

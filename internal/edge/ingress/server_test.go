@@ -207,6 +207,26 @@ func TestTLSWithASecretThatChanges(t *testing.T) {
 	}
 }
 
+// Who names a host that no Ingress has sees the certificate for every host.
+func TestTLSForEveryHost(t *testing.T) {
+	w := newWorld(t)
+	w.service("web", echo(t))
+	ing := ingressOf("a", rule{"", "/", networkingv1.PathTypePrefix, "web"})
+	ing.Spec.TLS = []networkingv1.IngressTLS{{SecretName: "tls"}}
+	w.mirror.Put(ing)
+	w.mirror.Put(tlsSecret(t, "every"))
+	for _, name := range []string{"nobody.example", ""} {
+		c, err := tls.Dial("tcp4", w.secure, &tls.Config{ServerName: name, InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.ConnectionState().PeerCertificates[0].Subject.CommonName; got != "every" {
+			t.Errorf("%q: the certificate is %q", name, got)
+		}
+		_ = c.Close()
+	}
+}
+
 // Requests go on while routes, endpoints and Services change under them.
 func TestChangesDropNoRequest(t *testing.T) {
 	w := newWorld(t)
