@@ -224,14 +224,7 @@ func serviceOf(s *discoveryv1.EndpointSlice) Key {
 func (m *Mirror) setSlice(old, new *discoveryv1.EndpointSlice) {
 	m.mu.Lock()
 	if old != nil {
-		key := serviceOf(old)
-		if had := m.slices[key][old.Name]; had != nil {
-			m.leaving.countLocked(had, -1)
-		}
-		delete(m.slices[key], old.Name)
-		if len(m.slices[key]) == 0 {
-			delete(m.slices, key)
-		}
+		m.takeOutLocked(old)
 	}
 	if new != nil {
 		key := serviceOf(new)
@@ -253,34 +246,61 @@ func (m *Mirror) setSlice(old, new *discoveryv1.EndpointSlice) {
 	}
 }
 
+// takeOutLocked takes out the slice of a name and a Service.
+func (m *Mirror) takeOutLocked(old *discoveryv1.EndpointSlice) {
+	key := serviceOf(old)
+	if had := m.slices[key][old.Name]; had != nil {
+		m.leaving.countLocked(had, -1)
+	}
+	delete(m.slices[key], old.Name)
+	if len(m.slices[key]) == 0 {
+		delete(m.slices, key)
+	}
+}
+
 // drop removes what the informer does not have.
 func drop[T interface {
 	api.Object
 	comparable
 }](m *Mirror, topic Topic, from map[Key]T, have *client.Informer[T]) {
-	var none T
 	m.mu.RLock()
 	all := values(from)
 	m.mu.RUnlock()
 	for _, obj := range all {
-		if _, ok := have.Get(obj.GetNamespace(), obj.GetName()); !ok {
-			set(m, topic, from, obj, none)
+		if _, ok := have.Get(obj.GetNamespace(), obj.GetName()); ok {
+			continue
+		}
+		m.mu.Lock()
+		gone := from[keyOf(obj)] == obj // or one of the name was made since
+		if gone {
+			delete(from, keyOf(obj))
+		}
+		m.mu.Unlock()
+		if gone {
+			m.tell(topic, keyOf(obj))
 		}
 	}
 }
 
+// dropSlices does the same; a slice may be another Service's by now.
 func (m *Mirror) dropSlices(have *client.Informer[*discoveryv1.EndpointSlice]) {
 	m.mu.RLock()
 	var gone []*discoveryv1.EndpointSlice
-	for _, slices := range m.slices {
+	for service, slices := range m.slices {
 		for _, s := range slices {
-			if _, ok := have.Get(s.Namespace, s.Name); !ok {
+			if now, ok := have.Get(s.Namespace, s.Name); !ok || serviceOf(now) != service {
 				gone = append(gone, s)
 			}
 		}
 	}
 	m.mu.RUnlock()
 	for _, s := range gone {
-		m.setSlice(s, nil)
+		m.mu.Lock()
+		if m.slices[serviceOf(s)][s.Name] == s { // or one of the name was made since
+			m.takeOutLocked(s)
+			m.leaving.tellLocked()
+		}
+		m.mu.Unlock()
+		m.tell(Service, serviceOf(s))
 	}
 }
