@@ -29,7 +29,10 @@ func (c *Controller) look(ctx context.Context, name string) {
 	}
 	status, changed := apiextensions.Settle(crd, c.taken(crd), c.Now())
 	if err := c.take(ctx, crd, status); err != nil {
-		c.Logger.Error("a custom resource cannot be served", "definition", name, "error", err)
+		if ctx.Err() == nil {
+			c.Logger.Error("a custom resource cannot be served", "definition", name, "error", err)
+			c.again(ctx, name)
+		}
 		return
 	}
 	if err := c.publish(); err != nil {
