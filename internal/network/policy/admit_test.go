@@ -36,19 +36,9 @@ func TestPoliciesThatCameAndWentHoldNobodyUp(t *testing.T) {
 	all, own := client.NewInformers(cluster.Admin, log), client.NewInformers(cluster.Admin, log)
 	kernel := slow{may: make(chan struct{})}
 	a := New(Config{Node: "n1", DNS: netip.MustParseAddr("10.96.0.10"), Client: cluster.Admin, Informers: all, Local: own, Kernel: kernel, Logger: log})
-	ctx, cancel := context.WithTimeout(context.Background(), soon)
-	all.Start(ctx)
-	own.Start(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- a.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		all.Wait()
-		own.Wait()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	testkit.Beside(t, a.Run, all, own)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
 
 	policies := client.For[*networkingv1.NetworkPolicy](cluster.Admin)
 	p, err := policies.Create(t.Context(), &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "short"}})

@@ -78,19 +78,7 @@ func start(t *testing.T, kernel *table) (*proxy.Proxy, *client.Client) {
 	all, own := client.NewInformers(cluster.Admin, log), client.NewInformers(cluster.Admin, log)
 	p := proxy.New(proxy.Config{Node: "n1", Informers: all, Pods: own, Table: kernel, Logger: log,
 		Forget: kernel.forget})
-	ctx, cancel := context.WithCancel(context.Background())
-	all.Start(ctx)
-	own.Start(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- p.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		all.Wait()
-		own.Wait()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	testkit.Beside(t, p.Run, all, own)
 	wait, stop := context.WithTimeout(t.Context(), soon)
 	defer stop()
 	if err := p.WaitSynced(wait); err != nil {
