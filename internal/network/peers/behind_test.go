@@ -140,7 +140,7 @@ func TestNodesBehindOthers(t *testing.T) {
 		other string
 		link  func(*testing.T, *station, *station)
 	}{
-		"one link":       {"192.0.2.3", func(t *testing.T, a, b *station) { wire(t, a.space, a.address, b.space, b.address) }},
+		"one link":       {"192.0.2.3", oneLink},
 		"a router apart": {"198.51.100.2", aRouterApart},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -165,6 +165,12 @@ func TestNodesBehindOthers(t *testing.T) {
 			first.reaches(t, other)
 		})
 	}
+}
+
+// oneLink puts two nodes on a link.
+func oneLink(t *testing.T, a, b *station) {
+	t.Helper()
+	wire(t, a.space, a.address, b.space, b.address)
 }
 
 // aRouterApart puts a router between two nodes.

@@ -22,8 +22,7 @@ func TestFirstNodeMoves(t *testing.T) {
 		link       func(*testing.T, *station, *station)
 		moves, via string // the link that gets the address, and the way to the world
 	}{
-		"one link": {other: "192.0.2.3", moves: "to192023",
-			link: func(t *testing.T, a, b *station) { wire(t, a.space, a.address, b.space, b.address) }},
+		"one link":       {other: "192.0.2.3", moves: "to192023", link: oneLink},
 		"a router apart": {other: "198.51.100.2", moves: "to192021", via: "192.0.2.1", link: aRouterApart},
 	} {
 		t.Run(name, func(t *testing.T) {
