@@ -53,6 +53,9 @@ func run(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
+	// Where nohup or the like started it, SIGHUP is ignored, and would be in all
+	// containers. What a process listens for, those that it starts do not ignore.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
 	return node.Run(ctx, cfg)
 }
 
