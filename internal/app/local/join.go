@@ -28,7 +28,7 @@ var errNoToken = remedy.New("this machine has not joined yet: --token is needed"
 // first time, and returns when the node is ready for pods. Afterwards Up, Down
 // and Status know it as what this machine runs.
 func Join(ctx context.Context, s Settings, token string, board *progress.Board, logger *slog.Logger) (Result, error) {
-	if err := s.whereItRuns(); err != nil {
+	if err := errors.Join(s.whereItRuns(), s.alone(ctx)); err != nil {
 		return Result{}, err
 	}
 	j := &joiner{upper: upper{Settings: s, board: board, logger: logger, keep: keep.Client{Socket: s.keepSocket()}}, token: token}

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bufio"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -45,10 +47,35 @@ func TestWhatToDoInTheFirstMinute(t *testing.T) {
 				os.WriteFile(u.stateFile(), fmt.Appendf(nil, `{"Version": 1, "RunDir": %q, "LogDir": "/logs", "CgroupParent": "/knarr"}`, runs), 0o600)); err != nil {
 				t.Fatal(err)
 			}
-			_, err := Up(t.Context(), u.Settings, u.target, u.board, u.logger)
+			err := u.whereItRuns()
+			if err == nil {
+				return nil
+			}
 			return errors.New(strings.ReplaceAll(err.Error(), runs, "RUN"))
 		}, `the cluster in DIR runs with --run-dir RUN, --pod-log-dir /logs and --cgroup-parent /knarr
     what to do: leave these flags out, or stop it with ` + "`knarr down`" + ` first`},
+		"another cluster runs": {func(t *testing.T, u *upper) error {
+			other := t.TempDir()
+			serve := exec.CommandContext(t.Context(), "sh", "-c", "read line", "server", "--data-dir", other)
+			input, err := serve.StdinPipe()
+			l, err2 := net.Listen("unix", u.keepSocket())
+			if err := errors.Join(err, err2, os.WriteFile(filepath.Join(other, "cluster.json"), []byte("{}"), 0o600), serve.Start()); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = l.Close(); _ = input.Close(); _ = serve.Wait() })
+			go func() {
+				if conn, err := l.Accept(); err == nil {
+					_, _ = bufio.NewReader(conn).ReadString('\n')
+					_, _ = fmt.Fprintf(conn, `{"ok": true, "services": [{"name": "server", "state": "running", "pid": %d}]}`+"\n", serve.Process.Pid)
+					_ = conn.Close()
+				}
+			}()
+			if err = u.alone(t.Context()); err == nil {
+				return nil
+			}
+			return errors.New(strings.ReplaceAll(err.Error(), other, "OTHER"))
+		}, `the cluster in OTHER runs on this machine
+    what to do: stop it first with ` + "`knarr down --data-dir OTHER`"},
 		"fewer nodes than before": {stateOf(`{"Version": 1, "NodeName": "a", "NodeAddress": "192.0.2.1", "Further": [{"Name": "knarr-node2", "Number": 2}]}`),
 			`the cluster has 2 nodes on this machine, --nodes 1 are wanted
     what to do: take one away with ` + "`knarr node rm knarr-node2`" + `, or leave --nodes out`},

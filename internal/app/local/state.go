@@ -115,21 +115,6 @@ func Recall(s Settings) (Settings, error) {
 	return st.into(s), nil
 }
 
-// whereItRuns refuses other folders, or another cgroup, for a cluster that is
-// up: a second keep would run its data a second time.
-func (s Settings) whereItRuns() error {
-	st, known, err := loadState(s.stateFile())
-	if err != nil || !known || st.RunDir == "" {
-		return nil // what is wrong with the file is told where it is needed
-	}
-	before := st.into(s)
-	if (before.RunDir == s.RunDir && before.LogDir == s.LogDir && before.CgroupParent == s.CgroupParent) || !exists(before.keepSocket()) {
-		return nil
-	}
-	return remedy.New(fmt.Sprintf("the cluster in %s runs with --run-dir %s, --pod-log-dir %s and --cgroup-parent %s", s.DataDir, before.RunDir, before.LogDir, before.CgroupParent),
-		"leave these flags out, or stop it with `knarr down` first")
-}
-
 // state is that of a cluster that is brought up with the settings.
 func (s Settings) state() state {
 	return state{NodeName: s.NodeName, APIPort: s.APIPort, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort,

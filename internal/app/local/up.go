@@ -59,7 +59,7 @@ func Up(ctx context.Context, s Settings, target kubeconfig.Target, board *progre
 		s.Server = st.Server
 		return Join(ctx, s, "", board, logger)
 	}
-	if err := s.whereItRuns(); err != nil {
+	if err := errors.Join(s.whereItRuns(), s.alone(ctx)); err != nil {
 		return Result{}, err
 	}
 	u := &upper{Settings: s, board: board, logger: logger, target: target, keep: keep.Client{Socket: s.keepSocket()}}
