@@ -1,6 +1,10 @@
 package simulated
 
-import "net/netip"
+import (
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+)
 
 // The networks that addresses are made up in: neither is routed anywhere, and
 // neither is what people give their own machines (RFC 2544 and RFC 6598).
@@ -31,11 +35,40 @@ func (n *node) podRange() netip.Prefix {
 }
 
 // nextPodAddress gives addresses in turn, so that one rests before it is given
-// again.
+// again. One that a pod holds is passed over while there is another.
 func (n *node) nextPodAddress() netip.Addr {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	i := n.mu.addresses
-	n.mu.addresses++
-	return plus(n.podRange().Addr(), i%(podsOfNode-2)+1)
+	last := 0
+	for range podsOfNode - 2 {
+		last = n.mu.addresses%(podsOfNode-2) + 1
+		n.mu.addresses++
+		if !n.mu.held[last] {
+			break
+		}
+	}
+	return plus(n.podRange().Addr(), last)
+}
+
+// addressesChanged notes which addresses pods hold: also those that a fleet
+// before this one gave.
+func (f *Fleet) addressesChanged(old, new *corev1.Pod) {
+	holds := new != nil && new.Status.Phase != corev1.PodSucceeded && new.Status.Phase != corev1.PodFailed
+	if old != nil && !(holds && new.Status.PodIP == old.Status.PodIP) {
+		f.hold(old, false)
+	}
+	if holds {
+		f.hold(new, true)
+	}
+}
+
+func (f *Fleet) hold(pod *corev1.Pod, held bool) {
+	n := f.nodes[pod.Spec.NodeName]
+	address, err := netip.ParseAddr(pod.Status.PodIP)
+	if n == nil || err != nil || !n.podRange().Contains(address) {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mu.held[address.As4()[3]] = held
 }

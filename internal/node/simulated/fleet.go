@@ -76,6 +76,7 @@ type node struct {
 	mu struct {
 		sync.Mutex
 		addresses int                   // given so far
+		held      [podsOfNode]bool      // by pods, by the last part of the address
 		lease     *coordinationv1.Lease // as last written; nil: not known
 	}
 }
@@ -95,7 +96,10 @@ func New(c Config) *Fleet {
 		f.nodes[name], f.order = n, append(f.order, n)
 	}
 	f.loop = reconcile.New("simulated-node", f.reconcile, reconcile.Options{Workers: c.Workers, Logger: c.Logger})
-	f.pods.OnChange(func(_, new *corev1.Pod) { f.look(new) })
+	f.pods.OnChange(func(old, new *corev1.Pod) {
+		f.addressesChanged(old, new)
+		f.look(new)
+	})
 	f.reports = reconcile.New("simulated-node-status", f.report, reconcile.Options{Workers: 4, Logger: c.Logger})
 	f.told = client.InformerFor[*corev1.Node](c.Informers)
 	f.told.OnChange(f.nodeChanged)
