@@ -92,7 +92,7 @@ func fileKeyRef(r *corev1.FileKeySelector, path *field.Path) field.ErrorList {
 	if r.Path == "" {
 		return append(errs, field.Required(path.Child("path"), ""))
 	}
-	return append(errs, localFile(r.Path, path.Child("path"))...)
+	return append(errs, noBacksteps(r.Path, path.Child("path"))...)
 }
 
 func envFrom(sources []corev1.EnvFromSource, path *field.Path) field.ErrorList {

@@ -18,4 +18,5 @@ func defaultPersistentVolumeClaim(c *corev1.PersistentVolumeClaim) {
 	DefaultPersistentVolumeClaimSpec(&c.Spec)
 	orSet(&c.Status.Phase, corev1.ClaimPending)
 	roundResources(c.Status.Capacity)
+	roundResources(c.Status.AllocatedResources)
 }

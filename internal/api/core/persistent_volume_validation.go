@@ -114,7 +114,7 @@ func persistentSources(s *corev1.PersistentVolumeSpec, volume string, spec *fiel
 			return requiredIf(len(s.CephFS.Monitors) == 0, spec.Child("cephfs", "monitors"))
 		}},
 		{name: "iscsi", set: s.ISCSI != nil, check: func(f *field.Path) field.ErrorList { return persistentISCSI(s.ISCSI, volume, f) }},
-		{name: "cinder", set: s.Cinder != nil, check: func(f *field.Path) field.ErrorList { return requiredIf(s.Cinder.VolumeID == "", f.Child("volumeID")) }},
+		{name: "cinder", set: s.Cinder != nil, check: func(f *field.Path) field.ErrorList { return persistentCinder(s.Cinder, f) }},
 		{name: "fc", set: s.FC != nil, check: func(f *field.Path) field.ErrorList { return fibreChannel(s.FC, f) }},
 		// Upstream lets a flex volume stand beside one that came before it.
 		{name: "flexVolume", set: s.FlexVolume != nil, beside: true, check: func(f *field.Path) field.ErrorList {
@@ -238,4 +238,13 @@ func renameKeys(list, wanted []corev1.NodeSelectorRequirement) {
 			list[i].Key = wanted[i].Key
 		}
 	}
+}
+
+func persistentCinder(s *corev1.CinderPersistentVolumeSource, at *field.Path) field.ErrorList {
+	errs := requiredIf(s.VolumeID == "", at.Child("volumeID"))
+	if ref := s.SecretRef; ref != nil {
+		errs = append(errs, requiredIf(ref.Name == "", at.Child("secretRef", "name"))...)
+		errs = append(errs, requiredIf(ref.Namespace == "", at.Child("secretRef", "namespace"))...)
+	}
+	return errs
 }

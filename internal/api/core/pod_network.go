@@ -29,12 +29,12 @@ func (p *podCheck) dns(path *field.Path) field.ErrorList {
 		}
 		return nil
 	}
-	var errs field.ErrorList
 	at := path.Child("nameservers")
 	if none && len(c.Nameservers) == 0 {
-		errs = append(errs, field.Required(at,
-			fmt.Sprintf("must provide at least one DNS nameserver when `dnsPolicy` is %s", corev1.DNSNone)))
+		return field.ErrorList{field.Required(at,
+			fmt.Sprintf("must provide at least one DNS nameserver when `dnsPolicy` is %s", corev1.DNSNone))}
 	}
+	var errs field.ErrorList
 	if len(c.Nameservers) > maxNameservers {
 		errs = append(errs, field.Invalid(at, c.Nameservers, fmt.Sprintf("must not have more than %v nameservers", maxNameservers)))
 	}
