@@ -10,11 +10,13 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// Refs gives the objects that an environment refers to; nil where one is
-// not there.
+// Refs gives what an environment refers to: objects, nil where one is not
+// there, and the text of files in the pod's volumes, with an error of
+// fs.ErrNotExist.
 type Refs struct {
 	ConfigMap func(name string) *corev1.ConfigMap
 	Secret    func(name string) *corev1.Secret
+	File      func(volume, path string) (string, error)
 }
 
 // EnvInput is what a container's environment is made of.
@@ -146,6 +148,8 @@ func valueFrom(in EnvInput, from *corev1.EnvVarSource) (value string, ok bool, e
 		return configMapKey(in, from.ConfigMapKeyRef)
 	case from.SecretKeyRef != nil:
 		return secretKey(in, from.SecretKeyRef)
+	case from.FileKeyRef != nil:
+		return fileKey(in, from.FileKeyRef)
 	}
 	return "", false, nil
 }

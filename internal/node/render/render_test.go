@@ -1,6 +1,7 @@
 package render
 
 import (
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -78,6 +79,12 @@ func envInput(c *corev1.Container) EnvInput {
 				}
 				return &corev1.Secret{Data: map[string][]byte{"K": []byte("from-secret")}}
 			},
+			File: func(volume, path string) (string, error) {
+				if volume != "v" || path != "env" {
+					return "", fs.ErrNotExist
+				}
+				return "K='from-file'\nEMPTY=''\nbad", nil
+			},
 		},
 	}
 }
@@ -94,6 +101,7 @@ func TestEnv(t *testing.T) {
 		},
 		Env: []corev1.EnvVar{
 			{Name: "B", Value: "$(K)-$(LATER)-$(KUBERNETES_SERVICE_HOST)"}, {Name: "LATER", Value: "x"},
+			{Name: "FILE", ValueFrom: &corev1.EnvVarSource{FileKeyRef: &corev1.FileKeySelector{VolumeName: "v", Path: "env", Key: "K"}}},
 			{Name: "LABEL", ValueFrom: ref("metadata.labels['a']")}, {Name: "HOST", ValueFrom: ref("status.hostIP")}, {Name: "HOSTS", ValueFrom: ref("status.hostIPs")},
 			{Name: "CPU", ValueFrom: &corev1.EnvVarSource{ResourceFieldRef: &corev1.ResourceFieldSelector{Resource: "limits.cpu"}}},
 			{Name: "MEM", ValueFrom: &corev1.EnvVarSource{ResourceFieldRef: &corev1.ResourceFieldSelector{Resource: "limits.memory", Divisor: resource.MustParse("1Mi")}}},
@@ -101,7 +109,7 @@ func TestEnv(t *testing.T) {
 	}
 	got := testEnv(t, c)
 	for name, want := range map[string]string{
-		"P_K": "from-cm", "K": "from-secret", "B": "from-secret-$(LATER)-10.96.0.1", "LABEL": "b", "HOST": "192.0.2.1", "HOSTS": "192.0.2.1,2001:db8::1",
+		"P_K": "from-cm", "K": "from-secret", "FILE": "from-file", "B": "from-secret-$(LATER)-10.96.0.1", "LABEL": "b", "HOST": "192.0.2.1", "HOSTS": "192.0.2.1,2001:db8::1",
 		"CPU": "2", "MEM": "8192", "KUBERNETES_SERVICE_PORT_HTTPS": "443", "MY_WEB_SERVICE_HOST": "10.96.0.9", "MY_WEB_PORT": "tcp://10.96.0.9:80",
 		"MY_WEB_PORT_80_TCP_ADDR": "10.96.0.9", "MY_WEB_PORT_80_TCP_PROTO": "tcp",
 	} {
@@ -126,6 +134,11 @@ func TestEnvErrors(t *testing.T) {
 		{corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "cm"}, Key: "k"}}, "couldn't find key k in ConfigMap ns/cm"},
 		{corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "s"}, Key: "k"}}, "couldn't find key k in Secret ns/s"},
 		{corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "none"}, Key: "k", Optional: &yes}}, ""},
+		{corev1.EnvVarSource{FileKeyRef: &corev1.FileKeySelector{VolumeName: "v", Path: "none", Key: "K"}}, `file "none" not found in volume "v"`},
+		{corev1.EnvVarSource{FileKeyRef: &corev1.FileKeySelector{VolumeName: "v", Path: "none", Key: "K", Optional: &yes}}, ""},
+		{corev1.EnvVarSource{FileKeyRef: &corev1.FileKeySelector{VolumeName: "v", Path: "env", Key: "EMPTY"}}, `environment variable key "EMPTY" not found in file "env" of volume "v"`},
+		{corev1.EnvVarSource{FileKeyRef: &corev1.FileKeySelector{VolumeName: "v", Path: "env", Key: "EMPTY", Optional: &yes}}, ""},
+		{corev1.EnvVarSource{FileKeyRef: &corev1.FileKeySelector{VolumeName: "v", Path: "env", Key: "OTHER", Optional: &yes}}, `couldn't parse env file "env" of volume "v": line 3: there is no =`},
 	}
 	for _, tc := range cases {
 		_, err := Env(envInput(&corev1.Container{Name: "c", Env: []corev1.EnvVar{{Name: "X", ValueFrom: &tc.env}}}))

@@ -263,5 +263,6 @@ func (s *start) refs() (render.Refs, error) {
 	return render.Refs{
 		ConfigMap: func(name string) *corev1.ConfigMap { return maps[name] },
 		Secret:    func(name string) *corev1.Secret { return secrets[name] },
+		File:      func(volume, path string) (string, error) { return s.mounts[volume].ReadFile(path) },
 	}, nil
 }

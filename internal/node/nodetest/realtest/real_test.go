@@ -37,7 +37,7 @@ func TestWhatContainersSee(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := `set -e
-echo env $GREETING $WHO $POD_IP $LIMIT
+echo env $GREETING $WHO $POD_IP $LIMIT $WROTE
 echo file $(cat /etc/settings/colour) $(cat /one)
 echo user $(id -u) $(id -g) $(id -G)
 touch /scratch/x && echo scratch $(stat -c %g:%a /scratch)
@@ -65,7 +65,11 @@ exit 3`
 			{Name: "WHO", Value: "world"}, {Name: "GREETING", Value: "hello-$(WHO)"},
 			{Name: "POD_IP", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.podIP"}}},
 			{Name: "LIMIT", ValueFrom: &corev1.EnvVarSource{ResourceFieldRef: &corev1.ResourceFieldSelector{Resource: "limits.memory"}}},
+			{Name: "WROTE", ValueFrom: &corev1.EnvVarSource{FileKeyRef: &corev1.FileKeySelector{VolumeName: "scratch", Path: "env", Key: "WROTE"}}},
 		}
+		first := c.DeepCopy()
+		first.Name, first.Env, first.Command = "first", nil, []string{"sh", "-c", `echo "WROTE='by the first'" > /scratch/env`}
+		p.Spec.InitContainers = []corev1.Container{*first}
 	}))
 	p := m.await("a", "has ended", ended)
 	if p.Status.Phase != corev1.PodFailed || p.Status.ContainerStatuses[0].State.Terminated == nil {
@@ -76,7 +80,7 @@ exit 3`
 	}
 	got := m.log(p)
 	for _, want := range []string{
-		"env hello-world world " + p.Status.PodIP + " 67108864", "file blue blue", "user 1000 2000 2000 3000", "scratch 3000:2777", "read-only", "host a", "nnp NoNewPrivs: 1", "seccomp Seccomp: 2",
+		"env hello-world world " + p.Status.PodIP + " 67108864 by the first", "file blue blue", "user 1000 2000 2000 3000", "scratch 3000:2777", "read-only", "host a", "nnp NoNewPrivs: 1", "seccomp Seccomp: 2",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the container did not say %q:\n%s", want, got)
