@@ -13,8 +13,9 @@ func TestDocumentsOfKindsWhoseOperationsAreNamedAlike(t *testing.T) {
 	want(t, s, 201, "POST", definitions, definition(none, ""))
 	other := strings.NewReplacer("widgets", "widgetstatuses", `"Widget"`, `"WidgetStatus"`)
 	want(t, s, 201, "POST", definitions, other.Replace(definition(none, "")))
-	eventually(t, s, 200, widgets)
-	eventually(t, s, 200, other.Replace(widgets))
+	for _, name := range []string{"widgets.example.com", "widgetstatuses.example.com"} { // told after documents are made
+		eventuallyHas(t, s, name, "Established", "True InitialNamesAccepted")
+	}
 
 	whole := want(t, s, 200, "GET", "/openapi/v2", "")
 	v3 := want(t, s, 200, "GET", "/openapi/v3/apis/example.com/v1", "")
@@ -42,7 +43,7 @@ func TestDocumentsOfKindsWhoseOperationsAreNamedAlike(t *testing.T) {
 func TestParametersOfTheDocumentAreThere(t *testing.T) {
 	s := start(t)
 	want(t, s, 201, "POST", definitions, definition(none, ""))
-	eventually(t, s, 200, widgets)
+	eventuallyHas(t, s, "widgets.example.com", "Established", "True InitialNamesAccepted")
 	_, _, raw := s.Do(t, "GET", "/openapi/v2", "")
 	var whole struct {
 		Paths      map[string]json.RawMessage `json:"paths"`
