@@ -22,6 +22,10 @@ func (c *clusterFlags) asBefore(flags *pflag.FlagSet) {
 		"run-dir":         func() { c.RunDir = before.RunDir },
 		"pod-log-dir":     func() { c.LogDir = before.LogDir },
 		"cgroup-parent":   func() { c.CgroupParent = before.CgroupParent },
+		"node-name":       func() { c.NodeName = before.NodeName },
+		"api-port":        func() { c.APIPort = before.APIPort },
+		"http-port":       func() { c.HTTPPort = before.HTTPPort },
+		"https-port":      func() { c.HTTPSPort = before.HTTPSPort },
 	} {
 		if !flags.Changed(flag) {
 			take()

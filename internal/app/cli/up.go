@@ -28,7 +28,7 @@ func newUp() *cobra.Command {
 		Short: "Bring the cluster on this machine up",
 		Long: `Bring the cluster on this machine up, in the background, and write the context
 "knarr" into your kubeconfig. A cluster that was down comes back with all that
-is in it; one that runs already is left alone. Its networks and folders need not
+is in it; one that runs already is left alone. Its networks, ports and folders need not
 be said again, other settings do: a file (--config) or "knarr install" keeps them.
 
 With --server this machine becomes a node of a cluster on another one; "knarr

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/knarr-io/knarr/internal/app/keep"
@@ -64,4 +65,25 @@ func sameFile(a, b string) bool {
 	infoA, errA := os.Stat(a)
 	infoB, errB := os.Stat(b)
 	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
+}
+
+// passedOver tells which wishes come too late: what a cluster is called and
+// where it listens is chosen once, when it is made.
+func (s Settings) passedOver(before state) (notes []string) {
+	tell := func(flag, wished, is string) {
+		notes = append(notes, fmt.Sprintf("--%s %s is passed over: the cluster has %s since it was made", flag, wished, is)+
+			remedy.Mark+"leave the flag out, or start over with `knarr down --purge`")
+	}
+	if s.NodeName != "" && s.NodeName != before.NodeName {
+		tell("node-name", s.NodeName, before.NodeName)
+	}
+	for _, port := range []struct {
+		flag       string
+		wished, is int
+	}{{"api-port", s.APIPort, before.APIPort}, {"http-port", s.HTTPPort, before.HTTPPort}, {"https-port", s.HTTPSPort, before.HTTPSPort}} {
+		if port.wished != port.is {
+			tell(port.flag, strconv.Itoa(port.wished), strconv.Itoa(port.is))
+		}
+	}
+	return notes
 }

@@ -2,6 +2,7 @@ package local
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -27,5 +28,25 @@ func TestCommandsGoByWhatUpWasGiven(t *testing.T) {
 	}
 	if got := (state{}).into(defaults).given(); got != defaults.given() {
 		t.Errorf("of a state without them: %+v", got)
+	}
+}
+
+// A wish that comes too late, as another port for a cluster that is there, is
+// told of: it changes nothing.
+func TestLateWishesAreToldOf(t *testing.T) {
+	before := Settings{NodeName: "ship", APIPort: 7443, HTTPPort: 80, HTTPSPort: 443}
+	if notes := before.passedOver(before.state()); len(notes) != 0 {
+		t.Errorf("of what is as it was: %q", notes)
+	}
+	nameless := before
+	nameless.NodeName = ""
+	if notes := nameless.passedOver(before.state()); len(notes) != 0 {
+		t.Errorf("of no name: %q", notes)
+	}
+	wished := Settings{NodeName: "boat", APIPort: 6443, HTTPPort: 80, HTTPSPort: 8443}
+	notes := wished.passedOver(before.state())
+	if len(notes) != 3 || !strings.HasPrefix(notes[0], "--node-name boat is passed over: the cluster has ship since it was made") ||
+		!strings.HasPrefix(notes[1], "--api-port 6443 is passed over: the cluster has 7443") || !strings.HasPrefix(notes[2], "--https-port 8443") {
+		t.Errorf("notes %q", notes)
 	}
 }

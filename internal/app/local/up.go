@@ -169,6 +169,7 @@ func (u *upper) decide(running []keep.Status) error {
 	}
 	u.Overlay = overlay(u.Overlay, before.Overlay)
 	if known {
+		u.notes = append(u.notes, u.passedOver(before)...)
 		u.NodeName = before.NodeName
 		u.APIPort, u.HTTPPort, u.HTTPSPort = before.APIPort, before.HTTPPort, before.HTTPSPort
 		u.Further = before.Further
