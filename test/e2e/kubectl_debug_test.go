@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -99,6 +100,28 @@ func TestKubectlCopiesBothWays(t *testing.T) {
 		k.Run(t, "cp", "box:/tmp/cargo/hold/text", filepath.Join(dir, "back"))
 		if back, err := os.ReadFile(filepath.Join(dir, "back")); err != nil || string(back) != text {
 			t.Errorf("what came back has %d bytes of %d (%v)", len(back), len(text), err)
+		}
+	})
+}
+
+// Ctrl-C ends what would go on, also where it heeds no signal by itself.
+func TestKubectlEndsWhenInterrupted(t *testing.T) {
+	t.Parallel()
+	eachKubectl(t, func(t *testing.T, s *harness.Space, k harness.Kubectl) {
+		s.Apply(t, sleeper("box"))
+		s.Ready(t, "box")
+		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+		defer cancel()
+		for begun, args := range map[string][]string{
+			"Starting to serve": {"proxy", "--port=0"},
+			"aboard":            {"exec", "box", "--", "sh", "-c", "echo aboard; sleep 1000"},
+		} {
+			command := k.Start(t, args...)
+			command.Await(t, begun)
+			command.Signal(t, os.Interrupt)
+			if err := command.Wait(ctx); ctx.Err() != nil {
+				t.Errorf("after Ctrl-C: %v", err)
+			}
 		}
 	})
 }

@@ -3,8 +3,10 @@ package cli
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -31,6 +33,8 @@ func newKubectl() *cobra.Command {
 // runKubectl is kubectl itself, set to the context that `knarr up` wrote
 // unless the arguments choose another cluster.
 func runKubectl(cmd *cobra.Command, args []string) error {
+	// Not all of kubectl looks at its context: signals end it, as they do upstream's.
+	signal.Reset(os.Interrupt, syscall.SIGTERM)
 	flags := genericclioptions.NewConfigFlags(true).WithDeprecatedPasswordFlag().WithDiscoveryBurst(300).WithDiscoveryQPS(50)
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	k := kubectl.NewDefaultKubectlCommandWithArgs(kubectl.KubectlOptions{

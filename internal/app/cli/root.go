@@ -23,6 +23,7 @@ import (
 func Main(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second one ends what does not heed the first
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
