@@ -17,8 +17,12 @@ func Exec(runtime *cri.Client, container string, command []string, timeout time.
 	return func(ctx context.Context) (Outcome, string) {
 		// The runtime kills the command when its time is over; the call itself
 		// may take a little longer than the probe's own deadline.
-		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout+5*time.Second)
+		// The runtime is not told of that end: it would say, as of a command, that
+		// time was over.
+		call, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		defer cancel()
+		late := time.AfterFunc(timeout+5*time.Second, cancel)
+		defer late.Stop()
 		stop := context.AfterFunc(ctx, func() {
 			if errors.Is(ctx.Err(), context.Canceled) {
 				cancel()
