@@ -155,7 +155,7 @@ restartPolicy: Never
 containers:
 - name: main
   image: busybox:1.35
-  command: [sh, -c, "dd if=/dev/zero of=/data/much bs=64k count=1024; stat -c %s /data/much"]
+  command: [sh, -c, "exec 2>&1; dd if=/dev/zero of=/data/much bs=64k count=1024; stat -c %s /data/much"]
   volumeMounts: [{name: data, mountPath: /data}]
 volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
 `))
