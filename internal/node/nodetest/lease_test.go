@@ -16,8 +16,13 @@ func TestLeaseIsRenewedWithoutRuntime(t *testing.T) {
 	w.stop()
 	w.kubelet.LeaseSeconds = 4
 	w.start()
+	leases := client.For[*coordinationv1.Lease](w.cluster.Admin)
+	w.eventually("the node has a lease, which it gets after its status", func() bool {
+		_, err := leases.Get(t.Context(), corev1.NamespaceNodeLease, "n1")
+		return err == nil
+	})
 	renewed := func() time.Time {
-		l, err := client.For[*coordinationv1.Lease](w.cluster.Admin).Get(t.Context(), corev1.NamespaceNodeLease, "n1")
+		l, err := leases.Get(t.Context(), corev1.NamespaceNodeLease, "n1")
 		if err != nil {
 			t.Fatal(err)
 		}
