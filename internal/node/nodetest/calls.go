@@ -30,6 +30,9 @@ func (r *Runtime) RunPodSandbox(_ context.Context, req *runtimeapi.RunPodSandbox
 		Labels:  cfg.GetLabels(), Annotations: cfg.GetAnnotations(),
 	}}
 	r.tellLocked(runtimeapi.ContainerEventType_CONTAINER_STARTED_EVENT, id, id)
+	if err := r.faultLocked(LostRun); err != nil {
+		return nil, err
+	}
 	return &runtimeapi.RunPodSandboxResponse{PodSandboxId: id}, nil
 }
 
@@ -83,6 +86,9 @@ func (r *Runtime) PodSandboxStatus(_ context.Context, req *runtimeapi.PodSandbox
 	s := r.mu.sandboxes[req.GetPodSandboxId()]
 	if s == nil {
 		return nil, missing(req.GetPodSandboxId())
+	}
+	if err := r.faultLocked("PodSandboxStatus"); err != nil {
+		return nil, err
 	}
 	if r.mu.broken[s.config.GetMetadata().GetName()] {
 		return nil, status.Error(codes.Unknown, "the sandbox is in pieces")
@@ -203,6 +209,9 @@ func (r *Runtime) ContainerStatus(_ context.Context, req *runtimeapi.ContainerSt
 	c := r.mu.containers[req.GetContainerId()]
 	if c == nil {
 		return nil, missing(req.GetContainerId())
+	}
+	if err := r.faultLocked("ContainerStatus"); err != nil {
+		return nil, err
 	}
 	return &runtimeapi.ContainerStatusResponse{Status: c.status}, nil
 }

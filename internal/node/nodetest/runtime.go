@@ -39,6 +39,7 @@ type Runtime struct {
 		written    map[string]uint64
 		imageDir   string           // on the images' file system
 		held       map[string]*gate // by method
+		silent     bool             // no events are told
 		// removedWithLogs counts sandboxes that went before their logs.
 		removedWithLogs int
 	}
@@ -56,6 +57,9 @@ type container struct {
 	status  *runtimeapi.ContainerStatus
 	ended   chan struct{}
 }
+
+// LostRun is for answers of RunPodSandbox that get lost.
+const LostRun = "RunPodSandbox, answered"
 
 // NewRuntime makes a runtime that has the given images.
 func NewRuntime(images ...string) *Runtime {
@@ -112,11 +116,19 @@ func (r *Runtime) Serve(path string) error {
 // Stop ends the server; its state stays for another Serve.
 func (r *Runtime) Stop() { r.server.Stop() }
 
-// Fail makes the next calls of a method fail, one by one.
+// Fail makes the next calls of a method fail, one by one. Under the name
+// LostRun they are those of RunPodSandbox, which do what was asked for.
 func (r *Runtime) Fail(method string, errs ...error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.mu.faults[method] = append(r.mu.faults[method], errs...)
+}
+
+// Silence loses the events that come from now on.
+func (r *Runtime) Silence() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.silent = true
 }
 
 // Mend makes the calls of a method succeed again.
@@ -218,6 +230,11 @@ func (r *Runtime) KillSandboxes() {
 // begin counts a call and takes the next fault.
 func (r *Runtime) beginLocked(method, name string) error {
 	r.mu.calls = append(r.mu.calls, method+" "+name)
+	return r.faultLocked(method)
+}
+
+// faultLocked takes the next fault of a method.
+func (r *Runtime) faultLocked(method string) error {
 	if list := r.mu.faults[method]; len(list) > 0 {
 		r.mu.faults[method] = list[1:]
 		return list[0]
@@ -268,6 +285,9 @@ func (r *Runtime) tellLocked(kind runtimeapi.ContainerEventType, id, sandbox str
 		}
 	}
 	for ch := range r.mu.streams {
+		if r.mu.silent {
+			break
+		}
 		select {
 		case ch <- ev:
 		default:

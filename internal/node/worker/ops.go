@@ -176,6 +176,7 @@ func (w *Worker) refresh(now time.Time) time.Time {
 
 func (w *Worker) runSandbox(a podstate.Action) func() func() {
 	pod, again := w.view.Allocated.Apply(w.view.Pod), len(w.view.Sandboxes) > 0
+	find := w.madeBefore()
 	return func() func() {
 		if again {
 			w.deps.podEvent(pod, corev1.EventTypeNormal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
@@ -188,6 +189,9 @@ func (w *Worker) runSandbox(a podstate.Action) func() func() {
 			err = makeLogDir(cfg.GetLogDirectory())
 		}
 		if err == nil {
+			id, err = find()
+		}
+		if err == nil && id == "" {
 			id, err = w.deps.Runtime.RunSandbox(w.ctx, cfg, handler)
 		}
 		w.deps.Metrics.SandboxRun(handler, time.Since(began), err)
@@ -268,6 +272,8 @@ func (w *Worker) stopSandbox(a podstate.Action) func() func() {
 				w.view.NotBefore[podstate.ReleaseKey] = time.Now().Add(time.Second)
 			case cri.IsNotFound(statusErr):
 				w.forgetSandbox(a.Target)
+			case statusErr != nil:
+				w.sandboxStopped(a.Target)
 			default:
 				w.observe(st.GetStatus(), st.GetContainersStatuses())
 			}

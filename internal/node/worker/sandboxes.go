@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -28,6 +29,39 @@ func (w *Worker) sandboxConfig(pod *corev1.Pod, attempt uint32) (handler string,
 		}
 	}
 	return handler, render.Sandbox(in), nil
+}
+
+// madeBefore looks, when a try to make a sandbox failed, for one that was made
+// all the same: a runtime that dies may not have told of it.
+func (w *Worker) madeBefore() func() (id string, err error) {
+	if w.mounts == 0 {
+		return func() (string, error) { return "", nil }
+	}
+	known := map[string]bool{}
+	for _, s := range w.view.Sandboxes {
+		known[s.GetId()] = true
+	}
+	return func() (string, error) {
+		found, err := w.deps.Runtime.Sandboxes(w.ctx, map[string]string{render.LabelPodUID: string(w.uid)})
+		for _, s := range found {
+			if s.GetState() == runtimeapi.PodSandboxState_SANDBOX_READY && s.GetLabels()[render.LabelPodUID] == string(w.uid) && !known[s.GetId()] {
+				return s.GetId(), nil
+			}
+		}
+		return "", err
+	}
+}
+
+// sandboxStopped takes in that the runtime stopped a sandbox of which it
+// cannot tell: nobody has to stop it again.
+func (w *Worker) sandboxStopped(id string) {
+	for i, s := range w.view.Sandboxes {
+		if s.GetId() == id {
+			stopped := proto.CloneOf(s)
+			stopped.State = runtimeapi.PodSandboxState_SANDBOX_NOTREADY
+			w.view.Sandboxes[i] = stopped
+		}
+	}
 }
 
 // runtimeHandler is what the pod's RuntimeClass names.

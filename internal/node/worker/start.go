@@ -120,7 +120,9 @@ func (s *start) run() error {
 		return &startFailure{reasonRun, err}
 	}
 	s.event(corev1.EventTypeNormal, "Started", "Container started")
-	s.look()
+	if !s.look() {
+		s.assume(cfg)
+	}
 	return s.postStart()
 }
 
@@ -129,17 +131,33 @@ func (s *start) event(typ, reason, message string) {
 }
 
 // look takes in the container's state, without waiting for the runtime's event.
-func (s *start) look() {
+func (s *start) look() bool {
 	st, err := s.w.deps.Runtime.ContainerStatus(s.ctx, s.id)
 	if err != nil {
-		if s.ctx.Err() != nil {
-			return
+		if s.ctx.Err() == nil {
+			s.w.logger.Warn("container status is unknown", "container", s.c.Name, "id", s.id, "error", err)
 		}
-		s.w.logger.Warn("container status is unknown", "container", s.c.Name, "id", s.id, "error", err)
-		return
+		return false
 	}
 	sandbox := s.sandbox
 	s.w.post(func() { s.w.observe(sandbox, []*runtimeapi.ContainerStatus{st}) })
+	return true
+}
+
+// assume takes in that the container was started, where the runtime could not
+// tell more of it: else it would be started a second time beside itself. What
+// the runtime tells later counts.
+func (s *start) assume(cfg *runtimeapi.ContainerConfig) {
+	now := time.Now().UnixNano()
+	st := &runtimeapi.ContainerStatus{
+		Id: s.id, Metadata: cfg.GetMetadata(), State: runtimeapi.ContainerState_CONTAINER_RUNNING, CreatedAt: now, StartedAt: now,
+		Image: cfg.GetImage(), ImageRef: cfg.GetImage().GetImage(), Labels: cfg.GetLabels(), Annotations: cfg.GetAnnotations(), Mounts: cfg.GetMounts(),
+	}
+	s.w.post(func() {
+		if i := s.w.view.Newest(s.c.Name); i == nil || i.ID() != s.id || !i.Running() {
+			s.w.observe(s.sandbox, []*runtimeapi.ContainerStatus{st})
+		}
+	})
 }
 
 func (s *start) postStart() error {
