@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"maps"
 	"net/netip"
 
 	"github.com/knarr-io/knarr/internal/network/ruleset"
@@ -30,13 +29,14 @@ type book struct {
 	owners map[owner]Rendered
 	claims map[ruleset.Key]map[owner]string
 	ready  map[netip.Addr]int
-	udp    map[netip.Addr]int // of ready, those that UDP is sent to
-	// touched are the addresses of changes that were not applied yet, and
-	// whether UDP goes to them, or went. Who applies them empties it.
-	touched map[netip.Addr]bool
-	// ended are the UDP frontends that led to an address, and in changes that
-	// were not applied yet do no more.
-	ended map[netip.Addr]map[netip.AddrPort]bool
+	// touched are the addresses of changes that were not applied yet. Who
+	// applies them empties it.
+	touched map[netip.Addr]struct{}
+	udp     map[Flow]int // the ways that UDP takes
+	// ended are ways that UDP took, and in changes that were not applied yet
+	// takes no more; those of a frontend in judged all that are not in udp.
+	ended  map[Flow]struct{}
+	judged map[netip.AddrPort]bool
 	// begun says that something was applied. From then on fresh are the UDP
 	// frontends of changes that were not applied yet.
 	begun bool
@@ -46,8 +46,8 @@ type book struct {
 func newBook() *book {
 	return &book{
 		owners: map[owner]Rendered{}, claims: map[ruleset.Key]map[owner]string{},
-		ready: map[netip.Addr]int{}, udp: map[netip.Addr]int{}, touched: map[netip.Addr]bool{},
-		ended: map[netip.Addr]map[netip.AddrPort]bool{}, fresh: newFrontends(),
+		ready: map[netip.Addr]int{}, touched: map[netip.Addr]struct{}{},
+		udp: map[Flow]int{}, ended: map[Flow]struct{}{}, judged: map[netip.AddrPort]bool{}, fresh: newFrontends(),
 	}
 }
 
@@ -73,48 +73,50 @@ func (b *book) set(o owner, next Rendered, change ruleset.Change) ruleset.Change
 	for key, verdict := range next.Elements {
 		b.claim(key, o, &verdict, change)
 	}
-	for addr, udp := range old.Ready {
-		b.touched[addr] = b.touched[addr] || udp
+	for addr := range old.Ready {
+		b.touched[addr] = struct{}{}
 		count(b.ready, addr, -1)
-		if udp {
-			count(b.udp, addr, -1)
-		}
 	}
-	for addr, udp := range next.Ready {
-		b.touched[addr] = b.touched[addr] || udp
+	for addr := range next.Ready {
+		b.touched[addr] = struct{}{}
 		count(b.ready, addr, 1)
-		if udp {
-			count(b.udp, addr, 1)
-		}
 	}
-	b.end(old, next)
+	for way := range old.UDP {
+		b.ended[way] = struct{}{}
+		count(b.udp, way, -1)
+	}
+	for way := range next.UDP {
+		count(b.udp, way, 1)
+	}
 	return change
 }
 
-// end notes which UDP flows an owner leaves behind.
-func (b *book) end(old, next Rendered) {
-	for addr, udp := range old.Ready {
-		if !udp || next.Ready[addr] {
-			continue
-		}
-		if b.ended[addr] == nil {
-			b.ended[addr] = map[netip.AddrPort]bool{}
-		}
-		maps.Copy(b.ended[addr], udpFrontends(old))
-	}
-	for addr, udp := range next.Ready {
-		if udp && b.ended[addr] != nil { // it is back before anything was applied
-			for to := range udpFrontends(next) {
-				delete(b.ended[addr], to)
-			}
-		}
+func count[K comparable](of map[K]int, what K, n int) {
+	if of[what] += n; of[what] == 0 {
+		delete(of, what)
 	}
 }
 
-func count(of map[netip.Addr]int, addr netip.Addr, n int) {
-	if of[addr] += n; of[addr] == 0 {
-		delete(of, addr)
+// gone tells whether a tracked flow has to end: it takes a way that is none any
+// more, or began before its frontend was there. Flows of others to the same
+// endpoint go on, and so do those that take a way which there is.
+func (b *book) gone(f Flow) bool {
+	for _, way := range []Flow{f, f.asOfNode()} {
+		if b.udp[way] > 0 {
+			return false
+		}
 	}
+	for _, way := range []Flow{f, f.asOfNode()} {
+		if _, ended := b.ended[way]; ended || b.judged[way.To] && f.By != f.To {
+			return true
+		}
+	}
+	return b.fresh.addrs[f.By.Addr()] || b.fresh.ports[f.To.Port()]
+}
+
+// endsFlows tells whether any flow may have to end.
+func (b *book) endsFlows() bool {
+	return len(b.ended)+len(b.judged)+len(b.fresh.addrs)+len(b.fresh.ports) > 0
 }
 
 // note keeps what a change brings until it is applied. What stands at the start
@@ -125,10 +127,19 @@ func (b *book) note(change ruleset.Change) {
 	}
 }
 
+// judge is noted when the table was compared with the kernel's: what went while
+// nobody looked has no other trace than the flows themselves.
+func (b *book) judge(standing ruleset.Standing, want ruleset.State, change ruleset.Change) {
+	addFrontends(b.judged, standing.Elements)
+	addFrontends(b.judged, want.Elements)
+	b.fresh.add(change)
+}
+
 // applied takes note that all is done that the changes asked for.
 func (b *book) applied() {
 	clear(b.touched)
 	clear(b.ended)
+	clear(b.judged)
 	b.begun, b.fresh = true, newFrontends()
 }
 

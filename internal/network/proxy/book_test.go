@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	"pgregory.net/rapid"
 
 	"github.com/knarr-io/knarr/internal/network/ruleset"
@@ -62,7 +63,33 @@ func draw(t *rapid.T, o owner) Rendered {
 		chain := fmt.Sprintf("svc-%s%d", o.name, i)
 		r.Chains[chain] = ruleset.Chain{{Balance: []ruleset.Target{{Addr: netip.MustParseAddr("10.0.0.1"), Port: rapid.Uint16Range(1, 3).Draw(t, "port")}}}}
 		r.Elements[ruleset.Key{Set: ruleset.NodePorts, Port: rapid.Uint16Range(1, 4).Draw(t, "key")}] = chain
-		r.Ready[netip.MustParseAddr("10.0.0.1")] = true
+		r.Ready[netip.MustParseAddr("10.0.0.1")] = struct{}{}
 	}
 	return r
+}
+
+// A pod that goes leaves no flows of its host ports, whether they are for every
+// address of the node or for one.
+func TestFlowsOfHostPortsEnd(t *testing.T) {
+	pod := &corev1.Pod{Status: corev1.PodStatus{PodIP: podA}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{
+		{HostPort: 514, ContainerPort: 5514, Protocol: corev1.ProtocolUDP},
+		{HostPort: 515, ContainerPort: 5515, Protocol: corev1.ProtocolUDP, HostIP: nodeIP},
+		{HostPort: 516, ContainerPort: 5516, Protocol: corev1.ProtocolTCP},
+	}}}}}
+	flow := func(port, target uint16) Flow {
+		return Flow{To: netip.AddrPortFrom(netip.MustParseAddr(nodeIP), port), By: netip.AddrPortFrom(netip.MustParseAddr(podA), target)}
+	}
+	b, o := newBook(), owner{pod: true, name: "a"}
+	b.set(o, RenderHostPorts(pod), newChange())
+	for step, want := range []bool{false, true} {
+		for _, f := range []Flow{flow(514, 5514), flow(515, 5515)} {
+			if got := b.gone(f); got != want {
+				t.Errorf("step %d: the flow %v is gone: %v, want %v", step, f, got, want)
+			}
+		}
+		if b.gone(flow(516, 5516)) {
+			t.Errorf("step %d: a flow to a port of TCP is gone", step)
+		}
+		b.set(o, newRendered(), newChange())
+	}
 }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -12,29 +11,49 @@ import (
 	"github.com/knarr-io/knarr/internal/network/ruleset"
 )
 
-// ForgetUDP ends the tracked UDP flows that are translated to an address and
-// came to a frontend, so that the next packet of their client finds a living
-// endpoint. An address that is none stands for all: a port alone is one of the
-// node, whichever of its addresses they came to.
-func ForgetUDP(from netip.Addr, to netip.AddrPort) error {
-	filter := &netlink.ConntrackFilter{}
-	failed := []error{filter.AddProtocol(unix.IPPROTO_UDP)}
-	if from.IsValid() {
-		failed = append(failed, filter.AddIP(netlink.ConntrackReplySrcIP, net.IP(from.AsSlice())))
+// Flow is a way that UDP takes: the frontend that it was sent to, and the
+// endpoint that answers. A frontend without an address is a port of the node,
+// whichever of its addresses it came to.
+type Flow struct{ To, By netip.AddrPort }
+
+// asOfNode is the flow as one to a port of the node.
+func (f Flow) asOfNode() Flow {
+	return Flow{To: netip.AddrPortFrom(netip.Addr{}, f.To.Port()), By: f.By}
+}
+
+// listTries bounds how often the kernel's list is read: one that changes
+// meanwhile may lack some.
+const listTries = 5
+
+// ForgetUDP ends the tracked UDP flows that are gone, so that the next packet of
+// their client finds a living endpoint. It reads the kernel's list once.
+func ForgetUDP(gone func(Flow) bool) error {
+	for range listTries {
+		_, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, flowFilter(gone))
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return fmt.Errorf("delete conntrack entries: %w", err)
+		}
 	}
-	if to.Addr().IsValid() {
-		failed = append(failed, filter.AddIP(netlink.ConntrackOrigDstIP, net.IP(to.Addr().AsSlice())))
+	return fmt.Errorf("delete conntrack entries: the kernel's list changed %d times while it was read", listTries)
+}
+
+// flowFilter selects the flows to end.
+type flowFilter func(Flow) bool
+
+// MatchConntrackFlow implements netlink.CustomConntrackFilter.
+func (gone flowFilter) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
+	if flow.Forward.Protocol != unix.IPPROTO_UDP {
+		return false
 	}
-	if to.Port() != 0 {
-		failed = append(failed, filter.AddPort(netlink.ConntrackOrigDstPort, to.Port()))
-	}
-	if err := errors.Join(failed...); err != nil {
-		return fmt.Errorf("conntrack filter: %w", err)
-	}
-	if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, filter); err != nil {
-		return fmt.Errorf("delete conntrack entries from %s to %s: %w", from, to, err)
-	}
-	return nil
+	to, ok := netip.AddrFromSlice(flow.Forward.DstIP)
+	by, known := netip.AddrFromSlice(flow.Reverse.SrcIP)
+	return ok && known && gone(Flow{
+		To: netip.AddrPortFrom(to.Unmap(), flow.Forward.DstPort),
+		By: netip.AddrPortFrom(by.Unmap(), flow.Reverse.SrcPort),
+	})
 }
 
 // frontends are UDP ones by the address, or as ports of the node.
@@ -65,17 +84,16 @@ func (f frontends) add(change ruleset.Change) {
 	}
 }
 
-// udpFrontends are those of an owner; a port alone is one of the node.
-func udpFrontends(r Rendered) map[netip.AddrPort]bool {
-	out := map[netip.AddrPort]bool{}
-	for key := range r.Elements {
+// addFrontends adds the UDP frontends among a table's elements, also those that
+// are refused.
+func addFrontends(to map[netip.AddrPort]bool, elements map[ruleset.Key]string) {
+	for key := range elements {
 		if key.Protocol != unix.IPPROTO_UDP {
 			continue
 		}
 		switch key.Set {
-		case ruleset.Picks, ruleset.Frontends, ruleset.NodePicks, ruleset.NodePorts:
-			out[netip.AddrPortFrom(key.Addr, key.Port)] = true
+		case ruleset.Picks, ruleset.Frontends, ruleset.Refused, ruleset.NodePicks, ruleset.NodePorts, ruleset.RefusedPorts:
+			to[netip.AddrPortFrom(key.Addr, key.Port)] = true
 		}
 	}
-	return out
 }

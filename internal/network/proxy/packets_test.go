@@ -167,9 +167,6 @@ func TestUDPFlowLeavesAGoneEndpoint(t *testing.T) {
 		slice := sliceOf(svc, []discoveryv1.Endpoint{endpoint(addr, true)})
 		slice.Ports[0].Protocol = &svc.Spec.Ports[0].Protocol
 		r := RenderService(svc, []*discoveryv1.EndpointSlice{slice}, Place{Node: "n1"})
-		if !r.Ready[netip.MustParseAddr(addr)] {
-			t.Errorf("%s is not known to be reached by UDP", addr)
-		}
 		if err := l.table.Apply(l.book.set(owner{namespace: "ns", name: "web"}, r, newChange())); err != nil {
 			t.Fatal(err)
 		}
@@ -180,12 +177,20 @@ func TestUDPFlowLeavesAGoneEndpoint(t *testing.T) {
 		t.Fatalf("got %q, %v", answer, err)
 	}
 	udp(podB)
-	came, other := netip.MustParseAddrPort("10.96.0.20:80"), netip.MustParseAddrPort("10.96.0.21:80")
-	l.node.Do(func() error { return ForgetUDP(netip.MustParseAddr(podA), other) })
-	if answer, err := ask(); err != nil || answer != "a "+podC {
-		t.Errorf("after its endpoint left another Service, the flow meets %q, %v", answer, err)
+	went := Flow{To: netip.MustParseAddrPort("10.96.0.20:80"), By: netip.MustParseAddrPort(podA + ":8080")}
+	for _, other := range []Flow{
+		{To: netip.MustParseAddrPort("10.96.0.21:80"), By: went.By}, {To: netip.MustParseAddrPort("10.96.0.20:81"), By: went.By},
+		{To: went.To, By: netip.MustParseAddrPort(podA + ":8081")}, {To: went.To, By: netip.MustParseAddrPort(podB + ":8080")},
+	} {
+		l.node.Do(func() error { return ForgetUDP(func(f Flow) bool { return f == other }) })
+		if answer, err := ask(); err != nil || answer != "a "+podC {
+			t.Errorf("after the flows %v ended, the flow meets %q, %v", other, answer, err)
+		}
 	}
-	l.node.Do(func() error { return ForgetUDP(netip.MustParseAddr(podA), came) })
+	if !l.book.gone(went) {
+		t.Error("the flow is said to go on")
+	}
+	l.node.Do(func() error { return ForgetUDP(l.book.gone) })
 	if answer, err := ask(); err != nil || answer != "b "+podC {
 		t.Errorf("after its endpoint went, the flow meets %q, %v", answer, err)
 	}
@@ -209,12 +214,8 @@ func TestUDPFlowFromBeforeItsService(t *testing.T) {
 	if err := l.table.Apply(change); err != nil {
 		t.Fatal(err)
 	}
-	fresh := newFrontends()
-	fresh.add(change)
-	if !fresh.addrs[netip.MustParseAddr("10.96.0.20")] || !fresh.ports[30080] || len(fresh.addrs)+len(fresh.ports) != 2 {
-		t.Errorf("new frontends: %v", fresh)
-	}
-	l.node.Do(func() error { return ForgetUDP(netip.Addr{}, netip.AddrPortFrom(netip.Addr{}, 30080)) })
+	l.book.fresh.add(change)
+	l.node.Do(func() error { return ForgetUDP(l.book.gone) })
 	if answer, err := ask(); err != nil || answer != "a "+nodeIP {
 		t.Errorf("the flow meets %q, %v", answer, err)
 	}

@@ -30,9 +30,9 @@ type Config struct {
 	// the two may be of different identities.
 	Informers, Pods *client.Informers
 	Table           Table
-	// Forget ends the tracked UDP flows from an address that is no longer an
-	// endpoint of the frontend (ForgetUDP); nil: nothing is tracked.
-	Forget func(from netip.Addr, to netip.AddrPort) error
+	// Forget ends the tracked UDP flows that are gone (ForgetUDP); nil: nothing
+	// is tracked.
+	Forget func(gone func(Flow) bool) error
 	Logger *slog.Logger
 }
 
@@ -180,7 +180,9 @@ func (p *Proxy) step(b *book, whole bool) error {
 		if err != nil {
 			return err
 		}
-		change = ruleset.Diff(standing, b.state())
+		want := b.state()
+		change = ruleset.Diff(standing, want)
+		b.judge(standing, want, change)
 	}
 	if !change.Empty() {
 		if err := p.cfg.Table.Apply(change); err != nil {
@@ -189,7 +191,6 @@ func (p *Proxy) step(b *book, whole bool) error {
 	}
 	p.publish(b)
 	p.forget(b)
-	p.forgetBefore(b.fresh)
 	b.applied()
 	return nil
 }
@@ -235,39 +236,13 @@ func (p *Proxy) publish(b *book) {
 }
 
 // forget ends the UDP flows that would go on, as long as their client sends, to
-// an address which no Service sends UDP to any more, or not the one that they
-// came by. Flows of others to that address stay.
+// where they lead no more.
 func (p *Proxy) forget(b *book) {
-	if p.cfg.Forget == nil {
+	if p.cfg.Forget == nil || !b.endsFlows() {
 		return
 	}
-	for addr, udp := range b.touched {
-		if udp && b.udp[addr] == 0 {
-			p.end(addr, netip.AddrPort{})
-			continue
-		}
-		for to := range b.ended[addr] {
-			p.end(addr, to)
-		}
-	}
-}
-
-// forgetBefore ends UDP flows that began before their Service was there.
-func (p *Proxy) forgetBefore(fresh frontends) {
-	if p.cfg.Forget == nil {
-		return
-	}
-	for addr := range fresh.addrs {
-		p.end(addr, netip.AddrPort{})
-	}
-	for port := range fresh.ports {
-		p.end(netip.Addr{}, netip.AddrPortFrom(netip.Addr{}, port))
-	}
-}
-
-func (p *Proxy) end(from netip.Addr, to netip.AddrPort) {
-	if err := p.cfg.Forget(from, to); err != nil {
-		p.cfg.Logger.Warn("UDP flows to where no Service leads could not be ended", "from", from, "to", to, "error", err)
+	if err := p.cfg.Forget(b.gone); err != nil {
+		p.cfg.Logger.Warn("UDP flows to where no Service leads could not be ended", "error", err)
 	}
 }
 

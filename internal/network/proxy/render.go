@@ -24,10 +24,11 @@ const EdgeAnnotation = "knarr.io/served-by-node"
 type Rendered struct {
 	ruleset.State
 	// Ready are the pod addresses that new connections are sent to while
-	// their pods live on; true where UDP is among what is sent. Endpoints
-	// that end and still serve, in want of others, are not among them: nobody
-	// waits for those to leave.
-	Ready map[netip.Addr]bool
+	// their pods live on. Endpoints that end and still serve, in want of
+	// others, are not among them: nobody waits for those to leave.
+	Ready map[netip.Addr]struct{}
+	// UDP are the ways that UDP takes, those to such endpoints too.
+	UDP map[Flow]struct{}
 	// Health is what the Service's health check node port answers.
 	Health Health
 }
@@ -35,7 +36,7 @@ type Rendered struct {
 func newRendered() Rendered {
 	return Rendered{
 		State: ruleset.State{Chains: map[string]ruleset.Chain{}, Elements: map[ruleset.Key]string{}},
-		Ready: map[netip.Addr]bool{},
+		Ready: map[netip.Addr]struct{}{}, UDP: map[Flow]struct{}{},
 	}
 }
 
@@ -107,7 +108,7 @@ type portRender struct {
 func (p *portRender) render() {
 	for _, t := range slices.Concat(p.all, p.local) {
 		if p.ready && !p.leaving[t.Addr] {
-			p.out.Ready[t.Addr] = p.out.Ready[t.Addr] || p.protocol == unix.IPPROTO_UDP
+			p.out.Ready[t.Addr] = struct{}{}
 		}
 		p.out.Elements[ruleset.Key{Set: ruleset.Hairpin, Addr: t.Addr}] = ""
 	}
@@ -139,6 +140,7 @@ func (p *portRender) renderExternal() {
 		return
 	}
 	key := ruleset.Key{Protocol: p.protocol, Port: uint16(p.port.NodePort)}
+	p.ways(key)
 	switch {
 	case external.pick != 0:
 		key.Set = ruleset.NodePicks
@@ -159,6 +161,20 @@ func (p *portRender) targets(frontend ruleset.Key, set string) {
 		frontend.Set, frontend.Index = set, uint32(i)
 		p.out.Elements[frontend] = t.String()
 	}
+}
+
+// ways notes those of UDP from a frontend.
+func (p *portRender) ways(frontend ruleset.Key) {
+	if p.protocol != unix.IPPROTO_UDP {
+		return
+	}
+	for _, t := range slices.Concat(p.all, p.local) {
+		p.out.UDP[wayOf(frontend, t)] = struct{}{}
+	}
+}
+
+func wayOf(frontend ruleset.Key, t ruleset.Target) Flow {
+	return Flow{To: netip.AddrPortFrom(frontend.Addr, frontend.Port), By: netip.AddrPortFrom(t.Addr, t.Port)}
 }
 
 // renderBalancer renders the addresses of the load balancer, which may be for
@@ -213,6 +229,7 @@ func (p *portRender) frontend(ip string, to lead) {
 		return
 	}
 	key := ruleset.Key{Addr: addr, Protocol: p.protocol, Port: uint16(p.port.Port)}
+	p.ways(key)
 	switch {
 	case to.pick != 0:
 		key.Set = ruleset.Picks
@@ -336,7 +353,11 @@ func RenderHostPorts(pod *corev1.Pod) Rendered {
 		if ip, err := netip.ParseAddr(port.HostIP); err == nil && ip.Is4() && !ip.IsUnspecified() {
 			key.Set, key.Addr = ruleset.Frontends, ip
 		}
-		out.Chains[name] = ruleset.Chain{{Balance: []ruleset.Target{{Addr: addr, Port: uint16(port.ContainerPort)}}}}
+		target := ruleset.Target{Addr: addr, Port: uint16(port.ContainerPort)}
+		out.Chains[name] = ruleset.Chain{{Balance: []ruleset.Target{target}}}
+		if protocol == unix.IPPROTO_UDP {
+			out.UDP[wayOf(key, target)] = struct{}{}
+		}
 		out.Elements[key] = name
 		out.Elements[ruleset.Key{Set: ruleset.Hairpin, Addr: addr}] = ""
 	}
