@@ -169,9 +169,10 @@ func targetOf(ing *networkingv1.Ingress, host string, b *networkingv1.IngressSer
 }
 
 // before orders the paths of a host: the longest first, of equal ones the
-// exact first.
+// exact first. A slash at the end makes no prefix longer: /foo/ takes what /foo
+// does.
 func before(a, b route) int {
-	if c := cmp.Compare(len(b.path), len(a.path)); c != 0 {
+	if c := cmp.Compare(b.length(), a.length()); c != 0 {
 		return c
 	}
 	switch {
@@ -181,6 +182,13 @@ func before(a, b route) int {
 		return 1
 	}
 	return 0
+}
+
+func (r route) length() int {
+	if r.exact {
+		return len(r.path)
+	}
+	return len(strings.TrimSuffix(r.path, "/"))
 }
 
 // Find gives the target of a request. A host that has rules of its own never

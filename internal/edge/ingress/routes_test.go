@@ -46,6 +46,10 @@ func TestHostsAndPaths(t *testing.T) {
 		rule{"shop.example", "/api", prefix, "api"},
 		rule{"shop.example", "/api/v1", exact, "v1"},
 		rule{"shop.example", "/slash/", prefix, "slash"},
+		rule{"shop.example", "/both/", prefix, "prefix"},
+		rule{"shop.example", "/both", exact, "exact"},
+		rule{"shop.example", "/both/ways", prefix, "ways"},
+		rule{"shop.example", "/both/ways/", exact, "end"},
 		rule{"*.wild.example", "/", prefix, "wild"},
 		rule{"one.wild.example", "/only", prefix, "one"},
 		rule{"", "/any", prefix, "any"},
@@ -60,6 +64,10 @@ func TestHostsAndPaths(t *testing.T) {
 		{"shop.example", "/api/v1/", "api"},
 		{"shop.example", "/slash", "slash"},
 		{"shop.example", "/slash/x", "slash"},
+		{"shop.example", "/both", "exact"},
+		{"shop.example", "/both/", "prefix"},
+		{"shop.example", "/both/ways", "ways"},
+		{"shop.example", "/both/ways/", "end"},
 		{"a.wild.example", "/", "wild"},
 		{"a.b.wild.example", "/", ""},
 		{"wild.example", "/", ""},
@@ -127,14 +135,14 @@ func TestOverlappingHosts(t *testing.T) {
 	}
 	all := []*networkingv1.Ingress{
 		aged("young", 1, rule{"web.example", "/", prefix, "young"}, rule{"web.example", "/more", prefix, "more"}, rule{"*.wild.example", "/", prefix, "young"}),
-		aged("old", 9, rule{"WEB.example", "/", prefix, "old"}, rule{"web.example", "/x", prefix, "old"}),
-		aged("b", 5, rule{"one.wild.example", "/", prefix, "b"}, rule{"web.example", "/x", exact, "b"}),
+		aged("old", 9, rule{"WEB.example", "/", prefix, "old"}, rule{"web.example", "/x", prefix, "old"}, rule{"web.example", "/slash", prefix, "old"}),
+		aged("b", 5, rule{"one.wild.example", "/", prefix, "b"}, rule{"web.example", "/x", exact, "b"}, rule{"web.example", "/slash/", prefix, "b"}),
 		aged("a", 5, rule{"one.wild.example", "/", prefix, "a"}),
 	}
 	for range 2 {
 		r := Build(all, ourClass())
 		for _, tc := range []struct{ host, path, want string }{
-			{"web.example", "/", "old"}, {"web.example", "/more/x", "more"}, {"web.example", "/x", "b"}, {"web.example", "/x/y", "old"},
+			{"web.example", "/", "old"}, {"web.example", "/more/x", "more"}, {"web.example", "/x", "b"}, {"web.example", "/x/y", "old"}, {"web.example", "/slash/y", "old"},
 			{"one.wild.example", "/", "a"}, {"two.wild.example", "/", "young"},
 		} {
 			if got, _ := r.Find(tc.host, tc.path); got.Service.Name != tc.want {
