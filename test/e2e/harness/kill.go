@@ -91,8 +91,10 @@ func (c *Cluster) Suspend(t testing.TB, words string) (resume func()) {
 // a power cut does.
 func (c *Cluster) KillEverything(t testing.TB) {
 	t.Helper()
-	// What supervises goes first, so that nothing comes back meanwhile.
+	// Who would start something again goes first, so that nothing comes back
+	// meanwhile.
 	c.Kill(t, Keep)
+	c.TryKill(t, Server)
 	Await(t, Patience, "end of every process", func(context.Context) error {
 		left, err := c.processes()
 		if err != nil || len(left) == 0 {
