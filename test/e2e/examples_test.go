@@ -148,7 +148,7 @@ func TestRedisExampleWithSidecar(t *testing.T) {
 	if sidecar.State.Running == nil || !sidecar.Ready || banner.State.Terminated == nil {
 		t.Errorf("the init containers: %+v", pod.Status.InitContainerStatuses)
 	}
-	hasWords(t, s.Kubectl.Run(t, "get", "pod", "redis"), "2/2")
+	tableShows(t, s, "redis", "2/2")
 	// Both containers end on SIGTERM: nobody waits for the end of this grace.
 	s.Kubectl.Run(t, "delete", "pod", "redis", "--grace-period=3600", "--timeout=4m")
 	if _, err := s.API.CoreV1().Pods(s.Name).Get(t.Context(), "redis", metav1.GetOptions{}); err == nil {

@@ -47,17 +47,16 @@ func everyPodAnswers(t *testing.T, url string, pods int) {
 	client := harness.Browser(cluster.Machine.DialOutside, false)
 	client.Timeout = harness.Patience
 	seen := map[string]bool{}
-	for range 200 {
-		page, err := harness.Fetch(t.Context(), client, url, "")
+	harness.Await(t, harness.Patience, fmt.Sprintf("answer of each of %d pods", pods), func(ctx context.Context) error {
+		page, err := harness.Fetch(ctx, client, url, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen[page] = true
-		if len(seen) == pods {
-			return
+		if seen[page] = true; len(seen) < pods {
+			return fmt.Errorf("only these have answered: %v", seen)
 		}
-	}
-	t.Errorf("of %d pods only these answered 200 requests: %v", pods, seen)
+		return nil
+	})
 }
 
 // example is the path of a file in examples/.

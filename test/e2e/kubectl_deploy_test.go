@@ -54,7 +54,14 @@ func updates(t *testing.T, k harness.Kubectl) {
 	k.Run(t, "annotate", "deployment/web", "kubernetes.io/change-cause=the next version")
 	k.Run(t, "rollout", "status", "deployment/web", "--timeout=4m")
 	serves(t, k, "Welcome to the next nginx!")
-	hasWords(t, k.Run(t, "rollout", "history", "deployment/web"), "REVISION", "the next version")
+	// The rollout may have been over before the Deployment was annotated.
+	harness.Await(t, harness.Patience, "revision with its cause", func(context.Context) error {
+		history := k.Run(t, "rollout", "history", "deployment/web")
+		if !strings.Contains(history, "REVISION") || !strings.Contains(history, "the next version") {
+			return fmt.Errorf("the history is\n%s", history)
+		}
+		return nil
+	})
 	hasWords(t, k.Run(t, "rollout", "history", "deployment/web", "--revision=2"), nginxNext)
 	hasWords(t, k.Run(t, "rollout", "undo", "deployment/web"), "rolled back")
 	k.Run(t, "rollout", "status", "deployment/web", "--timeout=4m")

@@ -39,8 +39,11 @@ func (c *Cluster) Space(t testing.TB) *Space {
 	}
 	s := &Space{Name: ns.Name, Cluster: c, API: api, Kubectl: c.BuiltIn().In(ns.Name)}
 	t.Cleanup(func() { s.end(t) })
-	Await(t, Patience, "default service account", func(ctx context.Context) error {
-		_, err := api.CoreV1().ServiceAccounts(s.Name).Get(ctx, "default", metav1.GetOptions{})
+	Await(t, Patience, "default service account and the cluster's authority", func(ctx context.Context) error {
+		if _, err := api.CoreV1().ServiceAccounts(s.Name).Get(ctx, "default", metav1.GetOptions{}); err != nil {
+			return err
+		}
+		_, err := api.CoreV1().ConfigMaps(s.Name).Get(ctx, "kube-root-ca.crt", metav1.GetOptions{})
 		return err
 	})
 	return s
