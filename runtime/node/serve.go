@@ -45,17 +45,17 @@ func serve(ctx context.Context, cfg Config, svc *cri.Service) error {
 	kcri.RegisterRuntimeServiceServer(g, svc)
 	kcri.RegisterImageServiceServer(g, svc)
 	web := &http.Server{Handler: admin.Handler(svc.Images, cfg.Log), ReadHeaderTimeout: 10 * time.Second}
-	stream := &http.Server{Handler: streams, ReadHeaderTimeout: 10 * time.Second}
+	streamer := stream.Server(streams)
 	failed := make(chan error, 3)
 	go func() { failed <- g.Serve(ln) }()
 	go func() { failed <- web.Serve(aln) }()
-	go func() { failed <- stream.Serve(sln) }()
+	go func() { failed <- streamer.Serve(stream.Watch(sln)) }()
 	cfg.Log.Info("serving", "socket", cfg.Socket)
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
 	}
-	stop(g, web, stream)
+	stop(g, web, streamer)
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

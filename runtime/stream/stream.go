@@ -21,6 +21,7 @@ import (
 	"github.com/knarr-io/knarr/runtime/fault"
 	"github.com/knarr-io/knarr/runtime/nspace"
 	"github.com/knarr-io/knarr/runtime/sandbox"
+	"github.com/knarr-io/knarr/runtime/stdio"
 )
 
 // Backend implements what the streaming library needs.
@@ -92,12 +93,18 @@ func (b *Backend) Attach(ctx context.Context, id string, in io.Reader, out, err 
 	if streams == nil {
 		return fault.New(fault.Precondition, "container %s is not running", id)
 	}
+	return attach(ctx, streams, c.Config.GetStdinOnce(), in, out, err, tty, sizes)
+}
+
+func attach(ctx context.Context, streams *stdio.Streams, once bool, in io.Reader, out, err io.WriteCloser, tty bool, sizes <-chan remotecommand.TerminalSize) error {
 	client := streams.Taps.Attach()
 	defer client.Detach()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(ctx, client.Detach)
-	defer stop()
+	for _, life := range []context.Context{ctx, connection(ctx)} {
+		stop := context.AfterFunc(life, client.Detach)
+		defer stop()
+	}
 	go func() {
 		for s := range convert(ctx, sizes) {
 			_ = streams.Resize(s.Width, s.Height)
@@ -106,7 +113,7 @@ func (b *Backend) Attach(ctx context.Context, id string, in io.Reader, out, err 
 	if stdin := streams.Stdin(); in != nil && stdin != nil {
 		go func() {
 			_, cerr := io.Copy(stdin, in)
-			if c.Config.GetStdinOnce() && !tty && cerr == nil {
+			if once && !tty && cerr == nil {
 				streams.CloseStdin()
 			}
 			// A client that only sends has nothing more to wait for.
@@ -139,6 +146,11 @@ func (b *Backend) PortForward(ctx context.Context, id string, port int32, stream
 	if err != nil {
 		return fmt.Errorf("failed to connect to port %d of the pod: %w", port, err)
 	}
+	return forward(ctx, stream, conn)
+}
+
+// forward moves bytes until both sides have sent all, or one is broken.
+func forward(ctx context.Context, stream io.ReadWriteCloser, conn net.Conn) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -149,9 +161,11 @@ func (b *Backend) PortForward(ctx context.Context, id string, port int32, stream
 			_ = tcp.CloseWrite()
 		}
 	})
-	_, err = io.Copy(stream, conn)
+	_, err := io.Copy(stream, conn)
 	stream.Close()
-	wait.Wait()
+	if err == nil {
+		wait.Wait() // the other way may still be open
+	}
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}
