@@ -153,3 +153,31 @@ func TestRunReturnsWhenContextEnds(t *testing.T) {
 		c.Enqueue("c") // no effect, no panic
 	})
 }
+
+// A machine that sleeps stops the clock that timers go by, not the time of day
+// that keys are due at. When the clock is set back they wait as they did.
+func TestDelaysPassWhileTheMachineSleeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		var offset atomic.Int64
+		ran := map[string]time.Duration{}
+		c := New("c", func(_ context.Context, key string) (Result, error) {
+			ran[key] = time.Since(begun)
+			return Result{}, nil
+		}, Options{})
+		c.queue.clock = func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
+		start(t, c)
+		c.EnqueueAfter("soon", 10*time.Minute)
+		c.EnqueueAfter("late", 5*time.Hour)
+		time.Sleep(5*time.Minute + time.Second)
+		offset.Add(int64(2 * time.Hour))
+		c.EnqueueAfter("after", 3*time.Hour) // also what is asked for before anybody saw it
+		time.Sleep(2 * time.Hour)
+		offset.Add(-int64(time.Hour))
+		time.Sleep(24 * time.Hour)
+		want := map[string]time.Duration{"soon": 5*time.Minute + time.Second, "after": 3*time.Hour + 5*time.Minute + time.Second, "late": 3 * time.Hour}
+		if diff := cmp.Diff(want, ran); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}

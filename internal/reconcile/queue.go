@@ -17,12 +17,24 @@ type queue[K comparable] struct {
 		later   delays[K]
 		timer   *time.Timer
 		closed  bool
+		// elapsed and wall are what two clocks said when they were compared.
+		elapsed, wall time.Time
 	}
 	wake *sync.Cond
+	// clock tells the time of day; timers know only time that the machine was
+	// awake.
+	clock func() time.Time
 }
 
+const (
+	// lookEvery is how often the clock is looked at while keys wait.
+	lookEvery = time.Minute
+	// smallStep of the clock is none: it is not read at once with the other.
+	smallStep = time.Second
+)
+
 func newQueue[K comparable]() *queue[K] {
-	q := &queue[K]{}
+	q := &queue[K]{clock: func() time.Time { return time.Now().Round(0) }}
 	q.wake = sync.NewCond(&q.mu)
 	q.mu.since = make(map[K]time.Time)
 	q.mu.dirty = make(map[K]bool)
@@ -63,7 +75,7 @@ func (q *queue[K]) addAfter(key K, d time.Duration) {
 	if q.mu.closed {
 		return
 	}
-	due := time.Now().Add(d)
+	due := q.lookLocked().Add(d)
 	if have := q.mu.later.at[key]; have != nil {
 		if due.Before(have.due) {
 			have.due = due
@@ -81,7 +93,7 @@ func (q *queue[K]) armLocked() {
 	if len(q.mu.later.heap) == 0 || q.mu.closed {
 		return
 	}
-	wait := time.Until(q.mu.later.heap[0].due)
+	wait := min(time.Until(q.mu.later.heap[0].due), lookEvery)
 	if q.mu.timer == nil {
 		q.mu.timer = time.AfterFunc(wait, q.release)
 		return
@@ -89,11 +101,26 @@ func (q *queue[K]) armLocked() {
 	q.mu.timer.Reset(wait)
 }
 
+// lookLocked gives the time, and makes keys due earlier by what the clock went
+// forward beside it: the machine slept so long, or was told the right time. A
+// key that comes too early by that waits again for what is left.
+func (q *queue[K]) lookLocked() time.Time {
+	now, wall := time.Now(), q.clock()
+	step := wall.Sub(q.mu.wall) - now.Sub(q.mu.elapsed)
+	q.mu.elapsed, q.mu.wall = now, wall
+	if step > smallStep {
+		for _, d := range q.mu.later.heap {
+			d.due = d.due.Add(-step)
+		}
+	}
+	return now
+}
+
 // release moves keys whose time has come.
 func (q *queue[K]) release() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now := time.Now()
+	now := q.lookLocked()
 	for len(q.mu.later.heap) > 0 && !q.mu.later.heap[0].due.After(now) {
 		q.addLocked(heap.Pop(&q.mu.later).(*delay[K]).key)
 	}
