@@ -175,6 +175,7 @@ func TestDelaysPassWhileTheMachineSleeps(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		offset.Add(-int64(time.Hour))
 		time.Sleep(24 * time.Hour)
+		synctest.Wait()
 		want := map[string]time.Duration{"soon": 5*time.Minute + time.Second, "after": 3*time.Hour + 5*time.Minute + time.Second, "late": 3 * time.Hour}
 		if diff := cmp.Diff(want, ran); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
