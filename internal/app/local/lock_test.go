@@ -67,3 +67,30 @@ func TestOneAtATimeWhileTheFolderGoes(t *testing.T) {
 		t.Error("the folder is left")
 	}
 }
+
+// An up that fails before it has started anything leaves no folder of sockets;
+// one that started something does.
+func TestTheFolderOfSocketsIsLeftInUse(t *testing.T) {
+	for _, used := range []bool{false, true} {
+		s := Settings{RunDir: filepath.Join(t.TempDir(), "run")}
+		if err := os.Mkdir(s.RunDir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+		unlock, err := s.lockRunDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if used {
+			if err := os.WriteFile(s.keepSocket(), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.lockRunDir(); !errors.Is(err, errBusy) {
+			t.Errorf("locked twice: %v", err)
+		}
+		unlock()
+		if exists(s.RunDir) != used {
+			t.Errorf("in use %v: the folder is there %v", used, !used)
+		}
+	}
+}

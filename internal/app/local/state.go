@@ -227,6 +227,22 @@ func lock(path string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
+// lockRunDir locks the cluster until unlock is called, which takes the folder of
+// sockets away again where nothing came into it.
+func (s Settings) lockRunDir() (unlock func(), err error) {
+	let, err := lock(s.lockFile())
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		defer let()
+		if entries, err := os.ReadDir(s.RunDir); err == nil && len(entries) == 1 {
+			// Whatever is left then is as good as an empty folder.
+			_ = errors.Join(removeEmpty(s.lockFile()), removeEmpty(s.RunDir))
+		}
+	}, nil
+}
+
 // isAt tells that a path leads to an open file.
 func isAt(f *os.File, path string) bool {
 	own, err := f.Stat()

@@ -93,7 +93,7 @@ func (u *upper) begin(ctx context.Context) (unlock func(), err error) {
 	if err := u.folders(u.Settings); err != nil {
 		return nil, err
 	}
-	return lock(u.lockFile())
+	return u.lockRunDir()
 }
 
 func (u *upper) preflight(ctx context.Context) error {
