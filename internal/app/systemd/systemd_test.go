@@ -23,11 +23,11 @@ func TestWordsOfACommandLine(t *testing.T) {
 }
 
 func TestTheUnitSaysWhatItRuns(t *testing.T) {
-	s := Service{Program: "/usr/local/bin/knarr", Flags: []string{"--data-dir", "/srv/my data"}, Environment: []string{"HOME=/root"}, EnvironmentFile: "/srv/100%/env", Copied: true}
+	s := Service{Program: "/usr/local/bin/knarr", Flags: []string{"--data-dir", "/srv/my data"}, Environment: []string{"HOME=/root", "KUBECONFIG=/srv/a $b/100%"}, EnvironmentFile: "/srv/100%/env", Copied: true}
 	text := s.unit()
 	for _, want := range []string{
 		"\nExecStart=/usr/local/bin/knarr up --foreground --data-dir \"/srv/my data\"\n",
-		"\nDelegate=yes\n", "\nKillMode=process\n", "\nType=notify\n", "\nStartLimitIntervalSec=0\n", "\nWantedBy=multi-user.target\n", "\nEnvironment=HOME=/root\n", "\nEnvironmentFile=-/srv/100%%/env\n",
+		"\nDelegate=yes\n", "\nKillMode=process\n", "\nType=notify\n", "\nStartLimitIntervalSec=0\n", "\nWantedBy=multi-user.target\n", "\nEnvironment=HOME=/root\n", "\nEnvironment=\"KUBECONFIG=/srv/a $b/100%%\"\n", "\nEnvironmentFile=-/srv/100%%/env\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the unit lacks %q:\n%s", want, text)

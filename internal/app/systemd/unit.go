@@ -63,7 +63,7 @@ StandardOutput=journal
 StandardError=journal
 `, commandLine(append([]string{s.Program, "up", "--foreground"}, s.Flags...)))
 	for _, e := range s.Environment {
-		fmt.Fprintf(&b, "Environment=%s\n", quote(e))
+		fmt.Fprintf(&b, "Environment=%s\n", quoteVariable(e))
 	}
 	if s.EnvironmentFile != "" {
 		fmt.Fprintf(&b, "EnvironmentFile=-%s\n", strings.ReplaceAll(s.EnvironmentFile, "%", "%%"))
@@ -83,10 +83,13 @@ func commandLine(args []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// quote writes a word so that systemd reads it as it is: specifiers and
-// variables are expanded in quotes, too.
-func quote(word string) string {
-	word = strings.NewReplacer("%", "%%", "$", "$$").Replace(word)
+// quote writes a word of a command so that systemd reads it as it is:
+// specifiers and variables are expanded in quotes, too.
+func quote(word string) string { return quoteVariable(strings.ReplaceAll(word, "$", "$$")) }
+
+// quoteVariable is quote for NAME=value, where a $ stands for itself.
+func quoteVariable(word string) string {
+	word = strings.ReplaceAll(word, "%", "%%")
 	if word != "" && !strings.ContainsAny(word, " \t\n\"'\\;") {
 		return word
 	}
