@@ -223,6 +223,7 @@ func TestInformerOutlivesItsWatches(t *testing.T) {
 			if got := f.lists.Load(); got != c.lists {
 				t.Errorf("listed %d times, want %d", got, c.lists)
 			}
+			await.Until(t, soon, "all is told", func() bool { return len(d.read()) >= before+3 }) // reads see a change first
 			if told := d.read(); len(told) != before+3 {
 				t.Errorf("told %v", told)
 			}

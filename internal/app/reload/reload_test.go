@@ -2,6 +2,7 @@ package reload
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -28,6 +30,7 @@ type fixture struct {
 	server    *httptest.Server
 	path      string
 	issued    int
+	written   int64
 }
 
 func start(t *testing.T) *fixture {
@@ -82,10 +85,11 @@ func (f *fixture) issue() string {
 
 func (f *fixture) write(data []byte) {
 	f.Helper()
-	if err := os.WriteFile(f.path+".new", data, 0o600); err != nil {
-		f.Fatal(err)
-	}
-	if err := os.Rename(f.path+".new", f.path); err != nil {
+	// Of three in one tick of the clock the last could have all that can be seen
+	// of the first, its number too.
+	f.written++
+	next := f.path + ".new"
+	if err := errors.Join(os.WriteFile(next, data, 0o600), os.Chtimes(next, time.Time{}, time.Unix(f.written, 0)), os.Rename(next, f.path)); err != nil {
 		f.Fatal(err)
 	}
 }
