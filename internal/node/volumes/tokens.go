@@ -57,7 +57,7 @@ func (t *tokens) get(ctx context.Context, pod *corev1.Pod, src *corev1.ServiceAc
 	if ok && time.Now().Before(held.renew) {
 		return held.token, nil
 	}
-	asked := time.Now()
+	asked := time.Now().Round(0) // a token ages also while the machine sleeps, and its clock stands still
 	req := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
 		ExpirationSeconds: &seconds,
 		BoundObjectRef: &authenticationv1.BoundObjectReference{

@@ -59,3 +59,26 @@ func TestTokensAreRenewedWithPauses(t *testing.T) {
 		})
 	}
 }
+
+// When a token is to be renewed is a time of day: while the machine sleeps the
+// other clock stands still, and the token ages.
+func TestTokensAgeWhileTheMachineSleeps(t *testing.T) {
+	server := &issuer{}
+	held := newTokens(client.New(server, catalog.New()))
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default", UID: "u"}}
+	for _, server.away = range []bool{false, true} {
+		if _, err := held.get(t.Context(), pod, &corev1.ServiceAccountTokenProjection{}); err != nil {
+			t.Fatal(err)
+		}
+		if next := held.next("u"); next != next.Round(0) {
+			t.Errorf("to be renewed at %v", next)
+		}
+		expired := held.mu.held["u"]
+		for key, h := range expired { // as after the sleep
+			expired[key] = heldToken{token: h.token, renew: time.Now().Round(0)}
+		}
+	}
+	if server.asked != 2 {
+		t.Errorf("%d requests", server.asked)
+	}
+}
