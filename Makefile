@@ -40,7 +40,10 @@ build: payload ## build bin/knarr with everything in it
 run: build hello-image ## bring a cluster up and show the hello example in it
 	examples/hello/run.sh $(KNARR)
 
-test: build unit race fuzz-short knarrtest clients e2e soak-short robustness-short ecosystem-short ## everything: unit tests, the race detector, and a real cluster
+# Real clusters are waited for more than worked: while e2e does, the others
+# take their turns beside it.
+test: build unit race images ## everything: unit tests, the race detector, and a real cluster
+	@$(MAKE) --no-print-directory -j2 e2e fuzz-short knarrtest clients soak-short robustness-short ecosystem-short
 
 unit: ## tests of the tools' and the house's rules
 	$(GO) vet ./...
@@ -148,7 +151,7 @@ fuzz: ## run every fuzz target for FUZZTIME (default 30s) each; PACKAGES= choose
 	@tools/fuzz.sh $(GO) $(or $(FUZZTIME),30s) $(or $(PACKAGES),./internal/...)
 	@$(if $(PACKAGES),,cd runtime && ../tools/fuzz.sh $(GO) $(or $(FUZZTIME),30s) ./...)
 
-fuzz-short: # a few seconds of each target that reads what strangers send
+fuzz-short: payload # a few seconds of each target that reads what strangers send
 	@tools/fuzz-short.sh $(GO)
 
 oracle: ## hold defaults, validation and scheduling against upstream's own, N= cases a kind (default 10000), KIND= chooses [SEED=]
