@@ -64,6 +64,10 @@ func defaultDaemonSet(d *appsv1.DaemonSet) {
 		optional.Default(&s.UpdateStrategy.RollingUpdate.MaxUnavailable, intstr.FromInt32(1))
 		optional.Default(&s.UpdateStrategy.RollingUpdate.MaxSurge, intstr.FromInt32(0))
 	}
+	if r := s.UpdateStrategy.RollingUpdate; r != nil { // no pointers upstream, whatever the type
+		optional.Default(&r.MaxUnavailable, intstr.IntOrString{})
+		optional.Default(&r.MaxSurge, intstr.IntOrString{})
+	}
 	optional.Default(&s.RevisionHistoryLimit, 10)
 	if _, ok := d.Annotations[appsv1.DeprecatedTemplateGeneration]; !ok {
 		setTemplateGeneration(d, 0)
