@@ -11,15 +11,15 @@ import (
 	"k8s.io/apiserver/pkg/util/webhook"
 )
 
-// Taken are the names that other definitions of a group have.
+// Taken are the names that the definitions of a group have.
 type Taken struct{ resources, kinds map[string]bool }
 
-// NamesOf collects the accepted names of a group's definitions. The one of the
-// given name is left out.
-func NamesOf(group, except string, all []*v1.CustomResourceDefinition) Taken {
+// NamesOf collects the accepted names of a group's definitions. The one that
+// wants names is no exception: what it has as one name it cannot get as another.
+func NamesOf(group string, all []*v1.CustomResourceDefinition) Taken {
 	t := Taken{resources: map[string]bool{}, kinds: map[string]bool{}}
 	for _, d := range all {
-		if d.Spec.Group != group || d.Name == except {
+		if d.Spec.Group != group {
 			continue
 		}
 		n := &d.Status.AcceptedNames

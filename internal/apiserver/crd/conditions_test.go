@@ -88,6 +88,26 @@ func TestNamesThatAreGivenUp(t *testing.T) {
 	eventuallyHas(t, s, "boats.example.com", "Established", "True InitialNamesAccepted")
 }
 
+// A definition may begin with one name in two places, and cannot take a name
+// that it has as another one later.
+func TestADefinitionMeetsItsOwnNames(t *testing.T) {
+	s := start(t)
+	want(t, s, 201, "POST", definitions, `{"metadata":{"name":"widgets.example.com"},"spec":{"group":"example.com","scope":"Namespaced",
+"names":{"plural":"widgets","singular":"widget","kind":"Widget","shortNames":["widget"]},
+"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object"}}}]}}`)
+	eventuallyHas(t, s, "widgets.example.com", "NamesAccepted", "True NoConflicts")
+	eventuallyHas(t, s, "widgets.example.com", "Established", "True InitialNamesAccepted")
+	want(t, s, 200, "PATCH", definitions+"/widgets.example.com", `{"spec":{"names":{"shortNames":["wi","widgets"]}}}`, "Content-Type", merge)
+	eventuallyHas(t, s, "widgets.example.com", "NamesAccepted", "False ShortNamesConflict")
+	got := want(t, s, 200, "GET", definitions+"/widgets.example.com", "")
+	if names := fmt.Sprint(at(got, "status", "acceptedNames", "shortNames")); names != "[widget]" {
+		t.Errorf("the short names are %s", names)
+	}
+	if got := condition(t, s, "widgets.example.com", "Established"); got != "True InitialNamesAccepted" {
+		t.Errorf("it is established: %s", got)
+	}
+}
+
 // A definition may come before the authority that its webhook is trusted by,
 // and is served from then on.
 func TestADefinitionWaitsForTheAuthorityOfItsWebhook(t *testing.T) {

@@ -52,7 +52,7 @@ func (c *Controller) taken(crd *v1.CustomResourceDefinition) apiextensions.Taken
 		all = append(all, item.Object.(*v1.CustomResourceDefinition))
 		return true
 	})
-	return apiextensions.NamesOf(crd.Spec.Group, crd.Name, all)
+	return apiextensions.NamesOf(crd.Spec.Group, all)
 }
 
 // take serves a definition in the cache, where it is established. What is
