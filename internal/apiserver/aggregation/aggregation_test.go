@@ -238,9 +238,10 @@ func TestDiscoveryShowsTheGroup(t *testing.T) {
 	if code, _, body := w.Do(t, http.MethodGet, "/apis/ext.example.com", ""); code != http.StatusOK || !strings.Contains(string(body), `"groupVersion":"ext.example.com/v1"`) {
 		t.Errorf("the group is %d %s", code, body)
 	}
-	if _, _, body := w.Do(t, http.MethodGet, "/openapi/v3/apis/ext.example.com/v1", ""); !strings.Contains(string(body), "com.example.ext.Thing") {
-		t.Errorf("the OpenAPI document is %s", body)
-	}
+	eventually(t, func() (string, bool) { // which comes after the group
+		_, _, body := w.Do(t, http.MethodGet, "/openapi/v3/apis/ext.example.com/v1", "")
+		return string(body), strings.Contains(string(body), "com.example.ext.Thing")
+	})
 	w.down.Store(true)
 	item, _ := w.Cache.Of(w.Catalog.TypeOf(&corev1.Service{})).Get("default", "ext")
 	_, err := w.Cache.Of(w.Catalog.TypeOf(&corev1.Service{})).Update(context.Background(), item, labelled(item.Object))

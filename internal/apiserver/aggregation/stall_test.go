@@ -1,6 +1,7 @@
 package aggregation_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -39,9 +40,10 @@ func TestAStalledServerHarmsItsOwnGroupOnly(t *testing.T) {
 		"/api/v1/namespaces/default/secrets": `"items"`,
 		"/api/v1/namespaces?watch=1&timeoutSeconds=1": `"ADDED"`,
 	} {
-		if code, _, body := w.Do(t, http.MethodGet, path, ""); code != http.StatusOK || !strings.Contains(string(body), has) {
-			t.Errorf("meanwhile %s is answered %d, without %s: %.300s", path, code, has, body)
-		}
+		eventually(t, func() (string, bool) { // its group and document are shown a moment after its condition
+			code, _, body := w.Do(t, http.MethodGet, path, "")
+			return fmt.Sprintf("meanwhile %s is answered %d, without %s: %.300s", path, code, has, body), code == http.StatusOK && strings.Contains(string(body), has)
+		})
 	}
 	code, _, body := w.Do(t, http.MethodPost, "/api/v1/namespaces/default/configmaps", `{"metadata":{"name":"free"}}`, "Content-Type", "application/json")
 	if code != http.StatusCreated {
