@@ -50,21 +50,26 @@ func openWebhook(o WebhookOptions, lost prometheus.Counter) (audit.Backend, erro
 		return nil, fmt.Errorf("audit webhook %s: %w", o.ConfigFile, err)
 	}
 	cut := truncate.NewBackend(sender, truncate.Config{MaxEventSize: eventBytes, MaxBatchSize: batchBytes}, groupVersion)
-	b := &budget{limit: queueBytes, lost: lost}
-	b.Backend = buffered.NewBackend(released{Backend: cut, budget: b}, buffered.BatchConfig{
+	return newBudget(cut, queueBytes, buffered.BatchConfig{
 		BufferSize: queueEvents, MaxBatchSize: batchEvents, MaxBatchWait: o.MaxWait,
 		ThrottleEnable: true, ThrottleQPS: batchesPerSecond, ThrottleBurst: batchBurst, AsyncDelegate: true,
-	})
-	return b, nil
+	}, lost), nil
 }
 
-// budget lets events into a queue as long as those that wait, and those that
-// are being sent, are not too many bytes.
+// budget lets events into a queue as long as not too many wait, and those that
+// wait or are being sent are not too many bytes. It counts by itself: the
+// queue would not tell which events it dropped.
 type budget struct {
 	audit.Backend
-	limit int64
-	held  atomic.Int64
-	lost  prometheus.Counter
+	limit, most   int64 // of held and waiting
+	held, waiting atomic.Int64
+	lost          prometheus.Counter
+}
+
+func newBudget(sender audit.Backend, limit int64, queue buffered.BatchConfig, lost prometheus.Counter) *budget {
+	b := &budget{limit: limit, most: int64(queue.BufferSize), lost: lost}
+	b.Backend = buffered.NewBackend(released{Backend: sender, budget: b}, queue)
+	return b
 }
 
 // ProcessEvents implements audit.Backend.
@@ -72,8 +77,10 @@ func (b *budget) ProcessEvents(events ...*auditinternal.Event) bool {
 	all := true
 	for _, e := range events {
 		size := sizeOf(e)
-		if b.held.Add(size) > b.limit || !b.Backend.ProcessEvents(e) {
+		held, waiting := b.held.Add(size), b.waiting.Add(1)
+		if held > b.limit || waiting > b.most || !b.Backend.ProcessEvents(e) {
 			b.held.Add(-size)
+			b.waiting.Add(-1)
 			b.lost.Inc()
 			all = false
 		}
@@ -81,7 +88,8 @@ func (b *budget) ProcessEvents(events ...*auditinternal.Event) bool {
 	return all
 }
 
-// released gives budget back when a batch was sent, or given up.
+// released gives budget back: an event's place when it is taken to be sent, its
+// bytes when it was, or was given up.
 type released struct {
 	audit.Backend
 	budget *budget
@@ -89,6 +97,7 @@ type released struct {
 
 // ProcessEvents implements audit.Backend.
 func (r released) ProcessEvents(events ...*auditinternal.Event) bool {
+	r.budget.waiting.Add(-int64(len(events)))
 	sent := r.Backend.ProcessEvents(events...)
 	for _, e := range events {
 		r.budget.held.Add(-sizeOf(e))
