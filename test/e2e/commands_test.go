@@ -55,8 +55,8 @@ func TestUpTellsItsSteps(t *testing.T) {
 	}
 }
 
-// In the foreground the cluster goes when Ctrl-C comes, and takes everything
-// with it but its data.
+// In the foreground the cluster goes when Ctrl-C comes, ready or not, and takes
+// everything with it but its data.
 func TestUpInTheForeground(t *testing.T) {
 	t.Parallel()
 	c, err := harness.New(cluster.Knarr, cluster.Images)
@@ -72,19 +72,23 @@ func TestUpInTheForeground(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	up := c.Start(t, harness.Input{Argv: []string{c.Knarr, "up", "--foreground"}})
-	up.Await(t, "Ready in ")
-	hasWords(t, c.BuiltIn().Run(t, "get", "nodes"), harness.NodeName, "Ready")
-	up.Signal(t, syscall.SIGINT)
-	if err := up.Wait(t.Context()); err != nil {
-		t.Errorf("after Ctrl-C: %v\n%s", err, up.Output())
-	}
-	after, err := c.Footprint()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if left := after.WithoutFiles().Since(before.WithoutFiles()); len(left) > 0 {
-		t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
+	for _, until := range []string{"start the services", "Ready in "} {
+		up := c.Start(t, harness.Input{Argv: []string{c.Knarr, "up", "--foreground"}})
+		up.Await(t, until)
+		if until == "Ready in " {
+			hasWords(t, c.BuiltIn().Run(t, "get", "nodes"), harness.NodeName, "Ready")
+		}
+		up.Signal(t, syscall.SIGINT)
+		if err := up.Wait(t.Context()); err != nil {
+			t.Errorf("after Ctrl-C: %v\n%s", err, up.Output())
+		}
+		after, err := c.Footprint()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := after.WithoutFiles().Since(before.WithoutFiles()); len(left) > 0 {
+			t.Errorf("after %q, left behind:\n%s", until, strings.Join(left, "\n"))
+		}
 	}
 	if _, err := os.Stat(c.DataDir()); err != nil {
 		t.Errorf("the data should be there: %v", err)

@@ -54,11 +54,11 @@ token create" there prints the whole command.`,
 		}
 		c.asBefore(cmd.Flags())
 		result, err := upOrJoin(cmd.Context(), c.Settings, token, run)
-		if err != nil {
+		switch {
+		case err != nil && foreground && cmd.Context().Err() != nil:
+			return takeDown(cmd.Context(), c.Settings, run) // it was to stop before it was ready
+		case err != nil, !foreground:
 			return err
-		}
-		if !foreground {
-			return nil
 		}
 		return stay(cmd.Context(), result.Settings, run)
 	}
@@ -79,8 +79,13 @@ func stay(ctx context.Context, s local.Settings, run localRun) error {
 	if err != nil {
 		return err
 	}
-	// The signal has ended the context; what it asks for takes a moment more.
-	_, err = local.Down(context.WithoutCancel(ctx), s, run.target, false, progress.New(os.Stderr, progress.Plain), run.logger)
+	return takeDown(ctx, s, run)
+}
+
+// takeDown does what a signal asks for, which has ended the context: that takes
+// a moment more.
+func takeDown(ctx context.Context, s local.Settings, run localRun) error {
+	_, err := local.Down(context.WithoutCancel(ctx), s, run.target, false, progress.New(os.Stderr, progress.Plain), run.logger)
 	return err
 }
 

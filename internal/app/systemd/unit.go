@@ -34,7 +34,8 @@ type Service struct {
 
 // unit is the unit's text (systemd.unit(5), systemd.service(5)). Only the first
 // process gets the signal to stop: it takes the cluster down in order. What
-// goes on when it is killed is taken up by its next life. Starts are tried
+// goes on when it is killed is taken up by its next life. A start ends by itself
+// when it no longer gets on: systemd bounds none. Starts are tried
 // without end: what a boot lacks at first, as the right time, comes.
 func (s Service) unit() string {
 	var b strings.Builder
@@ -52,7 +53,7 @@ Delegate=yes
 KillMode=process
 Restart=on-failure
 RestartSec=2
-TimeoutStartSec=5min
+TimeoutStartSec=infinity
 TimeoutStopSec=2min
 LimitNOFILE=1048576
 LimitNPROC=infinity
