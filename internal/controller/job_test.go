@@ -183,3 +183,29 @@ func TestJobEndsThoughNoNodeTookItsPod(t *testing.T) {
 		})
 	})
 }
+
+// TestJobStopsPodsThatAreReady: the job that has what its policy wants ends
+// well, though its last pods, which are stopped then, were ready, and though it
+// may count none that fails.
+func TestJobStopsPodsThatAreReady(t *testing.T) {
+	c := testkit.Start(t, testkit.Options{Nodes: 1, CheckMutation: true})
+	three, one, none, mode := int32(3), int32(1), int32(0), batchv1.IndexedCompletion
+	create(t, c, newJob("work", func(j *batchv1.Job) {
+		j.Spec.Completions, j.Spec.Parallelism, j.Spec.BackoffLimit, j.Spec.CompletionMode = &three, &three, &none, &mode
+		j.Spec.SuccessPolicy = &batchv1.SuccessPolicy{Rules: []batchv1.SuccessPolicyRule{{SucceededCount: &one}}}
+	}))
+	names := running(t, c, "work", 3)
+	await.Until(t, soon, "all pods are ready", func() bool {
+		j, _ := get[*batchv1.Job](t, c, "default", "work")
+		return j.Status.Ready != nil && *j.Status.Ready == 3
+	})
+	endPod(t, c, names[0], corev1.PodSucceeded)
+	var j *batchv1.Job
+	await.Until(t, soon, "the job is over", func() bool {
+		j, _ = get[*batchv1.Job](t, c, "default", "work")
+		return jobCondition(j, batchv1.JobComplete)+jobCondition(j, batchv1.JobFailed) != ""
+	})
+	if jobCondition(j, batchv1.JobComplete) != "True SuccessPolicy" || j.Status.Succeeded != 1 {
+		t.Errorf("status: %+v", j.Status)
+	}
+}

@@ -9,8 +9,8 @@ import (
 
 // decide finds out whether the job is over, for good or bad, and shows it as
 // the condition that comes before the last one: pods may have to be stopped
-// and counted first.
-func (p *planner) decide() {
+// and counted first. It tells whether the job's status has that one already.
+func (p *planner) decide() (stored bool) {
 	for _, c := range p.status.Conditions {
 		if c.Status != corev1.ConditionTrue {
 			continue
@@ -18,20 +18,21 @@ func (p *planner) decide() {
 		switch c.Type {
 		case batchv1.JobSuccessCriteriaMet:
 			p.end(batchv1.JobComplete, c.Reason, c.Message)
-			return
+			return true
 		case batchv1.JobFailureTarget:
 			p.end(batchv1.JobFailed, c.Reason, c.Message)
-			return
+			return true
 		}
 	}
 	if reason, message := p.failure(); reason != "" {
 		p.setCondition(batchv1.JobFailureTarget, corev1.ConditionTrue, reason, message)
 		p.end(batchv1.JobFailed, reason, message)
-		return
+		return false
 	}
 	if message, met := policyMet(p.job, p.done); met {
 		p.success(batchv1.JobReasonSuccessPolicy, message)
 	}
+	return false
 }
 
 func (p *planner) success(reason, message string) {

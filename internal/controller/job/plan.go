@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -64,12 +65,15 @@ func next(in input) plan {
 	if p.status.StartTime == nil && !suspended(in.job) {
 		p.status.StartTime = stamp(in.now)
 	}
-	p.decide()
+	stored := p.decide()
 	active := len(p.active)
-	if p.finish != nil {
+	switch {
+	case p.finish != nil && stored:
 		p.stop = p.active
 		active = 0
-	} else {
+	case p.finish != nil: // what is stopped before the verdict is stored could make for another one
+		p.rest += active
+	default:
 		active = p.manage()
 		p.complete(active)
 		if p.finish == nil {
@@ -77,10 +81,21 @@ func next(in input) plan {
 		}
 	}
 	p.track()
-	ready, terminating := int32(p.ready), int32(p.terminating)
+	going := slices.Concat(p.stop, p.drop)
+	ready, terminating := int32(p.ready-readyOf(going)), int32(p.terminating+len(going))
 	p.status.Active, p.status.Ready, p.status.Terminating = int32(active), &ready, &terminating
-	p.rest += len(p.stop) + len(p.drop) + p.terminating
+	p.rest += len(going) + p.terminating
 	return p.plan
+}
+
+func readyOf(list []*corev1.Pod) int {
+	n := 0
+	for _, pod := range list {
+		if pods.Ready(pod) {
+			n++
+		}
+	}
+	return n
 }
 
 // letGo takes the finalizers off the pods of a job that is being deleted.

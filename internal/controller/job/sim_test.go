@@ -108,7 +108,12 @@ func (w *world) reconcile() {
 	w.setStatus(status)
 }
 
+// setStatus takes what the API server would take of it.
 func (w *world) setStatus(s batchv1.JobStatus) {
+	if s.Ready != nil && *s.Ready > s.Active {
+		w.say("refused: %d ready, %d active", *s.Ready, s.Active)
+		return
+	}
 	w.job = w.job.DeepCopy()
 	w.job.Status = s
 }
@@ -118,6 +123,7 @@ func (w *world) create(s slot) {
 	pod := newPod(w.job, s)
 	pod.Name, pod.UID = fmt.Sprintf("p%02d", w.made), types.UID(fmt.Sprintf("%03d", w.made))
 	pod.CreationTimestamp, pod.Status.Phase = metav1.NewTime(w.now), corev1.PodRunning
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(w.now)}}
 	w.pods[pod.UID] = pod
 	line := "create " + pod.Name
 	if s.index >= 0 {
@@ -149,6 +155,7 @@ func (w *world) end(uid types.UID, code int32) {
 		if code != 0 {
 			p.Status.Phase = corev1.PodFailed
 		}
+		p.Status.Conditions[0].Status = corev1.ConditionFalse
 		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "c", State: corev1.ContainerState{
 			Terminated: &corev1.ContainerStateTerminated{ExitCode: code, FinishedAt: metav1.NewTime(w.now)},
 		}}}
