@@ -45,9 +45,10 @@ func (s *Service) containerStats(c *container.Container) *cri.ContainerStats {
 		}
 	}
 	upper := s.Containers.Upper(c.Meta.ID)
-	d := s.disk.usage(upper)
-	out.WritableLayer = &cri.FilesystemUsage{Timestamp: d.at.UnixNano(), FsId: &cri.FilesystemIdentifier{Mountpoint: filepath.Dir(upper)},
-		UsedBytes: value(d.bytes), InodesUsed: value(d.inodes)}
+	if d, known := s.disk.usage(upper); known {
+		out.WritableLayer = &cri.FilesystemUsage{Timestamp: d.at.UnixNano(), FsId: &cri.FilesystemIdentifier{Mountpoint: filepath.Dir(upper)},
+			UsedBytes: value(d.bytes), InodesUsed: value(d.inodes)}
+	}
 	return out
 }
 
@@ -140,34 +141,102 @@ func (s *Service) StreamPodSandboxStats(r *cri.StreamPodSandboxStatsRequest, out
 // diskAge is how old a measured folder may be: walking it costs its size.
 const diskAge = 10 * time.Second
 
+// diskShare bounds the walks through a folder to this part of the time, and
+// diskWalks how many there are at a time.
+const (
+	diskShare = 5
+	diskWalks = 4
+)
+
+// diskWait is how long somebody waits for the walk that is needed anew: the
+// figures of memory and CPU wait along.
+const diskWait = 100 * time.Millisecond
+
 type diskUsage struct {
 	bytes, inodes uint64
 	at            time.Time
 }
 
-// diskCache remembers the sizes of folders for a while.
-type diskCache struct {
-	mu      sync.Mutex
-	folders map[string]diskUsage
+// diskFolder is what is known of a folder. walk is closed when the walk that is
+// under way ends; nil without one.
+type diskFolder struct {
+	diskUsage
+	due, asked, began time.Time
+	walk              chan struct{}
 }
 
-func (d *diskCache) usage(dir string) diskUsage {
+// diskCache remembers the sizes of folders for a while. The zero value is ready
+// for use.
+type diskCache struct {
+	// look walks through a folder; nil for measure.
+	look func(dir string) diskUsage
+
+	mu      sync.Mutex
+	walks   int
+	folders map[string]*diskFolder
+}
+
+// usage is the size of a folder, as of before where a walk takes its time; known
+// is false as long as no walk has ended.
+func (d *diskCache) usage(dir string) (_ diskUsage, known bool) {
+	if walk := d.begin(dir); walk != nil {
+		timer := time.NewTimer(diskWait)
+		defer timer.Stop()
+		select {
+		case <-walk:
+		case <-timer.C:
+		}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if u, ok := d.folders[dir]; ok && time.Since(u.at) < diskAge {
-		return u
-	}
-	u := measure(dir)
-	if d.folders == nil {
-		d.folders = map[string]diskUsage{}
-	}
-	for k, v := range d.folders {
-		if time.Since(v.at) > 10*diskAge {
+	f := d.folders[dir]
+	return f.diskUsage, !f.at.IsZero()
+}
+
+// begin has a folder walked through where that is due; the channel is closed
+// when a walk that began just now ends.
+func (d *diskCache) begin(dir string) <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	for k, f := range d.folders {
+		if k != dir && f.walk == nil && now.Sub(f.asked) > 10*diskAge {
 			delete(d.folders, k)
 		}
 	}
-	d.folders[dir] = u
-	return u
+	if d.folders == nil {
+		d.folders = map[string]*diskFolder{}
+	}
+	f := d.folders[dir]
+	if f == nil {
+		f = &diskFolder{}
+		d.folders[dir] = f
+	}
+	f.asked = now
+	switch {
+	case f.walk != nil && now.Sub(f.began) < diskWait:
+		return f.walk
+	case f.walk != nil, now.Before(f.due), d.walks >= diskWalks:
+		return nil
+	}
+	d.walks++
+	f.walk, f.began = make(chan struct{}), now
+	go d.walk(dir, f)
+	return f.walk
+}
+
+func (d *diskCache) walk(dir string, f *diskFolder) {
+	look := d.look
+	if look == nil {
+		look = measure
+	}
+	u := look(dir)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f.diskUsage, f.due = u, time.Now().Add(max(diskAge, diskShare*time.Since(f.began)))
+	d.walks--
+	close(f.walk)
+	f.walk = nil
 }
 
 func measure(dir string) diskUsage {

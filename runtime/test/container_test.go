@@ -264,11 +264,15 @@ func TestStatsAndUpdate(t *testing.T) {
 	n.load()
 	p := n.runPod("stats", nil)
 	id := p.run("main", []string{"wait"}, func(c *cri.ContainerConfig) { c.Linux.Resources.MemoryLimitInBytes = 64 << 20 })
-	resp, err := n.runtime.ContainerStats(n.ctx(), &cri.ContainerStatsRequest{ContainerId: id})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := resp.GetStats()
+	var s *cri.ContainerStats
+	n.eventually("its files are counted", func() bool {
+		resp, err := n.runtime.ContainerStats(n.ctx(), &cri.ContainerStatsRequest{ContainerId: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = resp.GetStats()
+		return s.GetWritableLayer() != nil
+	})
 	if s.GetCpu().GetUsageCoreNanoSeconds().GetValue() == 0 || s.GetMemory().GetWorkingSetBytes().GetValue() == 0 ||
 		s.GetMemory().GetAvailableBytes().GetValue() == 0 || s.GetWritableLayer().GetInodesUsed().GetValue() == 0 {
 		t.Errorf("stats: %v", s)
