@@ -175,6 +175,39 @@ func TestFlowsShareFairly(t *testing.T) {
 	})
 }
 
+// Requests that were given up count for nothing: neither those behind them nor
+// those that come later wait for their turn.
+func TestAFlowDoesNotPayForWhatItGaveUp(t *testing.T) {
+	l := &level{}
+	l.shape(2)
+	patient, hasty := l.queues[0], l.queues[1]
+	put := func(q *queue, n int) (out []*Ticket) {
+		for range n {
+			t := &Ticket{seats: 1}
+			l.put(q, t)
+			out = append(out, t)
+		}
+		return out
+	}
+	put(patient, 100)
+	first := put(hasty, 52)
+	for _, t := range first[1:51] {
+		l.leave(t)
+	}
+	last := put(hasty, 1)[0]
+	for i, want := range []*Ticket{first[0], first[51], last} {
+		before := 0
+		for l.next() != want {
+			l.pop(l.next())
+			before++
+		}
+		l.pop(want)
+		if before > 1 {
+			t.Errorf("the flow's request %d is served after %d others", i, before)
+		}
+	}
+}
+
 func TestExemptAreNeverHeldBack(t *testing.T) {
 	c := start(t, 1, time.Millisecond)
 	class := c.Classify(&Digest{User: as("a", user.SystemPrivilegedGroup), Verb: "list", IsResource: true, Resource: "pods"})

@@ -184,11 +184,27 @@ func (l *level) next() *Ticket {
 // pop takes the ticket that next gave out of its queue.
 func (l *level) pop(t *Ticket) {
 	l.virtual = max(l.virtual, t.start)
-	l.leave(t)
+	l.take(t)
 }
 
-// leave takes a ticket out of its queue; false where it stands in none.
+// leave takes a ticket that gets no service out of its queue; false where it
+// stands in none. Those behind it move up in virtual time too: a flow does not
+// pay for what it did not get.
 func (l *level) leave(t *Ticket) bool {
+	q, at := l.take(t)
+	if q == nil {
+		return false
+	}
+	for _, behind := range q.tickets[at:] {
+		behind.start -= float64(t.seats)
+	}
+	q.finish -= float64(t.seats)
+	return true
+}
+
+// take takes a ticket out of its queue, and tells which that was, and its place
+// there; nil where it stands in none.
+func (l *level) take(t *Ticket) (*queue, int) {
 	for _, q := range l.queues {
 		for i, one := range q.tickets {
 			if one != t {
@@ -197,8 +213,8 @@ func (l *level) leave(t *Ticket) bool {
 			q.tickets = append(q.tickets[:i], q.tickets[i+1:]...)
 			q.seats -= t.seats
 			l.waiting--
-			return true
+			return q, i
 		}
 	}
-	return false
+	return nil, 0
 }
