@@ -68,13 +68,36 @@ func slice(address string, ready bool, portName string, port int32) *discoveryv1
 	return &discoveryv1.EndpointSlice{
 		ObjectMeta:  metav1.ObjectMeta{Namespace: "ns", Name: "s-" + strings.ReplaceAll(address, ".", "-"), Labels: map[string]string{discoveryv1.LabelServiceName: "s"}},
 		AddressType: discoveryv1.AddressTypeIPv4,
-		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}},
-		Ports:       []discoveryv1.EndpointPort{{Name: &portName, Port: &port}},
+		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
+			TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: "ns", Name: address}}},
+		Ports: []discoveryv1.EndpointPort{{Name: &portName, Port: &port}},
+	}
+}
+
+// podAt is the pod that an endpoint with the address names.
+func podAt(address string) *corev1.Pod {
+	p := pod(address, "n1", corev1.PodRunning, "c")
+	p.Status.PodIP, p.Status.PodIPs = address, []corev1.PodIP{{IP: address}}
+	return p
+}
+
+// Whoever may write slices cannot have the server speak to what is no pod.
+func TestOnlyPodsAreEndpoints(t *testing.T) {
+	nobody := slice("192.0.2.1", true, "web", 80)
+	nobody.Endpoints[0].TargetRef = nil
+	stranger := slice("192.0.2.2", true, "web", 80)
+	stranger.Endpoints[0].TargetRef.Namespace = "other"
+	elsewhere := slice("192.0.2.3", true, "web", 80)
+	elsewhere.Endpoints[0].TargetRef.Name = "p"
+	gone := slice("192.0.2.4", true, "web", 80)
+	f := newFixture(t, service(corev1.ServicePort{Name: "web", Port: 80}), nobody, stranger, elsewhere, gone, podAt("192.0.2.2"))
+	if code, got := f.ask(t, http.MethodGet, "/services/s/proxy/"); code != 503 || got != `no endpoints available for service "s"` {
+		t.Errorf("%d %q", code, got)
 	}
 }
 
 func TestServiceEndpoints(t *testing.T) {
-	f := newFixture(t, service(corev1.ServicePort{Name: "web", Port: 80}, corev1.ServicePort{Name: "admin", Port: 81}),
+	f := newFixture(t, podAt("192.0.2.1"), podAt("192.0.2.2"), podAt("127.0.0.1"), service(corev1.ServicePort{Name: "web", Port: 80}, corev1.ServicePort{Name: "admin", Port: 81}),
 		slice("192.0.2.1", true, "web", 8080), slice("192.0.2.2", false, "web", 8080), slice("127.0.0.1", true, "admin", 9))
 	item, _ := f.streams.services.Get("ns", "s")
 	s := item.Object.(*corev1.Service)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -58,7 +59,8 @@ func portName(service *corev1.Service, wanted string) (string, error) {
 	return "", apierrors.NewServiceUnavailable(fmt.Sprintf("no service port %q found for service %q", wanted, service.Name))
 }
 
-// pickEndpoint chooses among the ready endpoints that have the port.
+// pickEndpoint chooses among the ready endpoints that have the port. Only pods
+// are endpoints here: whoever may write slices could lead the server anywhere.
 func (s *Streams) pickEndpoint(service *corev1.Service, port string) (host string, number int32, err error) {
 	type candidate struct {
 		host string
@@ -76,7 +78,7 @@ func (s *Streams) pickEndpoint(service *corev1.Service, port string) (host strin
 		}
 		for i := range slice.Endpoints {
 			e := &slice.Endpoints[i]
-			if len(e.Addresses) > 0 && (e.Conditions.Ready == nil || *e.Conditions.Ready) {
+			if len(e.Addresses) > 0 && (e.Conditions.Ready == nil || *e.Conditions.Ready) && s.isPod(service.Namespace, e) {
 				ready = append(ready, candidate{e.Addresses[0], number})
 			}
 		}
@@ -87,6 +89,20 @@ func (s *Streams) pickEndpoint(service *corev1.Service, port string) (host strin
 	}
 	chosen := ready[rand.IntN(len(ready))] //nolint:gosec // spreads load, protects nothing
 	return chosen.host, chosen.port, nil
+}
+
+// isPod tells whether an endpoint is at the address of the pod that it names.
+func (s *Streams) isPod(namespace string, e *discoveryv1.Endpoint) bool {
+	if e.TargetRef == nil || e.TargetRef.Namespace != namespace {
+		return false
+	}
+	item, ok := s.pods.Get(namespace, e.TargetRef.Name)
+	if !ok {
+		return false
+	}
+	status := &item.Object.(*corev1.Pod).Status
+	return status.PodIP == e.Addresses[0] ||
+		slices.Contains(status.PodIPs, corev1.PodIP{IP: e.Addresses[0]})
 }
 
 func slicePort(slice *discoveryv1.EndpointSlice, name string) (int32, bool) {
