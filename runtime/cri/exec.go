@@ -13,8 +13,9 @@ import (
 	"github.com/knarr-io/knarr/runtime/fault"
 )
 
-// maxExecOutput bounds each output of ExecSync, in bytes; what follows is dropped.
-const maxExecOutput = 16 << 20
+// maxExecOutput bounds the outputs of ExecSync, in bytes; what follows is
+// dropped. Clients take messages of 16 MiB, with some bytes around them.
+const maxExecOutput = 16<<20 - 1<<10
 
 // limited keeps the first bytes that are written to it.
 type limited struct {
@@ -36,6 +37,12 @@ func (l *limited) bytes() []byte {
 	return bytes.Clone(l.buf.Bytes())
 }
 
+// fit cuts two outputs to what one answer may hold. Half of it is each one's own.
+func fit(a, b []byte) ([]byte, []byte) {
+	const half = maxExecOutput / 2
+	return a[:min(len(a), maxExecOutput-min(len(b), half))], b[:min(len(b), maxExecOutput-min(len(a), half))]
+}
+
 // ExecSync runs a command in a container and returns its output.
 func (s *Service) ExecSync(ctx context.Context, r *cri.ExecSyncRequest) (*cri.ExecSyncResponse, error) {
 	var out, err limited
@@ -44,7 +51,8 @@ func (s *Service) ExecSync(ctx context.Context, r *cri.ExecSyncRequest) (*cri.Ex
 	if execErr != nil {
 		return nil, toStatus(execErr)
 	}
-	return &cri.ExecSyncResponse{Stdout: out.bytes(), Stderr: err.bytes(), ExitCode: int32(exit)}, nil
+	stdout, stderr := fit(out.bytes(), err.bytes())
+	return &cri.ExecSyncResponse{Stdout: stdout, Stderr: stderr, ExitCode: int32(exit)}, nil
 }
 
 // requireRunning answers early for a container that nothing can be run in.
