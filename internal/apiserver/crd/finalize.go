@@ -28,8 +28,12 @@ func (c *Controller) finalize(ctx context.Context, crd *v1.CustomResourceDefinit
 	done := make(chan struct{})
 	c.finalizing[crd.Name] = done
 	c.running.Go(func() {
-		defer close(done)
-		if err := c.cleanUp(ctx, crd); err != nil && ctx.Err() == nil {
+		err := c.cleanUp(ctx, crd)
+		close(done)
+		switch {
+		case err == nil:
+			c.todo.add(crd.Name) // another of its name may be going already, and have been passed over
+		case ctx.Err() == nil:
 			c.Logger.Warn("the objects of a deleted definition are not gone yet", "definition", crd.Name, "error", err)
 			c.again(ctx, crd.Name)
 		}
