@@ -117,12 +117,7 @@ func imageExport(client func() images.Nodes) *cobra.Command {
 			if file == "-" {
 				return client().Export(cmd.Context(), cmd.OutOrStdout(), args...)
 			}
-			f, err := os.Create(file)
-			if err != nil {
-				return err
-			}
-			if err := errors.Join(client().Export(cmd.Context(), f, args...), f.Close()); err != nil {
-				_ = os.Remove(file) // half an archive
+			if err := writeArchive(file, func(w io.Writer) error { return client().Export(cmd.Context(), w, args...) }); err != nil {
 				return fmt.Errorf("export %s: %w", strings.Join(args, " "), err)
 			}
 			return nil
@@ -130,6 +125,35 @@ func imageExport(client func() images.Nodes) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&file, "output", "o", "-", "file to write; - for standard output")
 	return cmd
+}
+
+// writeArchive makes a file of what write writes. Where that fails at once, a
+// file that is there already stays; half an archive does not.
+func writeArchive(path string, write func(io.Writer) error) error {
+	f := &lateFile{path: path}
+	err := write(f)
+	if f.file == nil {
+		return err
+	}
+	if err = errors.Join(err, f.file.Close()); err != nil {
+		_ = os.Remove(path)
+	}
+	return err
+}
+
+// lateFile is made, or emptied, when something comes to be written.
+type lateFile struct {
+	path string
+	file *os.File
+}
+
+func (f *lateFile) Write(p []byte) (n int, err error) {
+	if f.file == nil {
+		if f.file, err = os.Create(f.path); err != nil {
+			return 0, err
+		}
+	}
+	return f.file.Write(p)
 }
 
 func imageList(client func() images.Nodes) *cobra.Command {
