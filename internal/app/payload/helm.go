@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"embed"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -40,8 +41,12 @@ func Helm(dir string) (string, error) {
 
 func unpackHelm(packed []byte, dir string) (string, error) {
 	target := filepath.Join(dir, "helm-"+packedName(packed))
-	if _, err := os.Stat(target); err == nil {
-		return target, nil
+	if len(packed) >= 4 {
+		// Gzip ends with the size of its content. A power cut may leave less.
+		size := binary.LittleEndian.Uint32(packed[len(packed)-4:])
+		if info, err := os.Stat(target); err == nil && uint32(info.Size()) == size {
+			return target, nil
+		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("make a folder for Helm: %w", err)

@@ -53,6 +53,24 @@ func TestUnpackHelm(t *testing.T) {
 	}
 }
 
+// What a power cut left of the program is made whole.
+func TestHelmAfterAPowerCut(t *testing.T) {
+	dir := t.TempDir()
+	path, err := unpackHelm(pack(t, "#!program"), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := unpackHelm(pack(t, "#!program"), dir); err != nil || again != path {
+		t.Fatal(again, err)
+	}
+	if content, err := os.ReadFile(path); err != nil || string(content) != "#!program" {
+		t.Errorf("%q %v", content, err)
+	}
+}
+
 // A damaged program is refused, and nothing of it is left.
 func TestUnpackDamagedHelm(t *testing.T) {
 	packed := pack(t, "#!program of some length")

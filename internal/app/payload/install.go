@@ -22,8 +22,11 @@ func Install(dir string) (string, error) {
 		return "", fmt.Errorf("find the running program: %w", err)
 	}
 	target := filepath.Join(dir, fmt.Sprintf("knarr-%x-%x", info.ModTime().UnixNano(), info.Size()))
-	if _, err := os.Stat(target); err == nil {
+	if hasSize(target, info.Size()) {
 		return target, nil
+	}
+	if err := os.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) { // what a power cut left of it
+		return "", fmt.Errorf("install the program: %w", err)
 	}
 	// A link costs nothing; where the folder lies on another file system, or
 	// the program may not be run by others, it is copied.

@@ -53,10 +53,31 @@ func Unpack(dir string) (string, error) {
 		return "", errMissing
 	}
 	folder := filepath.Join(dir, hex.EncodeToString(digest.Sum(nil)[:8]))
+	return folder, ensure(folder, content)
+}
+
+// ensure makes the folder unless it is there. What a power cut left of it is
+// made anew: nobody waited for the disk when it was made.
+func ensure(folder string, content map[string][]byte) error {
 	if _, err := os.Stat(folder); err == nil {
-		return folder, nil
+		damaged := false
+		for name, data := range content {
+			damaged = damaged || !hasSize(filepath.Join(folder, name), int64(len(data)))
+		}
+		if !damaged {
+			return nil
+		}
+		if err := os.RemoveAll(folder); err != nil {
+			return fmt.Errorf("unpack the programs of a node: %w", err)
+		}
 	}
-	return folder, write(folder, content)
+	return write(folder, content)
+}
+
+// hasSize tells that a file is there and of that size, in bytes.
+func hasSize(path string, size int64) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Size() == size
 }
 
 // write makes the folder whole or not at all.
