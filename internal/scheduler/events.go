@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
+	helpers "k8s.io/component-helpers/resource"
 	"k8s.io/dynamic-resource-allocation/resourceclaim"
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
@@ -152,23 +153,44 @@ func recount(old, new *corev1.Pod) bool {
 		(old.DeletionTimestamp == nil) != (new.DeletionTimestamp == nil)
 }
 
-// resized tells whether what a pod takes may have changed.
+// resized tells whether what a pod takes may have changed: by what it asks for,
+// was granted or has, or because its node says that it will not grant it.
 func resized(old, new *corev1.Pod) bool {
-	if old.Generation != new.Generation {
-		return true
-	}
-	for i := range new.Status.ContainerStatuses {
-		if i >= len(old.Status.ContainerStatuses) {
+	a, b := &old.Status, &new.Status
+	return old.Generation != new.Generation || helpers.IsPodResizeInfeasible(old) != helpers.IsPodResizeInfeasible(new) ||
+		anyChanged(a.AllocatedResources, b.AllocatedResources) || anyChanged(requestsOf(a.Resources), requestsOf(b.Resources)) ||
+		anyResized(a.ContainerStatuses, b.ContainerStatuses) || anyResized(a.InitContainerStatuses, b.InitContainerStatuses)
+}
+
+func anyResized(old, new []corev1.ContainerStatus) bool {
+	for i := range new {
+		if i >= len(old) {
 			return false // the agent reports for the first time
 		}
-		a, b := old.Status.ContainerStatuses[i].AllocatedResources, new.Status.ContainerStatuses[i].AllocatedResources
-		for name, q := range b {
-			if was, ok := a[name]; ok && was.Cmp(q) != 0 {
-				return true
-			}
+		a, b := &old[i], &new[i]
+		if anyChanged(a.AllocatedResources, b.AllocatedResources) || anyChanged(requestsOf(a.Resources), requestsOf(b.Resources)) {
+			return true
 		}
 	}
 	return false
+}
+
+// anyChanged does not count what is told for the first time: it is what was
+// asked for.
+func anyChanged(old, new corev1.ResourceList) bool {
+	for name, q := range new {
+		if was, ok := old[name]; ok && was.Cmp(q) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func requestsOf(r *corev1.ResourceRequirements) corev1.ResourceList {
+	if r == nil {
+		return nil
+	}
+	return r.Requests
 }
 
 // free takes a pod off its node.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/scheduler/framework"
@@ -81,6 +82,64 @@ func TestPodsThatAreDeletedWhileTheyAreBoundHoldNoRoom(t *testing.T) {
 	s.podChanged(first, changed(first, func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: now} }), now)
 	if name, node := try(s, p, now.Add(time.Minute)); name != "second" || node != "a" {
 		t.Errorf("%q went to %q, want the second on a", name, node)
+	}
+}
+
+// TestResizesAreCountedToTheirEnd: what a pod takes follows from what it asks
+// for, was granted and has, and from whether its node will ever grant it.
+func TestResizesAreCountedToTheirEnd(t *testing.T) {
+	now := time.Unix(100, 0)
+	has := func(granted, given string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: p.Spec.Containers[0].Name,
+				AllocatedResources: corev1.ResourceList{"cpu": resource.MustParse(granted)},
+				Resources:          &corev1.ResourceRequirements{Requests: corev1.ResourceList{"cpu": resource.MustParse(given)}},
+			}}
+		}
+	}
+	hasWhole := func(granted, given string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			p.Status.AllocatedResources = corev1.ResourceList{"cpu": resource.MustParse(granted)}
+			p.Status.Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{"cpu": resource.MustParse(given)}}
+		}
+	}
+	asks := func(n string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) { p.Generation++; cpu(n)(p) }
+	}
+	asksWhole := func(n string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			p.Generation++
+			p.Spec.Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{"cpu": resource.MustParse(n)}}
+		}
+	}
+	for what, steps := range map[string][]func(*corev1.Pod){
+		"less, given after it was granted": {has("3", "3"), asks("1"), has("1", "3"), has("1", "1")},
+		"more than the node will grant": {has("1", "1"), asks("64"), func(p *corev1.Pod) {
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodResizePending, Status: corev1.ConditionTrue, Reason: corev1.PodReasonInfeasible}}
+		}},
+		"less for the pod as a whole": {asksWhole("3"), hasWhole("3", "3"), asksWhole("1"), hasWhole("1", "3"), hasWhole("1", "1")},
+	} {
+		s, p := queueing()
+		runs := newPod("runs", cpu("3"))
+		if what == "more than the node will grant" {
+			runs = newPod("runs", cpu("1"))
+		}
+		runs.Spec.NodeName = "a"
+		s.podChanged(nil, runs, now)
+		for i, step := range steps {
+			if i == len(steps)-1 {
+				s.podChanged(nil, newPod("waits", cpu("3")), now)
+				if name, node := try(s, p, now); name != "waits" || node != "" {
+					t.Errorf("%s: %q went to %q, which has no room yet", what, name, node)
+				}
+			}
+			next := changed(runs, step)
+			s.podChanged(runs, next, now)
+			runs = next
+		}
+		if name, node := try(s, p, now.Add(time.Minute)); name != "waits" || node != "a" {
+			t.Errorf("%s: %q went to %q, want the other one on a", what, name, node)
+		}
 	}
 }
 

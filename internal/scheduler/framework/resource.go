@@ -57,14 +57,16 @@ func (r *Resource) Add(other *Resource, sign int64) {
 // requests are what a pod takes of its node: containers, init containers,
 // sidecars and overhead. A resize under way counts with the larger amount.
 func requests(pod *corev1.Pod) Resource {
-	return ResourceOf(helpers.PodRequests(pod, helpers.PodResourcesOptions{UseStatusResources: true}))
+	return ResourceOf(helpers.PodRequests(pod, helpers.PodResourcesOptions{
+		UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true,
+	}))
 }
 
 // scored are the requests as scores see them: a container without a request
 // counts as a small one.
 func scored(pod *corev1.Pod) (milliCPU, memory int64) {
 	r := ResourceOf(helpers.PodRequests(pod, helpers.PodResourcesOptions{
-		UseStatusResources: true,
+		UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true,
 		NonMissingContainerRequests: corev1.ResourceList{
 			corev1.ResourceCPU:    *resource.NewMilliQuantity(defaultMilliCPU, resource.DecimalSI),
 			corev1.ResourceMemory: *resource.NewQuantity(defaultMemory, resource.BinarySI),
