@@ -105,6 +105,7 @@ func (j *joiner) start(ctx context.Context) (already bool, err error) {
 	if err := j.await(ctx); err != nil {
 		return false, remedy.For(err, "look into %s", filepath.Join(j.logs(), "*.log"))
 	}
+	j.forgetPrograms()
 	return already, nil
 }
 

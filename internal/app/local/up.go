@@ -254,6 +254,7 @@ func (u *upper) start(ctx context.Context) (already bool, err error) {
 	if err := u.await(ctx, credentials); err != nil {
 		return false, remedy.For(err, "look into %s", filepath.Join(u.logs(), "*.log"))
 	}
+	u.forgetPrograms()
 	step = u.board.Step("write the kubeconfig")
 	return already, step.End(kubeconfig.Merge(ctx, u.target, credentials.entry(u.server())))
 }
@@ -310,6 +311,14 @@ func (u *upper) unpack() error {
 	}
 	u.programs = programs{knarr: self, folder: folder}
 	return nil
+}
+
+// forgetPrograms removes the programs of builds before, which nothing that runs
+// by now is started from. Nothing depends on it.
+func (u *upper) forgetPrograms() {
+	if err := payload.Forget(u.Settings.programs(), u.programs.knarr, u.programs.folder); err != nil {
+		u.logger.Warn("programs of former versions were left", "error", err)
+	}
 }
 
 // certificates makes the cluster's keys and the credentials that are needed

@@ -55,7 +55,7 @@ func copyProgram(from, to string) error {
 		return err
 	}
 	defer in.Close()
-	out, err := os.CreateTemp(filepath.Dir(to), ".new-")
+	out, err := os.CreateTemp(filepath.Dir(to), temporary)
 	if err != nil {
 		return err
 	}

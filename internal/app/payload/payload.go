@@ -25,6 +25,13 @@ var errMissing = errors.New("this knarr was built without its container runtime:
 // placeholder keeps the folder in a checkout where nothing was built.
 const placeholder = "PLACEHOLDER"
 
+// folderID is how many bytes name a folder of programs; temporary begins the
+// names of what is not whole yet.
+const (
+	folderID  = 8
+	temporary = ".new-"
+)
+
 // Unpack writes the programs into a folder below dir that is named after
 // their content, unless it is there already, and returns that folder.
 func Unpack(dir string) (string, error) {
@@ -52,7 +59,7 @@ func Unpack(dir string) (string, error) {
 	if len(content) == 0 {
 		return "", errMissing
 	}
-	folder := filepath.Join(dir, hex.EncodeToString(digest.Sum(nil)[:8]))
+	folder := filepath.Join(dir, hex.EncodeToString(digest.Sum(nil)[:folderID]))
 	return folder, ensure(folder, content)
 }
 
@@ -85,7 +92,7 @@ func write(folder string, content map[string][]byte) error {
 	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
 		return fmt.Errorf("unpack the programs of a node: %w", err)
 	}
-	tmp, err := os.MkdirTemp(filepath.Dir(folder), ".new-")
+	tmp, err := os.MkdirTemp(filepath.Dir(folder), temporary)
 	if err != nil {
 		return fmt.Errorf("unpack the programs of a node: %w", err)
 	}
