@@ -34,8 +34,8 @@ func (c *Cluster) Footprint() (Footprint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look at the machine's network: %w", err)
 	}
-	lines = append(lines, globalSysctls()...)
-	for _, look := range []func() ([]string, error){c.mounts, c.cgroups, c.processes, c.files} {
+	lines = append(lines, limits()...)
+	for _, look := range []func() ([]string, error){c.others, c.mounts, c.cgroups, c.processes, c.files} {
 		found, err := look()
 		if err != nil {
 			return nil, err
@@ -114,16 +114,41 @@ func networkSysctls() ([]string, error) {
 	return lines, err
 }
 
-// globalSysctls are settings of the whole machine that node agents change.
-func globalSysctls() []string {
+// limits are settings of the whole machine that node agents change.
+func limits() []string {
 	var lines []string
 	for _, name := range []string{
 		"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
 		"kernel/keys/root_maxbytes", "fs/inotify/max_user_watches", "fs/inotify/max_user_instances", "fs/file-max", "kernel/core_pattern",
 	} {
-		lines = append(lines, sysctl("/proc/sys/"+name)...)
+		for _, line := range sysctl("/proc/sys/" + name) {
+			lines = append(lines, limit+line)
+		}
 	}
 	return lines
+}
+
+// limit begins the lines of settings of the whole machine; besideOthers is the
+// line that says that another cluster may change those, too.
+const (
+	limit        = "limit "
+	besideOthers = "beside another cluster"
+)
+
+// others tells whether another cluster runs on the machine.
+func (c *Cluster) others() ([]string, error) {
+	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range commands {
+		command, _ := os.ReadFile(path) // it may be gone meanwhile
+		words := strings.ReplaceAll(string(command), "\x00", " ")
+		if strings.Contains(words, Keep) && !strings.Contains(words, c.Dir+"/") {
+			return []string{besideOthers}, nil
+		}
+	}
+	return nil, nil
 }
 
 func sysctl(path string) []string {
@@ -211,18 +236,20 @@ func (c *Cluster) files() ([]string, error) {
 }
 
 // Since tells what is there now and was not before (+), or the other way (-).
+// What another cluster may have changed meanwhile does not count.
 func (now Footprint) Since(before Footprint) []string {
+	shared := slices.Contains(now, besideOthers) || slices.Contains(before, besideOthers)
 	var changed []string
-	for _, line := range now {
-		if !slices.Contains(before, line) {
-			changed = append(changed, "+ "+line)
+	compare := func(sign string, these, those Footprint) {
+		for _, line := range these {
+			theirs := line == besideOthers || shared && strings.HasPrefix(line, limit)
+			if !theirs && !slices.Contains(those, line) {
+				changed = append(changed, sign+line)
+			}
 		}
 	}
-	for _, line := range before {
-		if !slices.Contains(now, line) {
-			changed = append(changed, "- "+line)
-		}
-	}
+	compare("+ ", now, before)
+	compare("- ", before, now)
 	return changed
 }
 
