@@ -1,6 +1,7 @@
 package stdio
 
 import (
+	"errors"
 	"io"
 	"sync"
 
@@ -23,7 +24,11 @@ type Fanout struct {
 type Client struct {
 	fan    *Fanout
 	pieces chan piece
+	slow   bool // it was cut off; set before pieces is closed
 }
+
+// errSlow: a client missed output, which says nothing of the container.
+var errSlow = errors.New("the client did not keep up with the container's output: it runs on, attach again")
 
 type piece struct {
 	stream logs.Stream
@@ -38,6 +43,7 @@ func (f *Fanout) tap(stream logs.Stream) func([]byte) {
 			select {
 			case c.pieces <- piece{stream, data}:
 			default:
+				c.slow = true
 				f.removeLocked(c)
 			}
 		}
@@ -84,7 +90,8 @@ func (c *Client) Detach() {
 	c.fan.removeLocked(c)
 }
 
-// Copy writes the client's output to out and err until it ends or a write fails. A nil writer discards.
+// Copy writes the client's output to out and err until it ends, a write fails,
+// or the client has not kept up. A nil writer discards.
 func (c *Client) Copy(out, err io.Writer) error {
 	for p := range c.pieces {
 		w := out
@@ -97,6 +104,9 @@ func (c *Client) Copy(out, err io.Writer) error {
 		if _, werr := w.Write(p.data); werr != nil {
 			return werr
 		}
+	}
+	if c.slow {
+		return errSlow
 	}
 	return nil
 }
