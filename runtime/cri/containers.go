@@ -137,17 +137,24 @@ func resources(c *container.Container, st container.Status) *cri.LinuxContainerR
 	return out
 }
 
+// mergeResources are the limits now with those changed that are given.
+func mergeResources(now, given *cri.LinuxContainerResources) *cri.LinuxContainerResources {
+	merged := &cri.LinuxContainerResources{}
+	proto.Merge(merged, now)
+	if len(given.GetHugepageLimits()) > 0 {
+		merged.HugepageLimits = nil // else they would be added to the former ones
+	}
+	proto.Merge(merged, given)
+	return merged
+}
+
 // UpdateContainerResources changes a container's limits.
 func (s *Service) UpdateContainerResources(_ context.Context, r *cri.UpdateContainerResourcesRequest) (*cri.UpdateContainerResourcesResponse, error) {
 	c, err := s.Containers.Get(r.GetContainerId())
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	merged := &cri.LinuxContainerResources{}
-	if now := resources(c, c.Status()); now != nil {
-		merged = proto.Clone(now).(*cri.LinuxContainerResources)
-	}
-	proto.Merge(merged, r.GetLinux())
+	merged := mergeResources(resources(c, c.Status()), r.GetLinux())
 	encoded, err := proto.Marshal(merged)
 	if err == nil {
 		err = s.Containers.Update(c, spec.Resources(merged, s.Host), encoded)
