@@ -22,7 +22,8 @@ type ranked struct {
 	doubled  int // active pods of the siblings on the same node
 	ready    bool
 	since    time.Time
-	restarts int32
+	restarts int32 // of regular containers
+	sidecars int32 // restarts of sidecars
 }
 
 // ToRemove picks the n pods whose loss hurts least, in the order that
@@ -41,8 +42,10 @@ func ToRemove(active, related []*corev1.Pod, n int, now time.Time) []*corev1.Pod
 	for _, pod := range active {
 		list = append(list, ranked{
 			pod: pod, cost: cost(pod), doubled: onNode[pod.Spec.NodeName],
-			ready: pods.Ready(pod), since: pods.ReadySince(pod), restarts: restarts(pod),
+			ready: pods.Ready(pod), since: pods.ReadySince(pod),
 		})
+		r := &list[len(list)-1]
+		r.restarts, r.sidecars = restarts(pod)
 	}
 	slices.SortStableFunc(list, func(a, b ranked) int { return before(a, b, now) })
 	out := make([]*corev1.Pod, 0, n)
@@ -74,7 +77,7 @@ func before(a, b ranked, now time.Time) int {
 			return c
 		}
 	}
-	if c := cmp.Compare(b.restarts, a.restarts); c != 0 {
+	if c := cmp.Or(cmp.Compare(b.restarts, a.restarts), cmp.Compare(b.sidecars, a.sidecars)); c != 0 {
 		return c
 	}
 	return younger(a.pod.CreationTimestamp.Time, b.pod.CreationTimestamp.Time, a.pod, b.pod, now)
@@ -132,15 +135,22 @@ func cost(pod *corev1.Pod) int32 {
 	return int32(n)
 }
 
-// restarts is the highest number of restarts among the containers, regular
-// and sidecar.
-func restarts(pod *corev1.Pod) int32 {
-	var most int32
+// restarts is the highest number of restarts among the containers that run as
+// long as the pod: regular ones, and sidecars.
+func restarts(pod *corev1.Pod) (regular, sidecar int32) {
 	for _, c := range pod.Status.ContainerStatuses {
-		most = max(most, c.RestartCount)
+		regular = max(regular, c.RestartCount)
 	}
 	for _, c := range pod.Status.InitContainerStatuses {
-		most = max(most, c.RestartCount)
+		if isSidecar(pod, c.Name) {
+			sidecar = max(sidecar, c.RestartCount)
+		}
 	}
-	return most
+	return regular, sidecar
+}
+
+func isSidecar(pod *corev1.Pod, name string) bool {
+	return slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool {
+		return c.Name == name && c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+	})
 }

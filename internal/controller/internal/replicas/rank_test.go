@@ -36,11 +36,22 @@ func cheap(p *corev1.Pod)              { p.Annotations = map[string]string{delet
 func restarted(p *corev1.Pod) {
 	p.Status.ContainerStatuses = []corev1.ContainerStatus{{RestartCount: 3}}
 }
+
+// initRestarted is what an init container had to try again, or a sidecar was
+// started again.
+func initRestarted(n int32, policy *corev1.ContainerRestartPolicy) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Spec.InitContainers = []corev1.Container{{Name: "init", RestartPolicy: policy}}
+		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "init", RestartCount: n}}
+	}
+}
+
 func readySince(d time.Duration) func(*corev1.Pod) {
 	return func(p *corev1.Pod) { p.Status.Conditions[0].LastTransitionTime = metav1.NewTime(now.Add(-d)) }
 }
 
 func TestWhoGoesFirst(t *testing.T) {
+	always := corev1.ContainerRestartPolicyAlways
 	cases := []struct {
 		name string
 		pods []*corev1.Pod
@@ -53,6 +64,9 @@ func TestWhoGoesFirst(t *testing.T) {
 		{"a node with several", []*corev1.Pod{pod("a", on("x")), pod("b", on("y")), pod("c", on("y"), cheap)}, "c"},
 		{"ready for a shorter time", []*corev1.Pod{pod("a"), pod("b", readySince(time.Minute))}, "b"},
 		{"more restarts", []*corev1.Pod{pod("a"), pod("b", restarted)}, "b"},
+		{"restarts before those of an init container", []*corev1.Pod{pod("a", initRestarted(9, nil)), pod("b", restarted)}, "b"},
+		{"restarts before those of a sidecar", []*corev1.Pod{pod("a", initRestarted(9, &always)), pod("b", restarted)}, "b"},
+		{"a sidecar's restarts", []*corev1.Pod{pod("a"), pod("b", initRestarted(1, &always))}, "b"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
