@@ -39,6 +39,8 @@ type Controller struct {
 type sighting struct {
 	uid types.UID
 	at  time.Time
+	// waits is set once the pod is to go later.
+	waits bool
 }
 
 // New wires the controller to its informers.
@@ -102,10 +104,23 @@ func (r *Controller) firstSeen(key reconcile.Key, uid types.UID, now time.Time) 
 	return now
 }
 
-func (r *Controller) forget(key reconcile.Key) {
+// waits notes that the pod is to go later.
+func (r *Controller) waits(key reconcile.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if s, ok := r.mu.since[key]; ok {
+		s.waits = true
+		r.mu.since[key] = s
+	}
+}
+
+// forget tells whether the pod was to go later.
+func (r *Controller) forget(key reconcile.Key) (waited bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	waited = r.mu.since[key].waits
 	delete(r.mu.since, key)
+	return waited
 }
 
 func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
@@ -122,10 +137,13 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	now := time.Now()
 	at, evict := due(pod, noExecute(node), r.firstSeen(key, pod.UID, now))
 	if !evict {
-		r.forget(key)
+		if r.forget(key) {
+			r.events.Eventf(pod, corev1.EventTypeNormal, "TaintManagerEviction", "Cancelling deletion of Pod %s/%s", pod.Namespace, pod.Name)
+		}
 		return reconcile.Result{}, nil
 	}
 	if left := at.Sub(now); left > 0 {
+		r.waits(key)
 		return reconcile.Result{RequeueAfter: left}, nil
 	}
 	r.events.Eventf(pod, corev1.EventTypeNormal, "TaintManagerEviction", "Marking for deletion Pod %s/%s", pod.Namespace, pod.Name)
