@@ -33,7 +33,7 @@ func (s *Server) containerLogs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if opts.Follow {
-		opts.Ended, opts.Changes = s.cfg.Pods.Ended(pod.UID, instance.ID()), &s.logChanges
+		opts.Ended, opts.Changes = s.cfg.Pods.Ended(r.Context(), pod.UID, instance.ID()), &s.logChanges
 	}
 	w.Header().Set("Content-Type", "text/plain")
 	control := http.NewResponseController(w)

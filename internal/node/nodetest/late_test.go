@@ -63,7 +63,7 @@ func TestAsksWhileWorkerEnds(t *testing.T) {
 	w.delete("a", nil)
 	w.eventually("the worker is about to end", func() bool { return waiting() > 0 })
 	ended := []<-chan struct{}{
-		w.node.Pods().Ended(p.UID, id), w.node.Pods().End(p.UID, podstate.Verdict{Reason: "Evicted", Deadline: time.Now()}, ""), make(chan struct{}),
+		w.node.Pods().Ended(t.Context(), p.UID, id), w.node.Pods().End(p.UID, podstate.Verdict{Reason: "Evicted", Deadline: time.Now()}, ""), make(chan struct{}),
 	}
 	looked := make(chan struct{})
 	ended[2] = looked

@@ -297,8 +297,9 @@ func (w *Worker) snapshot() Snapshot {
 	return out
 }
 
-// Ended is closed when an instance of the pod has ended, or is not known.
-func (m *Manager) Ended(uid types.UID, instance string) <-chan struct{} {
+// Ended is closed when an instance of the pod has ended, or is not known. It is
+// forgotten when ctx ends.
+func (m *Manager) Ended(ctx context.Context, uid types.UID, instance string) <-chan struct{} {
 	c := make(chan struct{})
 	m.mu.Lock()
 	e := m.mu.workers[uid]
@@ -309,6 +310,8 @@ func (m *Manager) Ended(uid types.UID, instance string) <-chan struct{} {
 	}
 	if !e.worker.post(func() { e.worker.awaitEnd(instance, c) }) {
 		close(c)
+		return c
 	}
+	context.AfterFunc(ctx, func() { e.worker.post(func() { e.worker.leave(instance, c) }) })
 	return c
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"os"
+	"slices"
 	"sort"
 	"time"
 
@@ -108,6 +109,14 @@ func (w *Worker) awaitEnd(id string, c chan struct{}) {
 		}
 	}
 	close(c)
+}
+
+// leave forgets one that waited for the instance's end.
+func (w *Worker) leave(id string, c chan struct{}) {
+	left := slices.DeleteFunc(w.waiters[id], func(other chan struct{}) bool { return other == c })
+	if w.waiters[id] = left; len(left) == 0 {
+		delete(w.waiters, id)
+	}
 }
 
 func (w *Worker) firstSeen(id string) {
