@@ -45,6 +45,22 @@ func TestTheUnitSaysWhatItRuns(t *testing.T) {
 	}
 }
 
+// Who installs again, by the program that was copied before, has it still
+// taken away in the end; a program of their own is not.
+func TestACopyStaysTheServices(t *testing.T) {
+	own, copy := Service{Program: "/usr/bin/knarr"}, Service{Program: "/usr/local/bin/knarr", Copied: true}
+	again := Service{Program: copy.Program}
+	for _, tc := range []struct {
+		former string
+		now    Service
+		want   bool
+	}{{"", own, false}, {"", copy, true}, {copy.unit(), again, true}, {copy.unit(), own, false}, {own.unit(), again, false}, {again.after(copy.unit()).unit(), again, true}} {
+		if got := tc.now.after(tc.former); got.Copied != tc.want || got.Program != tc.now.Program {
+			t.Errorf("after %q: %+v", tc.former, got)
+		}
+	}
+}
+
 func TestVariablesOfAFile(t *testing.T) {
 	got := string(EncodeEnvironment([]string{`HTTPS_PROXY=http://u:p"$w@proxy:1`, "NO_PROXY="}))
 	if want := "HTTPS_PROXY=\"http://u:p\\\"\\$w@proxy:1\"\nNO_PROXY=\"\"\n"; got != want {

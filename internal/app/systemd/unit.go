@@ -106,7 +106,11 @@ func Installed() bool {
 // Install writes the unit, has it started at boot, and starts it; it returns
 // when the cluster is ready.
 func Install(ctx context.Context, s Service) error {
-	if err := os.WriteFile(UnitFile, []byte(s.unit()), 0o644); err != nil {
+	former, err := os.ReadFile(UnitFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the unit: %w", err)
+	}
+	if err := os.WriteFile(UnitFile, []byte(s.after(string(former)).unit()), 0o644); err != nil {
 		return fmt.Errorf("write the unit: %w", err)
 	}
 	conn, err := dbus.NewSystemdConnectionContext(ctx)
@@ -125,6 +129,13 @@ func Install(ctx context.Context, s Service) error {
 		return fmt.Errorf("start %s: %w", UnitName, err)
 	}
 	return finished(ctx, UnitName, done)
+}
+
+// after is the service in place of one with a former unit: a program that was
+// copied for that one is still the service's to take away.
+func (s Service) after(former string) Service {
+	s.Copied = s.Copied || copied(former) == s.Program
+	return s
 }
 
 // Uninstall stops the unit, which takes the cluster down, and removes it. It is
