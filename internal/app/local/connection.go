@@ -208,6 +208,9 @@ func hasAddress(svc *corev1.Service, address string) bool {
 
 // endpoints are the ready endpoints of a Service's port.
 func (m *networkMap) endpoints(svc *corev1.Service, to destination) ([]netip.AddrPort, error) {
+	if svc.Spec.Type == corev1.ServiceTypeExternalName {
+		return nil, fmt.Errorf("the Service %s/%s is another name of %s: ask about an address that this has", svc.Namespace, svc.Name, svc.Spec.ExternalName)
+	}
 	headless := svc.Spec.ClusterIP == corev1.ClusterIPNone
 	name, found := "", headless
 	for _, p := range svc.Spec.Ports {
