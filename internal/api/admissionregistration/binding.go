@@ -74,8 +74,10 @@ func bindingColumns() []api.Column {
 
 func paramRefCell(r *registration.ParamRef) string {
 	switch {
-	case r == nil:
+	case r == nil, r.Name == "" && r.Selector == nil:
 		return unset
+	case r.Name == "":
+		return r.Selector.String()
 	case r.Namespace == "":
 		return "*/" + r.Name
 	}

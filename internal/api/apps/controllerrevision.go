@@ -2,6 +2,7 @@ package apps
 
 import (
 	"bytes"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -65,7 +66,7 @@ func revisionRow(r *appsv1.ControllerRevision, now time.Time) []any {
 	if ref := metav1.GetControllerOf(r); ref != nil {
 		gv, err := schema.ParseGroupVersion(ref.APIVersion)
 		if err == nil {
-			owner = schema.GroupKind{Group: gv.Group, Kind: ref.Kind}.String() + "/" + ref.Name
+			owner = strings.ToLower(schema.GroupKind{Group: gv.Group, Kind: ref.Kind}.String()) + "/" + ref.Name
 		}
 	}
 	return []any{r.Name, owner, r.Revision, column.Since(r.CreationTimestamp, now)}

@@ -56,6 +56,9 @@ func defaultEndpoints(e *corev1.Endpoints) {
 const maxShownEndpoints = 3
 
 func endpointsText(subsets []corev1.EndpointSubset) string {
+	if len(subsets) == 0 {
+		return column.None
+	}
 	var shown []string
 	total := 0
 	add := func(text string) {
@@ -74,9 +77,6 @@ func endpointsText(subsets []corev1.EndpointSubset) string {
 				add(net.JoinHostPort(a.IP, strconv.Itoa(int(p.Port))))
 			}
 		}
-	}
-	if len(shown) == 0 {
-		return column.None
 	}
 	text := strings.Join(shown, ",")
 	if total > maxShownEndpoints {

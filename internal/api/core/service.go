@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -164,6 +165,7 @@ func externalIPs(s *corev1.Service) string {
 	return "<unknown>"
 }
 
+// loadBalancerAddresses names each of them once, in order.
 func loadBalancerAddresses(s *corev1.Service) []string {
 	var out []string
 	for _, in := range s.Status.LoadBalancer.Ingress {
@@ -174,5 +176,6 @@ func loadBalancerAddresses(s *corev1.Service) []string {
 			out = append(out, in.Hostname)
 		}
 	}
-	return out
+	slices.Sort(out)
+	return slices.Compact(out)
 }

@@ -2,6 +2,7 @@
 package discovery
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -47,9 +48,6 @@ func row(s *discoveryv1.EndpointSlice, now time.Time) []any {
 
 // ports shows up to three ports; a port that is not set means all of them.
 func ports(list []discoveryv1.EndpointPort) string {
-	if len(list) == 0 {
-		return "<unset>"
-	}
 	var out []string
 	for _, p := range list {
 		switch {
@@ -65,9 +63,6 @@ func ports(list []discoveryv1.EndpointPort) string {
 }
 
 func endpoints(list []discoveryv1.Endpoint) string {
-	if len(list) == 0 {
-		return "<unset>"
-	}
 	var out []string
 	for _, e := range list {
 		out = append(out, e.Addresses...)
@@ -78,7 +73,7 @@ func endpoints(list []discoveryv1.Endpoint) string {
 func firstThree(items []string) string {
 	const shown = 3
 	if len(items) <= shown {
-		return strings.Join(items, ",")
+		return cmp.Or(strings.Join(items, ","), "<unset>")
 	}
 	return fmt.Sprintf("%s + %d more...", strings.Join(items[:shown], ","), len(items)-shown)
 }

@@ -128,9 +128,6 @@ func levelRow(l level, now time.Time) []any {
 		}
 		return int64(*p)
 	}
-	if l.Spec.Exempt != nil {
-		shares = number(l.Spec.Exempt.NominalConcurrencyShares)
-	}
 	if limited := l.Spec.Limited; limited != nil {
 		shares = number(limited.NominalConcurrencyShares)
 		if q := limited.LimitResponse.Queuing; q != nil {

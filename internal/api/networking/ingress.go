@@ -1,6 +1,7 @@
 package networking
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,7 @@ func ingressHosts(rules []networkingv1.IngressRule) string {
 	return firstOf(hosts, 3)
 }
 
+// ingressAddress names each of them once, in order.
 func ingressAddress(points []networkingv1.IngressLoadBalancerIngress) string {
 	var out []string
 	for _, p := range points {
@@ -72,5 +74,6 @@ func ingressAddress(points []networkingv1.IngressLoadBalancerIngress) string {
 			out = append(out, p.Hostname)
 		}
 	}
-	return strings.Join(out, ",")
+	slices.Sort(out)
+	return strings.Join(slices.Compact(out), ",")
 }

@@ -33,7 +33,7 @@ func columns() []api.Column {
 	return []api.Column{
 		column.Name(),
 		column.Number("Value", column.Doc(class, "value")),
-		column.Text("Global-Default", column.Doc(class, "globalDefault")),
+		{Name: "Global-Default", Type: "boolean", Description: column.Doc(class, "globalDefault")},
 		column.Age(),
 		column.Text("PreemptionPolicy", column.Doc(class, "preemptionPolicy")),
 	}
