@@ -84,11 +84,9 @@ func (p *podCheck) initContainers(path *field.Path) field.ErrorList {
 		c, at := &p.spec.InitContainers[i], path.Index(i)
 		errs = append(errs, p.commonContainer(c, at)...)
 		errs = append(errs, initContainerRestart(c, at)...)
-		switch {
-		case c.Name == "":
-		case names.Has(c.Name):
+		if names.Has(c.Name) {
 			errs = append(errs, field.Duplicate(at.Child("name"), c.Name))
-		default:
+		} else if c.Name != "" {
 			names.Insert(c.Name)
 		}
 		errs = append(errs, hostPortConflicts([]corev1.Container{*c}, path)...)

@@ -133,8 +133,13 @@ func (p *podCheck) overhead(path *field.Path) field.ErrorList {
 	if len(p.spec.Overhead) == 0 {
 		return nil
 	}
-	// Overhead is looked at as if it were limits, and its errors say so.
-	return p.containerResources(&corev1.ResourceRequirements{Limits: p.spec.Overhead}, path)
+	return ValidateOverhead(p.spec.Overhead, path)
+}
+
+// ValidateOverhead checks a pod's overhead as the limits that it amounts to,
+// and its errors say so.
+func ValidateOverhead(overhead corev1.ResourceList, path *field.Path) field.ErrorList {
+	return new(podCheck).containerResources(&corev1.ResourceRequirements{Limits: overhead}, path)
 }
 
 func readinessGates(gates []corev1.PodReadinessGate, path *field.Path) field.ErrorList {
@@ -161,6 +166,10 @@ func schedulingGates(gates []corev1.PodSchedulingGate, path *field.Path) field.E
 // fileKeyVolumes checks that environment files come from emptyDir volumes of
 // the pod.
 func (p *podCheck) fileKeyVolumes(path *field.Path) field.ErrorList {
+	volumes := map[string]*corev1.VolumeSource{} // those that are wrong too
+	for i := range p.spec.Volumes {
+		volumes[p.spec.Volumes[i].Name] = &p.spec.Volumes[i].VolumeSource
+	}
 	var errs field.ErrorList
 	check := func(env []corev1.EnvVar, at *field.Path) {
 		for i := range env {
@@ -169,7 +178,7 @@ func (p *podCheck) fileKeyVolumes(path *field.Path) field.ErrorList {
 				continue
 			}
 			name := at.Index(i).Child("valueFrom", "fileKeyRef", "volumeName")
-			switch v := p.volumes[src.FileKeyRef.VolumeName]; {
+			switch v := volumes[src.FileKeyRef.VolumeName]; {
 			case v == nil:
 				errs = append(errs, field.NotFound(name, src.FileKeyRef.VolumeName))
 			case v.EmptyDir == nil:

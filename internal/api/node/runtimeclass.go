@@ -60,7 +60,7 @@ func warnClass(c, _ *nodev1.RuntimeClass, _ bool) []string {
 func validateClass(c *nodev1.RuntimeClass) field.ErrorList {
 	errs := validateHandler(c.Handler, field.NewPath("handler"))
 	if c.Overhead != nil {
-		errs = append(errs, validateOverhead(c.Overhead.PodFixed, field.NewPath("overhead"))...)
+		errs = append(errs, core.ValidateOverhead(c.Overhead.PodFixed, field.NewPath("overhead"))...)
 	}
 	if s := c.Scheduling; s != nil {
 		path := field.NewPath("scheduling")
@@ -76,17 +76,6 @@ func validateHandler(handler string, path *field.Path) field.ErrorList {
 		return field.ErrorList{field.Required(path, "")}
 	}
 	return validate.DNS1123Label(handler, path)
-}
-
-// validateOverhead checks the overhead as the limits that it amounts to.
-func validateOverhead(overhead corev1.ResourceList, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for _, name := range slices.Sorted(maps.Keys(overhead)) {
-		at := path.Child("limits").Key(string(name))
-		errs = append(errs, validate.ContainerResourceName(string(name), at)...)
-		errs = append(errs, validate.ResourceQuantity(name, overhead[name], at)...)
-	}
-	return errs
 }
 
 func distinct(tolerations []corev1.Toleration, path *field.Path) field.ErrorList {
