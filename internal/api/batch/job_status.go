@@ -136,14 +136,14 @@ func (c *statusCheck) parse(child, list string) {
 }
 
 // start wants a start time of a finished job, and keeps that of a job which
-// is not suspended.
+// is not suspended, nor was until now.
 func (c *statusCheck) start(wasSuspended bool) {
 	now, was := c.now.StartTime, c.was.StartTime
 	changed := !equality.Semantic.DeepEqual(now, was)
 	if isFinished(c.now) && now == nil && (changed || isFinished(c.now) != isFinished(c.was)) {
 		c.errs = append(c.errs, field.Required(c.path.Child("startTime"), "startTime is required for finished job"))
 	}
-	if changed && was != nil && !optional.Value(c.job.Spec.Suspend) && !wasSuspended {
+	if changed && was != nil && !optional.Value(c.job.Spec.Suspend) && !wasSuspended && !isTrue(c.was, batchv1.JobSuspended) {
 		c.invalid("startTime", now, "field is immutable for unsuspended job once set")
 	}
 }

@@ -80,6 +80,9 @@ func next(in input) plan {
 			p.markSuspension()
 		}
 	}
+	if p.finish != nil && p.status.StartTime == nil { // it ended while it was held
+		p.status.StartTime = stamp(in.now)
+	}
 	p.track()
 	going := slices.Concat(p.stop, p.drop)
 	ready, terminating := int32(p.ready-readyOf(going)), int32(p.terminating+len(going))
@@ -191,6 +194,7 @@ func (p *planner) markSuspension() {
 	switch isHeld := have != nil && have.Status == corev1.ConditionTrue; {
 	case suspended(p.job) && !isHeld:
 		p.setCondition(batchv1.JobSuspended, corev1.ConditionTrue, "JobSuspended", "Job suspended")
+		p.status.StartTime = nil // it has none until it runs again (KEP-5440)
 		p.tell(corev1.EventTypeNormal, "Suspended", "Job suspended")
 	case !suspended(p.job) && isHeld:
 		p.setCondition(batchv1.JobSuspended, corev1.ConditionFalse, "JobResumed", "Job resumed")

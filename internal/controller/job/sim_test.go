@@ -114,6 +114,10 @@ func (w *world) setStatus(s batchv1.JobStatus) {
 		w.say("refused: %d ready, %d active", *s.Ready, s.Active)
 		return
 	}
+	if finished(&s) && s.StartTime == nil {
+		w.say("refused: finished, and never started")
+		return
+	}
 	w.job = w.job.DeepCopy()
 	w.job.Status = s
 }
