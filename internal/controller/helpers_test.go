@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -48,15 +49,25 @@ func create[T api.Object](t *testing.T, c *testkit.Cluster, obj T) T {
 // edit changes an object as a user would, trying again on conflicts.
 func edit[T api.Object](t *testing.T, c *testkit.Cluster, namespace, name string, fn func(T)) T {
 	t.Helper()
-	api := client.For[T](c.Admin)
+	return change(t, c, namespace, name, fn, client.For[T](c.Admin).Update)
+}
+
+// editStatus is edit of an object's status.
+func editStatus[T api.Object](t *testing.T, c *testkit.Cluster, namespace, name string, fn func(T)) T {
+	t.Helper()
+	return change(t, c, namespace, name, fn, client.For[T](c.Admin).UpdateStatus)
+}
+
+func change[T api.Object](t *testing.T, c *testkit.Cluster, namespace, name string, fn func(T), write func(context.Context, T) (T, error)) T {
+	t.Helper()
 	for {
-		have, err := api.Get(t.Context(), namespace, name)
+		have, err := client.For[T](c.Admin).Get(t.Context(), namespace, name)
 		if err != nil {
 			t.Fatalf("reading %s: %v", name, err)
 		}
 		changed := have.DeepCopyObject().(T)
 		fn(changed)
-		out, err := api.Update(t.Context(), changed)
+		out, err := write(t.Context(), changed)
 		if err == nil {
 			return out
 		}

@@ -3,13 +3,11 @@ package controller_test
 import (
 	"testing"
 	"testing/synctest"
-	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/testkit"
 	"github.com/knarr-io/knarr/internal/testkit/await"
 )
@@ -30,23 +28,7 @@ func newJob(name string, change ...func(*batchv1.Job)) *batchv1.Job {
 // endPod is what a node says of a pod whose containers have exited.
 func endPod(t *testing.T, c *testkit.Cluster, name string, phase corev1.PodPhase) {
 	t.Helper()
-	api := client.For[*corev1.Pod](c.Admin)
-	for {
-		pod, err := api.Get(t.Context(), "default", name)
-		if err != nil {
-			t.Fatal("reading the pod: ", err)
-		}
-		changed := pod.DeepCopy()
-		changed.Status.Phase = phase
-		changed.Status.Conditions = nil
-		_, err = api.UpdateStatus(t.Context(), changed)
-		if err == nil {
-			return
-		}
-		if !isConflict(err) {
-			t.Fatal("ending the pod: ", err)
-		}
-	}
+	editStatus(t, c, "default", name, func(pod *corev1.Pod) { pod.Status.Phase, pod.Status.Conditions = phase, nil })
 }
 
 // running waits for so many of a job's pods that run, and gives their names.
@@ -166,17 +148,13 @@ func TestSuspendedJob(t *testing.T) {
 		return jobCondition(j, batchv1.JobSuspended) == "True JobSuspended" && j.Status.Active == 0 && j.Status.Failed == 0 && j.Status.StartTime == nil
 	})
 	// Somebody else's controller may have left its start there.
-	held, _ := get[*batchv1.Job](t, c, "default", "work")
-	held = held.DeepCopy()
-	held.Status.StartTime = &metav1.Time{Time: time.Unix(1_000_000, 0)}
-	if _, err := client.For[*batchv1.Job](c.Admin).UpdateStatus(t.Context(), held); err != nil {
-		t.Fatal(err)
-	}
+	start := metav1.Unix(1_000_000, 0)
+	editStatus(t, c, "default", "work", func(j *batchv1.Job) { j.Status.StartTime = &start })
 	edit(t, c, "default", "work", func(j *batchv1.Job) { *j.Spec.Suspend = false })
 	running(t, c, "work", 1)
 	await.Until(t, soon, "the job runs again, from now on", func() bool {
 		j, _ := get[*batchv1.Job](t, c, "default", "work")
-		return jobCondition(j, batchv1.JobSuspended) == "False JobResumed" && j.Status.Active == 1 && j.Status.StartTime.After(held.Status.StartTime.Time)
+		return jobCondition(j, batchv1.JobSuspended) == "False JobResumed" && j.Status.Active == 1 && j.Status.StartTime.After(start.Time)
 	})
 }
 
