@@ -6,13 +6,14 @@ import (
 )
 
 const (
-	// room is the garbage that a busy heap may hold, in bytes. By Go's own
-	// measure, as much as is in use, a small and busy heap is collected dozens
-	// of times a second, each time at the cost of all that is in use.
+	// room is the garbage that a busy heap may hold, in bytes, within the bounds
+	// below. By Go's own measure, as much as is in use, a small and busy heap is
+	// collected dozens of times a second, each time at the cost of all in use.
 	room = 64 << 20
-	// usual is Go's measure in per cent of what is in use, and most the largest
-	// that is set.
-	usual, most = 100, 400
+	// usual is Go's measure in per cent of what is in use. While a process is busy
+	// least and most bound it: of a large heap, what was garbage once lies between
+	// what stays, and is not given back.
+	usual, least, most = 100, 60, 400
 )
 
 // pacer sets how much garbage there may be. It belongs to one goroutine.
@@ -43,7 +44,7 @@ func (p *pacer) pace(busy bool) {
 
 // percentFor is how far a heap with so much in use may grow.
 func percentFor(live uint64) int {
-	return int(min(max(100*room/max(live, 1), usual), most))
+	return int(min(max(100*room/max(live, 1), least), most))
 }
 
 // near tells that one setting will do for the other: setting it stops the
