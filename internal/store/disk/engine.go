@@ -208,6 +208,10 @@ func (e *engine) fail(err error) {
 	})
 }
 
+// abandonWait bounds the closing of a database that failed: its locks may be
+// held by a commit that will never end.
+const abandonWait = time.Second / 10
+
 // Close ends the store. Commits under way finish first.
 func (e *engine) Close() error {
 	if !e.queue.close() {
@@ -216,45 +220,14 @@ func (e *engine) Close() error {
 	close(e.closing)
 	e.hub.close(store.ErrClosed)
 	e.gate.Close(store.ErrClosed)
+	done := make(chan error, 1)
+	go func() { done <- e.closeDatabase() }()
 	select {
-	case <-e.failure.done:
-		return e.abandon()
-	case <-e.stopped():
+	case err := <-done:
+		return errors.Join(err, e.lock.Close())
+	case <-e.failure.done: // before, or by what closing writes
 	}
-	e.users.Lock()
-	e.users.closed = true
-	e.users.Unlock()
-	err := e.db.Close()
-	return errors.Join(err, e.lock.Close())
-}
-
-// stopped is closed when the engine's goroutines have ended.
-func (e *engine) stopped() <-chan struct{} {
-	done := make(chan struct{})
-	go func() {
-		e.running.Wait()
-		close(done)
-	}()
-	return done
-}
-
-// abandonWait bounds the closing of a database that failed: its locks may be
-// held by a commit that will never end.
-const abandonWait = time.Second / 10
-
-// abandon closes what can be closed after a failure. The database is not
-// flushed: what counts is on disk already.
-func (e *engine) abandon() error {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() { _ = recover() }() // Pebble panics where it is half broken
-		e.running.Wait()
-		e.users.Lock()
-		e.users.closed = true
-		e.users.Unlock()
-		e.db.Close()
-	}()
+	// What counts is on disk already.
 	timer := time.NewTimer(abandonWait)
 	defer timer.Stop()
 	select {
@@ -262,4 +235,18 @@ func (e *engine) abandon() error {
 	case <-timer.C:
 	}
 	return e.lock.Close()
+}
+
+// closeDatabase may never return where the store has failed.
+func (e *engine) closeDatabase() (err error) {
+	defer func() {
+		if r := recover(); r != nil { // Pebble panics where it is half broken
+			err = fmt.Errorf("closing the database: %v", r)
+		}
+	}()
+	e.running.Wait()
+	e.users.Lock()
+	e.users.closed = true
+	e.users.Unlock()
+	return e.db.Close()
 }

@@ -82,6 +82,33 @@ func TestAFailedCommitFailsTheStore(t *testing.T) {
 	}
 }
 
+// A disk that breaks while the store is closed does not hold up who closes it.
+func TestCloseEndsWhereTheDiskBreaks(t *testing.T) {
+	broken := errors.New("the disk is broken")
+	for name, kinds := range map[string][]errorfs.OpKind{
+		"sync":  {errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo},
+		"write": {errorfs.OpFileWrite},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := vfs.NewCrashableMem()
+			toggle := &errorfs.Toggle{Injector: onWAL(broken, kinds...)}
+			told := make(chan error, 1)
+			e := openTest(t, Options{Dir: "store", FS: errorfs.Wrap(disk, toggle), OnFailure: func(err error) { told <- err }})
+			mustCommit(t, e, setKey("/kept", "1"))
+			toggle.On()
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+			<-told
+			toggle.Off()
+			again := openTest(t, Options{Dir: "store", FS: disk.CrashClone(vfs.CrashCloneCfg{})})
+			if rec, ok, err := again.Get(t.Context(), "/kept"); err != nil || !ok || string(rec.Value) != "1" {
+				t.Errorf("after opening again: %+v, %v, %v", rec, ok, err)
+			}
+		})
+	}
+}
+
 // A guard that fails for a write of the same batch is answered when that write
 // is durable, and not as a conflict where it never is.
 func TestAConflictIsWithAWriteThatHappened(t *testing.T) {
