@@ -12,7 +12,8 @@
 // Seats that a level may lend (lendablePercent) lie in a pool that all levels
 // take from beyond the seats that are theirs alone, up to their
 // borrowingLimitPercent. A lender finds its seats again as they are given
-// back; upstream moves them every ten seconds instead.
+// back, before anybody borrows more; upstream moves them every ten seconds
+// instead.
 //
 // A Controller owns all queues and seats, under one lock that is held for
 // microseconds. Configure replaces the objects while requests run: levels keep
@@ -285,13 +286,16 @@ func (c *Controller) enterLocked(t *Ticket) (waits bool, reason string) {
 }
 
 // fitsLocked tells whether a level may use so many seats more: its own first,
-// then those of the pool, up to its limit. A level that uses none may always
-// begin.
+// then those of the pool, up to its limit. Beyond its share it takes none of the
+// pool's while a lender waits. A level that uses none may always begin.
 func (c *Controller) fitsLocked(l *level, seats int) bool {
 	if l.inUse == 0 && l.borrowedAt(seats) == 0 {
 		return true
 	}
 	more := l.borrowedAt(l.inUse+seats) - l.borrowed()
+	if more > 0 && l.inUse+seats > l.nominal && c.reclaimedLocked(l) {
+		return false
+	}
 	return l.inUse+seats <= l.limit && c.shared.used+more <= c.shared.total
 }
 
@@ -304,15 +308,31 @@ func (c *Controller) takeLocked(t *Ticket) {
 
 // dispatchLocked hands free seats to those that wait.
 func (c *Controller) dispatchLocked() {
+	for t := c.nextLocked(); t != nil; t = c.nextLocked() {
+		t.level.pop(t)
+		c.takeLocked(t)
+		close(t.ready)
+	}
+}
+
+// nextLocked is whose turn it is, of those that there are seats for: of the
+// level that uses the least of its share. Nil where there is none.
+func (c *Controller) nextLocked() *Ticket {
+	var next *Ticket
 	for _, l := range c.order {
-		for l.waiting > 0 {
-			t := l.next()
-			if !c.fitsLocked(l, t.seats) {
-				break
-			}
-			l.pop(t)
-			c.takeLocked(t)
-			close(t.ready)
+		if l.waiting == 0 || next != nil && l.load() >= next.level.load() {
+			continue
+		}
+		if t := l.next(); c.fitsLocked(l, t.seats) {
+			next = t
 		}
 	}
+	return next
+}
+
+// reclaimedLocked tells that another level waits for what it lent.
+func (c *Controller) reclaimedLocked(but *level) bool {
+	return slices.ContainsFunc(c.order, func(l *level) bool {
+		return l != but && l.waiting > 0 && l.inUse+l.next().seats <= l.nominal
+	})
 }

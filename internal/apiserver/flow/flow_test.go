@@ -252,6 +252,49 @@ func TestLevelsBorrow(t *testing.T) {
 	}
 }
 
+// A level gets back what it lent before others borrow more, however many of
+// these wait, and whatever their names.
+func TestALenderFindsItsSeatsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := start(t, 105, time.Hour)
+		lending := func(name string, lends int32) *flowcontrolv1.PriorityLevelConfiguration {
+			_, l := one(50, queuing(1, 1, 1000))
+			l[0].Name, l[0].Spec.Limited.BorrowingLimitPercent, l[0].Spec.Limited.LendablePercent = name, nil, &lends
+			return l[0]
+		}
+		schemas, _ := one(1, flowcontrolv1.LimitResponse{})
+		c.Configure(schemas, []*flowcontrolv1.PriorityLevelConfiguration{lending("l", 0), lending("lender", 80)})
+		borrows := c.of("a")
+		lends := borrows
+		lends.level = c.levels["lender"]
+		held := make(chan *Ticket, 300)
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		ask := func(class Class, seats, n int) {
+			for range n {
+				go func() {
+					if ticket, err := c.Acquire(ctx, class, seats); err == nil {
+						held <- ticket
+					}
+				}()
+				synctest.Wait()
+			}
+		}
+		ask(borrows, 1, 200)
+		if n := c.levels["l"].inUse; n != 90 {
+			t.Fatalf("%d seats are in use, not its own 50 and 40 that are lent", n)
+		}
+		ask(lends, 5, 6) // it has 10 of its own
+		for range 20 {
+			(<-held).Release()
+			synctest.Wait()
+		}
+		if b, l := c.levels["l"].inUse, c.levels["lender"].inUse; b != 70 || l != 30 {
+			t.Errorf("after 20 seats were given back the borrower has %d and the lender %d, want 70 and 30", b, l)
+		}
+	})
+}
+
 // Whatever happens, no level uses more than it may, and nothing is lost.
 func TestSeatsAreNeverLost(t *testing.T) {
 	property.Check(t, func(rt *rapid.T) {

@@ -133,6 +133,9 @@ func (l *level) widest() int { return int(l.widestAt.Load()) }
 // own are the seats that nobody else may use.
 func (l *level) own() int { return l.nominal - l.lendable }
 
+// load is the part of its share that the level uses.
+func (l *level) load() float64 { return float64(l.inUse) / float64(max(1, l.nominal)) }
+
 // borrowed are the seats of the pool that the level uses.
 func (l *level) borrowed() int { return l.borrowedAt(l.inUse) }
 
