@@ -215,6 +215,9 @@ func (c *Controller) wait(ctx context.Context, t *Ticket) (*Ticket, error) {
 	}
 	c.mu.Lock()
 	left := t.level.leave(t)
+	if left {
+		c.dispatchLocked() // it may have held up those behind it
+	}
 	c.mu.Unlock()
 	if !left { // seats came at the same moment
 		t.Release()

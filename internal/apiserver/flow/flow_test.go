@@ -295,6 +295,35 @@ func TestALenderFindsItsSeatsAgain(t *testing.T) {
 	})
 }
 
+// Those who wait behind a request that is given up do not wait for another's end.
+func TestARequestThatIsGivenUpLetsOthersIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := start(t, 1, time.Hour)
+		c.exactly(20, queuing(1, 1, 1000))
+		for range 18 {
+			if _, err := c.Acquire(t.Context(), c.of("a"), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		hasty, cancel := context.WithCancel(t.Context())
+		go func() { _, _ = c.Acquire(hasty, c.of("a"), 3) }()
+		synctest.Wait()
+		served := false
+		patient, leave := context.WithCancel(t.Context())
+		go func() {
+			_, err := c.Acquire(patient, c.of("a"), 1)
+			served = err == nil
+		}()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if !served {
+			t.Error("two seats are free, and somebody waits")
+		}
+		leave()
+	})
+}
+
 // Whatever happens, no level uses more than it may, and nothing is lost.
 func TestSeatsAreNeverLost(t *testing.T) {
 	property.Check(t, func(rt *rapid.T) {
