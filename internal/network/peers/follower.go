@@ -37,10 +37,9 @@ type Follower struct {
 	wake  chan struct{}
 	router
 
-	// These belong to Run's goroutine: peers as applied, and what the log says of
-	// those that are not.
-	applied map[string]Peer
-	told    map[string]string
+	// told belongs to Run's goroutine: what the log says of peers that are not
+	// applied.
+	told map[string]string
 
 	mu    sync.Mutex
 	dirty map[string]struct{}
@@ -50,8 +49,8 @@ type Follower struct {
 // not have been started yet.
 func New(cfg Config) *Follower {
 	f := &Follower{cfg: cfg, nodes: client.InformerFor[*corev1.Node](cfg.Informers), wake: make(chan struct{}, 1),
-		applied: map[string]Peer{}, told: map[string]string{}, dirty: map[string]struct{}{},
-		router: router{mode: cfg.Mode, node: cfg.Node, behind: cfg.Behind, address: cfg.Address, ways: map[string]way{}, logger: cfg.Logger}}
+		told: map[string]string{}, dirty: map[string]struct{}{},
+		router: router{mode: cfg.Mode, node: cfg.Node, behind: cfg.Behind, address: cfg.Address, applied: map[string]Peer{}, ways: map[string]way{}, logger: cfg.Logger}}
 	f.peer = f.read
 	f.nodes.OnChange(func(old, new *corev1.Node) {
 		if old != nil && new != nil && PeerOf(old).Equal(PeerOf(new)) {

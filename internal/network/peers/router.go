@@ -15,9 +15,10 @@ type router struct {
 	behind  string // the node that others reach this one by; empty for none
 	address netip.Addr
 	// peer reads another node, or this one; incomplete if there is none.
-	peer   func(name string) Peer
-	ways   map[string]way // by which nodes are reached
-	logger *slog.Logger
+	peer    func(name string) Peer
+	applied map[string]Peer // as they were carried out
+	ways    map[string]way  // by which nodes are reached
+	logger  *slog.Logger
 }
 
 // way is the link of a route to a node, zero where there is none, and the node
@@ -27,21 +28,34 @@ type way struct {
 	by   netip.Addr
 }
 
-// change routes a node's ranges and takes away those that it no longer has.
+// change routes a node's ranges and takes away those that it no longer has. What
+// another node has by now stays: a range is given again, and a machine may join
+// anew by another name.
 func (r *router) change(name string, old, next Peer) error {
 	var failed []error
 	for _, network := range old.networks() {
-		if !next.Complete() || !slices.Contains(next.networks(), network) {
+		kept := next.Complete() && slices.Contains(next.networks(), network)
+		if !kept && !r.another(name, func(p Peer) bool { return slices.Contains(p.networks(), network) }) {
 			failed = append(failed, unroute(network))
 		}
 	}
 	if old.Complete() && old.Address != next.Address {
-		failed = append(failed, leaveTunnel(old))
+		failed = append(failed, r.leaveTunnel(name, old))
 	}
 	if next.Complete() {
 		failed = append(failed, r.reach(name, next))
 	}
 	return errors.Join(failed...)
+}
+
+// another tells whether a node but the one of the name is so.
+func (r *router) another(name string, so func(Peer) bool) bool {
+	for other, p := range r.applied {
+		if other != name && so(p) {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *router) reach(name string, p Peer) error {
@@ -65,7 +79,7 @@ func (r *router) reach(name string, p Peer) error {
 		return each(networks, func(n netip.Prefix) error { return routeStraight(n, by.Address, link) })
 	case unreached:
 		r.logger.Warn("a node shares no link with this one, and tunnels are off: others must route its pods", "address", by.Address)
-		return nil
+		return each(networks, unroute) // as it was reached before
 	}
 	own := r.peer(r.node)
 	if !own.Complete() {

@@ -95,8 +95,9 @@ func forward(index int, node netip.Addr) *netlink.Neigh {
 		IP: node.AsSlice(), HardwareAddr: tunnelMAC(node)}
 }
 
-// leaveTunnel forgets a node's end of the tunnel; what is gone is no error.
-func leaveTunnel(p Peer) error {
+// leaveTunnel forgets a node's end of the tunnel, but for what another node has;
+// what is gone is no error.
+func (r *router) leaveTunnel(name string, p Peer) error {
 	link, err := netlink.LinkByName(tunnelLink)
 	var notFound netlink.LinkNotFoundError
 	if errors.As(err, &notFound) {
@@ -106,8 +107,14 @@ func leaveTunnel(p Peer) error {
 		return fmt.Errorf("tunnel: %w", err)
 	}
 	index := link.Attrs().Index
-	return errors.Join(ignoreGone(netlink.NeighDel(forward(index, p.Address))),
-		ignoreGone(netlink.NeighDel(&netlink.Neigh{LinkIndex: index, Family: unix.AF_INET, IP: gatewayOf(p.Ranges[0]).AsSlice()})))
+	var failed []error
+	if !r.another(name, func(o Peer) bool { return o.Address == p.Address }) {
+		failed = append(failed, ignoreGone(netlink.NeighDel(forward(index, p.Address))))
+	}
+	if !r.another(name, func(o Peer) bool { return o.Ranges[0] == p.Ranges[0] }) {
+		failed = append(failed, ignoreGone(netlink.NeighDel(&netlink.Neigh{LinkIndex: index, Family: unix.AF_INET, IP: gatewayOf(p.Ranges[0]).AsSlice()})))
+	}
+	return errors.Join(failed...)
 }
 
 func ignoreGone(err error) error {
