@@ -186,12 +186,17 @@ func (f *Follower) everybody() []string {
 	return names
 }
 
-// touched are the nodes whose routes went with a link, and those that another
-// way may lead to now.
+// touched are the nodes whose routes went, with a link or by somebody's hand, and
+// those that another way may lead to now.
 func (f *Follower) touched(c kernelChange) []string {
 	var names []string
 	for name, w := range f.ways {
 		if c.linkGone != 0 && w.link == c.linkGone || c.to.Contains(w.by) {
+			names = append(names, name)
+		}
+	}
+	for name, p := range f.applied {
+		if slices.Contains(p.networks(), c.lost) {
 			names = append(names, name)
 		}
 	}

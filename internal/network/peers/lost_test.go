@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -61,6 +62,20 @@ func TestLostChangesAreMadeUpFor(t *testing.T) {
 		return netlink.RouteDel(&netlink.Route{Dst: host(other.address), Scope: netlink.SCOPE_LINK})
 	})
 	await.Until(t, soon, "a change after those that were lost is noticed", func() bool { return isTunnelled(first.space, other.pods) })
+}
+
+// Who removes routes that they did not make cuts no node off.
+func TestARouteThatSomebodyRemovedIsPutBack(t *testing.T) {
+	c := testkit.Start(t, testkit.Options{NoControllers: true, NoScheduler: true})
+	first := station{name: "first", address: firstAddress, pods: "10.1.1.0/24"}.open(t)
+	other := station{name: "other", address: "192.0.2.3", pods: "10.1.3.0/24"}.open(t)
+	oneLink(t, first, other)
+	first.join(t, c)
+	other.register(t, c)
+	routed := func() bool { return isRouted(first.space, other.pods) }
+	await.Until(t, soon, "the other node is routed", routed)
+	first.space.Do(func() error { return unroute(netip.MustParsePrefix(other.pods)) })
+	await.Until(t, soon, "the other node is routed again", routed)
 }
 
 // flood makes more routes than the socket of a watcher has room for.

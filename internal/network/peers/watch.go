@@ -17,6 +17,9 @@ type kernelChange struct {
 	linkGone int
 	// to is where that way leads.
 	to netip.Prefix
+	// lost is what a route of ours led to that was removed: systemd-networkd
+	// does so, when it starts anew, with all that it did not make.
+	lost netip.Prefix
 }
 
 // watchKernel tells of links that go and of ways that come and go, until ctx
@@ -78,10 +81,16 @@ func forwardChanges(ctx context.Context, links <-chan netlink.LinkUpdate, routes
 			if !open {
 				return
 			}
-			if r.Protocol == routeProtocol || r.Family != unix.AF_INET {
+			switch {
+			case r.Family != unix.AF_INET:
+				continue
+			case r.Protocol != routeProtocol:
+				c.to = destination(r.Route)
+			case r.Type == unix.RTM_DELROUTE:
+				c.lost = destination(r.Route)
+			default:
 				continue
 			}
-			c.to = destination(r.Route)
 		}
 		select {
 		case out <- c:
