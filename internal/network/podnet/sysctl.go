@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -133,6 +134,20 @@ func (s settings) restore() error {
 	return nil
 }
 
+// ofBoot names, beside the saved values, the boot that they were found in.
+const ofBoot = "boot"
+
+// boot names this life of the machine.
+func (s settings) boot() string {
+	id, err := os.ReadFile(filepath.Join(s.root, "kernel/random/boot_id"))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
+}
+
+// load gives what was saved since the machine was booted: with that the kernel's
+// settings became the machine's own again, and may be others by now.
 func (s settings) load() (map[string]string, error) {
 	saved := map[string]string{}
 	data, err := os.ReadFile(s.file)
@@ -148,10 +163,16 @@ func (s settings) load() (map[string]string, error) {
 	if err := json.Unmarshal(data, &saved); err != nil {
 		return nil, fmt.Errorf("the saved kernel settings in %s are damaged; remove the file after checking `sysctl net.ipv4.ip_forward`: %w", s.file, err)
 	}
+	if boot, told := saved[ofBoot]; told && boot != s.boot() {
+		return map[string]string{}, nil
+	}
+	delete(saved, ofBoot)
 	return saved, nil
 }
 
 func (s settings) save(saved map[string]string) error {
+	saved = maps.Clone(saved)
+	saved[ofBoot] = s.boot()
 	data, err := json.Marshal(saved)
 	if err != nil {
 		return err

@@ -130,3 +130,33 @@ func TestEmptyFileOfSavedSettings(t *testing.T) {
 		t.Errorf("forwarding is %s afterwards", got)
 	}
 }
+
+// What was noted in another life of the machine is no matter of this one: its
+// settings are its own again, and may be others by now.
+func TestSettingsOfAnEarlierBoot(t *testing.T) {
+	for name, then := range map[string][]func(settings) error{
+		"down at once":     {settings.restore},
+		"up and then down": {settings.raise, settings.restore},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := kernelWith(t, map[string]string{"kernel/random/boot_id": "one", "net/ipv4/ip_forward": "0", "fs/inotify/max_user_instances": "128"})
+			if err := s.raise(); err != nil {
+				t.Fatal(err)
+			}
+			for name, value := range map[string]string{"kernel/random/boot_id": "two", "net/ipv4/ip_forward": "1", "fs/inotify/max_user_instances": "256"} {
+				if err := os.WriteFile(filepath.Join(s.root, name), []byte(value+"\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := s.values(t)
+			for _, do := range then {
+				if err := do(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := s.values(t); !maps.Equal(got, before) {
+				t.Errorf("put back: got %v, want %v", got, before)
+			}
+		})
+	}
+}
