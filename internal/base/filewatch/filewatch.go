@@ -56,15 +56,18 @@ func Follow(ctx context.Context, path string, known []byte, changed func(content
 // Watch calls look when it has begun to watch the files, since they may have
 // changed before, and whenever something has changed beside one of them,
 // until ctx ends. It fails where none of their directories can be watched; one
-// that goes later is awaited.
+// that is not there yet, or goes later, is awaited.
 func Watch(ctx context.Context, paths []string, look func()) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", strings.Join(paths, ", "), err)
 	}
 	defer watcher.Close()
-	for begun := false; ; begun = true {
-		if err := around(watcher, paths, begun); err != nil {
+	if err := around(watcher, paths, watcher.Add); err != nil {
+		return err
+	}
+	for {
+		if err := around(watcher, paths, func(dir string) error { return await(watcher, dir) }); err != nil {
 			return err
 		}
 		look()
@@ -84,26 +87,42 @@ func Watch(ctx context.Context, paths []string, look func()) error {
 }
 
 // around watches the directories in which the files lie now, as named and as
-// what links lead to. What is watched already is no error; nor is, once the
-// watch has begun, what is not there now.
-func around(watcher *fsnotify.Watcher, paths []string, begun bool) error {
+// what links lead to. What is watched already is no error.
+func around(watcher *fsnotify.Watcher, paths []string, watch func(dir string) error) error {
 	var failed []error
-	watch := watcher.Add
-	if begun {
-		watch = func(dir string) error { return await(watcher, dir) }
-	}
 	for _, path := range paths {
 		if err := watch(filepath.Dir(path)); err != nil {
 			failed = append(failed, fmt.Errorf("watch the folder of %s: %w", path, err))
 		}
-		if target, err := filepath.EvalSymlinks(path); err == nil && filepath.Dir(target) != filepath.Dir(path) {
-			_ = watcher.Add(filepath.Dir(target)) // the link itself is watched, at least
+		if target := targetOf(path); filepath.Dir(target) != filepath.Dir(path) {
+			_ = await(watcher, filepath.Dir(target)) // the link itself is watched, at least
 		}
 	}
 	if len(failed) < len(paths) {
 		return nil
 	}
 	return errors.Join(failed...)
+}
+
+// maxLinks bounds how many links are followed to what is not there.
+const maxLinks = 16
+
+// targetOf is the file that a path leads to, also where that is not there yet.
+func targetOf(path string) string {
+	for range maxLinks {
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			return target
+		}
+		next, err := os.Readlink(path)
+		if err != nil {
+			return path
+		}
+		if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil && !filepath.IsAbs(next) {
+			next = filepath.Join(dir, next)
+		}
+		path = next
+	}
+	return path
 }
 
 // await watches a directory, or where it is not there the next one above, which

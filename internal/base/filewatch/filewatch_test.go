@@ -132,3 +132,45 @@ func TestFollowWhereTheFolderIsReplaced(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What is not there at the first look is awaited, too: a folder besides another
+// that is there, and where a link leads that is there before its target, as
+// those to resolvers are after a boot.
+func TestWatchAwaitsWhatIsNotThereYet(t *testing.T) {
+	for name, in := range map[string]string{"a folder": "later", "below a folder": "later/below"} {
+		for _, linked := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, by a link %t", name, linked), func(t *testing.T) {
+				root := t.TempDir()
+				there, path := filepath.Join(root, "etc", "other"), filepath.Join(root, in, "file")
+				paths := []string{there, path}
+				if err := os.Mkdir(filepath.Dir(there), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if linked {
+					link := filepath.Join(filepath.Dir(there), "link")
+					if err := os.Symlink(filepath.Join("..", in, "file"), link); err != nil {
+						t.Fatal(err)
+					}
+					paths = []string{link}
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				told, ended := make(chan string, 100), make(chan error, 1)
+				go func() {
+					ended <- Watch(ctx, paths, func() {
+						content, _ := os.ReadFile(path)
+						told <- string(content)
+					})
+				}()
+				receive(t, told, "")
+				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("one"), 0o600)); err != nil {
+					t.Fatal(err)
+				}
+				receive(t, told, "one")
+				cancel()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
