@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	apirequest "github.com/knarr-io/knarr/internal/api/request"
 	"github.com/knarr-io/knarr/internal/testkit"
 	"github.com/knarr-io/knarr/internal/testkit/await"
 )
@@ -200,4 +201,28 @@ func TestJobStopsPodsThatAreReady(t *testing.T) {
 	if jobCondition(j, batchv1.JobComplete) != "True SuccessPolicy" || j.Status.Succeeded != 1 {
 		t.Errorf("status: %+v", j.Status)
 	}
+}
+
+// More pods than were asked for may succeed, as when somebody gives a Job a
+// pod of their own.
+func TestJobTellsThatTooManyPodsSucceeded(t *testing.T) {
+	c := testkit.Start(t, testkit.Options{NoControllers: true, NoScheduler: true})
+	create(t, c, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "default"}})
+	j := create(t, c, newJob("work"))
+	for _, name := range []string{"one", "two"} {
+		pod := podOf(name)
+		pod.Labels, pod.Finalizers = j.Spec.Selector.MatchLabels, []string{batchv1.JobTrackingFinalizer}
+		pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(j, batchv1.SchemeGroupVersion.WithKind("Job"))}
+		create(t, c, pod)
+		endPod(t, c, name, corev1.PodSucceeded)
+	}
+	c.Controllers(t, func(under apirequest.Transport) apirequest.Transport { return under })
+	await.Until(t, soon, "an event tells of it", func() bool {
+		for _, e := range list[*corev1.Event](t, c, "default", nil) {
+			if e.Reason == "TooManySucceededPods" && e.Type == corev1.EventTypeWarning && e.InvolvedObject.Name == "work" {
+				return true
+			}
+		}
+		return false
+	})
 }

@@ -130,13 +130,16 @@ func (r *Controller) apply(ctx context.Context, j *batchv1.Job, owned []*corev1.
 		return errors.Join(failure, err)
 	}
 	if ended {
-		r.tellEnd(j, p.finish)
+		r.tellEnd(j, p.finish, status.Succeeded)
 	}
 	return failure
 }
 
-func (r *Controller) tellEnd(j *batchv1.Job, c *batchv1.JobCondition) {
+func (r *Controller) tellEnd(j *batchv1.Job, c *batchv1.JobCondition, succeeded int32) {
 	if c.Type == batchv1.JobComplete {
+		if j.Spec.Completions != nil && succeeded > *j.Spec.Completions {
+			r.events.Event(j, corev1.EventTypeWarning, "TooManySucceededPods", "Too many succeeded pods running after completion count reached")
+		}
 		r.events.Event(j, corev1.EventTypeNormal, "Completed", "Job completed")
 		return
 	}
