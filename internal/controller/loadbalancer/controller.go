@@ -145,14 +145,26 @@ func (r *Controller) wake(value string) {
 	}
 }
 
+// wakeBehind is wake for a port that a Service takes or leaves: whoever waits
+// for the port without it keeps nobody from its other ports.
+func (r *Controller) wakeBehind(value string) {
+	for _, svc := range r.svcInf.ByIndex(byPort, value) {
+		for _, p := range claimsOf(svc) {
+			if p != everyone {
+				r.wake(p)
+			}
+		}
+	}
+}
+
 func (r *Controller) wakeIngressPorts() {
 	for _, number := range r.cfg.IngressPorts {
 		r.wake(port{protocol: corev1.ProtocolTCP, number: number}.String())
 	}
 }
 
-// serviceChanged wakes the Service, and those who want a port that it had,
-// has, or uses as a node port.
+// serviceChanged wakes the Service, those who want a port that it had, has, or
+// uses as a node port, and those who wait behind them.
 func (r *Controller) serviceChanged(old, new *corev1.Service) {
 	for _, svc := range []*corev1.Service{old, new} {
 		if svc == nil {
@@ -163,7 +175,7 @@ func (r *Controller) serviceChanged(old, new *corev1.Service) {
 		}
 		for _, p := range append(claimsOf(svc), nodePortsOf(svc)...) {
 			if p != everyone {
-				r.wake(p)
+				r.wakeBehind(p)
 			}
 		}
 	}
