@@ -62,6 +62,16 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 			r.loop.Enqueue(own.KeyOf(new))
 		}
 	})
+	r.classInf.OnChange(func(_, new *storagev1.StorageClass) {
+		if new == nil {
+			return
+		}
+		for _, claim := range r.claimInf.List("", nil) { // it may have been looked for while the class was not there
+			if name, _ := storage.ClassOf(claim); name == new.Name && asked(claim) {
+				r.loop.Enqueue(own.KeyOf(claim))
+			}
+		}
+	})
 	r.nodeInf.OnChange(func(old, new *corev1.Node) {
 		if new == nil || !holds(new) || old != nil && holds(old) && old.Spec.Unschedulable == new.Spec.Unschedulable {
 			return
@@ -99,7 +109,7 @@ func (r *Controller) provision(ctx context.Context, claim *corev1.PersistentVolu
 	name, _ := storage.ClassOf(claim)
 	class, ok := r.classInf.Get("", name)
 	if !ok || storage.Waits(class) && claim.Annotations[storage.SelectedNode] == "" {
-		return nil // the binder tells, or the scheduler is to choose again
+		return nil // the class will come, or the scheduler is to choose again
 	}
 	v, err := plan(claim, class, func(name string) *corev1.Node {
 		if name == "" {
