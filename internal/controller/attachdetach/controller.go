@@ -44,7 +44,8 @@ type Controller struct {
 	unwanted map[string]time.Time // by attachment: since when nobody needs it; guarded by mu
 }
 
-// New wires the controller to its informers.
+// New wires the controller to its informers. It works with one worker, so that
+// no two nodes are given one volume at the same time.
 func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts reconcile.Options) *Controller {
 	r := &Controller{
 		nodes: client.For[*corev1.Node](c), attachments: client.For[*storagev1.VolumeAttachment](c),
@@ -53,6 +54,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 		driverInf: client.InformerFor[*storagev1.CSIDriver](inf), attachedInf: client.InformerFor[*storagev1.VolumeAttachment](inf),
 		events: events, unwanted: map[string]time.Time{},
 	}
+	opts.Workers = 1
 	r.loop = reconcile.New("attachdetach", r.reconcile, opts)
 	storage.IndexByClaim(r.podInf)
 	r.podInf.AddIndex(podsByNode, func(p *corev1.Pod) []string {
@@ -131,6 +133,13 @@ func (r *Controller) reconcile(ctx context.Context, node string) (reconcile.Resu
 		return reconcile.Result{}, nil
 	}
 	p := makePlan(s)
+	if len(p.create) > 0 {
+		var err error
+		if s.elsewhere, err = r.newest(ctx, node); err != nil {
+			return reconcile.Result{}, err
+		}
+		p = makePlan(s)
+	}
 	if err := r.apply(ctx, s, p); err != nil {
 		return reconcile.Result{}, fmt.Errorf("volumes of node %s: %w", node, err)
 	}
@@ -177,6 +186,22 @@ func (r *Controller) look(node string, now time.Time) situation {
 	}
 	s.unwanted = func(name string) time.Time { return since[name] }
 	return s
+}
+
+// newest tells where else volumes are attached, of the present: the informer
+// may not show yet what the run before made for another node.
+func (r *Controller) newest(ctx context.Context, node string) (elsewhere func(volume string) []string, err error) {
+	all, _, err := r.attachments.List(ctx, "", metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("read the attachments: %w", err)
+	}
+	nodes := map[string][]string{}
+	for _, a := range all {
+		if ours(a) && a.Spec.NodeName != node {
+			nodes[*a.Spec.Source.PersistentVolumeName] = append(nodes[*a.Spec.Source.PersistentVolumeName], a.Spec.NodeName)
+		}
+	}
+	return func(volume string) []string { return nodes[volume] }, nil
 }
 
 // wanted are the volumes that the pods of a node need attached.

@@ -1,0 +1,77 @@
+package controller_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	apirequest "github.com/knarr-io/knarr/internal/api/request"
+	"github.com/knarr-io/knarr/internal/testkit"
+)
+
+// lateWatch tells of changes of one resource a second late.
+type lateWatch struct {
+	apirequest.Transport
+	resource string
+}
+
+func (l lateWatch) Watch(ctx context.Context, req *apirequest.Request) (apirequest.Stream, error) {
+	s, err := l.Transport.Watch(ctx, req)
+	if err == nil && req.Kind.Resource == l.resource {
+		s = lateStream{s}
+	}
+	return s, err
+}
+
+type lateStream struct{ apirequest.Stream }
+
+func (s lateStream) Next(ctx context.Context) ([]apirequest.Event, error) {
+	events, err := s.Stream.Next(ctx)
+	time.Sleep(time.Second) // virtual
+	return events, err
+}
+
+// hearingLate runs controllers that hear late of a resource, in virtual time.
+func hearingLate(t *testing.T, resource string, do func(t *testing.T, c *testkit.Cluster)) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testkit.Start(t, testkit.Options{NoControllers: true, NoScheduler: true})
+		stop := c.Controllers(t, func(under apirequest.Transport) apirequest.Transport { return lateWatch{under, resource} })
+		time.Sleep(time.Minute) // virtual
+		do(t, c)
+		stop()
+	})
+}
+
+// A volume that one node may have is attached to one of two nodes whose pods
+// come at the same time.
+func TestAVolumeIsAttachedToOneOfTwoNodes(t *testing.T) {
+	hearingLate(t, "volumeattachments", func(t *testing.T, c *testkit.Cluster) {
+		claim := volumeClaim("data")
+		claim.Spec.VolumeName = "disk"
+		create(t, c, &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "disk"}, Spec: corev1.PersistentVolumeSpec{
+			AccessModes: claim.Spec.AccessModes, Capacity: claim.Spec.Resources.Requests,
+			ClaimRef:               &corev1.ObjectReference{Namespace: "default", Name: "data"},
+			PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "disk.example.com", VolumeHandle: "disk"}},
+		}})
+		create(t, c, claim)
+		for _, node := range []string{"one", "two"} {
+			create(t, c, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}})
+		}
+		time.Sleep(5 * time.Second)
+		for _, node := range []string{"one", "two"} {
+			pod := podOf("on-" + node)
+			pod.Spec.NodeName = node
+			pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
+			create(t, c, pod)
+		}
+		time.Sleep(5 * time.Second)
+		if got := list[*storagev1.VolumeAttachment](t, c, "", nil); len(got) != 1 {
+			t.Errorf("%d attachments of a volume that one node may have: %+v", len(got), got)
+		}
+	})
+}
