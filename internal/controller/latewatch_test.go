@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -72,6 +73,33 @@ func TestAVolumeIsAttachedToOneOfTwoNodes(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		if got := list[*storagev1.VolumeAttachment](t, c, "", nil); len(got) != 1 {
 			t.Errorf("%d attachments of a volume that one node may have: %+v", len(got), got)
+		}
+	})
+}
+
+// Of two ranges that cover one address one stays, though both are deleted.
+func TestTheLastRangeOfAnAddressStays(t *testing.T) {
+	hearingLate(t, "servicecidrs", func(t *testing.T, c *testkit.Cluster) {
+		names := []string{"one", "two"}
+		for _, name := range names {
+			create(t, c, &networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.112.0.0/24"}}})
+		}
+		time.Sleep(5 * time.Second)
+		create(t, c, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: corev1.ServiceSpec{
+			ClusterIP: "10.112.0.9", Ports: []corev1.ServicePort{{Port: 80}},
+		}})
+		for _, name := range names {
+			remove[*networkingv1.ServiceCIDR](t, c, "", name, metav1.DeletePropagationBackground)
+		}
+		time.Sleep(time.Minute)
+		left := 0
+		for _, name := range names {
+			if _, there := get[*networkingv1.ServiceCIDR](t, c, "", name); there {
+				left++
+			}
+		}
+		if left != 1 {
+			t.Errorf("%d ranges are left, want 1", left)
 		}
 	})
 }

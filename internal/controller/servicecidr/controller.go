@@ -10,6 +10,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knarr-io/knarr/internal/client"
 	"github.com/knarr-io/knarr/internal/reconcile"
@@ -18,17 +19,20 @@ import (
 // Controller runs the loop. Make it with New.
 type Controller struct {
 	api       client.Typed[*networkingv1.ServiceCIDR]
+	live      client.Typed[*networkingv1.IPAddress]
 	ranges    *client.Informer[*networkingv1.ServiceCIDR]
 	addresses *client.Informer[*networkingv1.IPAddress]
 	loop      *reconcile.Controller[reconcile.Key]
 }
 
-// New wires the controller to its informers.
+// New wires the controller to its informers. It decides with one worker, so
+// that no two ranges go because each covers the other.
 func New(c *client.Client, inf *client.Informers, opts reconcile.Options) *Controller {
 	r := &Controller{
-		api:    client.For[*networkingv1.ServiceCIDR](c),
+		api: client.For[*networkingv1.ServiceCIDR](c), live: client.For[*networkingv1.IPAddress](c),
 		ranges: client.InformerFor[*networkingv1.ServiceCIDR](inf), addresses: client.InformerFor[*networkingv1.IPAddress](inf),
 	}
+	opts.Workers = 1
 	r.loop = reconcile.New("service-cidr", r.reconcile, opts)
 	r.ranges.OnChange(r.rangeChanged)
 	r.addresses.OnChange(r.addressChanged)
@@ -86,6 +90,15 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 	if out.next == nil {
 		return reconcile.Result{RequeueAfter: out.again}, nil
 	}
+	if letGo(out.next) {
+		all, inUse, err := r.newest(ctx)
+		if err != nil {
+			return reconcile.Result{}, fmt.Errorf("let ServiceCIDR %s go: %w", key.Name, err)
+		}
+		if out = plan(have, time.Now(), func() bool { return needed(have, all, inUse) }); out.next == nil {
+			return reconcile.Result{RequeueAfter: out.again}, nil
+		}
+	}
 	err := r.write(ctx, have, out.next)
 	if apierrors.IsNotFound(err) {
 		err = nil
@@ -94,6 +107,17 @@ func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcil
 		err = fmt.Errorf("write ServiceCIDR %s: %w", key.Name, err)
 	}
 	return reconcile.Result{RequeueAfter: out.again}, err
+}
+
+// newest is what the informers may not show yet: the range that was to cover
+// the addresses of this one may have been let go just now.
+func (r *Controller) newest(ctx context.Context) ([]*networkingv1.ServiceCIDR, []*networkingv1.IPAddress, error) {
+	ranges, _, err := r.api.List(ctx, "", metav1.ListOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	addresses, _, err := r.live.List(ctx, "", metav1.ListOptions{})
+	return ranges, addresses, err
 }
 
 // write puts the finalizer on before the status says that the range is ready.

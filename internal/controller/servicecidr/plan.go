@@ -97,9 +97,14 @@ func touches(a, b *networkingv1.ServiceCIDR) bool {
 	return false
 }
 
+// letGo tells of a range that is deleted whether nothing keeps it here.
+func letGo(r *networkingv1.ServiceCIDR) bool {
+	return r.DeletionTimestamp != nil && !slices.Contains(r.Finalizers, Finalizer)
+}
+
 // needed tells whether an address in use would be in no range without r.
 func needed(r *networkingv1.ServiceCIDR, all []*networkingv1.ServiceCIDR, inUse []*networkingv1.IPAddress) bool {
-	others := slices.DeleteFunc(slices.Clone(all), func(o *networkingv1.ServiceCIDR) bool { return o.Name == r.Name })
+	others := slices.DeleteFunc(slices.Clone(all), func(o *networkingv1.ServiceCIDR) bool { return o.Name == r.Name || letGo(o) })
 	covered := true
 	for _, p := range prefixes(r) {
 		covered = covered && slices.ContainsFunc(others, func(o *networkingv1.ServiceCIDR) bool { return covers(o, p) })
