@@ -46,16 +46,14 @@ func (m *remembering) AuthenticateRequest(r *http.Request) (*authenticator.Respo
 	}
 	leaf, roots, now := r.TLS.PeerCertificates[0], m.roots(), time.Now()
 	sum := sha256.Sum256(leaf.Raw)
-	if one, ok := m.find(sum); ok && one.roots == roots && now.Before(one.until) {
+	// Until when it is good is asked apart: the time of day goes on while the
+	// machine sleeps, the clock that until goes by does not.
+	if one, ok := m.find(sum); ok && one.roots == roots && now.Before(one.until) && now.Before(leaf.NotAfter) {
 		return one.response, true, nil
 	}
 	response, ok, err := m.next.AuthenticateRequest(r)
 	if ok && err == nil {
-		until := now.Add(rememberFor)
-		if leaf.NotAfter.Before(until) {
-			until = leaf.NotAfter
-		}
-		m.put(sum, accepted{response: response, roots: roots, until: until})
+		m.put(sum, accepted{response: response, roots: roots, until: now.Add(rememberFor)})
 	}
 	return response, ok, err
 }

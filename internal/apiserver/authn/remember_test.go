@@ -45,8 +45,13 @@ func TestRemembering(t *testing.T) {
 				t.Errorf("%s: verified %d times, want %d", step.what, asked, step.want)
 			}
 		}
-		roots = x509.NewCertPool()
+		long.NotAfter = time.Now() // it has passed while the machine slept
 		if _, _, err := m.AuthenticateRequest(&http.Request{TLS: &tls.ConnectionState{PeerCertificates: []*x509.Certificate{long}}}); err != nil || asked != 9 {
+			t.Errorf("after a sleep: verified %d times, %v", asked, err)
+		}
+		long.NotAfter = time.Now().Add(time.Hour)
+		roots = x509.NewCertPool()
+		if _, _, err := m.AuthenticateRequest(&http.Request{TLS: &tls.ConnectionState{PeerCertificates: []*x509.Certificate{long}}}); err != nil || asked != 10 {
 			t.Errorf("other roots: verified %d times, %v", asked, err)
 		}
 		for i := range 2 * rememberMost {
