@@ -72,7 +72,10 @@ func (z *Authorizer) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	followed := make(chan error, 1)
-	go func() { followed <- z.followFile(ctx) }()
+	go func() {
+		defer cancel() // so that Run ends, and tells why the file is not followed
+		followed <- z.followFile(ctx)
+	}()
 	err := z.rbac.Run(ctx)
 	cancel()
 	return errors.Join(err, <-followed)

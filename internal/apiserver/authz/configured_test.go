@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -140,6 +141,21 @@ func TestConfigurationIsFollowed(t *testing.T) {
 		}
 	}
 	await.Until(t, time.Minute, "the new configuration is in use", func() bool { return z.say(t, "jim", "ns") == authorizer.DecisionAllow })
+}
+
+// Who takes the server's word that the file is followed must hear when it is
+// not.
+func TestConfigurationThatCannotBeFollowed(t *testing.T) {
+	j := newJudge(t)
+	z, file := configured(t, configuration(kubeconfigtest.File(t, j.Server), "NoOpinion"))
+	if err := os.RemoveAll(filepath.Dir(file)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := z.Run(ctx); err == nil || ctx.Err() != nil {
+		t.Errorf("Run gave %v; over time: %v", err, ctx.Err())
+	}
 }
 
 func TestBadConfigurations(t *testing.T) {
