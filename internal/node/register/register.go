@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -184,8 +185,29 @@ func (r *Registrar) ensure(ctx context.Context) (*corev1.Node, error) {
 			return nil, err
 		}
 	}
-	r.node.Store(node)
-	return node, nil
+	return r.keep(node), nil
+}
+
+// keep takes in what the API answered of the Node, and gives the newest that is
+// known: the informer may have told of a later state meanwhile, and tells it
+// once.
+func (r *Registrar) keep(answer *corev1.Node) *corev1.Node {
+	for {
+		known := r.node.Load()
+		if known != nil && older(answer, known) {
+			return known
+		}
+		if r.node.CompareAndSwap(known, answer) {
+			return answer
+		}
+	}
+}
+
+// older tells whether a is an earlier state of the Node than b.
+func older(a, b *corev1.Node) bool {
+	x, errA := strconv.ParseUint(a.ResourceVersion, 10, 64)
+	y, errB := strconv.ParseUint(b.ResourceVersion, 10, 64)
+	return errA == nil && errB == nil && x < y
 }
 
 func (r *Registrar) fresh() *corev1.Node {
@@ -260,7 +282,7 @@ func (r *Registrar) report(ctx context.Context, node *corev1.Node, o *Observed) 
 	}
 	r.tell(&node.Status, &want)
 	r.reported = now
-	r.node.Store(written)
+	r.keep(written)
 	return nil
 }
 
