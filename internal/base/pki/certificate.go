@@ -47,9 +47,9 @@ type held struct {
 
 // Certificates loads the ordered certificates or issues them: where a file is
 // missing, or holds something other than what is ordered, or is due for
-// renewal. Calling it again with an order of the same name replaces what is
-// asked for (as when the machine's addresses changed) and returns the same
-// Certificate.
+// renewal, or has not begun. Calling it again with an order of the same name
+// replaces what is asked for (as when the machine's addresses changed) and
+// returns the same Certificate.
 func (a *Authority) Certificates(orders ...Order) ([]*Certificate, error) {
 	out, files, err := a.certificates(orders)
 	if err != nil {
@@ -104,7 +104,7 @@ func (a *Authority) certificate(order Order) (*Certificate, *file, error) {
 			c.current.Store(h)
 		}
 	}
-	if h := c.current.Load(); h != nil && order.matches(h.leaf) && time.Now().Before(renewAt(h.leaf)) && h.leaf.CheckSignatureFrom(c.ca.cert) == nil {
+	if h := c.current.Load(); h != nil && order.matches(h.leaf) && untilDue(h.leaf) > 0 && h.leaf.CheckSignatureFrom(c.ca.cert) == nil {
 		return c, nil, nil
 	}
 	f, err := a.issueLocked(c)
@@ -169,6 +169,16 @@ func renewAt(leaf *x509.Certificate) time.Time {
 	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 3)
 }
 
+// untilDue is the time until a certificate is to be replaced: none is left also
+// where it has not begun, by a clock that was set back.
+func untilDue(leaf *x509.Certificate) time.Duration {
+	now := time.Now()
+	if now.Before(leaf.NotBefore) {
+		return 0
+	}
+	return renewAt(leaf).Sub(now)
+}
+
 // Leaf is the certificate in use now; not to be changed.
 func (c *Certificate) Leaf() *x509.Certificate { return c.current.Load().leaf }
 
@@ -225,7 +235,7 @@ const retryRenewal = time.Hour
 func (a *Authority) renewDue() time.Duration {
 	next := retryRenewal
 	for _, c := range a.all() {
-		left := time.Until(renewAt(c.Leaf()))
+		left := untilDue(c.Leaf())
 		if left <= 0 {
 			left = a.renew(c)
 		}

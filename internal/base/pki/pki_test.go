@@ -102,6 +102,43 @@ func TestAChangedOrderIsIssuedAgain(t *testing.T) {
 	}
 }
 
+// A machine's clock may be set back, or start behind after a power cut: what it
+// takes for a certificate of the future nobody on it would believe.
+func TestACertificateThatHasNotBegunIsIssuedAgain(t *testing.T) {
+	dir := t.TempDir()
+	a := open(t, dir)
+	key, err := newKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := *certificates(t, a, Admin())[0].Leaf()
+	template.NotBefore = time.Now().Add(time.Hour)
+	early, err := sign(&template, a.cluster.cert, &key.PublicKey, a.cluster.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := encodePair(early, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "admin.pem"), pair, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if now := certificates(t, open(t, dir), Admin())[0].Leaf(); now.NotBefore.After(time.Now()) {
+		t.Errorf("after a start it begins %s", now.NotBefore)
+	}
+
+	c := certificates(t, a, Admin())[0] // which runs while the clock is set back
+	held, err := newHeld(pair)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.current.Store(held)
+	if a.renewDue(); c.Leaf().NotBefore.After(time.Now()) {
+		t.Errorf("in a process that runs it begins %s", c.Leaf().NotBefore)
+	}
+}
+
 func TestHandshake(t *testing.T) {
 	a := open(t, t.TempDir())
 	certs := certificates(t, a, machine.APIServer(), Admin())
