@@ -75,8 +75,8 @@ func (f *Forwarder) use(u *upstreams) {
 	f.cache.Purge()
 }
 
-// Ask answers from the cache or a resolver. Equal questions at one time are
-// asked once.
+// Ask answers from the cache or a resolver. Equal questions to the same
+// resolvers at one time are asked once.
 func (f *Forwarder) Ask(ctx context.Context, q mdns.Question) (*mdns.Msg, error) {
 	q.Name = mdns.CanonicalName(q.Name)
 	from := f.upstreams.Load()
@@ -94,7 +94,7 @@ func (f *Forwarder) Ask(ctx context.Context, q mdns.Question) (*mdns.Msg, error)
 	default:
 		return nil, errBusy
 	}
-	result := f.flight.DoChan(fmt.Sprint(q), func() (any, error) {
+	result := f.flight.DoChan(fmt.Sprintf("%p %s", from, q.String()), func() (any, error) {
 		// Whoever asked first may leave; the others still want the answer.
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.whole)
 		defer cancel()

@@ -133,6 +133,30 @@ func TestSilentResolversTakeNotAll(t *testing.T) {
 	}
 }
 
+// Who asks in another network does not wait for resolvers of the former one that
+// somebody asked the same before.
+func TestResolversOfAnotherNetworkAreAskedAtOnce(t *testing.T) {
+	release := make(chan struct{})
+	former, asked := resolver(t, func(_, m *mdns.Msg) {
+		<-release
+		m.Rcode = mdns.RcodeServerFailure
+	})
+	f := patient(former)
+	r := NewResolver(testZone(), f)
+	before := make(chan string, 1)
+	go func() { before <- short(ask(r, "a.example.", mdns.TypeA)) }()
+	await.Until(t, time.Minute, "the former resolver is asked", func() bool { return asked.Load() == 1 })
+	now, _ := resolver(t, says("192.0.2.1"))
+	f.use(&upstreams{others: []string{now}})
+	if got := short(ask(r, "a.example.", mdns.TypeA)); got != "NOERROR 192.0.2.1" {
+		t.Errorf("got %s", got)
+	}
+	close(release)
+	if got := <-before; got != "SERVFAIL" {
+		t.Errorf("before: %s", got)
+	}
+}
+
 func TestStubDomainsFollowTheConfigMap(t *testing.T) {
 	machine, _ := resolver(t, says("192.0.2.1"))
 	corp, _ := resolver(t, says("192.0.2.2"))
