@@ -324,6 +324,41 @@ func TestARequestThatIsGivenUpLetsOthersIn(t *testing.T) {
 	})
 }
 
+// Who waits when its level is made smaller takes no more seats than that has.
+func TestALevelThatShrinksServesWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := start(t, 1, time.Hour)
+		c.exactly(20, queuing(1, 1, 1000))
+		var held []*Ticket
+		for range 20 {
+			ticket, err := c.Acquire(t.Context(), c.of("a"), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			held = append(held, ticket)
+		}
+		served := false
+		ctx, leave := context.WithCancel(t.Context())
+		go func() {
+			_, err := c.Acquire(ctx, c.of("a"), 3)
+			served = err == nil
+		}()
+		synctest.Wait()
+		c.exactly(2, queuing(1, 1, 1000))
+		for _, ticket := range held {
+			ticket.Release()
+		}
+		synctest.Wait()
+		if !served {
+			t.Error("all seats are free, and somebody waits")
+		}
+		if l := c.levels["l"]; l.waiting != 0 || l.inUse != l.widest() || l.queues[0].seats != 0 {
+			t.Errorf("%d wait for %d seats, %d are in use, want %d", l.waiting, l.queues[0].seats, l.inUse, l.widest())
+		}
+		leave()
+	})
+}
+
 // Whatever happens, no level uses more than it may, and nothing is lost.
 func TestSeatsAreNeverLost(t *testing.T) {
 	property.Check(t, func(rt *rapid.T) {

@@ -82,6 +82,19 @@ func (l *level) configure(config *flowcontrolv1.PriorityLevelConfiguration, seat
 	}
 	l.widestAt.Store(int64(max(1, math.Ceil(float64(l.nominal)*widestShare))))
 	l.shape(max(queues, 1))
+	l.narrow()
+}
+
+// narrow holds who waits to what one request may take now: a level that has
+// become smaller may have no more.
+func (l *level) narrow() {
+	for _, q := range l.queues {
+		for _, t := range q.tickets {
+			over := max(0, t.seats-l.widest())
+			t.seats -= over
+			q.seats -= over
+		}
+	}
 }
 
 func percent(of int, p *int32) int {
