@@ -136,7 +136,9 @@ func planMap(typ reflect.Type, within map[reflect.Type]bool) cut {
 			value := reflect.New(typ.Elem()).Elem() // values of a map are not addressable
 			value.Set(v.MapIndex(key))
 			f(value)
-			v.SetMapIndex(key, value)
+			if !typ.Elem().Comparable() || !value.Equal(v.MapIndex(key)) { // else the map may be shared, too
+				v.SetMapIndex(key, value)
+			}
 		}
 	}
 }
