@@ -62,9 +62,7 @@ func (n *Node) endGroup(ctx context.Context, group shutdownGroup) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, group.Grace+5*time.Second, errLate)
 	defer cancel()
 	for i, c := range ended {
-		select {
-		case <-c:
-		case <-ctx.Done():
+		if !endsIn(ctx, c) {
 			if context.Cause(ctx) != errLate {
 				return ctx.Err()
 			}
@@ -72,6 +70,21 @@ func (n *Node) endGroup(ctx context.Context, group shutdownGroup) error {
 		}
 	}
 	return nil
+}
+
+// endsIn waits until a pod has ended or ctx is over, and tells whether it has
+// ended, also where ctx was over before.
+func endsIn(ctx context.Context, ended <-chan struct{}) bool {
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+	select {
+	case <-ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // shutdownGroup are pods that end together.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"math"
 	"strings"
 	"testing"
@@ -48,5 +49,21 @@ func TestShutdownGroups(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A pod that has ended is not told to be late because another one is.
+func TestEndsIn(t *testing.T) {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	ended := make(chan struct{})
+	if endsIn(over, ended) {
+		t.Error("a pod that runs has ended")
+	}
+	close(ended)
+	for range 100 { // of two that are ready a select takes either
+		if !endsIn(over, ended) {
+			t.Fatal("a pod that has ended is late")
+		}
 	}
 }
