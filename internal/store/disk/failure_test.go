@@ -218,6 +218,36 @@ func TestBallastIsGivenUpWhenTheDiskIsFull(t *testing.T) {
 	await.Until(t, time.Minute, "the ballast is back", func() bool { _, err := disk.Stat(ballast); return err == nil })
 }
 
+// A ballast without blocks, as a copy of the directory has it, gets them.
+func TestAnEmptyBallastIsFilled(t *testing.T) {
+	disk := vfs.NewMem()
+	disk.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 40, TotalBytes: 1 << 41})
+	e := openTest(t, Options{Dir: "store", FS: disk, FreeFloor: 1 << 50}) // lays none
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	left, err := disk.Create(disk.PathJoin("store", ballastFile), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := left.Close(); err != nil {
+		t.Fatal(err)
+	}
+	filled := make(chan struct{})
+	e = openTest(t, Options{Dir: "store", FS: errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFilePreallocate && filepath.Base(op.Path) == ballastFile {
+			close(filled)
+		}
+		return nil
+	}))})
+	await.Until(t, time.Minute, "the ballast is there", e.space.placed.Load)
+	select {
+	case <-filled:
+	default:
+		t.Error("the ballast has no blocks")
+	}
+}
+
 func TestWritesStopBeforeTheDiskIsFull(t *testing.T) {
 	const floor = 100 << 20
 	disk := vfs.NewMem()

@@ -104,11 +104,11 @@ func (s *space) makeBallast() {
 	s.placed.Store(true)
 }
 
+// layLocked gives blocks to one from an earlier run, too: a copy of the
+// directory has none of them, and a power cut may leave it without. It has them
+// mostly, and then nothing happens.
 func (s *space) layLocked() error {
-	if _, err := s.fs.Stat(s.path()); err == nil {
-		return nil // from an earlier run
-	}
-	f, err := s.fs.Create(s.path(), vfs.WriteCategoryUnspecified)
+	f, err := s.fs.OpenReadWrite(s.path(), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
