@@ -87,14 +87,7 @@ func mutates(verb string) bool {
 
 func (s *Server) authorize(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := callOf(r)
-		a := attributes(c)
-		if c.info.Resource && c.info.Name == "" && r.URL.RawQuery != "" {
-			if selector := r.URL.Query().Get("fieldSelector"); selector != "" {
-				narrow(&a, selector)
-			}
-		}
-		if err := s.admit(r.Context(), a); err != nil {
+		if err := s.admit(r.Context(), requested(callOf(r), r)); err != nil {
 			s.fail(w, r, err)
 			return
 		}
@@ -123,6 +116,17 @@ func (s *Server) verdict(a authorizer.Attributes, decision authorizer.Decision, 
 		s.Logger.Debug("authorization failed", "user", a.GetUser().GetName(), "error", err)
 	}
 	return authz.Forbidden(a, reason)
+}
+
+// requested is what a request asks for, in whoever's name it is by now.
+func requested(c *call, r *http.Request) authorizer.AttributesRecord {
+	a := attributes(c)
+	if c.info.Resource && c.info.Name == "" && r.URL.RawQuery != "" {
+		if selector := r.URL.Query().Get("fieldSelector"); selector != "" {
+			narrow(&a, selector)
+		}
+	}
+	return a
 }
 
 func attributes(c *call) authorizer.AttributesRecord {

@@ -8,12 +8,11 @@ import (
 
 	authnv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// impersonate lets a user who may act for another one do so.
+// impersonate lets a user who may act for another one do so (impersonation.go).
 func (s *Server) impersonate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r)
@@ -26,14 +25,13 @@ func (s *Server) impersonate(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		for _, a := range impersonationChecks(c.user, as) {
-			if err := s.allowed(r.Context(), a); err != nil {
-				s.fail(w, r, err)
-				return
-			}
+		who, constraint, err := actFor(func(a authorizer.Attributes) error { return s.allowed(r.Context(), a) }, requested(c, r), as)
+		if err != nil {
+			s.fail(w, r, err)
+			return
 		}
-		c.user = withImplied(as)
-		c.record.Impersonated(c.user)
+		c.user = who
+		c.record.Impersonated(who, constraint)
 		for name := range r.Header {
 			if strings.HasPrefix(name, "Impersonate-") {
 				r.Header.Del(name)
@@ -76,53 +74,4 @@ type errWithoutUser struct{ as *user.DefaultInfo }
 
 func (e errWithoutUser) Error() string {
 	return fmt.Sprintf("requested %#v without impersonating a user name", e.as)
-}
-
-// impersonationChecks are the permissions that acting for somebody needs.
-func impersonationChecks(real user.Info, as *user.DefaultInfo) []authorizer.Attributes {
-	base := authorizer.AttributesRecord{User: real, Verb: "impersonate", APIVersion: "v1", ResourceRequest: true}
-	var out []authorizer.Attributes
-	who := base
-	if ns, name, err := serviceaccount.SplitUsername(as.Name); err == nil {
-		who.Resource, who.Namespace, who.Name = "serviceaccounts", ns, name
-	} else {
-		who.Resource, who.Name = "users", as.Name
-	}
-	out = append(out, who)
-	for _, group := range as.Groups {
-		a := base
-		a.Resource, a.Name = "groups", group
-		out = append(out, a)
-	}
-	for key, values := range as.Extra {
-		for _, value := range values {
-			a := base
-			a.APIGroup, a.Resource, a.Subresource, a.Name = authnv1.GroupName, "userextras", key, value
-			out = append(out, a)
-		}
-	}
-	if as.UID != "" {
-		a := base
-		a.APIGroup, a.Resource, a.Name = authnv1.GroupName, "uids", as.UID
-		out = append(out, a)
-	}
-	return out
-}
-
-// withImplied adds the groups that a user has by being who they are.
-func withImplied(as *user.DefaultInfo) *user.DefaultInfo {
-	if ns, _, err := serviceaccount.SplitUsername(as.Name); err == nil && len(as.Groups) == 0 {
-		as.Groups = serviceaccount.MakeGroupNames(ns)
-	}
-	implied := user.AllAuthenticated
-	if as.Name == user.Anonymous {
-		implied = user.AllUnauthenticated
-	}
-	for _, g := range as.Groups {
-		if g == user.AllAuthenticated || g == user.AllUnauthenticated {
-			return as
-		}
-	}
-	as.Groups = append(as.Groups[:len(as.Groups):len(as.Groups)], implied)
-	return as
 }

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/api/request"
@@ -69,6 +70,29 @@ func TestImpersonation(t *testing.T) {
 	code, _, _ = s.Do(t, http.MethodGet, configMaps, "", "Authorization", "Bearer jane", "Impersonate-User", "admin")
 	if code != http.StatusForbidden {
 		t.Errorf("jane as admin: %d", code)
+	}
+}
+
+// Whoever may act for somebody in one way only may do so in that way.
+func TestConstrainedImpersonation(t *testing.T) {
+	allowed := map[string]bool{
+		"jane impersonate-on:user-info:list configmaps": true, "jane impersonate:user-info users": true,
+		"joe list configmaps": true, "joe get configmaps": true,
+	}
+	s := apitest.Start(t, func(c *apiserver.Config) {
+		c.Authorizer = authorizer.AuthorizerFunc(func(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+			if allowed[a.GetUser().GetName()+" "+a.GetVerb()+" "+a.GetResource()] {
+				return authorizer.DecisionAllow, "", nil
+			}
+			return authorizer.DecisionNoOpinion, "", nil
+		})
+	})
+	if code, _, body := s.Do(t, http.MethodGet, configMaps, "", "Authorization", "Bearer jane", "Impersonate-User", "joe"); code != http.StatusOK {
+		t.Errorf("to list: %d %s", code, body)
+	}
+	code, _, body := s.Do(t, http.MethodGet, configMaps+"/a", "", "Authorization", "Bearer jane", "Impersonate-User", "joe")
+	if want := `configmaps \"a\" is forbidden: User \"jane\" cannot impersonate-on:user-info:get resource \"configmaps\"`; code != http.StatusForbidden || !strings.Contains(string(body), want) {
+		t.Errorf("to get: %d %s", code, body)
 	}
 }
 

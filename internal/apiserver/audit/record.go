@@ -136,11 +136,15 @@ func (r *Record) change(f func(e *auditinternal.Event)) {
 	f(&r.event)
 }
 
-// Impersonated tells in whose name the request is carried out.
-func (r *Record) Impersonated(u user.Info) {
+// Impersonated tells in whose name the request is carried out, and by which
+// constrained permission (KEP-5284); empty: by the older, general one.
+func (r *Record) Impersonated(u user.Info, constraint string) {
 	r.change(func(e *auditinternal.Event) {
 		as := describe(u)
 		e.ImpersonatedUser = &as
+		if constraint != "" {
+			e.AuthenticationMetadata = &auditinternal.AuthenticationMetadata{ImpersonationConstraint: constraint}
+		}
 	})
 }
 
