@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 
+	"github.com/knarr-io/knarr/internal/api"
 	"github.com/knarr-io/knarr/internal/apiserver/endpoint"
 	"github.com/knarr-io/knarr/internal/store/cache"
 )
@@ -36,6 +37,9 @@ func (a *Authority) TokenRequest(_ context.Context, action endpoint.Action) (run
 	if !ok {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a TokenRequest: %T", action.Request.Object))
 	}
+	if err := named(asked, action.Request.Namespace, action.Request.Name); err != nil {
+		return nil, err
+	}
 	item, found := a.accounts.Get(action.Request.Namespace, action.Request.Name)
 	if !found {
 		return nil, apierrors.NewNotFound(corev1.Resource("serviceaccounts"), action.Request.Name)
@@ -51,15 +55,29 @@ func (a *Authority) TokenRequest(_ context.Context, action endpoint.Action) (run
 	return a.issue(asked, account, binding)
 }
 
+func tokenRequest() schema.GroupKind {
+	return schema.GroupKind{Group: authenticationv1.GroupName, Kind: "TokenRequest"}
+}
+
+// named checks that what the request says of itself is what its path says.
+func named(asked *authenticationv1.TokenRequest, namespace, name string) error {
+	if asked.Namespace != "" && asked.Namespace != namespace {
+		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+	}
+	if asked.Name != "" && asked.Name != name {
+		return apierrors.NewInvalid(tokenRequest(), name, field.ErrorList{
+			field.Invalid(field.NewPath("metadata", "name"), asked.Name, "must match the service account name if specified")})
+	}
+	return nil
+}
+
 // complete checks the request and fills what it leaves open.
 func (a *Authority) complete(asked *authenticationv1.TokenRequest, account *corev1.ServiceAccount) error {
-	if asked.Name != "" && asked.Name != account.Name {
-		return apierrors.NewBadRequest(fmt.Sprintf("name in metadata (%s) does not match the service account (%s)", asked.Name, account.Name))
+	if asked.UID != "" && asked.UID != account.UID {
+		return apierrors.NewConflict(schema.GroupResource{Group: authenticationv1.GroupName, Resource: tokenRequest().Kind}, account.Name, fmt.Errorf(
+			"the UID in the token request (%s) does not match the UID of the service account (%s)", asked.UID, account.UID))
 	}
-	if asked.Namespace != "" && asked.Namespace != account.Namespace {
-		return apierrors.NewBadRequest(fmt.Sprintf("namespace in metadata (%s) does not match the service account's (%s)", asked.Namespace, account.Namespace))
-	}
-	asked.Name, asked.Namespace = account.Name, account.Namespace
+	asked.Name, asked.Namespace, asked.UID = account.Name, account.Namespace, account.UID
 	asked.CreationTimestamp = metav1.NewTime(time.Now().Truncate(time.Second))
 	if len(asked.Spec.Audiences) == 0 {
 		asked.Spec.Audiences = slices.Clone(a.audiences)
@@ -69,8 +87,7 @@ func (a *Authority) complete(asked *authenticationv1.TokenRequest, account *core
 		asked.Spec.ExpirationSeconds = &life
 	}
 	if problems := validate(asked); len(problems) > 0 {
-		kind := schema.GroupKind{Group: authenticationv1.GroupName, Kind: "TokenRequest"}
-		return apierrors.NewInvalid(kind, asked.Name, problems)
+		return apierrors.NewInvalid(tokenRequest(), "", problems)
 	}
 	return nil
 }
@@ -104,16 +121,11 @@ func (a *Authority) bind(ref *authenticationv1.BoundObjectReference, account *co
 		b.Node = found
 		return b, err
 	}
-	return b, apierrors.NewBadRequest(fmt.Sprintf("cannot bind token for serviceaccount %q to object of type %s",
-		account.Name, schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind).String()))
+	return b, apierrors.NewBadRequest(fmt.Sprintf("cannot bind token to object of type %s", schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind).String()))
 }
 
 // bindPod also names the pod's node.
 func (a *Authority) bindPod(b *Binding, ref *authenticationv1.BoundObjectReference, account *corev1.ServiceAccount) error {
-	found, err := bindTo(a.pods, "pods", account.Namespace, ref)
-	if err != nil {
-		return err
-	}
 	item, ok := a.pods.Get(account.Namespace, ref.Name)
 	if !ok {
 		return apierrors.NewNotFound(corev1.Resource("pods"), ref.Name)
@@ -121,6 +133,10 @@ func (a *Authority) bindPod(b *Binding, ref *authenticationv1.BoundObjectReferen
 	pod := item.Object.(*corev1.Pod)
 	if pod.Spec.ServiceAccountName != account.Name {
 		return apierrors.NewBadRequest(fmt.Sprintf("cannot bind token for serviceaccount %q to pod running with different serviceaccount name.", account.Name))
+	}
+	found, err := refTo(item.Object, ref)
+	if err != nil {
+		return err
 	}
 	b.Pod = found
 	if pod.Spec.NodeName != "" {
@@ -137,11 +153,15 @@ func bindTo(resource *cache.Resource, plural, namespace string, ref *authenticat
 	if !ok {
 		return nil, apierrors.NewNotFound(corev1.Resource(plural), ref.Name)
 	}
-	if uid := item.Object.GetUID(); ref.UID != "" && ref.UID != uid {
-		return nil, apierrors.NewConflict(corev1.Resource(plural), ref.Name, fmt.Errorf(
+	return refTo(item.Object, ref)
+}
+
+func refTo(obj api.Object, ref *authenticationv1.BoundObjectReference) (*Ref, error) {
+	if uid := obj.GetUID(); ref.UID != "" && ref.UID != uid {
+		return nil, apierrors.NewConflict(schema.GroupResource{Resource: ref.Kind}, ref.Name, fmt.Errorf(
 			"the UID in the bound object reference (%s) does not match the UID in record. The object might have been deleted and then recreated", ref.UID))
 	}
-	return &Ref{Name: ref.Name, UID: string(item.Object.GetUID())}, nil
+	return &Ref{Name: ref.Name, UID: string(obj.GetUID())}, nil
 }
 
 // issue signs the token and answers the request with it.

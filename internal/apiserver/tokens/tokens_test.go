@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -128,12 +129,12 @@ func TestRequestRules(t *testing.T) {
 		want string
 		is   func(error) bool
 	}{
-		"too short":       {authenticationv1.TokenRequestSpec{ExpirationSeconds: seconds(599)}, "may not specify a duration less than 10 minutes", apierrors.IsInvalid},
+		"too short":       {authenticationv1.TokenRequestSpec{ExpirationSeconds: seconds(599)}, `TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 599: may not specify a duration less than 10 minutes`, apierrors.IsInvalid},
 		"too long":        {authenticationv1.TokenRequestSpec{ExpirationSeconds: seconds(1<<32 + 1)}, "may not specify a duration larger than 2^32 seconds", apierrors.IsInvalid},
 		"no pod":          {authenticationv1.TokenRequestSpec{BoundObjectRef: bound("Pod", "none")}, `pods "none" not found`, apierrors.IsNotFound},
 		"no secret":       {authenticationv1.TokenRequestSpec{BoundObjectRef: bound("Secret", "none")}, `secrets "none" not found`, apierrors.IsNotFound},
-		"another pod now": {authenticationv1.TokenRequestSpec{BoundObjectRef: wrongUID}, "the UID in the bound object reference (gone)", apierrors.IsConflict},
-		"another kind":    {authenticationv1.TokenRequestSpec{BoundObjectRef: bound("ConfigMap", "x")}, `cannot bind token for serviceaccount "bot" to object of type /v1, Kind=ConfigMap`, apierrors.IsBadRequest},
+		"another pod now": {authenticationv1.TokenRequestSpec{BoundObjectRef: wrongUID}, `fulfilled on Pod "p": the UID in the bound object reference (gone)`, apierrors.IsConflict},
+		"another kind":    {authenticationv1.TokenRequestSpec{BoundObjectRef: bound("ConfigMap", "x")}, `cannot bind token to object of type /v1, Kind=ConfigMap`, apierrors.IsBadRequest},
 	} {
 		_, err := w.request(t, c.spec)
 		if err == nil || !c.is(err) || !strings.Contains(err.Error(), c.want) {
@@ -144,6 +145,32 @@ func TestRequestRules(t *testing.T) {
 	w.Update(item, func(o api.Object) { o.(*corev1.Pod).Spec.ServiceAccountName = "other" })
 	if _, err := w.request(t, authenticationv1.TokenRequestSpec{BoundObjectRef: bound("Pod", "p")}); err == nil || !strings.Contains(err.Error(), "different serviceaccount name") {
 		t.Errorf("pod of another account: %v", err)
+	}
+}
+
+func TestWhatARequestSaysOfItself(t *testing.T) {
+	w := newWorld(t)
+	bot, _ := w.accounts.Get("ns", "bot")
+	for name, c := range map[string]struct {
+		meta metav1.ObjectMeta
+		want string // empty: it is answered
+	}{
+		"nothing":           {metav1.ObjectMeta{}, ""},
+		"all":               {metav1.ObjectMeta{Namespace: "ns", Name: "bot", UID: bot.Object.GetUID()}, ""},
+		"another name":      {metav1.ObjectMeta{Name: "other"}, `TokenRequest.authentication.k8s.io "bot" is invalid: metadata.name: Invalid value: "other": must match the service account name if specified`},
+		"another namespace": {metav1.ObjectMeta{Namespace: "other"}, "the namespace of the provided object does not match the namespace sent on the request"},
+		"a former account": {metav1.ObjectMeta{UID: "former"}, `Operation cannot be fulfilled on TokenRequest.authentication.k8s.io "bot": the UID in the token request (former) ` +
+			"does not match the UID of the service account (" + string(bot.Object.GetUID()) + ")"},
+	} {
+		out, err := w.TokenRequest(t.Context(), endpoint.Action{Request: &request.Request{
+			Namespace: "ns", Name: "bot", Object: &authenticationv1.TokenRequest{ObjectMeta: c.meta},
+		}})
+		if got := fmt.Sprint(err); c.want != "" && got != c.want || c.want == "" && err != nil {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+		if err == nil && out.(*authenticationv1.TokenRequest).UID != bot.Object.GetUID() {
+			t.Errorf("%s: the answer is of uid %q", name, out.(*authenticationv1.TokenRequest).UID)
+		}
 	}
 }
 
