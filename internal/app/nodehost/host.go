@@ -76,6 +76,11 @@ func (h *Host) logOf(part string) *slog.Logger { return h.cfg.Logger.With("part"
 func (h *Host) RunNetwork(ctx context.Context, ready func()) error {
 	log := h.logOf("proxy")
 	network := h.cfg.Network(log)
+	held, err := podnet.Hold(network)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
 	if err := podnet.Setup(network); err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ type Config struct {
 }
 
 func (c Config) settings() settings {
-	return settings{root: "/proc/sys", file: filepath.Join(c.StateDir, "sysctl.json")}
+	return settings{root: "/proc/sys", file: filepath.Join(c.StateDir, "sysctl.json"), shared: "/run/knarr-limits"}
 }
 
 // Setup prepares the node. It may be called again at any time.

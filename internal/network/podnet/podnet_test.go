@@ -122,7 +122,7 @@ func TestDockersFirewallIsAskedAndAskedBack(t *testing.T) {
 }
 
 func TestDamagedStateFileIsRefused(t *testing.T) {
-	s := settings{root: t.TempDir(), file: filepath.Join(t.TempDir(), "sysctl.json")}
+	s := settings{root: t.TempDir(), file: filepath.Join(t.TempDir(), "sysctl.json"), shared: filepath.Join(t.TempDir(), "limits")}
 	if err := os.WriteFile(s.file, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}

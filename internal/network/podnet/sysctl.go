@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
@@ -17,23 +16,11 @@ var wanted = []struct{ name, value string }{
 	{"net/ipv4/ip_forward", "1"}, // packets travel between pods' links and the world
 }
 
-// limits are of the whole machine, and too low for many pods where their
-// defaults are old: what is lower is raised, where that is allowed, and nothing
-// is lowered.
-var limits = []struct {
-	name  string
-	least uint64
-}{
-	{"fs/inotify/max_user_instances", 8192}, // pods of one user share them
-	{"fs/inotify/max_user_watches", 524288},
-	{"fs/file-max", 1 << 20},
-	{"net/netfilter/nf_conntrack_max", 131072}, // connections through Services
-}
-
 // settings remembers what the kernel settings were before Knarr.
 type settings struct {
-	root string // /proc/sys, or a folder of a test
-	file string
+	root   string // /proc/sys, or a folder of a test
+	file   string
+	shared string // the folder of what limits were, which goes with a boot
 }
 
 // raise writes down the old value of each setting that differs, then sets it.
@@ -42,7 +29,7 @@ func (s settings) raise() error {
 	if err != nil {
 		return err
 	}
-	if err := s.raiseLimits(saved); err != nil {
+	if err := s.raiseLimits(); err != nil {
 		return err
 	}
 	for _, w := range wanted {
@@ -68,65 +55,23 @@ func (s settings) raise() error {
 	return nil
 }
 
-// raiseLimits raises what is too low. A limit that is not there, or that this
-// machine or namespace may not change, stays as it is: most pods do with it.
-func (s settings) raiseLimits(saved map[string]string) error {
-	for _, l := range limits {
-		path := filepath.Join(s.root, l.name)
-		old, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		now, err := strconv.ParseUint(strings.TrimSpace(string(old)), 10, 64)
-		if err != nil || now >= l.least {
-			continue
-		}
-		_, known := saved[l.name]
-		if !known {
-			saved[l.name] = strconv.FormatUint(now, 10)
-			if err := s.save(saved); err != nil {
-				return err
-			}
-		}
-		if os.WriteFile(path, []byte(strconv.FormatUint(l.least, 10)), 0) != nil && !known {
-			delete(saved, l.name)
-			if err := s.save(saved); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// changedSince tells whether somebody else has set a limit after us: then it
-// is theirs.
-func (s settings) changedSince(name string) bool {
-	for _, l := range limits {
-		if l.name == name {
-			now, err := os.ReadFile(filepath.Join(s.root, name))
-			return err != nil || strings.TrimSpace(string(now)) != strconv.FormatUint(l.least, 10)
-		}
-	}
-	return false
-}
-
 // restore puts back what raise changed.
 func (s settings) restore() error {
+	failed := []error{s.restoreLimits()}
 	saved, err := s.load()
 	if err != nil {
-		return err
+		return errors.Join(append(failed, err)...)
 	}
-	var failed []error
 	for name, value := range saved {
-		if s.changedSince(name) {
+		if s.changedSince(name) { // a limit: former versions noted them here
 			continue
 		}
 		if err := os.WriteFile(filepath.Join(s.root, name), []byte(value), 0); err != nil {
 			failed = append(failed, fmt.Errorf("restore kernel setting %s=%s: %w", name, value, err))
 		}
 	}
-	if len(failed) > 0 {
-		return errors.Join(failed...)
+	if err := errors.Join(failed...); err != nil {
+		return err
 	}
 	if err := os.Remove(s.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -1,17 +1,21 @@
 package podnet
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // kernelWith is a folder that looks like the kernel's settings.
 func kernelWith(t *testing.T, values map[string]string) settings {
 	t.Helper()
-	s := settings{root: t.TempDir(), file: filepath.Join(t.TempDir(), "sysctl.json")}
+	s := settings{root: t.TempDir(), file: filepath.Join(t.TempDir(), "sysctl.json"), shared: filepath.Join(t.TempDir(), "limits")}
 	for name, value := range values {
 		path := filepath.Join(s.root, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -70,6 +74,37 @@ func TestLimitsAreRaisedAndPutBack(t *testing.T) {
 	if got := s.values(t); !maps.Equal(got, before) {
 		t.Errorf("put back: got %v, want %v", got, before)
 	}
+	if _, err := os.Stat(s.shared); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("notes are left: %v", err)
+	}
+}
+
+// A limit is the whole machine's: the cluster that goes first, though it raised
+// it, takes it from no other one, and who goes last puts it back.
+func TestLimitsStayWhileAnotherClusterHoldsThem(t *testing.T) {
+	const limit = "fs/inotify/max_user_instances"
+	first := kernelWith(t, map[string]string{"net/ipv4/ip_forward": "1", limit: "128"})
+	other := first
+	other.file = filepath.Join(t.TempDir(), "sysctl.json")
+	if err := errors.Join(first.raise(), other.raise()); err != nil {
+		t.Fatal(err)
+	}
+	held, err := other.hold(unix.LOCK_SH)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.restore(); err != nil {
+		t.Fatal(err)
+	}
+	if got := first.values(t)[limit]; got != "8192" {
+		t.Errorf("beside another cluster it is %s", got)
+	}
+	if err := errors.Join(held.Close(), other.restore()); err != nil {
+		t.Fatal(err)
+	}
+	if got := first.values(t)[limit]; got != "128" {
+		t.Errorf("in the end it is %s", got)
+	}
 }
 
 func TestALimitThatSomebodySetMeanwhileStays(t *testing.T) {
@@ -105,8 +140,8 @@ func TestALimitThatMayNotBeChangedIsNoFailure(t *testing.T) {
 	if err := s.raise(); err != nil {
 		t.Errorf("got %v", err)
 	}
-	if saved, err := s.load(); err != nil || len(saved) != 0 {
-		t.Errorf("nothing was changed, noted is %v, %v", saved, err)
+	if noted, err := os.ReadDir(s.shared); err != nil || len(noted) != 0 {
+		t.Errorf("nothing was changed, noted is %v, %v", noted, err)
 	}
 }
 
@@ -139,11 +174,11 @@ func TestSettingsOfAnEarlierBoot(t *testing.T) {
 		"up and then down": {settings.raise, settings.restore},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := kernelWith(t, map[string]string{"kernel/random/boot_id": "one", "net/ipv4/ip_forward": "0", "fs/inotify/max_user_instances": "128"})
+			s := kernelWith(t, map[string]string{"kernel/random/boot_id": "one", "net/ipv4/ip_forward": "0"})
 			if err := s.raise(); err != nil {
 				t.Fatal(err)
 			}
-			for name, value := range map[string]string{"kernel/random/boot_id": "two", "net/ipv4/ip_forward": "1", "fs/inotify/max_user_instances": "256"} {
+			for name, value := range map[string]string{"kernel/random/boot_id": "two", "net/ipv4/ip_forward": "1"} {
 				if err := os.WriteFile(filepath.Join(s.root, name), []byte(value+"\n"), 0o644); err != nil {
 					t.Fatal(err)
 				}
