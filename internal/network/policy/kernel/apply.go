@@ -19,7 +19,7 @@ const (
 	chunkSize = 500
 )
 
-// Apply makes the change, each part after what it needs. A change of up to
+// Apply makes the change, each part after what it needs. A change of nearly
 // batchSize parts is one transaction; in a larger one every state in between
 // allows less than the last. After an error Rebuild is needed.
 func (t *Table) Apply(c rules.Change) error {
@@ -41,6 +41,14 @@ type queue struct {
 
 func (q *queue) count(n int) error {
 	if q.n += n; q.n < batchSize {
+		return nil
+	}
+	return q.flush()
+}
+
+// room sends what was queued unless so many more parts go along with it.
+func (q *queue) room(parts int) error {
+	if q.n == 0 || q.n+parts < batchSize {
 		return nil
 	}
 	return q.flush()
@@ -127,7 +135,17 @@ func (t *Table) setChains(q *queue, c *rules.Change) error {
 	return nil
 }
 
+// setSubjects gives addresses their profiles, in one batch: between two, one that
+// gets another would be without any.
 func (t *Table) setSubjects(q *queue, c *rules.Change) error {
+	elements := 0
+	for d := range 2 {
+		elements += len(c.DropSubjects[d]) + len(c.SetSubjects[d])
+	}
+	const lists = 6 // that may be short: two of each map, and of the pairs
+	if err := q.room(lists + 2*elements/chunkSize); err != nil {
+		return err
+	}
 	before := map[netip.Addr]int{}
 	note := func(a netip.Addr, by int) {
 		if _, seen := before[a]; !seen {
