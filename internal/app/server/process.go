@@ -119,7 +119,7 @@ func timings(g *lifecycle.Group) string {
 
 // runStore opens the store and decodes its objects.
 func (p *process) runStore(ctx context.Context, ready func()) error {
-	failed := make(chan error, 1)
+	failed := make(chan error, 2) // by the store, and by the cache above it
 	options := disk.Options{MaxValue: limits.Object, Dir: filepath.Join(p.DataDir, "store"), InMemory: p.Memory, Logger: p.Logger,
 		OnFailure: func(err error) { failed <- err }}
 	st, err := disk.Open(ctx, options)
@@ -132,7 +132,8 @@ func (p *process) runStore(ctx context.Context, ready func()) error {
 		return err
 	}
 	defer p.closeKeys()
-	c, err := cache.Open(ctx, st, p.kinds.Kinds(), cache.Options{Logger: p.Logger, Seals: seals, Observe: p.storeMetrics(options.Dir).observe})
+	c, err := cache.Open(ctx, st, p.kinds.Kinds(), cache.Options{Logger: p.Logger, Seals: seals,
+		Observe: p.storeMetrics(options.Dir).observe, OnFailure: options.OnFailure})
 	if err != nil {
 		return fmt.Errorf("load the objects: %w", err)
 	}

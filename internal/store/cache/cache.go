@@ -36,6 +36,10 @@ type Options struct {
 	// how long the store took, and its error; may be nil. Safe for concurrent
 	// use.
 	Observe func(k *api.Kind, operation string, took time.Duration, err error)
+	// OnFailure is told, once, that the store cannot be followed any more though
+	// nobody closed it: reads tell the last state from then on, and writes fail
+	// with store.ErrClosed. May be nil.
+	OnFailure func(error)
 	// Mutated is told of every object that somebody changed after it was
 	// shared. Set it in tests only: each object is hashed when it comes and
 	// when it goes.

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -19,6 +20,7 @@ type faultyStore struct {
 	store.Store
 	loseNotes atomic.Bool
 	tooOld    atomic.Bool // the next Next of a watch says so
+	broken    atomic.Bool // every Next of a watch fails
 	compact   atomic.Bool // the next watch finds its history compacted
 }
 
@@ -54,8 +56,13 @@ func (w *faultyWatch) Next(ctx context.Context) ([]store.Change, error) {
 	if w.store.tooOld.Swap(false) {
 		return nil, store.ErrTooOld
 	}
+	if w.store.broken.Load() {
+		return nil, errBroken
+	}
 	return changes, err
 }
+
+var errBroken = errors.New("the disk is broken")
 
 func newFaulty(t *testing.T) (*fixture, *faultyStore) {
 	st, err := disk.Open(t.Context(), disk.Options{InMemory: true})
@@ -125,6 +132,30 @@ func TestFollowerThatFellBehind(t *testing.T) {
 	f.update(r, item, setValue("3"))
 	if diff := cmp.Diff([]string{"MODIFIED a/stays@5 was 4"}, f.collect(later, 1)); diff != "" {
 		t.Errorf("after the reload (-want +got):\n%s", diff)
+	}
+}
+
+// TestFollowerThatCannotGoOn: who opened the cache learns it, and writers learn
+// why they do not.
+func TestFollowerThatCannotGoOn(t *testing.T) {
+	f, faulty := newFaulty(t)
+	told := make(chan error, 2)
+	f.cache = f.open(Options{OnFailure: func(err error) { told <- err }})
+	r := f.configMaps()
+	f.create(r, configMap("a", "b", "1"))
+	faulty.broken.Store(true)
+	_, err := r.Create(f.ctx(), configMap("a", "c", "1"))
+	wantError(t, err, errBroken)
+	wantError(t, <-told, errBroken)
+	if diff := cmp.Diff([]string{"a/b@1"}, keys(r.Snapshot())); diff != "" {
+		t.Errorf("reads go on (-want +got):\n%s", diff)
+	}
+	if _, err := Open(f.ctx(), faulty, f.kinds.all(), Options{}); !errors.Is(err, errBroken) {
+		t.Errorf("opened again: %v, want why that fails", err)
+	}
+	f.cache.Close()
+	if len(told) > 0 {
+		t.Error("it was told twice")
 	}
 }
 

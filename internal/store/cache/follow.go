@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/knarr-io/knarr/internal/store"
@@ -32,6 +33,11 @@ func (c *Cache) follow(ctx context.Context, watch store.Watch) {
 	err := f.run(ctx, watch)
 	if ctx.Err() == nil && !errors.Is(err, store.ErrClosed) {
 		c.options.Logger.Error("following the store ended; reads go on with the last state", "error", err)
+		err = fmt.Errorf("%w, for it cannot be followed: %w", store.ErrClosed, err)
+		c.gate.Close(err)
+		if c.options.OnFailure != nil {
+			c.options.OnFailure(err)
+		}
 	}
 	c.gate.Close(store.ErrClosed)
 	c.applying.Lock()
