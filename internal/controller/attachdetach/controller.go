@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +43,8 @@ type Controller struct {
 
 	mu       sync.Mutex
 	unwanted map[string]time.Time // by attachment: since when nobody needs it; guarded by mu
+	// left is what nodes that are gone had mounted; guarded by mu.
+	left map[string][]corev1.UniqueVolumeName
 }
 
 // New wires the controller to its informers. It works with one worker, so that
@@ -52,7 +55,7 @@ func New(c *client.Client, inf *client.Informers, events *record.Recorder, opts 
 		nodeInf: client.InformerFor[*corev1.Node](inf), podInf: client.InformerFor[*corev1.Pod](inf),
 		claimInf: client.InformerFor[*corev1.PersistentVolumeClaim](inf), volumeInf: client.InformerFor[*corev1.PersistentVolume](inf),
 		driverInf: client.InformerFor[*storagev1.CSIDriver](inf), attachedInf: client.InformerFor[*storagev1.VolumeAttachment](inf),
-		events: events, unwanted: map[string]time.Time{},
+		events: events, unwanted: map[string]time.Time{}, left: map[string][]corev1.UniqueVolumeName{},
 	}
 	opts.Workers = 1
 	r.loop = reconcile.New("attachdetach", r.reconcile, opts)
@@ -107,11 +110,29 @@ func (r *Controller) follow() {
 	r.nodeInf.OnChange(func(old, new *corev1.Node) {
 		switch {
 		case new == nil:
+			r.leave(old.Name, old.Status.VolumesInUse)
 			r.loop.Enqueue(old.Name)
 		case len(r.attachedInf.ByIndex(attachedByNode, new.Name)) > 0 || old == nil:
 			r.loop.Enqueue(new.Name)
 		}
 	})
+}
+
+// leave notes what a node that is gone had mounted.
+func (r *Controller) leave(node string, inUse []corev1.UniqueVolumeName) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left[node] = inUse
+}
+
+// inUseLocked tells what a node has mounted. Of one that is gone, and was so
+// when we came, it is everything.
+func (r *Controller) inUseLocked(name string, node *corev1.Node) func(corev1.UniqueVolumeName) bool {
+	inUse, known := r.left[name]
+	if node != nil {
+		inUse, known = node.Status.VolumesInUse, true
+	}
+	return func(volume corev1.UniqueVolumeName) bool { return !known || slices.Contains(inUse, volume) }
 }
 
 // ours tells whether an attachment bears one of the controller's names.
@@ -169,6 +190,10 @@ func (r *Controller) look(node string, now time.Time) situation {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	s.inUse = r.inUseLocked(node, s.node)
+	if s.node != nil || len(r.attachedInf.ByIndex(attachedByNode, node)) == 0 {
+		delete(r.left, node)
+	}
 	since := map[string]time.Time{}
 	for _, a := range r.attachedInf.ByIndex(attachedByNode, node) {
 		if !ours(a) {

@@ -6,7 +6,7 @@
 // plan.go is pure, node by node. The controller creates and deletes
 // VolumeAttachments of its own names (csi-HASH) and writes volumesAttached; the
 // driver's attacher writes their status. What a node has mounted
-// (status.volumesInUse) stays attached, until the node is out of service or
-// has not been healthy for six minutes. A volume that one node may have at a
-// time is attached elsewhere only when it is detached.
+// (status.volumesInUse) stays attached, until the node is out of service, or
+// has not been healthy, or not been there, for six minutes. A volume that one
+// node may have at a time is attached elsewhere only when it is detached.
 package attachdetach

@@ -31,6 +31,8 @@ type situation struct {
 	// finds what they attach, nil where it is gone.
 	have   []*storagev1.VolumeAttachment
 	volume func(name string) *corev1.PersistentVolume
+	// inUse tells what the node has mounted, as it said last.
+	inUse func(corev1.UniqueVolumeName) bool
 	// elsewhere are the other nodes that a volume is attached to.
 	elsewhere func(volume string) []string
 	// unwanted is since when an attachment is not needed any more.
@@ -101,13 +103,15 @@ func makePlan(s situation) plan {
 }
 
 // detach removes an attachment that nobody needs, unless the node has the
-// volume mounted. Such a node is waited for: forever while it is healthy.
+// volume mounted. Such a node is waited for: forever while it is healthy. One
+// that is gone may run on all the same.
 func (p *plan) detach(s situation, a *storagev1.VolumeAttachment, v *corev1.PersistentVolume) {
-	mounted := s.node != nil && v != nil && v.Spec.CSI != nil && slices.Contains(s.node.Status.VolumesInUse, uniqueName(v))
-	if mounted && !outOfService(s.node) {
+	mounted := v != nil && v.Spec.CSI != nil && s.inUse(uniqueName(v))
+	if mounted && (s.node == nil || !outOfService(s.node)) {
+		well := s.node != nil && healthy(s.node)
 		left := maxUnmount - s.now.Sub(s.unwanted(a.Name))
-		if healthy(s.node) || left > 0 {
-			if !healthy(s.node) && (p.recheck == 0 || left < p.recheck) {
+		if well || left > 0 {
+			if !well && (p.recheck == 0 || left < p.recheck) {
 				p.recheck = left
 			}
 			if a.Status.Attached {

@@ -32,7 +32,7 @@ import (
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		w := &world{volumes: map[string]*corev1.PersistentVolume{}, nodes: map[string]*corev1.Node{}, pods: map[string][]string{},
-			have: map[string]*storagev1.VolumeAttachment{}, unwanted: map[string]time.Time{}, now: time.Unix(1000, 0)}
+			have: map[string]*storagev1.VolumeAttachment{}, unwanted: map[string]time.Time{}, left: map[string][]corev1.UniqueVolumeName{}, now: time.Unix(1000, 0)}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			w.command(t, d)
 			for range 4 {
@@ -49,6 +49,7 @@ type world struct {
 	pods     map[string][]string // the node, then volumes
 	have     map[string]*storagev1.VolumeAttachment
 	unwanted map[string]time.Time
+	left     map[string][]corev1.UniqueVolumeName // what lost nodes had mounted
 	now      time.Time
 	refused  []string
 }
@@ -88,6 +89,7 @@ func (w *world) command(t *testing.T, d *datadriven.TestData) {
 		}
 		delete(w.have, name)
 	case "lost":
+		w.left[args[0]] = w.nodes[args[0]].Status.VolumesInUse
 		delete(w.nodes, args[0])
 	case "wait":
 		minutes, err := time.ParseDuration(args[0] + "m")
@@ -104,6 +106,7 @@ func (w *world) node(args []string) {
 	n := w.nodes[args[0]]
 	if n == nil {
 		n = &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: args[0]}}
+		delete(w.left, args[0])
 		w.nodes[args[0]] = n
 	}
 	ready := corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionTrue}
@@ -171,6 +174,11 @@ func (w *world) situation(node string) situation {
 			w.unwanted[name] = w.now
 		}
 	}
+	inUse := w.left[node]
+	if s.node != nil {
+		inUse = s.node.Status.VolumesInUse
+	}
+	s.inUse = func(name corev1.UniqueVolumeName) bool { return slices.Contains(inUse, name) }
 	s.unwanted = func(name string) time.Time { return w.unwanted[name] }
 	s.elsewhere = func(volume string) []string {
 		var out []string
