@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,3 +104,32 @@ func TestTheLastRangeOfAnAddressStays(t *testing.T) {
 		}
 	})
 }
+
+// A claim that was made by hand a moment before the pod that is to have one of
+// its name is noticed.
+func TestAClaimOfAnothersIsNoticedLate(t *testing.T) {
+	hearingLate(t, "persistentvolumeclaims", func(t *testing.T, c *testkit.Cluster) {
+		claim := volumeClaim("user-scratch")
+		create(t, c, claim)
+		user := podOf("user")
+		user.Spec.Volumes = []corev1.Volume{{Name: "scratch", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{
+			VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: claim.Spec},
+		}}}}
+		create(t, c, user)
+		time.Sleep(5 * time.Second)
+		told := slices.ContainsFunc(list[*corev1.Event](t, c, "default", nil), func(e *corev1.Event) bool {
+			return e.Reason == "FailedBinding" && e.InvolvedObject.Name == "user"
+		})
+		if !told {
+			t.Error("the pod is not told of")
+		}
+		remove[*corev1.PersistentVolumeClaim](t, c, "default", "user-scratch", metav1.DeletePropagationBackground)
+		time.Sleep(10 * time.Minute)
+		have, there := get[*corev1.PersistentVolumeClaim](t, c, "default", "user-scratch")
+		if !there || !metav1.IsControlledBy(have, first(get[*corev1.Pod](t, c, "default", "user"))) {
+			t.Errorf("the pod's claim: %v, %+v", there, have)
+		}
+	})
+}
+
+func first[T any](v T, _ bool) T { return v }

@@ -8,6 +8,7 @@ package ephemeralvolume
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -62,25 +63,30 @@ func (r *Controller) claim(namespace, name string) *corev1.PersistentVolumeClaim
 	return claim
 }
 
+// lookAgain is when to look whose a claim is that was not known of.
+const lookAgain = time.Second
+
 func (r *Controller) reconcile(ctx context.Context, key reconcile.Key) (reconcile.Result, error) {
 	pod, ok := r.podInf.Get(key.Namespace, key.Name)
 	if !ok {
 		return reconcile.Result{}, nil
 	}
+	var result reconcile.Result
 	for _, step := range plan(pod, r.claim) {
 		err := step.taken
 		if err == nil {
 			_, err = r.claims.Create(ctx, step.create)
 		}
 		if apierrors.IsAlreadyExists(err) {
-			continue // the informer will tell whose it is
+			result.RequeueAfter = lookAgain // the informer will show whose it is
+			continue
 		}
 		if err != nil {
 			r.events.Eventf(pod, corev1.EventTypeWarning, "FailedBinding", "ephemeral volume %s: %v", step.volume, err)
 			return reconcile.Result{}, fmt.Errorf("ephemeral volume %s: %w", step.volume, err)
 		}
 	}
-	return reconcile.Result{}, nil
+	return result, nil
 }
 
 // step is one volume that lacks its claim.
