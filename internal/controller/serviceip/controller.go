@@ -128,7 +128,8 @@ func (r *Controller) world() world {
 
 func (r *Controller) reconcile(ctx context.Context, k key) (reconcile.Result, error) {
 	if k.address != "" {
-		return reconcile.Result{}, r.clean(ctx, k.address)
+		left, err := r.clean(ctx, k.address)
+		return reconcile.Result{RequeueAfter: left}, err
 	}
 	return reconcile.Result{}, r.repair(ctx, k.service)
 }
@@ -189,15 +190,15 @@ func (r *Controller) apply(ctx context.Context, svc *corev1.Service, out outcome
 	return nil
 }
 
-// clean deletes an IPAddress that no Service has.
-func (r *Controller) clean(ctx context.Context, name string) error {
+// clean deletes an IPAddress that no Service has, or says when to look again.
+func (r *Controller) clean(ctx context.Context, name string) (time.Duration, error) {
 	a, found := r.addresses.Get("", name)
 	if !found {
-		return nil
+		return 0, nil
 	}
 	w := r.world()
 	if leaked(a, w) == nil {
-		return nil
+		return 0, nil
 	}
 	var failed error
 	w.service = func(namespace, name string) *corev1.Service {
@@ -212,15 +213,18 @@ func (r *Controller) clean(ctx context.Context, name string) error {
 	}
 	why := leaked(a, w)
 	if failed != nil {
-		return fmt.Errorf("read the Service of IPAddress %s: %w", name, failed)
+		return 0, fmt.Errorf("read the Service of IPAddress %s: %w", name, failed)
 	}
 	if why == nil {
-		return nil
+		return 0, nil
+	}
+	if left := underWay(a, w, time.Now()); left > 0 {
+		return left, nil
 	}
 	r.events.Addresses.Event(a, corev1.EventTypeWarning, why.reason, why.message)
 	err := r.api.Delete(ctx, "", name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(a.UID))})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		return fmt.Errorf("delete IPAddress %s, which nobody has: %w", name, err)
+		return 0, fmt.Errorf("delete IPAddress %s, which nobody has: %w", name, err)
 	}
-	return nil
+	return 0, nil
 }

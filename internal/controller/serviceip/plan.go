@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -142,6 +143,23 @@ func leaked(a *networkingv1.IPAddress, w world) *complaint {
 		return &c
 	}
 	return nil
+}
+
+// requestTime is how long a request may take, and so the storing of a Service
+// after the record of its address, on a disk that is slow.
+const requestTime = time.Minute
+
+// underWay is what is left of the time in which the Service that an address is
+// for may still come, or get it; zero: it is over.
+func underWay(a *networkingv1.IPAddress, w world, now time.Time) time.Duration {
+	ref := a.Spec.ParentRef
+	if ref == nil || ref.Group != "" || ref.Resource != "services" {
+		return 0
+	}
+	if svc := w.service(ref.Namespace, ref.Name); svc != nil && svc.Spec.Type != corev1.ServiceTypeExternalName {
+		return 0
+	}
+	return min(requestTime, requestTime-now.Sub(a.CreationTimestamp.Time))
 }
 
 func familyOf(addr netip.Addr) corev1.IPFamily {
