@@ -2,6 +2,7 @@ package nodetest_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -242,6 +243,36 @@ func TestGraceIsCut(t *testing.T) {
 	one := int64(1)
 	w.delete("a", &one)
 	w.awaitGone("a")
+}
+
+// A hook that its pod does not wait for any more keeps nothing of the node.
+func TestAHookDoesNotOutliveItsPod(t *testing.T) {
+	w := newWorld(t)
+	n, err := client.For[*corev1.Node](w.cluster.Admin).Get(t.Context(), "", "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := cpu(n.Status.Allocatable.Cpu().String())
+	long := int64(6000)
+	w.create(pod("a", whole, func(p *corev1.Pod) {
+		p.Spec.TerminationGracePeriodSeconds = &long
+		p.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: long}}}
+	}))
+	w.awaitReady("a")
+	w.delete("a", nil)
+	w.awaitEvent("Killing", "Stopping container app")
+	none := int64(0)
+	w.delete("a", &none)
+	w.awaitGone("a")
+	tries, next := 0, w.create(pod("b", whole))
+	w.eventually("the node has room again", func() bool {
+		p := w.get(next.Name)
+		if p.Status.Phase == corev1.PodFailed { // the agent may still be about to forget the first one
+			tries++
+			next = w.create(pod(fmt.Sprint("b", tries), whole))
+		}
+		return isReady(p)
+	})
 }
 
 func TestStopFailureIsTriedAgain(t *testing.T) {

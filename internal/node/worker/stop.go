@@ -59,12 +59,13 @@ func (w *Worker) stopContainer(a podstate.Action, now time.Time) func() func() {
 	}
 }
 
-// preStop runs the hook; the container is stopped whatever becomes of it.
+// preStop runs the hook; the container is stopped whatever becomes of it. A hook
+// whose grace was cut may still run when the pod has ended.
 func (w *Worker) preStop(pod *corev1.Pod, c *corev1.Container, id, podIP string, deadline time.Time) {
-	ctx, cancel := context.WithDeadline(w.ctx, deadline)
+	ctx, cancel := context.WithDeadline(w.ending, deadline)
 	defer cancel()
 	err := lifecycle.Run(ctx, lifecycle.Target{Runtime: w.deps.Runtime, Container: c, ID: id, PodIP: podIP}, c.Lifecycle.PreStop)
-	if err != nil && w.ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err != nil && w.ending.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 		w.deps.containerEvent(pod, c.Name, corev1.EventTypeWarning, "FailedPreStopHook", "PreStopHook failed")
 	}
 }

@@ -38,6 +38,7 @@ type Worker struct {
 	ctx      context.Context // ends with the agent
 	starting context.Context // ends when the pod is to end
 	stop     context.CancelFunc
+	ending   context.Context // of preStop hooks: ends when nothing of the pod is left
 	ops      sync.WaitGroup
 	probes   map[probeKey]*prober
 	volumes  map[string]volumes.Mounted
@@ -130,7 +131,10 @@ func (w *Worker) gone(last *corev1.Pod) {
 func (w *Worker) run(ctx context.Context) {
 	w.ctx = ctx
 	w.starting, w.stop = context.WithCancel(ctx)
+	ending, ended := context.WithCancel(ctx)
+	w.ending = ending
 	defer w.ops.Wait()
+	defer ended()
 	defer w.stop()
 	defer w.stopProbes()
 	defer w.closeMail()
