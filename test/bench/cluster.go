@@ -34,7 +34,8 @@ func (o options) fit() error {
 	if os.Geteuid() != 0 {
 		return errors.New("a cluster needs root: run `sudo make bench`")
 	}
-	if err := exec.Command("pgrep", "-x", "knarr-keep").Run(); err == nil && !o.beside {
+	running := exec.Command("pgrep", "-x", "-r", "D,R,S,T", "knarr-keep") // and no dead one that nobody has waited for yet
+	if running.Run() == nil && !o.beside {
 		return errors.New("a cluster runs on this machine and would disturb the figures: stop it with `knarr down`")
 	}
 	return nil
